@@ -1,0 +1,33 @@
+// Text helpers: numbers parsed strictly, sizes and durations printed for people.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace exclave {
+
+// Decimal without sign, leading zeros or white space: each value has one spelling.
+Result<std::uint64_t> parse_u64(std::string_view text);
+Result<std::uint32_t> parse_u32(std::string_view text);
+// The same with an optional '-'.
+Result<std::int64_t> parse_i64(std::string_view text);
+
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+// "1.36 GB", "512 KiB" style: decimal units, three significant digits.
+std::string human_bytes(std::uint64_t bytes);
+// "420 ms", "3.4 s", "2 min 05 s", "3 h 07 min".
+std::string human_duration(std::chrono::nanoseconds duration);
+
+// Replaces control characters and invalid UTF-8 by \xNN, so that a hostile name cannot drive a terminal.
+std::string printable(std::string_view text);
+
+// True if every byte sequence is valid UTF-8 without control characters.
+bool is_clean_utf8(std::string_view text);
+
+}  // namespace exclave

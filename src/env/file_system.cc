@@ -1,0 +1,44 @@
+#include "env/file_system.h"
+
+namespace exclave::env {
+
+std::string join_path(std::string_view directory, std::string_view name) {
+  if (directory.empty()) return std::string(name);
+  std::string path(directory);
+  if (path.back() != '/') path += '/';
+  return path.append(name);
+}
+
+std::string_view parent_path(std::string_view path) {
+  const std::size_t at = path.rfind('/');
+  if (at == std::string_view::npos) return ".";
+  return at == 0 ? path.substr(0, 1) : path.substr(0, at);
+}
+
+std::string_view base_name(std::string_view path) {
+  const std::size_t at = path.rfind('/');
+  return at == std::string_view::npos ? path : path.substr(at + 1);
+}
+
+Status create_file_durably(FileSystem& files, std::string_view path, ByteView content, std::uint32_t mode) {
+  auto draft = TRY(files.draft(parent_path(path), mode));
+  TRY(draft->file().append(content));
+  return draft->publish_new(base_name(path));
+}
+
+Status replace_file_durably(FileSystem& files, std::string_view path, ByteView content, std::uint32_t mode) {
+  auto draft = TRY(files.draft(parent_path(path), mode));
+  TRY(draft->file().append(content));
+  return draft->publish_replacing(base_name(path));
+}
+
+Status create_same_durably(FileSystem& files, std::string_view path, ByteView content, std::uint32_t mode) {
+  Status created = create_file_durably(files, path, content, mode);
+  if (created.ok() || created.error().code() != Code::AlreadyExists) return created;
+  const Bytes present = TRY(files.read_file(path, content.size() + 1));
+  if (!equal(present, content)) return created;
+  // An earlier run may have died between giving the name and syncing the directory.
+  return files.sync_directory(parent_path(path));
+}
+
+}  // namespace exclave::env

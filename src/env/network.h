@@ -1,0 +1,48 @@
+// Network: byte connections with absolute deadlines. TLS is not here (src/tls wraps a Connection).
+// Hides: sockets and poll; in sim, pipes with delays, cuts and short writes from the seed.
+//
+// I1  No call outlives its deadline by more than a scheduling delay.
+// I2  After an error other than a passed deadline, a connection is only good for being dropped.
+// Threads: one thread per direction of a Connection; shutdown() from any thread wakes both.
+// Errors: Unavailable (refused, reset, unreachable, deadline passed), InvalidInput (address), Exhausted (descriptors).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "env/time.h"
+
+namespace exclave::env {
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  // At least one byte, or 0 = the peer closed its direction.
+  virtual Result<std::size_t> read_some(MutableByteView out, Instant deadline) = 0;
+  virtual Result<std::size_t> write_some(ByteView data, Instant deadline) = 0;  // at least one byte
+  virtual void shutdown() = 0;  // both directions; idempotent
+  virtual std::string peer_address() const = 0;
+};
+
+Status write_all(Connection& connection, ByteView data, Instant deadline);
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // Blocks until a peer comes or close() is called (Cancelled).
+  virtual Result<std::unique_ptr<Connection>> accept() = 0;
+  virtual void close() = 0;  // from any thread; idempotent
+  virtual std::string address() const = 0;  // "host:port" with the real port
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  // Address: "host:port", "[v6]:port". Port 0 = any free one.
+  virtual Result<std::unique_ptr<Listener>> listen(std::string_view address) = 0;
+  virtual Result<std::unique_ptr<Connection>> connect(std::string_view address, Instant deadline) = 0;
+};
+
+}  // namespace exclave::env

@@ -1,0 +1,27 @@
+// Processes: run a command and read what it prints. Used by `ingest -- command`; recipes use launch (a later module).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace exclave::env {
+
+class RunningCommand {
+ public:
+  virtual ~RunningCommand() = default;  // kills what still runs, and waits
+  virtual Result<std::size_t> read_output(MutableByteView out) = 0;  // standard output; 0 = closed
+  // Waits for the end. 0..255 exit status; 128 + n when killed by signal n.
+  virtual Result<int> wait() = 0;
+};
+
+class Processes {
+ public:
+  virtual ~Processes() = default;
+  // `arguments[0]` is looked up in PATH; no shell. Standard error is the caller's. NotFound, Denied, Exhausted.
+  virtual Result<std::unique_ptr<RunningCommand>> start(const std::vector<std::string>& arguments) = 0;
+};
+
+}  // namespace exclave::env
