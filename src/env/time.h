@@ -47,6 +47,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual Timestamp now() = 0;
   virtual Instant monotonic() = 0;
+  // CPU time of the calling thread, for stage tables; zero where the world has none (sim).
+  virtual std::chrono::nanoseconds thread_cpu_time() { return {}; }
   // Blocks; returns early with Cancelled only when the machine dies (sim).
   virtual Status sleep_until(Instant deadline) = 0;
 };
