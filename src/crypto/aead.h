@@ -1,5 +1,8 @@
 // AES-256-GCM with 96-bit nonces and 128-bit tags, one message at a time.
 // Nonces are the caller's: every caller's header says why a (key, nonce) pair cannot repeat.
+//
+// Limits: text and associated data below 2 GiB each (far above any segment or wrapped secret).
+// Errors: Corrupt from open(), nothing else.
 // In test builds every (key, nonce) used for sealing goes to the nonce ledger (nonce_ledger.h).
 #pragma once
 

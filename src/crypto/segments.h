@@ -34,6 +34,10 @@ constexpr std::uint64_t sealed_segments_size(std::uint64_t plain_bytes) {
   return plain_bytes + (plain_bytes / kSegmentPlainBytes + 1) * kTagBytes;
 }
 
+// Plain bytes inside `sealed_bytes` of segments: the inverse. Corrupt if no message has that length (see I3), so a reader
+// that opens single segments checks the whole by calling this first with the object's length.
+Result<std::uint64_t> plain_segments_size(std::uint64_t sealed_bytes);
+
 class SegmentCipher {
  public:
   SegmentCipher(const Secret<32>& input_key, const SegmentSalt& salt, ByteView context);
@@ -43,13 +47,17 @@ class SegmentCipher {
   // Seals segment `index` in place: buffer[0, plain) becomes ciphertext, buffer[plain, plain + 16) the tag.
   // Precondition: buffer.size() == plain + 16, plain <= 16384.
   void seal_segment(std::uint32_t index, MutableByteView buffer);
-  // Opens segment `index`; out.size() == sealed.size() - 16; out may alias the front of sealed.
+  // Opens segment `index`; out may alias the front of sealed. On Corrupt, out holds zeros.
+  // Preconditions: 16 <= sealed.size() <= 16400, out.size() == sealed.size() - 16. Nothing in one segment says whether it
+  // is the last: that follows from the object's length, see plain_segments_size().
   Status open_segment(std::uint32_t index, ByteView sealed, MutableByteView out);
 
  private:
+  static constexpr std::size_t kMaterialBytes = 32 + kNonceBytes + kCommitmentBytes;
+
+  explicit SegmentCipher(const Secret<kMaterialBytes>& material);
   Nonce nonce_for(std::uint32_t index) const;
 
-  Secret<32> key_;
   Nonce base_nonce_{};
   Commitment commitment_{};
   Aes256Gcm aead_;

@@ -4,10 +4,11 @@
 //   Ed25519: seed 32 B, public key 32 B, signature 64 B (RFC 8032)
 //   P-384:   scalar 48 B, public key 97 B (uncompressed SEC1: 04 || X || Y), signature 96 B (r || s, fixed width)
 //
-// I1  A public key object exists only for a valid encoding (P-384: a point on the curve, not infinity).
+// I1  A P384PublicKey that came from parse_p384_public_key() or a private key is a point on the curve, not infinity.
+//     (An Ed25519PublicKey is any 32 bytes; verify refuses those that are no point.)
 // I2  P-384 signatures with r or s out of 1..n-1 are refused.
 // Threads: keys are immutable after creation; sign and verify from any thread.
-// Errors: parse: InvalidInput. verify: Corrupt ("signature does not match"), nothing else.
+// Errors: parse: InvalidInput. verify: Corrupt ("signature does not match"), also for a key that is no point; nothing else.
 // Note: ECDSA nonces are drawn inside libcrypto (3.0 has no RFC 6979): the one place where randomness is not an argument.
 #pragma once
 
@@ -48,7 +49,7 @@ Result<P384PublicKey> parse_p384_public_key(ByteView sec1);  // checks that the 
 // One key pair type for signing (SIG_j) and agreement (DEC_j); callers keep the two apart.
 class P384PrivateKey {
  public:
-  // `uniform`: 64 random bytes, reduced to a scalar in 1..n-1 (bias below 2^-128).
+  // `uniform`: 64 random bytes u; the scalar is (u mod (n - 1)) + 1, so in 1..n-1 (bias below 2^-127).
   static P384PrivateKey from_random(const Secret<64>& uniform);
   static Result<P384PrivateKey> from_scalar(const Secret<48>& scalar);  // big-endian, 1..n-1
   P384PrivateKey(P384PrivateKey&&) noexcept;

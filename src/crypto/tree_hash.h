@@ -32,7 +32,6 @@ class TreeHasher {
 
   Sha256Hasher leaf_;
   std::size_t in_block_ = 0;
-  bool any_ = false;
   std::vector<Subtree> stack_;  // complete subtrees, sizes falling from left to right
   Sha256Hasher node_;
 };

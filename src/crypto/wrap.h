@@ -8,7 +8,11 @@
 //
 // I1  Fresh ephemeral per wrap, so each key and nonce is used once.
 // I2  unwrap with another key, context or a changed byte is Denied ("was not sealed to this key, or was altered").
-// Threads: pure. Source: docs/formats/wrap.md.
+//
+// Limits: a secret is short (keys, share leaves): below 2 GiB technically, meant for kilobytes.
+// Preconditions: a recipient's key came from parse_p384_public_key or parse_x25519_public_key (a key that is no usable
+// point is a CHECK here, because those parsers are the edge where it is refused).
+// Threads: pure. Errors: Denied from unwrap, nothing else. Source: docs/formats/wrap.md.
 #pragma once
 
 #include "crypto/agreement.h"
@@ -16,6 +20,7 @@
 
 namespace exclave::crypto {
 
+// `randomness` makes the ephemeral key: from_random() of it (P-384), the private key itself (X25519). Never use it twice.
 Bytes wrap_to_p384(const P384PublicKey& recipient, ByteView context, ByteView secret, const Secret<64>& randomness);
 Result<SecretBytes> unwrap_with_p384(const P384PrivateKey& key, ByteView context, ByteView wrapped);
 
