@@ -27,13 +27,19 @@ inline ByteView as_bytes(std::string_view text) {
 inline std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
-inline Bytes to_bytes(std::string_view text) { return to_bytes(as_bytes(text)); }
+inline Bytes to_bytes(ByteView view) {
+  return {view.begin(), view.end()};
+}
+inline Bytes to_bytes(std::string_view text) {
+  return to_bytes(as_bytes(text));
+}
 
 inline bool equal(ByteView a, ByteView b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
-inline void append(Bytes& target, ByteView source) { target.insert(target.end(), source.begin(), source.end()); }
+inline void append(Bytes& target, ByteView source) {
+  target.insert(target.end(), source.begin(), source.end());
+}
 
 // Lower-case hexadecimal; decoding accepts lower case only, so that each value has one spelling.
 std::string to_hex(ByteView bytes);
@@ -55,7 +61,9 @@ inline void store_u32(MutableByteView at, std::uint32_t v) {
 inline void store_u64(MutableByteView at, std::uint64_t v) {
   for (std::size_t i = 0; i < 8; ++i) at[i] = static_cast<Byte>(v >> (56 - 8 * i));
 }
-inline std::uint16_t load_u16(ByteView at) { return static_cast<std::uint16_t>((at[0] << 8) | at[1]); }
+inline std::uint16_t load_u16(ByteView at) {
+  return static_cast<std::uint16_t>((at[0] << 8) | at[1]);
+}
 inline std::uint32_t load_u32(ByteView at) {
   std::uint32_t v = 0;
   for (std::size_t i = 0; i < 4; ++i) v = (v << 8) | at[i];

@@ -23,12 +23,13 @@ namespace exclave {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
   template <typename U>
-    requires(std::convertible_to<U, T> && !std::same_as<std::remove_cvref_t<U>, T> && !std::same_as<std::remove_cvref_t<U>, Error> &&
-             !std::same_as<std::remove_cvref_t<U>, Result>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
+  requires(std::convertible_to<U, T> && !std::same_as<std::remove_cvref_t<U>, T> &&
+           !std::same_as<std::remove_cvref_t<U>, Error> && !std::same_as<std::remove_cvref_t<U>, Result>)
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -109,10 +110,10 @@ void ignore(const Result<T>& result, std::string_view reason) {
 }  // namespace exclave
 
 // Evaluates to the value, or returns the error from the enclosing function.
-#define TRY(...)                                         \
-  __extension__({                                        \
-    auto try_result_ = (__VA_ARGS__);                    \
-    if (!try_result_.ok()) [[unlikely]]                  \
-      return try_result_.take_error();                   \
-    try_result_.take();                                  \
+#define TRY(...)                        \
+  __extension__({                       \
+    auto try_result_ = (__VA_ARGS__);   \
+    if (!try_result_.ok()) [[unlikely]] \
+      return try_result_.take_error();  \
+    try_result_.take();                 \
   })

@@ -58,9 +58,15 @@ Result<T> parse_number(std::string_view text) {
 
 }  // namespace
 
-Result<std::uint64_t> parse_u64(std::string_view text) { return parse_number<std::uint64_t>(text); }
-Result<std::uint32_t> parse_u32(std::string_view text) { return parse_number<std::uint32_t>(text); }
-Result<std::int64_t> parse_i64(std::string_view text) { return parse_number<std::int64_t>(text); }
+Result<std::uint64_t> parse_u64(std::string_view text) {
+  return parse_number<std::uint64_t>(text);
+}
+Result<std::uint32_t> parse_u32(std::string_view text) {
+  return parse_number<std::uint32_t>(text);
+}
+Result<std::int64_t> parse_i64(std::string_view text) {
+  return parse_number<std::int64_t>(text);
+}
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;

@@ -1,4 +1,5 @@
-// Env: the world of one machine, injected. Functions take the narrow part they use; only the top of a program takes all.
+// Env: the world of one machine, injected. Functions take the narrow part they use; only the top of a program takes
+// all.
 #pragma once
 
 #include "env/file_system.h"

@@ -41,7 +41,7 @@ struct FileInfo {
   Timestamp modified;
   Timestamp changed;  // ctime: set by the kernel, cannot be forged without root
   std::uint64_t inode = 0;
-  std::uint64_t device = 0;       // of the file system
+  std::uint64_t device = 0;  // of the file system
   std::uint64_t link_count = 1;
   std::uint32_t device_major = 0;  // of a device node
   std::uint32_t device_minor = 0;
@@ -107,7 +107,7 @@ class Directory {
   // All entries but "." and "..", in no particular order.
   virtual Result<std::vector<DirectoryEntry>> entries() = 0;
 
-  virtual Result<FileInfo> stat(std::string_view name) = 0;  // of a symlink itself
+  virtual Result<FileInfo> stat(std::string_view name) = 0;                              // of a symlink itself
   virtual Result<std::unique_ptr<Directory>> open_directory(std::string_view name) = 0;  // InvalidInput for a symlink
   // Opens a regular file; never blocks on a FIFO; InvalidInput if it is not (any more) a regular file.
   virtual Result<std::unique_ptr<ReadableFile>> open_file(std::string_view name) = 0;
@@ -144,7 +144,7 @@ class FileSystem {
   virtual Result<Bytes> read_file(std::string_view path, std::uint64_t limit) = 0;
   virtual Status make_directories(std::string_view path, std::uint32_t mode) = 0;  // DURABLE; existing ones are fine
   virtual Result<std::vector<std::string>> list(std::string_view path) = 0;        // names, sorted
-  virtual Status remove_file(std::string_view path) = 0;                            // not found is an error
+  virtual Status remove_file(std::string_view path) = 0;                           // not found is an error
   virtual Status sync_directory(std::string_view path) = 0;
 
   // A file being built under a temporary name in `directory`; nothing is visible until one of the calls below.

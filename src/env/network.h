@@ -22,7 +22,7 @@ class Connection {
   // At least one byte, or 0 = the peer closed its direction.
   virtual Result<std::size_t> read_some(MutableByteView out, Instant deadline) = 0;
   virtual Result<std::size_t> write_some(ByteView data, Instant deadline) = 0;  // at least one byte
-  virtual void shutdown() = 0;  // both directions; idempotent
+  virtual void shutdown() = 0;                                                  // both directions; idempotent
   virtual std::string peer_address() const = 0;
 };
 
@@ -33,7 +33,7 @@ class Listener {
   virtual ~Listener() = default;
   // Blocks until a peer comes or close() is called (Cancelled).
   virtual Result<std::unique_ptr<Connection>> accept() = 0;
-  virtual void close() = 0;  // from any thread; idempotent
+  virtual void close() = 0;                 // from any thread; idempotent
   virtual std::string address() const = 0;  // "host:port" with the real port
 };
 

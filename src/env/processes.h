@@ -11,7 +11,7 @@ namespace exclave::env {
 
 class RunningCommand {
  public:
-  virtual ~RunningCommand() = default;  // kills what still runs, and waits
+  virtual ~RunningCommand() = default;                               // kills what still runs, and waits
   virtual Result<std::size_t> read_output(MutableByteView out) = 0;  // standard output; 0 = closed
   // Waits for the end. 0..255 exit status; 128 + n when killed by signal n.
   virtual Result<int> wait() = 0;

@@ -1,5 +1,5 @@
-// Time as the project uses it: nanoseconds since 1970-01-01T00:00:00Z (no leap seconds), and a monotonic scale for deadlines.
-// Hides: which clock is asked; that is env::Clock's.
+// Time as the project uses it: nanoseconds since 1970-01-01T00:00:00Z (no leap seconds), and a monotonic scale for
+// deadlines. Hides: which clock is asked; that is env::Clock's.
 //
 // Units: both in nanoseconds, signed 64 bit: years 1678 to 2262.
 #pragma once

@@ -31,7 +31,10 @@ class OrderedPipeline {
   using Sink = std::function<Status(Out)>;
 
   OrderedPipeline(Threads& threads, std::size_t workers, std::size_t depth, Work work, Sink sink)
-      : monitor_(threads.make_monitor()), depth_(std::max<std::size_t>(depth, 1)), work_(std::move(work)), sink_(std::move(sink)) {
+      : monitor_(threads.make_monitor()),
+        depth_(std::max<std::size_t>(depth, 1)),
+        work_(std::move(work)),
+        sink_(std::move(sink)) {
     for (std::size_t i = 0; i < std::max<std::size_t>(workers, 1); ++i) {
       threads_.push_back(threads.start("worker-" + std::to_string(i), [this, i] { run(i); }));
     }

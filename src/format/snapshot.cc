@@ -1,0 +1,94 @@
+#include "format/snapshot.h"
+
+#include "format/binary.h"
+
+namespace exclave::format {
+namespace {
+
+constexpr std::uint16_t kRecordVersion = 1;
+constexpr std::size_t kMaxText = 4096;
+
+}  // namespace
+
+Bytes encode_snapshot(const Snapshot& snapshot) {
+  BinaryWriter writer;
+  writer.u16(kRecordVersion);
+  writer.u8(static_cast<std::uint8_t>(snapshot.kind));
+  writer.text(snapshot.dataset);
+  writer.u64(snapshot.number);
+  writer.i64(snapshot.started_ns);
+  writer.i64(snapshot.finished_ns);
+  writer.text(snapshot.host);
+  writer.text(snapshot.source);
+  writer.text(snapshot.program);
+  writer.u64(snapshot.totals.files);
+  writer.u64(snapshot.totals.directories);
+  writer.u64(snapshot.totals.others);
+  writer.u64(snapshot.totals.bytes);
+  writer.u64(snapshot.totals.unreadable);
+  writer.u32(snapshot.oldest_period.value());
+  writer.u8(snapshot.previous.has_value() ? 1 : 0);
+  if (snapshot.previous.has_value()) writer.id(*snapshot.previous);
+  writer.raw(snapshot.dedup_key.view());
+  writer.varint(snapshot.listing.size());
+  for (const ListingReference& reference : snapshot.listing) {
+    writer.id(reference.id);
+    writer.u32(reference.plain_bytes);
+  }
+  writer.varint(snapshot.indexes.size());
+  for (const ObjectReference& reference : snapshot.indexes) {
+    writer.id(reference.name);
+    writer.u8(reference.size_class);
+    writer.u32(reference.period.value());
+  }
+  return writer.take();
+}
+
+Result<Snapshot> decode_snapshot(ByteView record) {
+  BinaryReader reader(record, "snapshot");
+  const std::uint16_t version = TRY(reader.u16());
+  if (version != kRecordVersion)
+    return Error(Code::Unsupported, "snapshot: unknown record version " + std::to_string(version));
+  Snapshot snapshot;
+  const std::uint8_t kind = TRY(reader.u8());
+  if (kind != 1 && kind != 2) return Error(Code::Unsupported, "snapshot: unknown dataset kind " + std::to_string(kind));
+  snapshot.kind = static_cast<DatasetKind>(kind);
+  snapshot.dataset = TRY(reader.text(kMaxText));
+  snapshot.number = TRY(reader.u64());
+  snapshot.started_ns = TRY(reader.i64());
+  snapshot.finished_ns = TRY(reader.i64());
+  snapshot.host = TRY(reader.text(kMaxText));
+  snapshot.source = TRY(reader.text(kMaxText));
+  snapshot.program = TRY(reader.text(kMaxText));
+  snapshot.totals.files = TRY(reader.u64());
+  snapshot.totals.directories = TRY(reader.u64());
+  snapshot.totals.others = TRY(reader.u64());
+  snapshot.totals.bytes = TRY(reader.u64());
+  snapshot.totals.unreadable = TRY(reader.u64());
+  snapshot.oldest_period = PeriodNumber(TRY(reader.u32()));
+  const std::uint8_t has_previous = TRY(reader.u8());
+  if (has_previous > 1) return reader.corrupt("flag is neither 0 nor 1");
+  if (has_previous == 1) snapshot.previous = TRY(reader.id<ObjectName>());
+  snapshot.dedup_key = crypto::Secret<32>::from_view(TRY(reader.raw(32)));
+  const std::size_t listings = TRY(reader.count(ChunkId::kSize + 4));
+  snapshot.listing.reserve(listings);
+  for (std::size_t i = 0; i < listings; ++i) {
+    ListingReference reference;
+    reference.id = TRY(reader.id<ChunkId>());
+    reference.plain_bytes = TRY(reader.u32());
+    snapshot.listing.push_back(reference);
+  }
+  const std::size_t indexes = TRY(reader.count(ObjectName::kSize + 5));
+  snapshot.indexes.reserve(indexes);
+  for (std::size_t i = 0; i < indexes; ++i) {
+    ObjectReference reference;
+    reference.name = TRY(reader.id<ObjectName>());
+    reference.size_class = TRY(reader.u8());
+    reference.period = PeriodNumber(TRY(reader.u32()));
+    snapshot.indexes.push_back(reference);
+  }
+  TRY(reader.end());
+  return snapshot;
+}
+
+}  // namespace exclave::format

@@ -1,0 +1,189 @@
+#include "format/stream.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace exclave::format {
+namespace {
+
+constexpr std::string_view kStreamDomain = "exclave/stream/v1";
+constexpr std::string_view kEntryDomain = "exclave/entry/v1";
+constexpr std::string_view kReceiptDomain = "exclave/receipt/v1";
+
+template <typename AnyId>
+Result<AnyId> id_field(TextReader& reader, std::string_view key) {
+  auto id = AnyId::from_hex(TRY(reader.field(key)));
+  if (!id.ok()) return reader.bad(id.error().message());
+  return id;
+}
+
+// The single signature of a document, by the signer named in hex.
+Result<crypto::Ed25519Signature> single_signature(const TextReader& reader, std::string_view signer) {
+  if (reader.signatures().size() != 1) {
+    return Error(Code::InvalidInput, reader.source() + ": must carry exactly one signature");
+  }
+  const TextSignature& found = reader.signatures().front();
+  if (found.signer != signer || found.value.size() != crypto::Ed25519Signature::kSize) {
+    return Error(Code::InvalidInput,
+                 reader.source() + ": signature is not an Ed25519 signature by " + std::string(signer));
+  }
+  return crypto::Ed25519Signature::from_view(found.value);
+}
+
+std::string with_signature(std::string text, std::string_view signer, const crypto::Ed25519Signature& signature) {
+  append_signature(text, signer, signature.view());
+  return text;
+}
+
+constexpr std::string_view kWriterSigner = "writer";
+constexpr std::string_view kVaultSigner = "vault";
+
+}  // namespace
+
+std::string StreamDescriptor::text() const {
+  TextWriter writer(kStreamDomain);
+  writer.field("realm", realm.hex())
+      .field("writer", this->writer.hex())
+      .field("registry", registry.hex())
+      .field("era", era.value())
+      .field("kind", "objects")
+      .field("start", start.hex());
+  return writer.text();
+}
+
+StreamId StreamDescriptor::id() const {
+  return StreamId(crypto::sha256(as_bytes(text())).array());
+}
+
+std::string SignedStream::document() const {
+  return with_signature(descriptor.text(), kWriterSigner, signature);
+}
+
+Result<SignedStream> SignedStream::parse(ByteView document, std::string source) {
+  TextReader reader = TRY(TextReader::open(document, kStreamDomain, std::move(source)));
+  SignedStream stream;
+  stream.descriptor.realm = TRY(id_field<RealmId>(reader, "realm"));
+  stream.descriptor.writer = TRY(id_field<crypto::Ed25519PublicKey>(reader, "writer"));
+  stream.descriptor.registry = TRY(id_field<RegistryId>(reader, "registry"));
+  const std::uint64_t era = TRY(reader.number("era"));
+  if (era == 0 || era > 0xffffffff) return reader.bad("era is out of range");
+  stream.descriptor.era = EraNumber(static_cast<std::uint32_t>(era));
+  if (TRY(reader.field("kind")) != "objects") return reader.bad("stream kind is unknown");
+  stream.descriptor.start = TRY(id_field<StreamStart>(reader, "start"));
+  TRY(reader.end());
+  stream.signature = TRY(single_signature(reader, kWriterSigner));
+  return stream;
+}
+
+SignedStream SignedStream::sign(const StreamDescriptor& descriptor, const crypto::Ed25519SigningKey& key) {
+  return {descriptor, key.sign(as_bytes(descriptor.text()))};
+}
+
+Status SignedStream::check_signature() const {
+  return crypto::verify(descriptor.writer, as_bytes(descriptor.text()), signature).in([] {
+    return "stream descriptor";
+  });
+}
+
+ChainHash chain_start(const StreamId& stream) {
+  return ChainHash(stream.array());
+}
+
+ChainHash next_chain(const ChainHash& previous, const ObjectName& object, std::optional<PeriodNumber> snapshot_oldest) {
+  std::array<Byte, 68> input{};
+  std::copy(previous.view().begin(), previous.view().end(), input.begin());
+  std::copy(object.view().begin(), object.view().end(), input.begin() + 32);
+  store_u32(MutableByteView(input).subspan(64), snapshot_oldest.has_value() ? snapshot_oldest->value() : 0xffffffffU);
+  return ChainHash(crypto::sha256(input).array());
+}
+
+std::string Entry::text() const {
+  TextWriter writer(kEntryDomain);
+  writer.field("stream", stream.hex())
+      .field("index", index.value())
+      .field("object", object.hex())
+      .field("chain", chain.hex());
+  if (snapshot_oldest.has_value()) writer.field("snapshot", snapshot_oldest->value());
+  return writer.text();
+}
+
+std::string SignedEntry::document() const {
+  return with_signature(entry.text(), kWriterSigner, signature);
+}
+
+Result<SignedEntry> SignedEntry::parse(ByteView document, std::string source) {
+  TextReader reader = TRY(TextReader::open(document, kEntryDomain, std::move(source)));
+  SignedEntry signed_entry;
+  Entry& entry = signed_entry.entry;
+  entry.stream = TRY(id_field<StreamId>(reader, "stream"));
+  entry.index = EntryIndex(TRY(reader.number("index")));
+  entry.object = TRY(id_field<ObjectName>(reader, "object"));
+  entry.chain = TRY(id_field<ChainHash>(reader, "chain"));
+  if (reader.next_is("snapshot")) {
+    const std::uint64_t period = TRY(reader.number("snapshot"));
+    if (period >= 0xffffffff) return reader.bad("period is out of range");
+    entry.snapshot_oldest = PeriodNumber(static_cast<std::uint32_t>(period));
+  }
+  TRY(reader.end());
+  signed_entry.signature = TRY(single_signature(reader, kWriterSigner));
+  return signed_entry;
+}
+
+SignedEntry SignedEntry::sign(const Entry& entry, const crypto::Ed25519SigningKey& key) {
+  return {entry, key.sign(as_bytes(entry.text()))};
+}
+
+Status SignedEntry::check_signature(const crypto::Ed25519PublicKey& writer) const {
+  return crypto::verify(writer, as_bytes(entry.text()), signature).in([&] {
+    return "entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16);
+  });
+}
+
+std::string Receipt::text() const {
+  TextWriter writer(kReceiptDomain);
+  writer.field("vault", vault.hex())
+      .field("realm", realm.hex())
+      .field("policy", policy.value())
+      .field("stream", stream.hex())
+      .field("index", index.value())
+      .field("chain", chain.hex())
+      .field("term", term.value())
+      .field("durable-at", std::to_string(durable_at_seconds));
+  return writer.text();
+}
+
+std::string SignedReceipt::document() const {
+  return with_signature(receipt.text(), kVaultSigner, signature);
+}
+
+Result<SignedReceipt> SignedReceipt::parse(ByteView document, std::string source) {
+  TextReader reader = TRY(TextReader::open(document, kReceiptDomain, std::move(source)));
+  SignedReceipt signed_receipt;
+  Receipt& receipt = signed_receipt.receipt;
+  receipt.vault = TRY(id_field<crypto::Ed25519PublicKey>(reader, "vault"));
+  receipt.realm = TRY(id_field<RealmId>(reader, "realm"));
+  receipt.policy = PolicyVersion(TRY(reader.number("policy")));
+  receipt.stream = TRY(id_field<StreamId>(reader, "stream"));
+  receipt.index = EntryIndex(TRY(reader.number("index")));
+  receipt.chain = TRY(id_field<ChainHash>(reader, "chain"));
+  receipt.term = Term(TRY(reader.number("term")));
+  auto seconds = parse_i64(TRY(reader.field("durable-at")));
+  if (!seconds.ok()) return reader.bad(seconds.error().message());
+  receipt.durable_at_seconds = seconds.value();
+  TRY(reader.end());
+  signed_receipt.signature = TRY(single_signature(reader, kVaultSigner));
+  return signed_receipt;
+}
+
+SignedReceipt SignedReceipt::sign(const Receipt& receipt, const crypto::Ed25519SigningKey& key) {
+  return {receipt, key.sign(as_bytes(receipt.text()))};
+}
+
+Status SignedReceipt::check_signature() const {
+  return crypto::verify(receipt.vault, as_bytes(receipt.text()), signature).in([&] {
+    return "receipt of vault key " + receipt.vault.hex().substr(0, 16);
+  });
+}
+
+}  // namespace exclave::format
