@@ -1,14 +1,28 @@
 # Modules from the layer table: one library per folder, linked against exactly what its row allows, its tests beside it.
 include(GoogleTest)
 
-# One test binary `<name>_test`. Tests get posix and sim: they are the only libraries, beside the program, that may.
+# One gtest binary; each of its tests becomes a ctest test.
+#   exclave_add_test_binary(<name> SOURCES <.cc>... LINK <targets>... [LABEL <label>] [TIMEOUT <seconds>])
+# LABEL picks tests by kind: unit, unit-threaded (built by `threaded_tests`, run under TSan), or a campaign that has its
+# own verb in ./dev: sim, crash, fuzz, threats.
 function(exclave_add_test_binary name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}")
   target_compile_definitions(${name} PRIVATE EXCLAVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LINK} exclave_build_kind GTest::gmock GTest::gtest_main Threads::Threads)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 300)
+  # PRE_TEST: tests are listed when ctest starts, so a build never runs what it built (TSan may need setarch for that).
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABEL})
+  if(ARG_LABEL STREQUAL "unit-threaded")
+    add_dependencies(threaded_tests ${name})
+  endif()
 endfunction()
 
 function(exclave_add_modules_from table)
@@ -62,15 +76,23 @@ function(exclave_add_modules_from table)
     if(tests)
       list(APPEND modules_with_tests ${module})
       set(tests_of_${module} ${tests})
+      set(allowed_of_${module} ${allowed})
     endif()
   endforeach()
+  # Tests of modules that use env get posix and sim: besides the program, only tests may link them. They are also the
+  # ones that can have threads (CONTRIBUTING.md section 6), so they are what runs under TSan.
+  add_custom_target(threaded_tests)
   foreach(module IN LISTS modules_with_tests)
     set(link exclave_${module})
-    foreach(name posix sim)
-      if(TARGET exclave_${name})
-        list(APPEND link exclave_${name})
-      endif()
-    endforeach()
-    exclave_add_test_binary(${module}_test SOURCES ${tests_of_${module}} LINK ${link})
+    set(label unit)
+    if("env" IN_LIST allowed_of_${module} OR module STREQUAL "env")
+      set(label unit-threaded)
+      foreach(name posix sim)
+        if(TARGET exclave_${name})
+          list(APPEND link exclave_${name})
+        endif()
+      endforeach()
+    endif()
+    exclave_add_test_binary(${module}_test SOURCES ${tests_of_${module}} LINK ${link} LABEL ${label})
   endforeach()
 endfunction()
