@@ -1,0 +1,68 @@
+// Era document: what the ceremony publishes for one era of one registry. Vaults and agents refuse key ids that are not
+// in it. Hides: the text's field order.
+//
+//   exclave/era/v1
+//   realm HEX | registry HEX | era N | previous none|HEX (SHA-256 of the previous era's document) | threshold T
+//   starts SECONDS | period-seconds N
+//   official NAME                       the share holders, in the order of their share index x = 1..n
+//   period P HEX                        X_p, for P = 0, 1, 2, ...
+//   share P NAME HEX                    commitment SHA-256(salt (32) || x (1) || y (32)) of that official's share of
+//   A[r,e,P] signature ceremony base64           Ed25519 by the policy's ceremony key
+//
+// I1  Periods are numbered 0.. without gaps; every official has a commitment for every period.
+// I2  The period at time t is floor((t - starts) / period-seconds), clamped to the first and last one: an agent whose
+// era has
+//     run out keeps depositing under the last period and alarms, rather than stopping.
+// Threads: values. Errors: InvalidInput, Denied (signature).
+// Source: docs/formats/era.md.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "format/ids.h"
+#include "policy/policy.h"
+
+namespace exclave::policy {
+
+using ShareCommitment = Id<32, struct ShareCommitmentTag>;
+
+struct EraPeriod {
+  crypto::X25519PublicKey encapsulation;     // X_p
+  std::vector<ShareCommitment> commitments;  // in the order of Era::officials
+};
+
+struct Era {
+  format::RealmId realm;
+  format::RegistryId registry;
+  format::EraNumber number{1};
+  std::optional<crypto::Hash256> previous;
+  std::uint32_t threshold = 0;
+  std::int64_t starts_seconds = 0;
+  std::int64_t period_seconds = 0;
+  std::vector<std::string> officials;
+  std::vector<EraPeriod> periods;
+
+  bool has(const format::KeyId& key) const;
+  format::PeriodNumber period_at(std::int64_t now_seconds) const;
+  bool has_run_out(std::int64_t now_seconds) const;
+  std::string text() const;
+};
+
+struct SignedEra {
+  Era era;
+  std::string document;
+  crypto::Hash256 hash;  // SHA-256 of the document
+  crypto::Ed25519Signature signature;
+
+  static Result<SignedEra> parse(ByteView document, std::string source);
+  static SignedEra sign(const Era& era, const crypto::Ed25519SigningKey& ceremony);
+};
+
+// Signature by the policy's ceremony key, realm and registry known to the policy, threshold as the policy's registry
+// says.
+Status verify_era(const Policy& policy, const SignedEra& era);
+
+ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y);
+
+}  // namespace exclave::policy

@@ -1,0 +1,143 @@
+// Policy: the signed public document of a realm. Parsing, writing and the rules a version must obey; pure.
+// Hides: the text's field order and how the chain of versions is verified.
+//
+//   exclave/policy/v1
+//   realm HEX | name TEXT | version N | previous none|HEX (SHA-256 of the previous document) | expires SECONDS (since
+//   1970) threshold-policy N | threshold-release N           approvals needed to change the policy / at least, to open
+//   periods official NAME sign=HEX decrypt=HEX paper=HEX       one line each, sorted by name, as all lists here
+//   ceremony HEX                                       Ed25519 key that signs era documents
+//   quorum   k=K q=Q b=B
+//   vault    NAME identity=HEX receipt=HEX address=ADDRESS
+//   site     NAME identity=HEX                         may carry out releases: reads heads, entries and objects
+//   registry NAME id=HEX threshold=T writer=HEX quota=BYTES retention=SECONDS
+//   signatures by officials: "signature NAME base64" (ECDSA P-384, raw) over the text
+//
+//   ADDRESS := "host:port", or "dir:/path" for a vault embedded in the same machine
+//
+// I1  Names are unique per kind and obey format::is_valid_name. No public key appears twice in the whole policy, so one
+//     key counts once; signatures count once per official.
+// I2  1 <= every threshold <= number of officials; an act that opens a registry's keys needs max(threshold-release, T).
+// I3  Quorums: 1 <= k,q <= n, 2q > n + b and k > n - q + b; n >= 3, or n = 1 with k = q = 1, b = 0 (a trial realm).
+// I4  Version N+1 keeps the realm id, names the SHA-256 of version N's document, changes at most one vault (added,
+// removed
+//     or re-keyed), and is signed by threshold-policy officials of N and of N+1.
+// Threads: values. Errors: InvalidInput (names document and line), Denied (signatures), Conflict (not the successor).
+// Source: docs/formats/policy.md; design 03.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/ids.h"
+#include "format/signed_text.h"
+
+namespace exclave::policy {
+
+using PolicyHash = Id<32, struct PolicyHashTag>;  // SHA-256 of the whole document, signatures included
+
+struct Official {
+  std::string name;
+  crypto::P384PublicKey sign;     // SIG_j
+  crypto::P384PublicKey decrypt;  // DEC_j
+  crypto::X25519PublicKey paper;  // PAPER_j
+  friend bool operator==(const Official&, const Official&) = default;
+};
+
+struct VaultEntry {
+  std::string name;
+  crypto::Ed25519PublicKey identity;  // TLS
+  crypto::Ed25519PublicKey receipt;
+  std::string address;
+  friend bool operator==(const VaultEntry&, const VaultEntry&) = default;
+};
+
+struct Site {
+  std::string name;
+  crypto::Ed25519PublicKey identity;
+  friend bool operator==(const Site&, const Site&) = default;
+};
+
+struct Registry {
+  std::string name;
+  format::RegistryId id;
+  std::uint32_t threshold = 0;  // t: the secrecy threshold of its shares
+  crypto::Ed25519PublicKey writer;
+  std::uint64_t quota_bytes = 0;        // per vault
+  std::uint64_t retention_seconds = 0;  // an object is retained this long after it became durable
+  friend bool operator==(const Registry&, const Registry&) = default;
+};
+
+struct Quorum {
+  std::uint32_t k = 0;  // receipts that make an entry durable
+  std::uint32_t q = 0;  // votes that decide
+  std::uint32_t b = 0;  // lying vaults tolerated
+  friend bool operator==(const Quorum&, const Quorum&) = default;
+};
+
+struct Policy {
+  format::RealmId realm;
+  std::string name;
+  format::PolicyVersion version{1};
+  std::optional<PolicyHash> previous;
+  std::int64_t expires_seconds = 0;
+  std::uint32_t threshold_policy = 0;
+  std::uint32_t threshold_release = 0;
+  std::vector<Official> officials;
+  crypto::Ed25519PublicKey ceremony;
+  Quorum quorum;
+  std::vector<VaultEntry> vaults;
+  std::vector<Site> sites;
+  std::vector<Registry> registries;
+
+  // nullptr if there is none.
+  const Official* official(std::string_view name) const;
+  const VaultEntry* vault(std::string_view name) const;
+  const VaultEntry* vault_by_identity(const crypto::Ed25519PublicKey& identity) const;
+  const VaultEntry* vault_by_receipt(const crypto::Ed25519PublicKey& receipt) const;
+  const Site* site_by_identity(const crypto::Ed25519PublicKey& identity) const;
+  const Registry* registry(std::string_view name) const;
+  const Registry* registry(const format::RegistryId& id) const;
+  const Registry* registry_by_writer(const crypto::Ed25519PublicKey& writer) const;
+
+  // Approvals that open this registry's periods: max(threshold_release, registry.threshold).
+  std::uint32_t release_threshold(const Registry& registry) const;
+  bool is_trial() const { return vaults.size() == 1; }
+  // "tolerates 0 lying and 1 unreachable of 3 vaults"
+  std::string quorum_in_words() const;
+
+  std::string text() const;  // unsigned
+};
+
+// I1 to I3; InvalidInput names the offending entry.
+Status check_rules(const Policy& policy);
+// The rule of I3 alone, for tools that propose quorums.
+Status check_quorum(const Quorum& quorum, std::size_t vaults);
+// The defaults of the design: 1: 1/1/0, 3: k=2 q=2 b=0, 4: k=3 q=3 b=1, 5: k=3 q=4 b=1 ..., 7: k=5 q=5 b=2;
+// for any other n the smallest q and then k with the largest b that satisfy I3.
+Quorum default_quorum(std::size_t vaults);
+
+// A policy document with its bytes. Signatures are not checked by parse.
+struct SignedPolicy {
+  Policy policy;
+  std::string document;
+  std::vector<format::TextSignature> signatures;
+  PolicyHash hash;
+
+  static Result<SignedPolicy> parse(ByteView document, std::string source);
+};
+
+// Counts distinct officials of `policy` whose signature over `signed_bytes` is right. An unknown signer does not count;
+// a known signer with a wrong signature makes the document Denied.
+Result<std::size_t> count_approvals(const Policy& policy, ByteView signed_bytes,
+                                    const std::vector<format::TextSignature>& signatures);
+
+// The first version: rules, and at least threshold-policy of its own officials signed it. Who trusts it compares
+// `hash`.
+Status verify_genesis(const SignedPolicy& genesis);
+// I4.
+Status verify_successor(const SignedPolicy& current, const SignedPolicy& next);
+// A whole chain, first version first; `trusted_first` is the root of trust. Returns the newest.
+Result<SignedPolicy> verify_chain(const std::vector<SignedPolicy>& chain, const PolicyHash& trusted_first);
+
+}  // namespace exclave::policy

@@ -1,0 +1,54 @@
+// ObjectStore: sealed objects by name, create-only. What a vault keeps its objects in.
+// Hides: where the bytes lie (`dir`: files; later `s3`).
+//
+//   upload := append* publish(name)        the caller hashes while it appends; the store does not know what a name
+//   means
+//
+// I1  Nothing is visible under a name before publish returned ok; then the bytes survive power loss (DURABLE).
+// I2  publish of a name that exists changes nothing and answers AlreadyPresent; the draft is dropped.
+// I3  There is no overwrite and no delete.
+// Threads: all calls from any thread; one upload by one thread.
+// Errors: NotFound, Exhausted (no space), Unavailable (try later), Corrupt (the medium cannot be read).
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/bytes.h"
+#include "format/ids.h"
+
+namespace exclave::store {
+
+// Reading side, all that a restore needs.
+class ObjectReader {
+ public:
+  virtual ~ObjectReader() = default;
+  // Size in bytes.
+  virtual Result<std::uint64_t> size_of(const format::ObjectName& name) = 0;
+  // Exactly out.size() bytes at `offset`; InvalidInput if the object ends before.
+  virtual Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) = 0;
+};
+
+enum class PutOutcome { Stored, AlreadyPresent };
+
+class ObjectUpload {
+ public:
+  virtual ~ObjectUpload() = default;  // not published = abandoned, leaves nothing
+  virtual Status append(ByteView data) = 0;
+  virtual Result<PutOutcome> publish(const format::ObjectName& name) = 0;  // DURABLE
+};
+
+class ObjectStore : public ObjectReader {
+ public:
+  // `expected_bytes` lets a store refuse early when it has no room (Exhausted).
+  virtual Result<std::unique_ptr<ObjectUpload>> begin_upload(std::uint64_t expected_bytes) = 0;
+  // Every stored name, in no order; stops at the first error of `visit`.
+  virtual Status list(const std::function<Status(const format::ObjectName&)>& visit) = 0;
+};
+
+// One call for small callers and tests.
+Result<PutOutcome> put_object(ObjectStore& store, const format::ObjectName& name, ByteView object);
+// Whole object of a known size.
+Result<Bytes> read_object(ObjectReader& store, const format::ObjectName& name, std::uint64_t size);
+
+}  // namespace exclave::store

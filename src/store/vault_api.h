@@ -1,0 +1,82 @@
+// VaultApi: what a vault offers to one caller, whether over HTTPS (wire::HttpVault) or in the same process
+// (vault::EmbeddedVault). Capture, restore and verify take this, never http.
+// Hides: transport, sessions, retries.
+//
+// I1  put is idempotent: the same signed entry and bytes again give the current receipt.
+// I2  A receipt returned here has a right signature by the vault's pinned receipt key and fits the stream asked for;
+//     implementations check it (Corrupt otherwise). What it says is not more than the vault said.
+// I3  Bytes returned by read are unverified: the caller checks names or seals.
+// Threads: from several threads; implementations bound their parallelism themselves.
+// Errors: Denied (role, policy, key id, quota rule), Exhausted (quota, disk full), Conflict (other bytes or another
+// chain
+//         under this index), InvalidInput, NotFound, Unavailable (retry later, or use another vault), Corrupt.
+// Source: docs/protocols/vault-http.md.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/stream.h"
+#include "store/object_store.h"
+
+namespace exclave::store {
+
+struct VaultStatus {
+  std::string name;
+  format::PolicyVersion policy;
+  std::int64_t now_seconds = 0;  // the vault's clock
+  std::uint64_t free_bytes = 0;  // of its store
+  std::uint64_t object_count = 0;
+  std::string program;  // "exclave 0.1.0"
+};
+
+struct StreamHead {
+  format::SignedStream stream;
+  std::uint64_t entries = 0;                     // held, contiguous or not
+  std::optional<format::SignedReceipt> receipt;  // none until entry 0 is durable
+};
+
+struct HeldEntry {
+  format::SignedEntry entry;
+  std::uint64_t object_bytes = 0;
+  std::int64_t retain_until_seconds = 0;
+};
+
+struct Act {
+  std::string kind;      // "policy" | "era"
+  crypto::Hash256 hash;  // SHA-256 of the document
+};
+
+struct QuotaUse {
+  std::uint64_t used_bytes = 0;
+  std::uint64_t quota_bytes = 0;
+};
+
+class VaultApi : public ObjectReader {
+ public:
+  virtual const std::string& name() const = 0;  // the policy's name for it
+  virtual Result<VaultStatus> status() = 0;
+
+  // --- writer ---
+  virtual Status open_stream(const format::SignedStream& stream) = 0;  // idempotent
+  // nullopt: durable, but an earlier entry is missing, so no head reaches it yet.
+  virtual Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) = 0;
+  virtual Result<bool> has(const format::ObjectName& name) = 0;
+  virtual Result<QuotaUse> quota(const format::RegistryId& registry) = 0;
+
+  // --- site (and, for its own registry's heads, the writer) ---
+  virtual Result<std::vector<StreamHead>> heads(const format::RegistryId& registry) = 0;
+  // Up to `limit` entries from `from`, by index; gaps are left out.
+  virtual Result<std::vector<HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
+                                                 std::size_t limit) = 0;
+
+  // --- everybody the policy knows ---
+  virtual Result<std::vector<Act>> acts() = 0;
+  virtual Result<Bytes> act(const crypto::Hash256& hash) = 0;
+  virtual Status put_act(ByteView document) = 0;  // self-authenticating: kept only if its signatures verify (ADR-0009)
+};
+
+inline constexpr std::size_t kMaxEntriesPerCall = 1000;
+
+}  // namespace exclave::store
