@@ -35,7 +35,7 @@ TEST_HEADERS = r"(gtest|gmock)/"
 PURE_C_HEADERS = {"immintrin.h", "x86intrin.h", "nmmintrin.h", "arm_neon.h"}
 
 # What bypasses the injected world: (name, pattern over code without comments and strings, modules that may).
-# Tests beside a module (_test.cc) may use files of the real machine, but no real time, chance or threads.
+# Tests beside a module (_test.cc) may use the real machine's files and processes, but no real time, chance or threads.
 WORLD = [
     ("clock", r"\b(?:system_clock|steady_clock|high_resolution_clock)\s*::\s*now\b", {"posix"}),
     ("clock", r"(?:\bstd::|(?<!\w)::)time\s*\(|\btime\s*\(\s*(?:nullptr|NULL|0)\s*\)|\b(?:gettimeofday|clock_gettime)\s*\(",
@@ -51,7 +51,7 @@ WORLD = [
     ("files", r"(?<![\w:])::(?:open|openat|read|write|pread|pwrite|close|fsync|rename|unlink|mkdir|stat)\s*\(",
      {"posix", "test"}),
     ("files", r"(?<![\w.>:])(?:std::)?(?:fopen|freopen|tmpfile|mkstemp|popen)\s*\(", {"posix", "test"}),
-    ("process", r"(?<![\w.>:])(?:std::|::)?(?:fork|vfork|execve|execvp|system|exit|_exit|quick_exit)\s*\(", {"posix"}),
+    ("process", r"(?<![\w.>:])(?:std::|::)?(?:fork|vfork|execve|execvp|system|exit|_exit|quick_exit)\s*\(", {"posix", "test"}),
 ]
 
 
