@@ -1,0 +1,64 @@
+// HTTP client side: requests over one connection, one at a time.
+// Hides: heads, framing, keep-alive, and everything a hostile server may try (docs/threat-model.md H9).
+//
+//   ready --request()--> answer read --body()...--> ready        any error, or "Connection: close" -> used up
+//
+// Units/limits: see limits.h; 16 KiB of memory per client; bodies go straight into the caller's buffer.
+// I1  An answer is believed only if it keeps to message.h: declared length, HTTP/1.1, no 1xx, no encodings, nothing
+//     sent unasked. Anything else is Corrupt and uses the connection up.
+// I2  Every wait has a deadline, whatever the server does.
+// Threads: one; shutdown() from any thread.
+// Errors: InvalidInput (our request is not sendable), Corrupt (malformed answer), Unavailable (not sent, or reading;
+// retry on a
+//         new connection), OutcomeUnknown (PUT or POST may have happened; they are idempotent: do it again).
+// See: ADR-0020.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "env/network.h"
+#include "http/body.h"
+#include "http/message.h"
+
+namespace exclave::http {
+
+namespace detail {
+class Stream;
+}
+
+class Client {
+ public:
+  // `clock` outlives the client. The connection's peer_address() is what Host says.
+  Client(std::unique_ptr<env::Connection> connection, env::Clock& clock, const Limits& limits);
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Sends a request and reads the answer's head; any status is an answer. Methods: GET, HEAD, PUT, POST (a body only
+  // with the last two). `headers`: no framing headers. A server that answers before it has read the whole body is
+  // heard. Precondition: is_reusable(); Unavailable otherwise.
+  Result<ResponseHead> request(std::string_view method, std::string_view target, const Headers& headers, ByteView body);
+
+  // The last answer's body, to be read before the next request.
+  BodyReader& body() { return body_; }
+  // Fills `out` with the whole body; Corrupt (and the connection is used up) if it has another length.
+  Status read_body_into(MutableByteView out);
+  // For an answer that is not what was hoped for: reads its short text and says which error it stands for (status.h).
+  Error read_error(const ResponseHead& head);
+
+  bool is_reusable() const;
+  void shutdown();
+
+ private:
+  Result<ResponseHead> read_answer(std::string_view method, env::Instant deadline);
+  Error lost(std::string_view method, const Error& cause) const;
+
+  std::unique_ptr<env::Connection> connection_;
+  std::unique_ptr<Limits> limits_;  // at a fixed address, for body_
+  std::unique_ptr<detail::Stream> stream_;
+  BodyReader body_;
+  bool usable_ = true;
+};
+
+}  // namespace exclave::http
