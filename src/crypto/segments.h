@@ -1,9 +1,10 @@
 // Segment sealing: c2sp.org/chunked-encryption (v1) with HKDF-Expand-SHA-512 and AES-256-GCM.
 // Hides: key derivation, nonces and the short last segment.
 //
-//   sealed := salt (24) | commitment (32) | segment_0 .. segment_n       segment := ciphertext (16384, last one shorter) | tag (16)
-//   key (32) || base nonce (12) || commitment (32) = HKDF-Expand(input key, "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" || 0x00 || salt || context)
-//   nonce_i = base nonce XOR i (big-endian)      associated data is empty
+//   sealed := salt (24) | commitment (32) | segment_0 .. segment_n       segment := ciphertext (16384, last one
+//   shorter) | tag (16) key (32) || base nonce (12) || commitment (32) = HKDF-Expand(input key,
+//   "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" || 0x00 || salt || context) nonce_i = base nonce XOR i
+//   (big-endian)      associated data is empty
 //
 // Units/limits: sizes in bytes; at most 2^32 segments here.
 // I1  A salt never repeats under one input key: the caller's duty, see repo/sealer.h.
@@ -34,8 +35,8 @@ constexpr std::uint64_t sealed_segments_size(std::uint64_t plain_bytes) {
   return plain_bytes + (plain_bytes / kSegmentPlainBytes + 1) * kTagBytes;
 }
 
-// Plain bytes inside `sealed_bytes` of segments: the inverse. Corrupt if no message has that length (see I3), so a reader
-// that opens single segments checks the whole by calling this first with the object's length.
+// Plain bytes inside `sealed_bytes` of segments: the inverse. Corrupt if no message has that length (see I3), so a
+// reader that opens single segments checks the whole by calling this first with the object's length.
 Result<std::uint64_t> plain_segments_size(std::uint64_t sealed_bytes);
 
 class SegmentCipher {
@@ -48,8 +49,8 @@ class SegmentCipher {
   // Precondition: buffer.size() == plain + 16, plain <= 16384.
   void seal_segment(std::uint32_t index, MutableByteView buffer);
   // Opens segment `index`; out may alias the front of sealed. On Corrupt, out holds zeros.
-  // Preconditions: 16 <= sealed.size() <= 16400, out.size() == sealed.size() - 16. Nothing in one segment says whether it
-  // is the last: that follows from the object's length, see plain_segments_size().
+  // Preconditions: 16 <= sealed.size() <= 16400, out.size() == sealed.size() - 16. Nothing in one segment says whether
+  // it is the last: that follows from the object's length, see plain_segments_size().
   Status open_segment(std::uint32_t index, ByteView sealed, MutableByteView out);
 
  private:

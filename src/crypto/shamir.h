@@ -23,9 +23,11 @@ struct Share {
 
 // Splits into `count` shares with x = 1..count. `randomness`: secret.size() * (threshold - 1) uniform bytes.
 // 1 <= threshold <= count <= 255.
-Result<std::vector<Share>> split_secret(ByteView secret, std::uint8_t threshold, std::uint8_t count, ByteView randomness);
+Result<std::vector<Share>> split_secret(ByteView secret, std::uint8_t threshold, std::uint8_t count,
+                                        ByteView randomness);
 
-// Combines exactly the given shares (all of one size, at least one). Whether the result is right only a commitment tells.
+// Combines exactly the given shares (all of one size, at least one). Whether the result is right only a commitment
+// tells.
 Result<SecretBytes> combine_shares(const std::vector<const Share*>& shares);
 
 // Field operations, exposed for the exhaustive tests.

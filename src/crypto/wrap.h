@@ -20,7 +20,8 @@
 
 namespace exclave::crypto {
 
-// `randomness` makes the ephemeral key: from_random() of it (P-384), the private key itself (X25519). Never use it twice.
+// `randomness` makes the ephemeral key: from_random() of it (P-384), the private key itself (X25519). Never use it
+// twice.
 Bytes wrap_to_p384(const P384PublicKey& recipient, ByteView context, ByteView secret, const Secret<64>& randomness);
 Result<SecretBytes> unwrap_with_p384(const P384PrivateKey& key, ByteView context, ByteView wrapped);
 
