@@ -1,0 +1,75 @@
+#include "repo/chunk_source.h"
+
+#include <algorithm>
+
+namespace exclave::repo {
+
+Status ChunkDecoder::decode(const ChunkPlace& place, const format::ChunkId& id, ByteView stored, Bytes& plain) {
+  plain.resize(place.plain_bytes);
+  if (place.codec == format::ChunkCodec::Raw) {
+    if (stored.size() != plain.size())
+      return Error(Code::Corrupt, "chunk " + id.hex().substr(0, 16) + ": has a wrong size");
+    std::copy(stored.begin(), stored.end(), plain.begin());
+  } else {
+    TRY(decompressor_.decompress(stored, plain).in([&] { return "chunk " + id.hex().substr(0, 16); }));
+  }
+  return identifier_.verify(place.kind, plain, id);
+}
+
+void ChunkSource::add_entries(const format::ObjectReference& pack, const std::vector<format::ChunkEntry>& entries) {
+  const auto ordinal = static_cast<std::uint32_t>(packs_.size());
+  packs_.push_back(pack);
+  places_.reserve(places_.size() + entries.size());
+  for (const format::ChunkEntry& entry : entries) {
+    places_.push_back(
+        {entry.id, {ordinal, entry.offset, entry.stored_bytes, entry.plain_bytes, entry.kind, entry.codec}});
+  }
+}
+
+Status ChunkSource::add_index(const format::ObjectReference& reference) {
+  const Bytes plain = TRY(opener_.open_whole(reference));
+  for (const format::IndexSection& section : TRY(format::read_index(plain))) {
+    add_entries({section.pack, section.size_class, section.period}, section.entries);
+  }
+  return {};
+}
+
+Status ChunkSource::add_pack(const format::ObjectReference& reference) {
+  const Bytes plain = TRY(opener_.open_whole(reference));
+  add_entries(reference, TRY(format::read_pack_directory(plain)));
+  return {};
+}
+
+void ChunkSource::finish_loading() {
+  std::stable_sort(places_.begin(), places_.end(), [](const Located& a, const Located& b) { return a.id < b.id; });
+  // The same chunk may stand in two packs (two captures that ran into each other): the first will do.
+  const auto end =
+      std::unique(places_.begin(), places_.end(), [](const Located& a, const Located& b) { return a.id == b.id; });
+  places_.erase(end, places_.end());
+}
+
+Result<ChunkPlace> ChunkSource::locate(const format::ChunkId& id) const {
+  const auto found =
+      std::lower_bound(places_.begin(), places_.end(), id,
+                       [](const Located& located, const format::ChunkId& wanted) { return located.id < wanted; });
+  if (found == places_.end() || found->id != id) {
+    return Error(Code::NotFound, "chunk " + id.hex().substr(0, 16) + " is in no index");
+  }
+  return found->place;
+}
+
+Result<Bytes> ChunkSource::read(const format::ChunkId& id, ChunkDecoder& decoder) const {
+  const ChunkPlace place = TRY(locate(id));
+  const Bytes stored = TRY(opener_.open_range(packs_[place.pack], place.offset, place.stored_bytes));
+  Bytes plain;
+  TRY(decoder.decode(place, id, stored, plain));
+  return plain;
+}
+
+Result<format::Snapshot> open_snapshot(ObjectOpener& opener, const format::ObjectReference& reference) {
+  const Bytes plain =
+      TRY(opener.open_whole(reference).in([&] { return "snapshot " + reference.name.hex().substr(0, 16); }));
+  return format::decode_snapshot(TRY(format::read_payload(plain, format::PlaintextType::Snapshot)));
+}
+
+}  // namespace exclave::repo

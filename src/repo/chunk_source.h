@@ -1,0 +1,73 @@
+// ChunkSource: finds and reads the chunks a snapshot refers to. Built from the snapshot's index objects, or, where
+// those are lost, from the packs' own directories. Hides: the locator's layout (sorted, 56 bytes a chunk), which packs
+// and ranges hold what.
+//
+// I1  Every chunk handed out has the id that was asked for: recomputed with the era's dedup key.
+// I2  Decompression is bounded by the directory's plain size.
+// Threads: locate and read from any thread after load. Errors: NotFound (names the chunk), Corrupt, Denied,
+// Unavailable.
+#pragma once
+
+#include <vector>
+
+#include "compress/compress.h"
+#include "format/pack.h"
+#include "repo/object_opener.h"
+
+namespace exclave::repo {
+
+struct ChunkPlace {
+  std::uint32_t pack = 0;  // ordinal, see pack()
+  std::uint32_t offset = 0;
+  std::uint32_t stored_bytes = 0;
+  std::uint32_t plain_bytes = 0;
+  format::ChunkKind kind = format::ChunkKind::Content;
+  format::ChunkCodec codec = format::ChunkCodec::Raw;
+};
+
+// Per-thread state for decoding: a decompressor and a keyed hash.
+class ChunkDecoder {
+ public:
+  explicit ChunkDecoder(const crypto::Secret<32>& dedup_key) : identifier_(dedup_key) {}
+  // `stored`: the chunk's bytes inside the pack. Fills `plain` (resized to place.plain_bytes) and checks the id.
+  Status decode(const ChunkPlace& place, const format::ChunkId& id, ByteView stored, Bytes& plain);
+
+ private:
+  compress::Decompressor decompressor_;
+  format::ChunkIdentifier identifier_;
+};
+
+class ChunkSource {
+ public:
+  explicit ChunkSource(ObjectOpener& opener) : opener_(opener) {}
+
+  // Loads one index object.
+  Status add_index(const format::ObjectReference& reference);
+  // Loads one pack's own directory: for packs whose index object is lost.
+  Status add_pack(const format::ObjectReference& reference);
+  void finish_loading();  // sorts; after the last add
+
+  Result<ChunkPlace> locate(const format::ChunkId& id) const;
+  const format::ObjectReference& pack(std::uint32_t ordinal) const { return packs_[ordinal]; }
+  std::size_t pack_count() const { return packs_.size(); }
+  std::size_t chunk_count() const { return places_.size(); }
+
+  // Reads one chunk by itself: for listings and single files.
+  Result<Bytes> read(const format::ChunkId& id, ChunkDecoder& decoder) const;
+
+ private:
+  struct Located {
+    format::ChunkId id;
+    ChunkPlace place;
+  };
+  void add_entries(const format::ObjectReference& pack, const std::vector<format::ChunkEntry>& entries);
+
+  ObjectOpener& opener_;
+  std::vector<format::ObjectReference> packs_;
+  std::vector<Located> places_;
+};
+
+// Opens and decodes a snapshot object.
+Result<format::Snapshot> open_snapshot(ObjectOpener& opener, const format::ObjectReference& reference);
+
+}  // namespace exclave::repo

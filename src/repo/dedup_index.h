@@ -1,0 +1,81 @@
+// DedupIndex: what an agent knows about one era of one registry: which chunks the vaults hold, which packs still want
+// to be named by an index object, which index objects and snapshots there are, and the newest receipts. Hides: the
+// table's keys.
+//
+//   "c" chunk id          -> period u32                     known chunks (dedup scope: this registry and era)
+//   "p" number u64        -> class u8 period u32 name (32) directory       packs no index object names yet
+//   "i" number u64        -> name (32) class u8 period u32   index objects of the era
+//   "s" number u64        -> snapshot summary (below)
+//   "r" vault name 00 stream id -> receipt document
+//   "n"                   -> next number u64
+//
+// I1  A chunk is known only if its pack has k receipts (PackWriter I2).
+// I2  After finish_snapshot returned, the snapshot, its index objects and all packs they name survive power loss here.
+// I3  Losing this table loses no record: the agent then opens the next era (agent recover).
+// Threads: knows() from any thread; everything else by one thread at a time.
+// Errors: Corrupt (the table; hint names `exclave agent recover`), Exhausted, Unavailable.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/pack.h"
+#include "format/snapshot.h"
+#include "format/stream.h"
+#include "table/table.h"
+
+namespace exclave::repo {
+
+struct PackRecord {
+  format::ObjectName name;
+  std::uint8_t size_class = 0;
+  format::PeriodNumber period;
+  Bytes directory;  // entries as in the pack
+};
+
+// What `exclave snapshots` shows at home, where snapshots cannot be opened.
+struct SnapshotSummary {
+  format::ObjectName name;
+  std::string dataset;
+  std::uint64_t number = 0;
+  std::int64_t started_ns = 0;
+  std::int64_t finished_ns = 0;
+  std::string source;
+  format::SnapshotTotals totals;
+  std::uint64_t stored_bytes = 0;  // new object bytes of this capture
+  format::PeriodNumber oldest_period;
+  format::PeriodNumber period;
+};
+
+class DedupIndex {
+ public:
+  static Result<DedupIndex> open(table::Table& table);  // `table` outlives it
+
+  // The period that the chunk's pack was sealed in; nullopt if the chunk is not known.
+  Result<std::optional<format::PeriodNumber>> find(const format::ChunkId& id) const;
+  Status add_durable_pack(const PackRecord& pack);
+
+  Result<std::vector<PackRecord>> unindexed_packs() const;
+  Result<std::vector<format::ObjectReference>> index_objects() const;
+  Result<std::vector<SnapshotSummary>> snapshots() const;
+  Result<std::uint64_t> last_number_of(std::string_view dataset) const;  // 0 if there is none
+  // One synced batch: the index objects are known, the packs they name are indexed, the snapshot is listed.
+  Status finish_snapshot(const SnapshotSummary& summary, const std::vector<format::ObjectReference>& new_indexes);
+
+  Status keep_receipt(std::string_view vault, const format::SignedReceipt& receipt);
+  struct KeptReceipt {
+    std::string vault;
+    format::SignedReceipt receipt;
+  };
+  Result<std::vector<KeptReceipt>> receipts() const;
+
+ private:
+  explicit DedupIndex(table::Table& table) : table_(&table) {}
+  std::uint64_t take_number(table::Batch& batch);
+
+  table::Table* table_;
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace exclave::repo

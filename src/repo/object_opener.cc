@@ -1,0 +1,102 @@
+#include "repo/object_opener.h"
+
+#include <algorithm>
+
+#include "crypto/tree_hash.h"
+
+namespace exclave::repo {
+namespace {
+
+std::string short_name(const format::ObjectName& name) {
+  return "object " + name.hex().substr(0, 16);
+}
+
+}  // namespace
+
+ObjectOpener::ObjectOpener(const format::RealmId& realm, std::vector<format::OpeningKey> keys,
+                           store::ObjectReader& reader)
+    : realm_(realm), reader_(reader) {
+  for (format::OpeningKey& key : keys) {
+    const format::PeriodNumber period = key.id.period;
+    keys_.emplace(period, std::move(key));
+  }
+}
+
+Result<const format::OpeningKey*> ObjectOpener::key_for(format::PeriodNumber period) const {
+  const auto found = keys_.find(period);
+  if (found == keys_.end()) {
+    return Error(Code::Denied, "period " + std::to_string(period.value()) + " has not been released")
+        .hint("ask the officials for it: exclave release request");
+  }
+  return &found->second;
+}
+
+Status ObjectOpener::open_segments(const format::ObjectReference& reference, ByteView front_bytes, ByteView sealed,
+                                   std::uint32_t first_segment, MutableByteView out) const {
+  const format::ObjectFront front = TRY(format::decode_front(front_bytes));
+  if (front.header.size_class != reference.size_class || front.header.key.period != reference.period) {
+    return Error(Code::Corrupt, short_name(reference.name) + ": header is another object's");
+  }
+  const format::OpeningKey* key = TRY(key_for(reference.period));
+  auto cipher = format::opening_cipher(*key, realm_, front);
+  // A header of another registry or era is a swapped object, not a missing release.
+  if (!cipher.ok()) return Error(Code::Corrupt, short_name(reference.name) + ": " + cipher.error().message());
+  std::uint32_t segment = first_segment;
+  while (!sealed.empty()) {
+    const std::size_t take = std::min(sealed.size(), crypto::kSegmentSealedBytes);
+    TRY(cipher.value().open_segment(segment, sealed.first(take), out.first(take - crypto::kTagBytes)).in([&] {
+      return short_name(reference.name) + ": segment " + std::to_string(segment);
+    }));
+    sealed = sealed.subspan(take);
+    out = out.subspan(take - crypto::kTagBytes);
+    ++segment;
+  }
+  return {};
+}
+
+Result<Bytes> ObjectOpener::open_whole(const format::ObjectReference& reference) {
+  TRY(key_for(reference.period));
+  Bytes sealed(format::object_bytes(reference.size_class));
+  Bytes plain(format::plain_capacity(reference.size_class));
+  TRY(reader_.read_checked(reference.name, 0, sealed, [&](ByteView bytes) -> Status {
+    if (format::ObjectName(crypto::tree_hash(bytes).array()) != reference.name) {
+      return Error(Code::Corrupt, short_name(reference.name) + ": bytes have another name");
+    }
+    return open_segments(reference, bytes.first(format::kSegmentsOffset), bytes.subspan(format::kSegmentsOffset), 0,
+                         plain);
+  }));
+  return plain;
+}
+
+Result<Bytes> ObjectOpener::open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size) {
+  TRY(key_for(reference.period));
+  const std::size_t capacity = format::plain_capacity(reference.size_class);
+  if (size == 0 || at >= capacity || size > capacity - at) {
+    return Error(Code::Corrupt, short_name(reference.name) + ": range lies outside the object");
+  }
+  const std::size_t first = at / crypto::kSegmentPlainBytes;
+  const std::size_t last = (at + size - 1) / crypto::kSegmentPlainBytes;
+  const std::size_t begin = format::kSegmentsOffset + first * crypto::kSegmentSealedBytes;
+  const std::size_t end = std::min(format::object_bytes(reference.size_class),
+                                   format::kSegmentsOffset + (last + 1) * crypto::kSegmentSealedBytes);
+  // The front comes along; when the range starts early in the object, in one read with it.
+  const bool together = first <= 16;
+  Bytes front(format::kSegmentsOffset);
+  if (!together) {
+    TRY(reader_.read_checked(reference.name, 0, front,
+                             [&](ByteView bytes) -> Status { return open_segments(reference, bytes, {}, 0, {}); }));
+  }
+  Bytes sealed(together ? end : end - begin);
+  Bytes plain(std::min(capacity, (last + 1) * crypto::kSegmentPlainBytes) - first * crypto::kSegmentPlainBytes);
+  TRY(reader_.read_checked(reference.name, together ? 0 : begin, sealed, [&](ByteView bytes) -> Status {
+    const ByteView front_bytes = together ? bytes.first(format::kSegmentsOffset) : ByteView(front);
+    const ByteView segments = together ? bytes.subspan(begin) : bytes;
+    return open_segments(reference, front_bytes, segments, static_cast<std::uint32_t>(first), plain);
+  }));
+  const std::size_t skip = at - first * crypto::kSegmentPlainBytes;
+  plain.erase(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(skip));
+  plain.resize(size);
+  return plain;
+}
+
+}  // namespace exclave::repo
