@@ -1,0 +1,71 @@
+// CopiesReader: an ObjectReader made of several vaults that each hold whole copies. Fastest first; falls over per read.
+// Hides: which vault answered, how fast each is, which ones have failed how often.
+//
+// Choice: each vault has an expected time per byte (moving average) and a number of reads under way; a read goes to the
+// vault with the least (under way + 1) * expected time. Thus parallel reads use all vaults at once, the faster ones
+// more.
+//
+// I1  A read fails only when every vault failed it; the error then names each vault's reason.
+// I2  Bytes that fail the caller's check count as that vault's corruption: kept as an incident, never returned.
+// I3  A vault that is unreachable is tried last for kRestSeconds, then again: it may come back.
+// Threads: all calls from any thread. Errors: NotFound (all say so), Corrupt (no good copy left), Unavailable, Denied.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "env/threads.h"
+#include "env/time.h"
+#include "store/vault_api.h"
+
+namespace exclave::spread {
+
+inline constexpr std::int64_t kRestSeconds = 10;
+
+// Something that a read went round: evidence for the report, and work for repair.
+struct ReadIncident {
+  std::string vault;
+  format::ObjectName object;
+  Error error;
+};
+
+struct VaultReadStatistics {
+  std::string vault;
+  std::uint64_t reads = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t failures = 0;
+};
+
+class CopiesReader : public store::ObjectReader {
+ public:
+  // Vaults outlive the reader. Precondition: at least one.
+  CopiesReader(env::Threads& threads, env::Clock& clock, std::vector<store::VaultApi*> vaults);
+  ~CopiesReader() override;
+
+  Result<std::uint64_t> size_of(const format::ObjectName& name) override;
+  Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override;
+  Status read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,
+                      const Check& check) override;
+
+  // At most kMaxIncidents are kept; `statistics` counts all.
+  std::vector<ReadIncident> incidents() const;
+  std::vector<VaultReadStatistics> statistics() const;
+
+ private:
+  struct Source;
+  // Vaults in the order in which this read should try them.
+  std::vector<std::size_t> order() const;
+  template <typename Attempt>
+  Status try_each(const format::ObjectName& name, std::size_t bytes, const Attempt& attempt);
+
+  env::Clock& clock_;
+  const std::unique_ptr<env::Monitor> monitor_;
+  // Under monitor_:
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<ReadIncident> incidents_;
+};
+
+inline constexpr std::size_t kMaxIncidents = 1000;
+
+}  // namespace exclave::spread

@@ -1,0 +1,198 @@
+#include "spread/stream_writer.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace exclave::spread {
+
+struct StreamWriter::Lane {
+  store::VaultApi* vault = nullptr;
+  VaultProgress progress;
+  std::deque<Item> queue;
+  std::unique_ptr<env::Thread> thread;
+};
+
+StreamWriter::StreamWriter(env::Threads& threads, env::Clock& clock, std::uint32_t durable_copies,
+                           const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key)
+    : clock_(clock),
+      durable_copies_(durable_copies),
+      stream_id_(stream.descriptor.id()),
+      writer_key_(writer_key),
+      monitor_(threads.make_monitor()) {}
+
+Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, env::Clock& clock,
+                                                         std::vector<store::VaultApi*> vaults,
+                                                         std::uint32_t durable_copies,
+                                                         const format::SignedStream& stream,
+                                                         const crypto::Ed25519SigningKey& writer_key) {
+  CHECK(durable_copies >= 1);
+  std::unique_ptr<StreamWriter> writer(new StreamWriter(threads, clock, durable_copies, stream, writer_key));
+  for (store::VaultApi* vault : vaults) {
+    auto lane = std::make_unique<Lane>();
+    lane->vault = vault;
+    lane->progress.vault = vault->name();
+    writer->lanes_.push_back(std::move(lane));
+  }
+  std::vector<std::unique_ptr<env::Thread>> openers;
+  for (const auto& lane : writer->lanes_) {
+    openers.push_back(threads.start("open-" + lane->progress.vault, [&writer, &stream, lane = lane.get()] {
+      Status opened = lane->vault->open_stream(stream);
+      const env::MonitorLock lock(*writer->monitor_);
+      if (!opened.ok()) lane->progress.failure = opened.take_error();
+    }));
+  }
+  for (const auto& opener : openers) opener->join();
+  {
+    const env::MonitorLock lock(*writer->monitor_);
+    if (auto error = writer->too_few_left_locked()) return *error;
+  }
+  for (const auto& lane : writer->lanes_) {
+    lane->thread = threads.start("send-" + lane->progress.vault,
+                                 [raw = writer.get(), lane = lane.get()] { raw->run_lane(*lane); });
+  }
+  return writer;
+}
+
+StreamWriter::~StreamWriter() {
+  {
+    const env::MonitorLock lock(*monitor_);
+    closed_ = true;
+    for (const auto& lane : lanes_) lane->queue.clear();
+    monitor_->notify_all();
+  }
+  for (const auto& lane : lanes_) {
+    if (lane->thread != nullptr) lane->thread->join();
+  }
+}
+
+// The receipt's signature was checked by the vault's client; here it must fit the chain that we signed.
+Status StreamWriter::accept_receipt(const Lane& lane, const format::SignedReceipt& receipt) const {
+  const std::uint64_t index = receipt.receipt.index.value();
+  if (receipt.receipt.stream != stream_id_ || index >= chain_.size() || receipt.receipt.chain != chain_[index]) {
+    return Error(Code::Corrupt, "vault " + lane.progress.vault + " gave a receipt for something that was not sent");
+  }
+  return {};
+}
+
+void StreamWriter::run_lane(Lane& lane) {
+  monitor_->lock();
+  while (true) {
+    while (lane.queue.empty() && !closed_) monitor_->wait();
+    if (lane.queue.empty() || lane.progress.failure.has_value()) break;
+    // The item stays at the front while it is sent, so that the queue's depth bounds what a vault may hold back.
+    Item item = lane.queue.front();
+    monitor_->unlock();
+    const env::Instant start = clock_.monotonic();
+    auto receipt = lane.vault->put(item.entry, item.object.view());
+    item = {};
+    const auto took = clock_.monotonic() - start;
+    monitor_->lock();
+    lane.progress.send_time += took;
+    if (!lane.queue.empty()) lane.queue.pop_front();
+    if (!receipt.ok()) {
+      lane.progress.failure = receipt.take_error();
+    } else if (receipt.value().has_value()) {
+      Status fits = accept_receipt(lane, *receipt.value());
+      if (!fits.ok()) {
+        lane.progress.failure = fits.take_error();
+      } else if (receipt.value()->receipt.index.value() + 1 > lane.progress.head) {
+        lane.progress.head = receipt.value()->receipt.index.value() + 1;
+        lane.progress.receipt = *receipt.value();
+      }
+    }
+    monitor_->notify_all();
+    if (lane.progress.failure.has_value()) break;
+  }
+  lane.queue.clear();
+  monitor_->notify_all();
+  monitor_->unlock();
+}
+
+std::uint64_t StreamWriter::durable_count_locked() const {
+  std::vector<std::uint64_t> heads;
+  for (const auto& lane : lanes_) heads.push_back(lane->progress.head);
+  std::sort(heads.begin(), heads.end(), std::greater<>());
+  return heads.size() < durable_copies_ ? 0 : heads[durable_copies_ - 1];
+}
+
+std::optional<Error> StreamWriter::too_few_left_locked() const {
+  std::size_t left = 0;
+  std::string reasons;
+  Code code = Code::Unavailable;
+  for (const auto& lane : lanes_) {
+    if (!lane->progress.failure.has_value()) {
+      ++left;
+      continue;
+    }
+    reasons += (reasons.empty() ? "" : "; ") + lane->progress.vault + ": " + lane->progress.failure->message();
+    code = lane->progress.failure->code();
+  }
+  if (left >= durable_copies_) return std::nullopt;
+  return Error(code, "only " + std::to_string(left) + " of " + std::to_string(lanes_.size()) +
+                         " vaults accept objects, " + std::to_string(durable_copies_) + " are needed (" + reasons + ")")
+      .hint("look at the vaults: exclave status");
+}
+
+Result<format::EntryIndex> StreamWriter::push(store::SealedObject object,
+                                              std::optional<format::PeriodNumber> snapshot_oldest) {
+  format::Entry entry;
+  {
+    const env::MonitorLock lock(*monitor_);
+    entry.stream = stream_id_;
+    entry.index = format::EntryIndex(chain_.size());
+    entry.object = object.name;
+    entry.snapshot_oldest = snapshot_oldest;
+    entry.chain = format::next_chain(chain_.empty() ? format::chain_start(stream_id_) : chain_.back(), object.name,
+                                     snapshot_oldest);
+    chain_.push_back(entry.chain);
+  }
+  const Item item{format::SignedEntry::sign(entry, writer_key_), std::move(object)};
+  const env::MonitorLock lock(*monitor_);
+  for (const auto& lane : lanes_) {
+    while (lane->queue.size() >= kQueueDepth && !lane->progress.failure.has_value()) monitor_->wait();
+    if (!lane->progress.failure.has_value()) lane->queue.push_back(item);
+  }
+  monitor_->notify_all();
+  if (auto error = too_few_left_locked()) return *error;
+  return entry.index;
+}
+
+std::uint64_t StreamWriter::durable_count() {
+  const env::MonitorLock lock(*monitor_);
+  return durable_count_locked();
+}
+
+Status StreamWriter::wait_durable(std::uint64_t count) {
+  const env::MonitorLock lock(*monitor_);
+  while (durable_count_locked() < count) {
+    // A vault that has dropped out keeps its head; what it holds still counts.
+    const bool any_working = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
+      return !lane->progress.failure.has_value() && !lane->queue.empty();
+    });
+    if (!any_working) {
+      if (auto error = too_few_left_locked()) return *error;
+      return Error(Code::Unavailable, "the vaults did not confirm every entry of the stream");
+    }
+    monitor_->wait();
+  }
+  return {};
+}
+
+Status StreamWriter::finish() {
+  {
+    const env::MonitorLock lock(*monitor_);
+    closed_ = true;
+    monitor_->notify_all();
+  }
+  for (const auto& lane : lanes_) lane->thread->join();
+  return {};
+}
+
+std::vector<VaultProgress> StreamWriter::progress() const {
+  const env::MonitorLock lock(*monitor_);
+  std::vector<VaultProgress> all;
+  for (const auto& lane : lanes_) all.push_back(lane->progress);
+  return all;
+}
+
+}  // namespace exclave::spread
