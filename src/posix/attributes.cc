@@ -1,0 +1,232 @@
+#include "posix/attributes.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "posix/errors.h"
+
+namespace exclave::posix {
+namespace {
+
+constexpr std::size_t kXattrLimit = 1 << 16;  // of a value and of the list of names: XATTR_SIZE_MAX, XATTR_LIST_MAX
+constexpr std::string_view kAclPrefix = "system.posix_acl_";
+constexpr std::uint32_t kModeBits = 07777;
+constexpr std::uint32_t kSetIdBits = 06000;
+
+env::FileType type_of(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return env::FileType::Directory;
+    case S_IFLNK:
+      return env::FileType::Symlink;
+    case S_IFIFO:
+      return env::FileType::Fifo;
+    case S_IFSOCK:
+      return env::FileType::Socket;
+    case S_IFCHR:
+      return env::FileType::CharDevice;
+    case S_IFBLK:
+      return env::FileType::BlockDevice;
+    default:
+      return env::FileType::Regular;
+  }
+}
+
+env::Timestamp timestamp_of(const timespec& time) {
+  std::int64_t nanoseconds = 0;
+  if (__builtin_mul_overflow(time.tv_sec, std::int64_t{1'000'000'000}, &nanoseconds) ||
+      __builtin_add_overflow(nanoseconds, std::int64_t{time.tv_nsec}, &nanoseconds)) {
+    return {time.tv_sec < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max()};
+  }
+  return {nanoseconds};
+}
+
+std::string descriptor_path(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
+
+// An attribute that vanished, or that this file system lists but does not give, is not there.
+bool means_absent(int error) {
+  return error == ENODATA || error == ENOTSUP;
+}
+
+// `call(buffer, size)` is one of the list or get calls. Grows from the stack to the system's limit once. 0 or an errno.
+template <typename Call, typename Use>
+int with_xattr_buffer(Call&& call, Use&& use) {
+  std::array<char, 1024> small;
+  ssize_t length = call(small.data(), small.size());
+  if (length >= 0) {
+    use(std::string_view(small.data(), static_cast<std::size_t>(length)));
+    return 0;
+  }
+  if (errno != ERANGE) return errno;
+  std::vector<char> large(kXattrLimit);
+  length = call(large.data(), large.size());
+  if (length < 0) return errno;
+  use(std::string_view(large.data(), static_cast<std::size_t>(length)));
+  return 0;
+}
+
+template <typename List, typename Get, typename Where>
+Result<std::vector<env::Xattr>> collect(List&& list, Get&& get, Where&& where) {
+  std::vector<env::Xattr> xattrs;
+  const auto add_names = [&](std::string_view names) {
+    while (!names.empty()) {
+      const std::size_t end = names.find('\0');
+      xattrs.push_back({std::string(names.substr(0, end)), {}});
+      names.remove_prefix(end == std::string_view::npos ? names.size() : end + 1);
+    }
+  };
+  if (const int error = with_xattr_buffer(list, add_names); error != 0) {
+    if (means_absent(error)) return xattrs;
+    return system_error(error, Access::Read, "list the extended attributes of", where());
+  }
+  std::vector<env::Xattr> present;
+  present.reserve(xattrs.size());
+  for (env::Xattr& xattr : xattrs) {
+    const auto get_this = [&](char* buffer, std::size_t size) { return get(xattr.name.c_str(), buffer, size); };
+    const auto keep_value = [&](std::string_view value) { xattr.value = to_bytes(value); };
+    if (const int error = with_xattr_buffer(get_this, keep_value); error != 0) {
+      if (means_absent(error)) continue;
+      return system_error(error, Access::Read, "read the extended attribute '" + xattr.name + "' of", where());
+    }
+    present.push_back(std::move(xattr));
+  }
+  std::sort(present.begin(), present.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return present;
+}
+
+// One file being given its attributes, through its pinned descriptor.
+class AttributeSetter {
+ public:
+  AttributeSetter(int file, const env::FileAttributes& wanted)
+      : file_(file), path_(descriptor_path(file)), wanted_(wanted) {}
+
+  Status run() {
+    if (::fstat(file_, &before_) != 0) return failed("look at");
+    TRY(set_owner());
+    TRY(set_xattrs(Kind::Plain));
+    TRY(set_mode());
+    TRY(set_xattrs(Kind::Acl));
+    TRY(set_time());
+    return {};
+  }
+
+ private:
+  enum class Kind { Plain, Acl };
+
+  Error failed(std::string_view action) const {
+    // The object exists: it is open. Only /proc itself can be missing.
+    if (errno == ENOENT) return Error(Code::Precondition, "cannot set attributes: /proc is not mounted");
+    return system_error(errno, Access::Write, action, path_of(file_));
+  }
+
+  Status set_owner() {
+    if (!wanted_.owner.has_value()) return {};
+    const auto [user, group] = *wanted_.owner;
+    if (::fchownat(file_, "", user, group, AT_EMPTY_PATH) != 0) return failed("change the owner of");
+    return {};
+  }
+
+  // What the mode must be in the end, if anything here may change it.
+  std::optional<std::uint32_t> final_mode() const {
+    if (S_ISLNK(before_.st_mode)) return std::nullopt;
+    if (wanted_.mode.has_value()) return *wanted_.mode & kModeBits;
+    const bool owner_clears = wanted_.owner.has_value() && (before_.st_mode & kSetIdBits) != 0;
+    if (owner_clears) return before_.st_mode & kModeBits;
+    return std::nullopt;
+  }
+
+  Status set_mode() {
+    const auto mode = final_mode();
+    if (!mode.has_value()) return {};
+    if (::chmod(path_.c_str(), *mode) != 0) return failed("change the mode of");
+    return {};
+  }
+
+  Status set_xattrs(Kind kind) {
+    bool any = false;
+    for (const env::Xattr& xattr : wanted_.xattrs) {
+      const bool is_acl = xattr.name.starts_with(kAclPrefix);
+      if (is_acl != (kind == Kind::Acl)) continue;
+      if (xattr.name.find('\0') != std::string::npos)
+        return Error(Code::InvalidInput, "attribute name holds a NUL byte");
+      if (::setxattr(path_.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0) {
+        return failed("set the extended attribute '" + xattr.name + "' of");
+      }
+      any = true;
+    }
+    if (!any || kind == Kind::Plain) return {};
+    const auto mode = final_mode();
+    struct stat now {};
+    if (!mode.has_value()) return {};
+    if (::fstat(file_, &now) != 0) return failed("look at");
+    return (now.st_mode & kModeBits) == *mode ? Status() : set_mode();
+  }
+
+  Status set_time() {
+    if (!wanted_.modified.has_value()) return {};
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    const std::int64_t fraction = (wanted_.modified->nanoseconds % kSecond + kSecond) % kSecond;
+    const timespec modified{wanted_.modified->seconds(), fraction};
+    const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, modified};
+    if (::utimensat(file_, "", times.data(), AT_EMPTY_PATH) != 0) return failed("set the time of");
+    return {};
+  }
+
+  const int file_;
+  const std::string path_;
+  const env::FileAttributes& wanted_;
+  struct stat before_ {};
+};
+
+}  // namespace
+
+env::FileInfo info_of(const struct stat& stat) {
+  env::FileInfo info;
+  info.type = type_of(stat.st_mode);
+  info.mode = stat.st_mode & kModeBits;
+  info.user = stat.st_uid;
+  info.group = stat.st_gid;
+  info.size = static_cast<std::uint64_t>(stat.st_size);
+  info.modified = timestamp_of(stat.st_mtim);
+  info.changed = timestamp_of(stat.st_ctim);
+  info.inode = stat.st_ino;
+  info.device = stat.st_dev;
+  info.link_count = stat.st_nlink;
+  if (S_ISCHR(stat.st_mode) || S_ISBLK(stat.st_mode)) {
+    info.device_major = ::gnu_dev_major(stat.st_rdev);
+    info.device_minor = ::gnu_dev_minor(stat.st_rdev);
+  }
+  info.allocated_bytes = static_cast<std::uint64_t>(stat.st_blocks) * 512;
+  return info;
+}
+
+Result<std::vector<env::Xattr>> xattrs_of(int fd) {
+  return collect([&](char* out, std::size_t size) { return ::flistxattr(fd, out, size); },
+                 [&](const char* name, char* out, std::size_t size) { return ::fgetxattr(fd, name, out, size); },
+                 [&] { return path_of(fd); });
+}
+
+Result<std::vector<env::Xattr>> xattrs_of(int directory, const std::string& name) {
+  const std::string path = descriptor_path(directory) + "/" + name;
+  return collect([&](char* out, std::size_t size) { return ::llistxattr(path.c_str(), out, size); },
+                 [&](const char* attribute, char* out, std::size_t size) {
+                   return ::lgetxattr(path.c_str(), attribute, out, size);
+                 },
+                 [&] { return path_of(directory, name); });
+}
+
+Status set_attributes_of(int file, const env::FileAttributes& attributes) {
+  return AttributeSetter(file, attributes).run();
+}
+
+}  // namespace exclave::posix
