@@ -195,7 +195,7 @@ int detail::verify_peer(X509_STORE_CTX* store, void*) {
   const auto* const ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto& state = *static_cast<SecureConnection::State*>(SSL_get_app_data(ssl));
   Status judged = state.judge(store);
-  X509_STORE_CTX_set_error(store, judged.ok() ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
+  X509_STORE_CTX_set_error(store, judged.ok() ? X509_V_OK : X509_V_ERR_CERT_REJECTED);
   if (judged.ok()) return 1;
   state.refusal = judged.take_error();
   return 0;
