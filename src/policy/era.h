@@ -2,21 +2,28 @@
 // in it. Hides: the text's field order.
 //
 //   exclave/era/v1
-//   realm HEX | registry HEX | era N | previous none|HEX (SHA-256 of the previous era's document) | threshold T
-//   starts SECONDS | period-seconds N
+//   realm HEX
+//   registry HEX
+//   era N                               from 1
+//   previous none|HEX                   SHA-256 of the previous era's document; none for era 1
+//   threshold T
+//   starts SECONDS
+//   period-seconds N
 //   official NAME                       the share holders, in the order of their share index x = 1..n
 //   period P HEX                        X_p, for P = 0, 1, 2, ...
 //   share P NAME HEX                    commitment SHA-256(salt (32) || x (1) || y (32)) of that official's share of
-//   A[r,e,P] signature ceremony base64           Ed25519 by the policy's ceremony key
+//                                       A[r,e,P]; by period, and in a period in the order of the officials
+//   signature ceremony base64           Ed25519 by the policy's ceremony key
 //
-// I1  Periods are numbered 0.. without gaps; every official has a commitment for every period.
+// Units/limits: 1..255 officials, 1..80 periods (so that a share leaf fits one line), 1 s..10 years a period.
+// I1  Periods are numbered 0.. without gaps and no X_p repeats; every official has a commitment for every period.
 // I2  The period at time t is floor((t - starts) / period-seconds), clamped to the first and last one: an agent whose
-// era has
-//     run out keeps depositing under the last period and alarms, rather than stopping.
-// Threads: values. Errors: InvalidInput, Denied (signature).
+//     era has run out keeps depositing under the last period and alarms, rather than stopping.
+// Threads: values. Errors: InvalidInput (document and line), Denied (signature, not this policy's).
 // Source: docs/formats/era.md.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +31,8 @@
 #include "policy/policy.h"
 
 namespace exclave::policy {
+
+constexpr std::size_t kMostPeriods = 80;
 
 using ShareCommitment = Id<32, struct ShareCommitmentTag>;
 
@@ -44,10 +53,19 @@ struct Era {
   std::vector<EraPeriod> periods;
 
   bool has(const format::KeyId& key) const;
+  // Precondition: check_era_rules() is ok, as for every parsed era.
   format::PeriodNumber period_at(std::int64_t now_seconds) const;
   bool has_run_out(std::int64_t now_seconds) const;
+  // When `period` begins; it ends where the next one begins. Seconds since 1970.
+  std::int64_t start_of(format::PeriodNumber period) const;
+  // The share index of an official, 1..n; nullopt for who holds no share of this era.
+  std::optional<std::uint8_t> share_index(std::string_view official) const;
+  // Precondition: check_era_rules() is ok.
   std::string text() const;
 };
+
+// Limits and I1; InvalidInput says what is wrong. parse() has checked it.
+Status check_era_rules(const Era& era);
 
 struct SignedEra {
   Era era;
@@ -56,11 +74,12 @@ struct SignedEra {
   crypto::Ed25519Signature signature;
 
   static Result<SignedEra> parse(ByteView document, std::string source);
+  // Precondition: check_era_rules(era) is ok.
   static SignedEra sign(const Era& era, const crypto::Ed25519SigningKey& ceremony);
 };
 
 // Signature by the policy's ceremony key, realm and registry known to the policy, threshold as the policy's registry
-// says.
+// says: Denied otherwise.
 Status verify_era(const Policy& policy, const SignedEra& era);
 
 ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y);

@@ -2,27 +2,35 @@
 // Hides: the text's field order and how the chain of versions is verified.
 //
 //   exclave/policy/v1
-//   realm HEX | name TEXT | version N | previous none|HEX (SHA-256 of the previous document) | expires SECONDS (since
-//   1970) threshold-policy N | threshold-release N           approvals needed to change the policy / at least, to open
-//   periods official NAME sign=HEX decrypt=HEX paper=HEX       one line each, sorted by name, as all lists here
-//   ceremony HEX                                       Ed25519 key that signs era documents
-//   quorum   k=K q=Q b=B
-//   vault    NAME identity=HEX receipt=HEX address=ADDRESS
-//   site     NAME identity=HEX                         may carry out releases: reads heads, entries and objects
+//   realm HEX
+//   name TEXT
+//   version N
+//   previous none|HEX                     SHA-256 of the previous version's document
+//   expires SECONDS                       since 1970
+//   threshold-policy N                    approvals needed to change the policy
+//   threshold-release N                   approvals needed, at least, to open periods
+//   official NAME sign=HEX decrypt=HEX paper=HEX
+//   ceremony HEX                          Ed25519 key that signs era documents
+//   quorum k=K q=Q b=B
+//   vault NAME identity=HEX receipt=HEX address=ADDRESS
+//   site NAME identity=HEX                may carry out releases: reads heads, entries and objects
 //   registry NAME id=HEX threshold=T writer=HEX quota=BYTES retention=SECONDS
-//   signatures by officials: "signature NAME base64" (ECDSA P-384, raw) over the text
 //
+//   official, vault, site, registry: one line each, sorted by name.
+//   Signatures by officials: "signature NAME base64" (ECDSA P-384, raw r || s) over the text.
 //   ADDRESS := "host:port", or "dir:/path" for a vault embedded in the same machine
 //
-// I1  Names are unique per kind and obey format::is_valid_name. No public key appears twice in the whole policy, so one
-//     key counts once; signatures count once per official.
+// Units/limits: 1..255 officials (a share's index is a byte), 1 or 3..64 vaults, at most 510 signatures.
+// I1  Names are unique per kind and obey format::is_valid_name; registry ids are unique. No public key appears twice in
+//     the whole policy, not even with its sign changed, so one key counts once; signatures count once per official.
 // I2  1 <= every threshold <= number of officials; an act that opens a registry's keys needs max(threshold-release, T).
 // I3  Quorums: 1 <= k,q <= n, 2q > n + b and k > n - q + b; n >= 3, or n = 1 with k = q = 1, b = 0 (a trial realm).
 // I4  Version N+1 keeps the realm id, names the SHA-256 of version N's document, changes at most one vault (added,
-// removed
-//     or re-keyed), and is signed by threshold-policy officials of N and of N+1.
-// Threads: values. Errors: InvalidInput (names document and line), Denied (signatures), Conflict (not the successor).
-// Source: docs/formats/policy.md; design 03.
+//     removed or re-keyed), and is signed by threshold-policy officials of N and of N+1. Who changes keys between the
+//     two signs with both; only a signature that fits neither is wrong.
+// Threads: values. Errors: InvalidInput (names document and line, or the entry that breaks a rule), Denied
+// (signatures, another root of trust), Conflict (not the successor).
+// Source: docs/formats/policy.md; design: docs/architecture.md, quorums.
 #pragma once
 
 #include <optional>
@@ -103,21 +111,23 @@ struct Policy {
   // Approvals that open this registry's periods: max(threshold_release, registry.threshold).
   std::uint32_t release_threshold(const Registry& registry) const;
   bool is_trial() const { return vaults.size() == 1; }
-  // "tolerates 0 lying and 1 unreachable of 3 vaults"
+  // "tolerates 0 lying and 1 unreachable of 3 vaults": unreachable ones leave both k and q others.
   std::string quorum_in_words() const;
 
-  std::string text() const;  // unsigned
+  // Unsigned; lists come out sorted by name, however they are held. Precondition: check_rules() is ok.
+  std::string text() const;
 };
 
 // I1 to I3; InvalidInput names the offending entry.
 Status check_rules(const Policy& policy);
 // The rule of I3 alone, for tools that propose quorums.
 Status check_quorum(const Quorum& quorum, std::size_t vaults);
-// The defaults of the design: 1: 1/1/0, 3: k=2 q=2 b=0, 4: k=3 q=3 b=1, 5: k=3 q=4 b=1 ..., 7: k=5 q=5 b=2;
-// for any other n the smallest q and then k with the largest b that satisfy I3.
+// b = (n - 1) / 3, the most liars with which n - b vaults can still decide; then the smallest q and k of I3.
+// 1: k=1 q=1 b=0, 3: k=2 q=2 b=0, 4: k=3 q=3 b=1, 5: k=3 q=4 b=1, 7: k=5 q=5 b=2. For 0 and 2 vaults, which no policy
+// may have, check_quorum refuses the answer.
 Quorum default_quorum(std::size_t vaults);
 
-// A policy document with its bytes. Signatures are not checked by parse.
+// A policy document with its bytes. parse checks grammar and rules (I1 to I3), not signatures.
 struct SignedPolicy {
   Policy policy;
   std::string document;
@@ -132,8 +142,8 @@ struct SignedPolicy {
 Result<std::size_t> count_approvals(const Policy& policy, ByteView signed_bytes,
                                     const std::vector<format::TextSignature>& signatures);
 
-// The first version: rules, and at least threshold-policy of its own officials signed it. Who trusts it compares
-// `hash`.
+// The first version: number 1, no previous one, and at least threshold-policy of its own officials signed it. Who
+// trusts it compares `hash`.
 Status verify_genesis(const SignedPolicy& genesis);
 // I4.
 Status verify_successor(const SignedPolicy& current, const SignedPolicy& next);
