@@ -104,6 +104,7 @@ class Directory {
  public:
   virtual ~Directory() = default;
   virtual Result<FileInfo> info() = 0;
+  virtual Result<std::vector<Xattr>> own_xattrs() = 0;
   // All entries but "." and "..", in no particular order.
   virtual Result<std::vector<DirectoryEntry>> entries() = 0;
 

@@ -148,6 +148,10 @@ Result<std::string> Directory::read_link(std::string_view name) {
   return std::string(target.data(), static_cast<std::size_t>(length));
 }
 
+Result<std::vector<env::Xattr>> Directory::own_xattrs() {
+  return xattrs_of(fd_.get());
+}
+
 Result<std::vector<env::Xattr>> Directory::xattrs(std::string_view name) {
   return xattrs_of(fd_.get(), TRY(checked_name(name)));
 }

@@ -25,6 +25,7 @@ class Directory : public env::Directory {
   explicit Directory(Descriptor descriptor) : fd_(std::move(descriptor)) {}
 
   Result<env::FileInfo> info() override;
+  Result<std::vector<env::Xattr>> own_xattrs() override;
   Result<std::vector<env::DirectoryEntry>> entries() override;
   Result<env::FileInfo> stat(std::string_view name) override;
   Result<std::unique_ptr<env::Directory>> open_directory(std::string_view name) override;

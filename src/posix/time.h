@@ -18,6 +18,7 @@ class Clock : public env::Clock {
  public:
   env::Timestamp now() override;
   env::Instant monotonic() override { return monotonic_now(); }
+  std::chrono::nanoseconds thread_cpu_time() override;
   Status sleep_until(env::Instant deadline) override;
 };
 

@@ -178,14 +178,25 @@ Status StreamWriter::wait_durable(std::uint64_t count) {
   return {};
 }
 
-Status StreamWriter::finish() {
+void StreamWriter::finish(std::optional<env::Instant> deadline) {
   {
     const env::MonitorLock lock(*monitor_);
     closed_ = true;
     monitor_->notify_all();
+    const auto is_sending = [](const auto& lane) { return !lane->queue.empty() && !lane->progress.failure.has_value(); };
+    while (std::any_of(lanes_.begin(), lanes_.end(), is_sending)) {
+      if (!deadline.has_value()) {
+        monitor_->wait();
+        continue;
+      }
+      if (clock_.monotonic() >= *deadline) break;
+      monitor_->wait_until(*deadline);
+    }
+    for (const auto& lane : lanes_) lane->queue.clear();
   }
-  for (const auto& lane : lanes_) lane->thread->join();
-  return {};
+  for (const auto& lane : lanes_) {
+    if (lane->thread != nullptr) lane->thread->join();
+  }
 }
 
 std::vector<VaultProgress> StreamWriter::progress() const {

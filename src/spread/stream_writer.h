@@ -1,9 +1,9 @@
 // StreamWriter: one stream of a writer, copied whole to every vault of the placement. `copies = all`.
 // Hides: a sender thread and a bounded queue per vault, entry signatures, whose head is where, and who has dropped out.
 //
-//   push -> sign entry -> queue of vault 1 -> put -> receipt -> head 1 \
-//                      -> queue of vault 2 -> put -> receipt -> head 2  > durable = the k-th highest head
-//                      -> queue of vault 3 -> put -> receipt -> head 3 /
+//   push -> sign entry -> queue of vault 1 -> put -> receipt -> head 1 -.
+//                      -> queue of vault 2 -> put -> receipt -> head 2 -+- durable = the k-th highest head
+//                      -> queue of vault 3 -> put -> receipt -> head 3 -'
 //
 // I1  An entry counts as durable only with k receipts whose signature, stream and chain were checked here.
 // I2  A vault whose put failed gets nothing more from this stream (its head would not move): it is *behind*, named with
@@ -51,9 +51,9 @@ class StreamWriter : public store::StreamSink {
                                   std::optional<format::PeriodNumber> snapshot_oldest) override;
   std::uint64_t durable_count() override;
   Status wait_durable(std::uint64_t count) override;
-  // Until every vault has everything or has dropped out; then the senders end. Ok even if some are behind: see
-  // progress().
-  Status finish();
+  // Until every vault has everything or has dropped out, at most to `deadline` (none: no limit); then the senders end.
+  // Who is behind then is in progress().
+  void finish(std::optional<env::Instant> deadline);
   std::vector<VaultProgress> progress() const;
   const format::StreamId& stream() const { return stream_id_; }
 
