@@ -1,0 +1,24 @@
+// The Table of the program: RocksDB, set up for small keys, few writers and flat memory.
+// Hides: RocksDB altogether; no other header includes it.
+//
+// Units/limits: measured with 5 million keys of 32 bytes: 55-95 MB resident whatever the number of keys (ADR-0012).
+//   At most 256 open files; two background threads; the LOG file at most 2 x 1 MiB.
+// I1  The directory belongs to one open table at a time.
+// Threads: as Table; RocksDB runs two background threads of its own, for flushing and compaction.
+// Durability: as Table. RocksDB does its own I/O: it never runs inside a simulation (docs/architecture.md).
+// Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Exhausted, Denied,
+// Unavailable. See: ADR-0012.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "table/table.h"
+
+namespace exclave::table {
+
+// Opens the table in `directory`, or creates one if the directory is empty. The directory itself, and its name's
+// durability, are the caller's (FileSystem::make_directories).
+Result<std::unique_ptr<Table>> open_rocksdb(const std::string& directory);
+
+}  // namespace exclave::table

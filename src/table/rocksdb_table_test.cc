@@ -1,0 +1,141 @@
+#include "table/rocksdb_table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+namespace exclave::table {
+namespace {
+
+class RocksdbTableTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "exclave-rocksdb-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  void fill(Table& table, int keys) const {
+    for (int i = 0; i < keys; ++i) {
+      Batch batch;
+      batch.put(as_bytes("key" + std::to_string(i)), Bytes(1000, static_cast<Byte>(i)));
+      ASSERT_TRUE(table.write(batch, Durability::Buffered).ok());
+    }
+  }
+  std::vector<std::filesystem::path> files_with(std::string_view part) const {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+      if (entry.path().filename().string().find(part) != std::string::npos) found.push_back(entry.path());
+    }
+    return found;
+  }
+  static void change_byte_in_the_middle(const std::filesystem::path& path) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto middle = static_cast<std::streamoff>(std::filesystem::file_size(path) / 2);
+    file.seekg(middle);
+    const int byte = file.get();
+    file.seekp(middle);
+    file.put(static_cast<char>(byte ^ 0x40));
+  }
+
+  std::string directory_;
+};
+
+TEST_F(RocksdbTableTest, a_missing_directory_is_not_made) {
+  const auto opened = open_rocksdb(directory_ + "/missing");
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code(), Code::NotFound);
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/missing"));
+}
+
+TEST_F(RocksdbTableTest, a_changed_byte_in_a_table_file_is_corruption_and_never_another_value) {
+  fill(*open_rocksdb(directory_).value(), 500);
+  open_rocksdb(directory_).value().reset();  // reopening moves the log's content to a table file
+  const auto tables = files_with(".sst");
+  ASSERT_FALSE(tables.empty());
+  change_byte_in_the_middle(tables.front());
+  const auto table = open_rocksdb(directory_).value();
+  int corrupt = 0;
+  for (int i = 0; i < 500; ++i) {
+    const auto value = table->get(as_bytes("key" + std::to_string(i)));
+    if (value.ok()) {
+      ASSERT_TRUE(value.value().has_value());
+      EXPECT_EQ(*value.value(), Bytes(1000, static_cast<Byte>(i)));
+    } else {
+      EXPECT_EQ(value.error().code(), Code::Corrupt) << value.error().message();
+      ++corrupt;
+    }
+  }
+  EXPECT_GT(corrupt, 0);
+  EXPECT_LT(corrupt, 20);
+  const Status scanned =
+      table->scan(KeyRange::all(), [](ByteView, ByteView) -> Result<Visit> { return Visit::Continue; });
+  ASSERT_FALSE(scanned.ok());
+  EXPECT_EQ(scanned.error().code(), Code::Corrupt);
+}
+
+TEST_F(RocksdbTableTest, a_lost_table_file_is_corruption) {
+  fill(*open_rocksdb(directory_).value(), 500);
+  open_rocksdb(directory_).value().reset();
+  std::filesystem::remove(files_with(".sst").front());
+  const auto opened = open_rocksdb(directory_);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code(), Code::Corrupt) << opened.error().message();
+}
+
+TEST_F(RocksdbTableTest, a_log_cut_at_any_length_leaves_a_first_part_of_the_batches) {
+  constexpr int kBatches = 12;
+  {
+    const auto table = open_rocksdb(directory_).value();
+    for (int i = 0; i < kBatches; ++i) {
+      Batch batch;
+      batch.put(as_bytes("a" + std::to_string(100 + i)), as_bytes("x"));
+      batch.put(as_bytes("b" + std::to_string(100 + i)), as_bytes("x"));
+      ASSERT_TRUE(table->write(batch, Durability::Buffered).ok());
+    }
+  }
+  const auto logs = files_with(".log");
+  ASSERT_EQ(logs.size(), 1u);
+  const auto full = std::filesystem::file_size(logs.front());
+  std::size_t seen_before = 0;
+  for (std::uintmax_t size = 0; size <= full; size += 13) {
+    const std::string copy = directory_ + "-cut";
+    std::filesystem::copy(directory_, copy);
+    std::filesystem::resize_file(copy / logs.front().filename(), size);
+    std::vector<std::string> keys;
+    {
+      const auto table = open_rocksdb(copy).value();
+      const Status scanned = table->scan(KeyRange::all(), [&](ByteView key, ByteView) -> Result<Visit> {
+        keys.emplace_back(as_text(key));
+        return Visit::Continue;
+      });
+      ASSERT_TRUE(scanned.ok());
+    }
+    ASSERT_EQ(keys.size() % 2, 0u) << size;
+    const std::size_t batches = keys.size() / 2;
+    for (std::size_t i = 0; i < batches; ++i) {
+      EXPECT_EQ(keys[i], "a" + std::to_string(100 + i));
+      EXPECT_EQ(keys[batches + i], "b" + std::to_string(100 + i));
+    }
+    EXPECT_GE(batches, seen_before);
+    seen_before = batches;
+    std::filesystem::remove_all(copy);
+  }
+  EXPECT_GE(seen_before, static_cast<std::size_t>(kBatches - 1));
+}
+
+TEST_F(RocksdbTableTest, its_own_log_stays_small) {
+  for (int i = 0; i < 6; ++i) fill(*open_rocksdb(directory_).value(), 10);
+  EXPECT_LE(files_with("LOG").size(), 3u);
+  for (const auto& path : files_with("LOG")) EXPECT_LT(std::filesystem::file_size(path), 1u << 20);
+}
+
+}  // namespace
+}  // namespace exclave::table
