@@ -1,11 +1,12 @@
 // ObjectStore: sealed objects by name, create-only. What a vault keeps its objects in.
 // Hides: where the bytes lie (`dir`: files; later `s3`).
 //
-//   upload := append* publish(name)        the caller hashes while it appends; the store does not know what a name
-//   means
+//   upload := begin_upload(name, size) append* publish       the caller hashes while it appends and publishes only what
+//                                                            bears its name; the store does not know what a name means
 //
 // I1  Nothing is visible under a name before publish returned ok; then the bytes survive power loss (DURABLE).
-// I2  publish of a name that exists changes nothing and answers AlreadyPresent; the draft is dropped.
+// I2  publish of a name that exists changes nothing and answers AlreadyPresent, and what is there survives power loss;
+//     the draft is dropped.
 // I3  There is no overwrite and no delete.
 // Threads: all calls from any thread; one upload by one thread.
 // Errors: NotFound, Exhausted (no space), Unavailable (try later), Corrupt (the medium cannot be read).
@@ -27,6 +28,9 @@ class ObjectReader {
   virtual Result<std::uint64_t> size_of(const format::ObjectName& name) = 0;
   // Exactly out.size() bytes at `offset`; InvalidInput if the object ends before.
   virtual Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) = 0;
+  // read, then `check`: a reader with several copies goes on to the next one when the check says Corrupt.
+  using Check = std::function<Status(ByteView)>;
+  virtual Status read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out, const Check& check);
 };
 
 enum class PutOutcome { Stored, AlreadyPresent };
@@ -35,13 +39,15 @@ class ObjectUpload {
  public:
   virtual ~ObjectUpload() = default;  // not published = abandoned, leaves nothing
   virtual Status append(ByteView data) = 0;
-  virtual Result<PutOutcome> publish(const format::ObjectName& name) = 0;  // DURABLE
+  // DURABLE. InvalidInput unless exactly the expected bytes were appended.
+  virtual Result<PutOutcome> publish() = 0;
 };
 
 class ObjectStore : public ObjectReader {
  public:
-  // `expected_bytes` lets a store refuse early when it has no room (Exhausted).
-  virtual Result<std::unique_ptr<ObjectUpload>> begin_upload(std::uint64_t expected_bytes) = 0;
+  // Refuses early when there is no room (Exhausted). The upload does not outlive the store.
+  virtual Result<std::unique_ptr<ObjectUpload>> begin_upload(const format::ObjectName& name,
+                                                             std::uint64_t expected_bytes) = 0;
   // Every stored name, in no order; stops at the first error of `visit`.
   virtual Status list(const std::function<Status(const format::ObjectName&)>& visit) = 0;
 };

@@ -2,14 +2,16 @@
 // (vault::EmbeddedVault). Capture, restore and verify take this, never http.
 // Hides: transport, sessions, retries.
 //
-// I1  put is idempotent: the same signed entry and bytes again give the current receipt.
+// I1  put is idempotent: the same signed entry and bytes again give the current receipt. For an object that the vault
+//     holds already (has), an empty `object` is enough; NotFound if it does not hold it after all.
 // I2  A receipt returned here has a right signature by the vault's pinned receipt key and fits the stream asked for;
 //     implementations check it (Corrupt otherwise). What it says is not more than the vault said.
 // I3  Bytes returned by read are unverified: the caller checks names or seals.
 // Threads: from several threads; implementations bound their parallelism themselves.
-// Errors: Denied (role, policy, key id, quota rule), Exhausted (quota, disk full), Conflict (other bytes or another
-// chain
-//         under this index), InvalidInput, NotFound, Unavailable (retry later, or use another vault), Corrupt.
+// Errors: Denied (role, policy, key id, signature of a foreign key), Exhausted (quota, disk full, a limit), Conflict
+//         (another object or chain under this index), InvalidInput (the object has another name or form), NotFound,
+//         Precondition (an act is missing at the vault: put_act first), Unavailable (retry later, or use another vault),
+//         Corrupt.
 // Source: docs/protocols/vault-http.md.
 #pragma once
 

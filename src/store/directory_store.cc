@@ -1,0 +1,172 @@
+#include "store/directory_store.h"
+
+#include <utility>
+
+#include "base/checked.h"
+#include "base/mutex.h"
+
+namespace exclave::store {
+namespace {
+
+constexpr std::uint32_t kDirectoryMode = 0700;
+constexpr std::uint32_t kObjectMode = 0400;
+
+std::string fan_out_name(Byte first) {
+  return to_hex(ByteView(&first, 1));
+}
+
+std::string noun_of(const format::ObjectName& name) {
+  return "object " + name.hex();
+}
+
+// Bytes that uploads in progress were promised and have not written yet: free_bytes() does not know of them.
+class Promises {
+ public:
+  void add(std::uint64_t bytes) {
+    const MutexLock lock(mutex_);
+    bytes_ += bytes;
+  }
+  void release(std::uint64_t bytes) {
+    const MutexLock lock(mutex_);
+    CHECK(bytes <= bytes_);
+    bytes_ -= bytes;
+  }
+  std::uint64_t sum() {
+    const MutexLock lock(mutex_);
+    return bytes_;
+  }
+
+ private:
+  Mutex mutex_;
+  std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;
+};
+
+class DirectoryUpload final : public ObjectUpload {
+ public:
+  // `files` and `promises` outlive the upload; `expected_bytes` has been added to the promises.
+  DirectoryUpload(env::FileSystem& files, Promises& promises, std::string directory, const format::ObjectName& name,
+                  std::uint64_t expected_bytes)
+      : files_(files), promises_(promises), directory_(std::move(directory)), name_(name), missing_(expected_bytes) {}
+  DirectoryUpload(const DirectoryUpload&) = delete;
+  DirectoryUpload& operator=(const DirectoryUpload&) = delete;
+  ~DirectoryUpload() override { promises_.release(missing_); }
+
+  Status open() {
+    draft_ = TRY(files_.draft(directory_, kObjectMode).in([&] { return noun_of(name_); }));
+    return {};
+  }
+
+  Status append(ByteView data) override {
+    if (data.size() > missing_) {
+      return Error(Code::InvalidInput, noun_of(name_) + ": more bytes than were announced");
+    }
+    TRY(draft_->file().append(data).in([&] { return noun_of(name_); }));
+    missing_ -= data.size();
+    promises_.release(data.size());
+    return {};
+  }
+
+  Result<PutOutcome> publish() override {
+    if (missing_ != 0) {
+      return Error(Code::InvalidInput, noun_of(name_) + ": " + std::to_string(missing_) + " bytes are missing");
+    }
+    const Status published = draft_->publish_new(name_.hex());
+    if (published.ok()) return PutOutcome::Stored;
+    if (published.error().code() != Code::AlreadyExists) return Error(published.error()).in(noun_of(name_));
+    // Whoever published it may not have synced the directory yet, or may have failed to: the name must last all the
+    // same.
+    TRY(files_.sync_directory(directory_).in([&] { return noun_of(name_); }));
+    return PutOutcome::AlreadyPresent;
+  }
+
+ private:
+  env::FileSystem& files_;
+  Promises& promises_;
+  const std::string directory_;
+  const format::ObjectName name_;
+  std::uint64_t missing_;
+  std::unique_ptr<env::FileSystem::Draft> draft_;
+};
+
+class DirectoryStore final : public ObjectStore {
+ public:
+  DirectoryStore(env::FileSystem& files, std::string path, const DirectoryStoreOptions& options)
+      : files_(files), path_(std::move(path)), options_(options) {}
+
+  Status clean_up() {
+    for (unsigned first = 0; first < 256; ++first) {
+      TRY(files_.remove_temporaries(env::join_path(path_, fan_out_name(static_cast<Byte>(first)))));
+    }
+    return {};
+  }
+
+  Result<std::uint64_t> size_of(const format::ObjectName& name) override {
+    return TRY(files_.stat(file_of(name)).in([&] { return noun_of(name); }))
+    .size;
+  }
+
+  Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override {
+    auto file = TRY(files_.open_file(file_of(name)).in([&] { return noun_of(name); }));
+    const std::size_t got = TRY(file->read_at(offset, out).in([&] { return noun_of(name); }));
+    if (got != out.size())
+      return Error(Code::InvalidInput, noun_of(name) + " ends before the range that was asked for");
+    return {};
+  }
+
+  Result<std::unique_ptr<ObjectUpload>> begin_upload(const format::ObjectName& name,
+                                                     std::uint64_t expected_bytes) override {
+    // Promised before looking, so that of two uploads racing for the last room at least one sees the other.
+    promises_.add(expected_bytes);
+    auto upload = std::make_unique<DirectoryUpload>(files_, promises_, directory_of(name), name, expected_bytes);
+    const std::uint64_t wanted = TRY(checked_add(promises_.sum(), options_.reserve_bytes));
+    const std::uint64_t free = TRY(files_.free_bytes(path_));
+    if (free < wanted) {
+      return Error(Code::Exhausted, noun_of(name) + ": no room in " + path_ + ": " + std::to_string(free) +
+                                        " bytes are free, " + std::to_string(wanted) + " are needed")
+          .hint("give the store's file system more space");
+    }
+    TRY(upload->open());
+    return std::unique_ptr<ObjectUpload>(std::move(upload));
+  }
+
+  Status list(const std::function<Status(const format::ObjectName&)>& visit) override {
+    for (unsigned first = 0; first < 256; ++first) {
+      const std::string directory = env::join_path(path_, fan_out_name(static_cast<Byte>(first)));
+      for (const std::string& entry : TRY(files_.list(directory))) {
+        // Drafts in progress and an operator's stray files are no objects.
+        const auto name = format::ObjectName::from_hex(entry);
+        if (name.ok() && name.value().view()[0] == first) TRY(visit(name.value()));
+      }
+    }
+    return {};
+  }
+
+ private:
+  std::string directory_of(const format::ObjectName& name) const {
+    return env::join_path(path_, fan_out_name(name.view()[0]));
+  }
+  std::string file_of(const format::ObjectName& name) const { return env::join_path(directory_of(name), name.hex()); }
+
+  env::FileSystem& files_;
+  const std::string path_;
+  const DirectoryStoreOptions options_;
+  Promises promises_;
+};
+
+}  // namespace
+
+Status create_directory_store(env::FileSystem& files, const std::string& path) {
+  for (unsigned first = 0; first < 256; ++first) {
+    TRY(files.make_directories(env::join_path(path, fan_out_name(static_cast<Byte>(first))), kDirectoryMode));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<ObjectStore>> open_directory_store(env::FileSystem& files, const std::string& path,
+                                                          const DirectoryStoreOptions& options) {
+  auto store = std::make_unique<DirectoryStore>(files, path, options);
+  TRY(store->clean_up().in([&] { return "object store " + path; }));
+  return std::unique_ptr<ObjectStore>(std::move(store));
+}
+
+}  // namespace exclave::store

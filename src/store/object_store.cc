@@ -1,0 +1,23 @@
+#include "store/object_store.h"
+
+namespace exclave::store {
+
+Result<PutOutcome> put_object(ObjectStore& store, const format::ObjectName& name, ByteView object) {
+  auto upload = TRY(store.begin_upload(name, object.size()));
+  TRY(upload->append(object));
+  return upload->publish();
+}
+
+Status ObjectReader::read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,
+                                  const Check& check) {
+  TRY(read(name, offset, out));
+  return check(out);
+}
+
+Result<Bytes> read_object(ObjectReader& store, const format::ObjectName& name, std::uint64_t size) {
+  Bytes object(size);
+  TRY(store.read(name, 0, object));
+  return object;
+}
+
+}  // namespace exclave::store

@@ -1,0 +1,231 @@
+#include "vault/act_book.h"
+
+#include <algorithm>
+
+namespace exclave::vault {
+namespace {
+
+constexpr std::uint32_t kFileMode = 0600;
+constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;  // of signed text
+constexpr std::string_view kPolicyDomain = "exclave/policy/v1";
+constexpr std::string_view kEraDomain = "exclave/era/v1";
+constexpr std::string_view kPolicyKind = "policy";
+constexpr std::string_view kEraKind = "era";
+
+Bytes policy_key(format::PolicyVersion version) {
+  Bytes key = to_bytes("ap");
+  key.resize(key.size() + 8);
+  store_u64(MutableByteView(key).last(8), version.value());
+  return key;
+}
+
+Bytes era_key(const format::RegistryId& registry, format::EraNumber era) {
+  Bytes key = to_bytes("ae");
+  append(key, registry.view());
+  key.resize(key.size() + 4);
+  store_u32(MutableByteView(key).last(4), era.value());
+  return key;
+}
+
+crypto::Hash256 hash_of(const policy::SignedPolicy& policy) {
+  return crypto::Hash256(policy.hash.array());
+}
+
+std::string file_of(const std::string& directory, const crypto::Hash256& hash) {
+  return env::join_path(directory, hash.hex());
+}
+
+Result<Bytes> read_act(env::FileSystem& files, const std::string& directory, const crypto::Hash256& hash) {
+  Bytes document = TRY(files.read_file(file_of(directory, hash), kMaxActBytes));
+  if (crypto::sha256(document) != hash) {
+    return Error(Code::Corrupt, "act " + hash.hex() + " does not bear its hash")
+        .hint("copy the file of this name from another vault's acts directory");
+  }
+  return document;
+}
+
+std::vector<store::Act> listed(const std::vector<crypto::Hash256>& policies, const ActsInForce& acts) {
+  std::vector<store::Act> list;
+  for (const crypto::Hash256& hash : policies) list.push_back({std::string(kPolicyKind), hash});
+  for (const auto& [key, era] : acts.eras) list.push_back({std::string(kEraKind), era.hash});
+  return list;
+}
+
+std::vector<crypto::Hash256> policy_hashes(const ActsInForce& acts) {
+  std::vector<crypto::Hash256> hashes;
+  for (const store::Act& act : acts.list) {
+    if (act.kind == kPolicyKind) hashes.push_back(act.hash);
+  }
+  return hashes;
+}
+
+std::string name_of(const policy::Era& era) {
+  return "era " + std::to_string(era.number.value()) + " of registry " + era.registry.hex();
+}
+
+}  // namespace
+
+const policy::Era* ActsInForce::era(const format::RegistryId& registry, format::EraNumber number) const {
+  const auto found = eras.find({registry, number});
+  return found == eras.end() ? nullptr : &found->second.era;
+}
+
+Result<VerifiedActs> verify_acts(const std::vector<Bytes>& documents) {
+  VerifiedActs acts;
+  for (const Bytes& document : documents) {
+    const std::string_view domain = format::domain_of(document);
+    if (domain == kPolicyDomain) {
+      acts.policies.push_back(TRY(policy::SignedPolicy::parse(document, "policy")));
+    } else if (domain == kEraDomain) {
+      acts.eras.push_back(TRY(policy::SignedEra::parse(document, "era document")));
+    } else {
+      return Error(Code::InvalidInput, "a document is neither a policy nor an era document");
+    }
+  }
+  if (acts.policies.empty()) return Error(Code::InvalidInput, "the acts hold no policy");
+  const auto by_version = [](const auto& a, const auto& b) { return a.policy.version < b.policy.version; };
+  std::sort(acts.policies.begin(), acts.policies.end(), by_version);
+  TRY(policy::verify_chain(acts.policies, acts.policies.front().hash));
+  for (const policy::SignedEra& era : acts.eras) {
+    const auto signs = [&](const policy::SignedPolicy& policy) { return policy::verify_era(policy.policy, era).ok(); };
+    if (std::none_of(acts.policies.begin(), acts.policies.end(), signs)) {
+      return Error(Code::Denied, name_of(era.era) + " does not verify under any of the policies");
+    }
+  }
+  return acts;
+}
+
+Status ActBook::create(env::FileSystem& files, const std::string& directory, table::Table& table,
+                       const VerifiedActs& acts) {
+  table::Batch batch;
+  for (const policy::SignedPolicy& policy : acts.policies) {
+    TRY(env::create_same_durably(files, file_of(directory, hash_of(policy)), as_bytes(policy.document), kFileMode));
+    batch.put(policy_key(policy.policy.version), policy.hash.view());
+  }
+  for (const policy::SignedEra& era : acts.eras) {
+    TRY(env::create_same_durably(files, file_of(directory, era.hash), as_bytes(era.document), kFileMode));
+    batch.put(era_key(era.era.registry, era.era.number), era.hash.view());
+  }
+  return table.write(batch, table::Durability::Synced);
+}
+
+Result<std::unique_ptr<ActBook>> ActBook::open(env::FileSystem& files, env::Threads& threads, env::Log& log,
+                                               const std::string& directory, table::Table& table) {
+  std::unique_ptr<ActBook> book(new ActBook(files, threads, log, directory, table));
+  TRY(files.remove_temporaries(directory));
+  TRY(book->load());
+  return book;
+}
+
+// Signatures were verified when the acts came; here the hashes are, which the table vouches for.
+Status ActBook::load() {
+  ActsInForce acts;
+  std::vector<crypto::Hash256> policies;
+  const auto visit = [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    if (value.size() != crypto::Hash256::kSize) return Error(Code::Corrupt, "row of an act has another size");
+    const auto hash = crypto::Hash256::from_view(value);
+    const Bytes document = TRY(read_act(files_, directory_, hash));
+    const std::string source = "act " + hash.hex();
+    if (key[1] == 'p') {
+      acts.policy = TRY(policy::SignedPolicy::parse(document, source));
+      policies.push_back(hash);
+    } else {
+      policy::SignedEra era = TRY(policy::SignedEra::parse(document, source));
+      const auto place = std::make_pair(era.era.registry, era.era.number);
+      acts.eras.emplace(place, std::move(era));
+    }
+    return table::Visit::Continue;
+  };
+  TRY(table_.scan(table::KeyRange::prefix(as_bytes("a")), visit));
+  if (policies.empty()) return Error(Code::NotFound, "no policy is in force: the vault's creation was not finished");
+  acts.list = listed(policies, acts);
+  put_in_force(std::move(acts));
+  return {};
+}
+
+void ActBook::put_in_force(ActsInForce acts) {
+  auto shared = std::make_shared<const ActsInForce>(std::move(acts));
+  const MutexLock lock(mutex_);
+  in_force_ = std::move(shared);
+}
+
+std::shared_ptr<const ActsInForce> ActBook::in_force() const {
+  const MutexLock lock(mutex_);
+  return in_force_;
+}
+
+Result<Bytes> ActBook::document(const crypto::Hash256& hash) const {
+  const auto acts = in_force();
+  const auto is_it = [&](const store::Act& act) { return act.hash == hash; };
+  if (std::none_of(acts->list.begin(), acts->list.end(), is_it)) {
+    return Error(Code::NotFound, "act " + hash.hex() + " is not held here");
+  }
+  return read_act(files_, directory_, hash);
+}
+
+Result<std::vector<policy::SignedPolicy>> ActBook::policies() const {
+  std::vector<policy::SignedPolicy> policies;
+  for (const crypto::Hash256& hash : policy_hashes(*in_force())) {
+    const Bytes document = TRY(read_act(files_, directory_, hash));
+    policies.push_back(TRY(policy::SignedPolicy::parse(document, "act " + hash.hex())));
+  }
+  return policies;
+}
+
+Status ActBook::adopt(ByteView document) {
+  const detail::GatePass pass(gate_);
+  const auto acts = in_force();
+  const crypto::Hash256 hash = crypto::sha256(document);
+  const auto is_it = [&](const store::Act& act) { return act.hash == hash; };
+  if (std::any_of(acts->list.begin(), acts->list.end(), is_it)) return {};
+  const std::string_view domain = format::domain_of(document);
+  if (domain == kPolicyDomain) return adopt_policy(*acts, document);
+  if (domain == kEraDomain) return adopt_era(*acts, document);
+  return Error(Code::Denied, "a document that is neither a policy nor an era document is not kept");
+}
+
+Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
+  policy::SignedPolicy next = TRY(policy::SignedPolicy::parse(document, "policy"));
+  TRY(policy::verify_successor(acts.policy, next));
+  const crypto::Hash256 hash = hash_of(next);
+  TRY(env::create_same_durably(files_, file_of(directory_, hash), document, kFileMode));
+  table::Batch batch;
+  batch.put(policy_key(next.policy.version), hash.view());
+  TRY(table_.write(batch, table::Durability::Synced));
+  std::vector<crypto::Hash256> policies = policy_hashes(acts);
+  policies.push_back(hash);
+  ActsInForce after{std::move(next), acts.eras, {}};
+  after.list = listed(policies, after);
+  log_.write(env::LogLevel::Info, "policy version " + std::to_string(after.policy.policy.version.value()) +
+                                      " is in force, hash " + hash.hex());
+  put_in_force(std::move(after));
+  return {};
+}
+
+Status ActBook::adopt_era(const ActsInForce& acts, ByteView document) {
+  policy::SignedEra signed_era = TRY(policy::SignedEra::parse(document, "era document"));
+  const policy::Era& era = signed_era.era;
+  TRY(policy::verify_era(acts.policy.policy, signed_era));
+  if (acts.era(era.registry, era.number) != nullptr) {
+    log_.write(env::LogLevel::Warning,
+               "refused a second document for " + name_of(era) + ", signed by the ceremony key");
+    return Error(Code::Conflict, "another document for " + name_of(era) + " is in force");
+  }
+  const auto before = acts.eras.find({era.registry, format::EraNumber(era.number.value() - 1)});
+  if (before != acts.eras.end() && era.previous.has_value() && *era.previous != before->second.hash) {
+    return Error(Code::Conflict, name_of(era) + " names another predecessor than the one in force");
+  }
+  TRY(env::create_same_durably(files_, file_of(directory_, signed_era.hash), document, kFileMode));
+  table::Batch batch;
+  batch.put(era_key(era.registry, era.number), signed_era.hash.view());
+  TRY(table_.write(batch, table::Durability::Synced));
+  log_.write(env::LogLevel::Info, name_of(era) + " is in force, hash " + signed_era.hash.hex());
+  ActsInForce after = acts;
+  const auto place = std::make_pair(era.registry, era.number);
+  after.eras.emplace(place, std::move(signed_era));
+  after.list = listed(policy_hashes(acts), after);
+  put_in_force(std::move(after));
+  return {};
+}
+
+}  // namespace exclave::vault

@@ -1,0 +1,308 @@
+#include "vault/deposits.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "crypto/tree_hash.h"
+#include "format/object.h"
+#include "vault/access.h"
+
+namespace exclave::vault {
+namespace {
+
+constexpr std::size_t kPieceBytes = 256 * 1024;
+static_assert(kPieceBytes <= format::object_bytes(format::kSizeClasses.front()), "a header lies in the first piece");
+
+std::string noun_of(const format::SignedEntry& entry) {
+  return "entry " + std::to_string(entry.entry.index.value()) + " of stream " + entry.entry.stream.hex().substr(0, 16);
+}
+
+Status check_size(std::uint64_t bytes) {
+  const auto is_it = [&](std::uint8_t size_class) { return format::object_bytes(size_class) == bytes; };
+  if (std::any_of(format::kSizeClasses.begin(), format::kSizeClasses.end(), is_it)) return {};
+  return Error(Code::InvalidInput, "object has " + std::to_string(bytes) + " bytes, which is no size class");
+}
+
+// Adds, and stays at the top instead of wrapping.
+std::int64_t later_by(std::int64_t seconds, std::uint64_t duration) {
+  const std::int64_t limit = std::numeric_limits<std::int64_t>::max();
+  if (duration > static_cast<std::uint64_t>(limit)) return limit;
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(seconds, static_cast<std::int64_t>(duration), &sum) ? limit : sum;
+}
+
+}  // namespace
+
+Result<const policy::Registry*> Deposits::writer_at_this_vault(const policy::Policy& policy,
+                                                               const wire::Caller& caller) const {
+  const policy::Registry* const registry = TRY(require_writer(policy, caller));
+  if (policy.vault_by_receipt(parts_.receipt_key) == nullptr) {
+    return Error(Code::Denied, "this vault's receipt key is not in policy version " +
+                                   std::to_string(policy.version.value()) + ": it takes nothing in");
+  }
+  return registry;
+}
+
+Status Deposits::open_stream(const wire::Caller& caller, const format::SignedStream& stream) {
+  const format::StreamDescriptor& descriptor = stream.descriptor;
+  const detail::GatePass pass(gate_);
+  const auto acts = parts_.acts.in_force();
+  const policy::Policy& policy = acts->policy.policy;
+  const policy::Registry* const registry = TRY(writer_at_this_vault(policy, caller));
+  if (descriptor.realm != policy.realm) return Error(Code::Denied, "stream is of another realm");
+  if (descriptor.registry != registry->id) return Error(Code::Denied, "stream is of another registry than its writer");
+  if (descriptor.writer != caller.identity) return Error(Code::Denied, "stream names another writer than its sender");
+  const Status genuine = stream.check_signature();
+  if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
+  if (acts->era(descriptor.registry, descriptor.era) == nullptr) {
+    return Error(Code::Precondition, "the document of era " + std::to_string(descriptor.era.value()) + " of registry " +
+                                         descriptor.registry.hex() + " is not at this vault")
+        .hint("publish the era document to every vault first");
+  }
+  const format::StreamId id = descriptor.id();
+  if (TRY(parts_.records.stream(id)).has_value()) return {};
+
+  RegistryRow row = TRY(parts_.records.registry(registry->id));
+  if (row.streams >= kMaxStreamsPerRegistry) {
+    return Error(Code::Exhausted,
+                 "registry " + registry->name + " has " + std::to_string(row.streams) + " streams, which is the limit");
+  }
+  if (row.used_bytes > registry->quota_bytes || kStreamCharge > registry->quota_bytes - row.used_bytes) {
+    return exhausted(*registry, Error(Code::Exhausted, "quota is used up"));
+  }
+  row.streams += 1;
+  row.used_bytes += kStreamCharge;
+  Records::Change change;
+  change.put_stream(stream);
+  change.put_head(id, HeadRow{{}, format::chain_start(id), 0, 0});
+  change.put_registry(registry->id, row);
+  return parts_.records.commit(change);
+}
+
+Result<HeadRow> Deposits::put(const wire::Caller& caller, const format::SignedEntry& entry,
+                              wire::ObjectSource& source) {
+  const auto acts = parts_.acts.in_force();
+  const policy::Registry* const registry = TRY(writer_at_this_vault(acts->policy.policy, caller));
+  const auto stream = TRY(parts_.records.stream(entry.entry.stream));
+  if (!stream.has_value() || stream->descriptor.registry != registry->id) {
+    return Error(Code::NotFound, "stream " + entry.entry.stream.hex() + " is not open here");
+  }
+  if (stream->descriptor.writer != caller.identity) {
+    return Error(Code::Denied, "stream " + entry.entry.stream.hex() + " was opened by an earlier writer");
+  }
+  const Status genuine = entry.check_signature(caller.identity);
+  if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
+
+  Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
+  const HeadRow head = TRY(parts_.records.head(entry.entry.stream))
+  .value_or(HeadRow{});
+  const Place place = TRY(place_of(entry, head));
+  const auto held = TRY(held_object(entry.entry.object));
+  if (place == Place::Held && held.has_value()) return head;
+  if (!held.has_value() && source.size() == 0) {
+    return Error(Code::NotFound, "object " + entry.entry.object.hex() + " is not held here, and no bytes came with it");
+  }
+  if (!held.has_value()) TRY(check_size(source.size()));
+  if (place == Place::Free) {
+    const RegistryRow row = TRY(parts_.records.registry(registry->id));
+    const std::uint64_t charge = kEntryCharge + (held.has_value() ? 0 : source.size());
+    const Status room = claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
+    if (!room.ok()) return exhausted(*registry, room.error());
+  }
+  if (held.has_value()) {
+    TRY(check_key(*acts, stream->descriptor, entry, held->key));
+    return commit(caller, entry, *held);
+  }
+  const ObjectRow received = TRY(receive(*acts, stream->descriptor, entry, source));
+  return commit(caller, entry, received);
+}
+
+Error Deposits::exhausted(const policy::Registry& registry, const Error& error) {
+  bool is_news = false;
+  {
+    const MutexLock lock(mutex_);
+    is_news = alarmed_.insert(registry.id).second;
+  }
+  // Once: whoever floods the vault shall not flood its log too.
+  if (is_news) parts_.log.write(env::LogLevel::Error, "registry " + registry.name + ": " + error.message());
+  return error;
+}
+
+Result<Deposits::Place> Deposits::place_of(const format::SignedEntry& entry, const HeadRow& head) {
+  const auto held = TRY(parts_.records.entry(entry.entry.stream, entry.entry.index));
+  if (held.has_value()) {
+    const bool same = held->object == entry.entry.object && held->chain == entry.entry.chain &&
+                      held->snapshot_oldest == entry.entry.snapshot_oldest;
+    if (same) return Place::Held;
+    return fork(entry_of(entry.entry.stream, entry.entry.index, *held), entry);
+  }
+  if (entry.entry.index < head.next)
+    return Error(Code::Corrupt, noun_of(entry) + " has no row, yet lies below the head");
+  if (entry.entry.index.value() - head.next.value() > kMaxIndexGap) {
+    return Error(Code::InvalidInput,
+                 noun_of(entry) + " is too far beyond the head at " + std::to_string(head.next.value()));
+  }
+  TRY(check_neighbours(entry, head));
+  return Place::Free;
+}
+
+Status Deposits::check_neighbours(const format::SignedEntry& entry, const HeadRow& head) {
+  const format::Entry& claimed = entry.entry;
+  std::optional<EntryRow> before;
+  std::optional<format::ChainHash> chain_before;
+  if (claimed.index.value() == 0) {
+    chain_before = format::chain_start(claimed.stream);
+  } else {
+    before = TRY(parts_.records.entry(claimed.stream, format::EntryIndex(claimed.index.value() - 1)));
+    if (before.has_value()) chain_before = before->chain;
+  }
+  if (claimed.index == head.next && (!chain_before.has_value() || *chain_before != head.chain)) {
+    return Error(Code::Corrupt, "head of stream " + claimed.stream.hex() + " does not fit its last entry");
+  }
+  if (chain_before.has_value() &&
+      claimed.chain != format::next_chain(*chain_before, claimed.object, claimed.snapshot_oldest)) {
+    // Against the stream's start an entry contradicts nothing but arithmetic: a mistake, not a second history.
+    if (!before.has_value()) return Error(Code::InvalidInput, noun_of(entry) + " does not begin the stream's chain");
+    return fork(entry_of(claimed.stream, format::EntryIndex(claimed.index.value() - 1), *before), entry);
+  }
+  const format::EntryIndex index_after(claimed.index.value() + 1);
+  const auto after = TRY(parts_.records.entry(claimed.stream, index_after));
+  if (after.has_value() && after->chain != format::next_chain(claimed.chain, after->object, after->snapshot_oldest)) {
+    return fork(entry_of(claimed.stream, index_after, *after), entry);
+  }
+  return {};
+}
+
+Error Deposits::fork(const format::SignedEntry& held, const format::SignedEntry& entry) {
+  const format::StreamId& stream = entry.entry.stream;
+  const auto known = parts_.records.fork(stream);
+  if (known.ok() && !known.value().has_value()) {
+    parts_.log.write(env::LogLevel::Error, "fork: " + noun_of(entry) + " contradicts entry " +
+                                               std::to_string(held.entry.index.value()) +
+                                               " that is held; the writer signed both");
+    Records::Change change;
+    change.put_fork(stream, {held.document(), entry.document()});
+    const Status kept = parts_.records.commit(change);
+    if (!kept.ok()) parts_.log.write(env::LogLevel::Error, "fork evidence was not kept: " + kept.error().message());
+  }
+  return {Code::Conflict,
+          noun_of(entry) + " contradicts entry " + std::to_string(held.entry.index.value()) + " that is held here"};
+}
+
+Result<std::optional<ObjectRow>> Deposits::held_object(const format::ObjectName& name) const {
+  const auto row = TRY(parts_.records.object(name));
+  if (!row.has_value()) return row;
+  const auto size = parts_.objects.size_of(name);
+  // A lost file is received anew, so that a writer can heal what the disk lost.
+  if (!size.ok() && size.error().code() == Code::NotFound) return std::optional<ObjectRow>();
+  if (!size.ok()) return size.error();
+  if (size.value() != row->bytes) return Error(Code::Corrupt, "object " + name.hex() + " has changed its size on disk");
+  return row;
+}
+
+Status Deposits::check_key(const ActsInForce& acts, const format::StreamDescriptor& stream,
+                           const format::SignedEntry& entry, const format::KeyId& key) const {
+  const policy::Era* const era = acts.era(stream.registry, stream.era);
+  if (era == nullptr || key.registry != stream.registry || key.era != stream.era || !era->has(key)) {
+    return Error(Code::Denied, noun_of(entry) + ": object is sealed for " + format::to_string(key) +
+                                   ", which is no key of the stream's era");
+  }
+  const auto oldest = entry.entry.snapshot_oldest;
+  if (oldest.has_value() && *oldest > key.period) {
+    return Error(Code::InvalidInput, noun_of(entry) + ": its snapshot needs periods later than its own");
+  }
+  return {};
+}
+
+Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
+                                    const format::SignedEntry& entry, wire::ObjectSource& source) {
+  const std::uint64_t size = source.size();
+  auto upload = TRY(parts_.objects.begin_upload(entry.entry.object, size));
+  Bytes buffer(kPieceBytes);
+  crypto::TreeHasher hasher;
+  ObjectRow row;
+  row.bytes = size;
+  for (std::uint64_t done = 0; done < size;) {
+    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, size - done));
+    const MutableByteView piece = MutableByteView(buffer).first(take);
+    TRY(source.read_exactly(piece));
+    if (done == 0) {
+      const auto header = format::decode_header(piece);
+      if (!header.ok() && header.error().code() == Code::Unsupported) return header.error();
+      if (!header.ok()) return Error(Code::InvalidInput, noun_of(entry) + ": " + header.error().message());
+      if (format::object_bytes(header.value().size_class) != size) {
+        return Error(Code::InvalidInput, noun_of(entry) + ": object has " + std::to_string(size) +
+                                             " bytes, its class " + std::to_string(header.value().size_class) +
+                                             " wants " +
+                                             std::to_string(format::object_bytes(header.value().size_class)));
+      }
+      row.key = header.value().key;
+      TRY(check_key(acts, stream, entry, row.key));
+    }
+    hasher.update(piece);
+    TRY(upload->append(piece));
+    done += take;
+  }
+  const format::ObjectName found(hasher.finish().array());
+  if (found != entry.entry.object) {
+    return Error(Code::InvalidInput,
+                 noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
+  }
+  TRY(upload->publish());
+  return row;
+}
+
+Result<HeadRow> Deposits::commit(const wire::Caller& caller, const format::SignedEntry& entry, ObjectRow deposited) {
+  const detail::GatePass pass(gate_);
+  const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
+  const policy::Registry* const registry = TRY(writer_at_this_vault(acts->policy.policy, caller));
+  HeadRow head = TRY(parts_.records.head(entry.entry.stream))
+  .value_or(HeadRow{});
+  if (TRY(place_of(entry, head)) == Place::Held) return head;
+
+  const auto known = TRY(parts_.records.object(entry.entry.object));
+  std::uint64_t charge = kEntryCharge;
+  if (!known.has_value()) charge += deposited.bytes;
+  RegistryRow row = TRY(parts_.records.registry(registry->id));
+  if (row.used_bytes > registry->quota_bytes || charge > registry->quota_bytes - row.used_bytes) {
+    return exhausted(*registry, Error(Code::Exhausted, "quota was lowered meanwhile"));
+  }
+  row.used_bytes += charge;
+
+  const std::int64_t retain_until = later_by(parts_.clock.now().seconds(), registry->retention_seconds);
+  deposited.retain_until_seconds =
+      known.has_value() ? std::max(known->retain_until_seconds, retain_until) : retain_until;
+  head = TRY(advanced(head, entry));
+
+  Records::Change change;
+  change.put_entry(entry);
+  change.put_object(entry.entry.object, deposited);
+  change.put_registry(registry->id, row);
+  change.put_head(entry.entry.stream, head);
+  if (!known.has_value()) change.put_object_count(TRY(parts_.records.object_count()) + 1);
+  TRY(parts_.records.commit(change));
+  return head;
+}
+
+Result<HeadRow> Deposits::advanced(HeadRow head, const format::SignedEntry& entry) const {
+  head.held += 1;
+  if (entry.entry.index != head.next) return head;
+  head.next = format::EntryIndex(head.next.value() + 1);
+  head.chain = entry.entry.chain;
+  head.durable_at_seconds = parts_.clock.now().seconds();
+  // Those that came early. At most kMaxIndexGap of them, since no entry is further beyond the head.
+  const auto join = [&](format::EntryIndex index, const EntryRow& row) -> Result<table::Visit> {
+    if (index != head.next) return table::Visit::Stop;
+    if (row.chain != format::next_chain(head.chain, row.object, row.snapshot_oldest)) {
+      return Error(Code::Corrupt, "entries of stream " + entry.entry.stream.hex() + " do not chain at index " +
+                                      std::to_string(index.value()));
+    }
+    head.next = format::EntryIndex(index.value() + 1);
+    head.chain = row.chain;
+    return table::Visit::Continue;
+  };
+  TRY(parts_.records.scan_entries(entry.entry.stream, head.next, join));
+  return head;
+}
+
+}  // namespace exclave::vault

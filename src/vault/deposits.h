@@ -1,0 +1,88 @@
+// Deposits: the writing side of a vault: opening streams, taking entries in, moving heads.
+// Hides: the order of checks, of writes and of promises.
+//
+//   put:   role, stream, signature -> claim -> place in the chain -> quota -> object (hash while it streams)
+//          -> object durable in the store -> one synced batch: entry, object, quota, head -> only then a receipt
+//
+//   entries      0 1 2 3 . 5 6 . . 9       held, in any order of arrival, at most kMaxIndexGap beyond the head
+//   head               ^ next = 4          everything below it is held; put of 4 moves it to 7
+//
+// Units/limits: bytes. An index is at most 65,536 beyond the head; a registry has at most 100,000 streams.
+//   Quota: an object counts with its size, once per name; a stream counts 4,096 bytes, an entry 512, so that rows
+//   cannot be made without end.
+// I1  A head row in the table means: entries 0..next-1, their objects and the rows for them survive power loss.
+// I2  Two entries of one stream that are both held never contradict each other. One that contradicts a held one is
+//     refused with Conflict, kept as evidence (the first such pair of a stream) and logged.
+// I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class.
+// I4  retain-until comes from the vault's clock and the policy alone; another entry for an object can only extend it.
+// I5  Whatever the policy forbids by the time of the commit is not committed.
+// An object whose commit was cut off by a crash lies in the store without a row: nobody sees it, and the writer's next
+// attempt adopts it.
+// Threads: from any thread; commits take turns.
+// Errors: Denied, InvalidInput, NotFound (stream; or object, of an empty source), Conflict, Exhausted, Precondition
+//         (era document), Unavailable (the same entry or object is on its way on another connection).
+#pragma once
+
+#include <set>
+
+#include "base/mutex.h"
+#include "env/env.h"
+#include "store/object_store.h"
+#include "vault/act_book.h"
+#include "vault/claims.h"
+#include "vault/records.h"
+#include "wire/handler.h"
+
+namespace exclave::vault {
+
+inline constexpr std::uint64_t kMaxIndexGap = 65536;
+inline constexpr std::uint64_t kMaxStreamsPerRegistry = 100'000;
+inline constexpr std::uint64_t kStreamCharge = 4096;
+inline constexpr std::uint64_t kEntryCharge = 512;
+
+class Deposits {
+ public:
+  // What it works on; all outlive it. `receipt_key`: this vault's, by which it finds itself in the policy.
+  struct Parts {
+    env::Clock& clock;
+    env::Log& log;
+    env::Threads& threads;
+    const ActBook& acts;
+    Records& records;
+    store::ObjectStore& objects;
+    crypto::Ed25519PublicKey receipt_key;
+  };
+  explicit Deposits(const Parts& parts) : parts_(parts), gate_(parts.threads) {}
+
+  Status open_stream(const wire::Caller& caller, const format::SignedStream& stream);
+  // The stream's head once the entry is durable, whether or not the head has reached it.
+  Result<HeadRow> put(const wire::Caller& caller, const format::SignedEntry& entry, wire::ObjectSource& source);
+
+ private:
+  enum class Place { Free, Held };
+
+  Result<const policy::Registry*> writer_at_this_vault(const policy::Policy& policy, const wire::Caller& caller) const;
+  // Whether the entry may take its place beside those that are held.
+  Result<Place> place_of(const format::SignedEntry& entry, const HeadRow& head);
+  Status check_neighbours(const format::SignedEntry& entry, const HeadRow& head);
+  // Both log once: per stream, and per registry and process.
+  Error fork(const format::SignedEntry& held, const format::SignedEntry& entry);
+  Error exhausted(const policy::Registry& registry, const Error& error);
+  Result<std::optional<ObjectRow>> held_object(const format::ObjectName& name) const;
+  Status check_key(const ActsInForce& acts, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
+                   const format::KeyId& key) const;
+  Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
+                            const format::SignedEntry& entry, wire::ObjectSource& source);
+  // `deposited`: the object as it lies in the store, known from its row or just received.
+  Result<HeadRow> commit(const wire::Caller& caller, const format::SignedEntry& entry, ObjectRow deposited);
+  // The head after `entry` has joined what is held.
+  Result<HeadRow> advanced(HeadRow head, const format::SignedEntry& entry) const;
+
+  const Parts parts_;
+  Claims claims_;
+  detail::Gate gate_;  // of commits
+  Mutex mutex_;
+  std::set<format::RegistryId> alarmed_ GUARDED_BY(mutex_);
+};
+
+}  // namespace exclave::vault

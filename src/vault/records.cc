@@ -1,0 +1,211 @@
+#include "vault/records.h"
+
+#include "format/binary.h"
+
+namespace exclave::vault {
+namespace {
+
+using format::BinaryReader;
+using format::BinaryWriter;
+
+constexpr std::uint32_t kNoSnapshot = 0xffffffff;
+constexpr std::size_t kMaxDocumentBytes = 4096;  // of a signed entry or stream
+
+template <typename... Ids>
+Bytes key_of(char kind, const Ids&... ids) {
+  Bytes key{static_cast<Byte>(kind)};
+  (append(key, ids.view()), ...);
+  return key;
+}
+
+Bytes entry_key(const format::StreamId& stream, format::EntryIndex index) {
+  Bytes key = key_of('e', stream);
+  key.resize(key.size() + 8);
+  store_u64(MutableByteView(key).last(8), index.value());
+  return key;
+}
+
+Result<HeadRow> decode_head(ByteView bytes) {
+  BinaryReader reader(bytes, "row of a head");
+  HeadRow row;
+  row.next = format::EntryIndex(TRY(reader.u64()));
+  row.chain = TRY(reader.id<format::ChainHash>());
+  row.held = TRY(reader.u64());
+  row.durable_at_seconds = TRY(reader.i64());
+  TRY(reader.end());
+  return row;
+}
+
+Result<EntryRow> decode_entry(ByteView bytes) {
+  BinaryReader reader(bytes, "row of an entry");
+  EntryRow row;
+  row.object = TRY(reader.id<format::ObjectName>());
+  row.chain = TRY(reader.id<format::ChainHash>());
+  const std::uint32_t snapshot = TRY(reader.u32());
+  if (snapshot != kNoSnapshot) row.snapshot_oldest = format::PeriodNumber(snapshot);
+  row.signature = TRY(reader.id<crypto::Ed25519Signature>());
+  TRY(reader.end());
+  return row;
+}
+
+Result<ObjectRow> decode_object(ByteView bytes) {
+  BinaryReader reader(bytes, "row of an object");
+  ObjectRow row;
+  row.key.registry = TRY(reader.id<format::RegistryId>());
+  row.key.era = format::EraNumber(TRY(reader.u32()));
+  row.key.period = format::PeriodNumber(TRY(reader.u32()));
+  row.bytes = TRY(reader.u64());
+  row.retain_until_seconds = TRY(reader.i64());
+  TRY(reader.end());
+  return row;
+}
+
+Result<RegistryRow> decode_registry(ByteView bytes) {
+  BinaryReader reader(bytes, "row of a registry");
+  RegistryRow row;
+  row.used_bytes = TRY(reader.u64());
+  row.streams = TRY(reader.u64());
+  TRY(reader.end());
+  return row;
+}
+
+Result<ForkEvidence> decode_fork(ByteView bytes) {
+  BinaryReader reader(bytes, "row of fork evidence");
+  ForkEvidence evidence;
+  evidence.first = TRY(reader.text(kMaxDocumentBytes));
+  evidence.second = TRY(reader.text(kMaxDocumentBytes));
+  TRY(reader.end());
+  return evidence;
+}
+
+// The row under `key`, decoded; nullopt if there is none.
+template <typename Decode>
+auto load(const table::Table& table, ByteView key, Decode decode)
+    -> Result<std::optional<std::remove_cvref_t<decltype(decode(key).value())>>> {
+  using Row = std::remove_cvref_t<decltype(decode(key).value())>;
+  const std::optional<Bytes> bytes = TRY(table.get(key));
+  if (!bytes.has_value()) return std::optional<Row>();
+  return std::optional<Row>(TRY(decode(*bytes)));
+}
+
+}  // namespace
+
+EntryRow row_of(const format::SignedEntry& entry) {
+  return {entry.entry.object, entry.entry.chain, entry.entry.snapshot_oldest, entry.signature};
+}
+
+format::SignedEntry entry_of(const format::StreamId& stream, format::EntryIndex index, const EntryRow& row) {
+  return {{stream, index, row.object, row.chain, row.snapshot_oldest}, row.signature};
+}
+
+Result<std::optional<format::SignedStream>> Records::stream(const format::StreamId& id) const {
+  return load(table_, key_of('s', id), [&](ByteView bytes) -> Result<format::SignedStream> {
+    auto stream = format::SignedStream::parse(bytes, "row of a stream");
+    if (!stream.ok()) return Error(Code::Corrupt, stream.error().message());
+    return stream;
+  });
+}
+
+Result<std::optional<HeadRow>> Records::head(const format::StreamId& id) const {
+  return load(table_, key_of('h', id), decode_head);
+}
+
+Result<std::optional<EntryRow>> Records::entry(const format::StreamId& stream, format::EntryIndex index) const {
+  return load(table_, entry_key(stream, index), decode_entry);
+}
+
+Result<std::optional<ObjectRow>> Records::object(const format::ObjectName& name) const {
+  return load(table_, key_of('o', name), decode_object);
+}
+
+Result<RegistryRow> Records::registry(const format::RegistryId& id) const {
+  return TRY(load(table_, key_of('q', id), decode_registry))
+  .value_or(RegistryRow{});
+}
+
+Result<std::uint64_t> Records::object_count() const {
+  const auto decode = [](ByteView bytes) { return BinaryReader(bytes, "row of the object count").u64(); };
+  return TRY(load(table_, key_of('n'), decode))
+  .value_or(0);
+}
+
+Result<std::optional<ForkEvidence>> Records::fork(const format::StreamId& id) const {
+  return load(table_, key_of('f', id), decode_fork);
+}
+
+Status Records::scan_entries(const format::StreamId& stream, format::EntryIndex from, const EntryVisitor& visit) const {
+  table::KeyRange range = table::KeyRange::prefix(key_of('e', stream));
+  range.from = entry_key(stream, from);
+  return table_.scan(range, [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    return visit(format::EntryIndex(load_u64(key.last(8))), TRY(decode_entry(value)));
+  });
+}
+
+Status Records::scan_streams(const format::RegistryId& registry, const format::StreamId& from,
+                             const StreamVisitor& visit) const {
+  table::KeyRange range = table::KeyRange::prefix(key_of('r', registry));
+  range.from = key_of('r', registry, from);
+  return table_.scan(range, [&](ByteView key, ByteView) -> Result<table::Visit> {
+    return visit(format::StreamId::from_view(key.last(format::StreamId::kSize)));
+  });
+}
+
+void Records::Change::put_stream(const format::SignedStream& stream) {
+  const format::StreamId id = stream.descriptor.id();
+  batch_.put(key_of('s', id), as_bytes(stream.document()));
+  batch_.put(key_of('r', stream.descriptor.registry, id), {});
+}
+
+void Records::Change::put_head(const format::StreamId& id, const HeadRow& row) {
+  BinaryWriter writer;
+  writer.u64(row.next.value());
+  writer.id(row.chain);
+  writer.u64(row.held);
+  writer.i64(row.durable_at_seconds);
+  batch_.put(key_of('h', id), writer.view());
+}
+
+void Records::Change::put_entry(const format::SignedEntry& entry) {
+  BinaryWriter writer;
+  writer.id(entry.entry.object);
+  writer.id(entry.entry.chain);
+  writer.u32(entry.entry.snapshot_oldest.has_value() ? entry.entry.snapshot_oldest->value() : kNoSnapshot);
+  writer.id(entry.signature);
+  batch_.put(entry_key(entry.entry.stream, entry.entry.index), writer.view());
+}
+
+void Records::Change::put_object(const format::ObjectName& name, const ObjectRow& row) {
+  BinaryWriter writer;
+  writer.id(row.key.registry);
+  writer.u32(row.key.era.value());
+  writer.u32(row.key.period.value());
+  writer.u64(row.bytes);
+  writer.i64(row.retain_until_seconds);
+  batch_.put(key_of('o', name), writer.view());
+}
+
+void Records::Change::put_registry(const format::RegistryId& id, const RegistryRow& row) {
+  BinaryWriter writer;
+  writer.u64(row.used_bytes);
+  writer.u64(row.streams);
+  batch_.put(key_of('q', id), writer.view());
+}
+
+void Records::Change::put_object_count(std::uint64_t count) {
+  BinaryWriter writer;
+  writer.u64(count);
+  batch_.put(key_of('n'), writer.view());
+}
+
+void Records::Change::put_fork(const format::StreamId& id, const ForkEvidence& evidence) {
+  BinaryWriter writer;
+  writer.text(evidence.first);
+  writer.text(evidence.second);
+  batch_.put(key_of('f', id), writer.view());
+}
+
+Status Records::commit(const Change& change) {
+  return table_.write(change.batch_, table::Durability::Synced);
+}
+
+}  // namespace exclave::vault

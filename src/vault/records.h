@@ -1,0 +1,102 @@
+// Records: the vault's table, typed. One row type per kind of key; all numbers big-endian, so keys sort by number.
+// Hides: key prefixes and field order.
+//
+//   "s" stream            the signed stream descriptor, as its document
+//   "r" registry stream   nothing: finds a registry's streams, by id
+//   "h" stream            next u64 | chain (32) | held u64 | durable-at i64                       the head
+//   "e" stream index      object (32) | chain (32) | snapshot u32, ffffffff = none | signature (64)
+//   "o" object            registry (16) | era u32 | period u32 | bytes u64 | retain-until i64
+//   "q" registry          used u64 | streams u64
+//   "n"                   objects u64                                                             of the whole vault
+//   "f" stream            two entries, as documents, that cannot both be true: the writer forked its stream
+//   "a" ...               acts, see act_book.h
+//
+// I1  A row that does not decode is Corrupt, naming its kind.
+// Threads: from any thread, as Table. Durability: as Table.
+// See: table/table.h.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "format/stream.h"
+#include "table/table.h"
+
+namespace exclave::vault {
+
+// Entries 0..next-1 are held without a gap; chain is that of entry next-1, or the stream's start.
+struct HeadRow {
+  format::EntryIndex next;
+  format::ChainHash chain;
+  std::uint64_t held = 0;               // entries, contiguous or not
+  std::int64_t durable_at_seconds = 0;  // when the head came to where it is
+};
+
+struct EntryRow {
+  format::ObjectName object;
+  format::ChainHash chain;
+  std::optional<format::PeriodNumber> snapshot_oldest;
+  crypto::Ed25519Signature signature;
+};
+EntryRow row_of(const format::SignedEntry& entry);
+format::SignedEntry entry_of(const format::StreamId& stream, format::EntryIndex index, const EntryRow& row);
+
+struct ObjectRow {
+  format::KeyId key;
+  std::uint64_t bytes = 0;
+  std::int64_t retain_until_seconds = 0;
+};
+
+struct RegistryRow {
+  std::uint64_t used_bytes = 0;
+  std::uint64_t streams = 0;
+};
+
+struct ForkEvidence {
+  std::string first;  // documents of two signed entries
+  std::string second;
+};
+
+class Records {
+ public:
+  // `table` outlives the records.
+  explicit Records(table::Table& table) : table_(table) {}
+
+  Result<std::optional<format::SignedStream>> stream(const format::StreamId& id) const;
+  Result<std::optional<HeadRow>> head(const format::StreamId& id) const;
+  Result<std::optional<EntryRow>> entry(const format::StreamId& stream, format::EntryIndex index) const;
+  Result<std::optional<ObjectRow>> object(const format::ObjectName& name) const;
+  Result<RegistryRow> registry(const format::RegistryId& id) const;  // zeros if there is none yet
+  Result<std::uint64_t> object_count() const;
+  Result<std::optional<ForkEvidence>> fork(const format::StreamId& id) const;
+
+  using EntryVisitor = std::function<Result<table::Visit>(format::EntryIndex index, const EntryRow& row)>;
+  // Held entries from `from` on, by index.
+  Status scan_entries(const format::StreamId& stream, format::EntryIndex from, const EntryVisitor& visit) const;
+  using StreamVisitor = std::function<Result<table::Visit>(const format::StreamId& id)>;
+  // The registry's streams from `from` on, by id.
+  Status scan_streams(const format::RegistryId& registry, const format::StreamId& from,
+                      const StreamVisitor& visit) const;
+
+  // Changes that happen together.
+  class Change {
+   public:
+    void put_stream(const format::SignedStream& stream);
+    void put_head(const format::StreamId& id, const HeadRow& row);
+    void put_entry(const format::SignedEntry& entry);
+    void put_object(const format::ObjectName& name, const ObjectRow& row);
+    void put_registry(const format::RegistryId& id, const RegistryRow& row);
+    void put_object_count(std::uint64_t count);
+    void put_fork(const format::StreamId& id, const ForkEvidence& evidence);
+
+   private:
+    friend class Records;
+    table::Batch batch_;
+  };
+  Status commit(const Change& change);  // DURABLE
+
+ private:
+  table::Table& table_;
+};
+
+}  // namespace exclave::vault

@@ -1,0 +1,219 @@
+#include "vault/vault.h"
+
+#include <algorithm>
+
+#include "vault/access.h"
+
+namespace exclave::vault {
+namespace {
+
+constexpr std::uint32_t kDirectoryMode = 0700;
+// Terms are certified by mandates, which come with ledgers; until then every vault is in the first one.
+constexpr format::Term kFirstTerm{1};
+
+std::string acts_in(const std::string& directory) {
+  return env::join_path(directory, "acts");
+}
+std::string objects_in(const std::string& directory) {
+  return env::join_path(directory, "objects");
+}
+std::string table_in(const std::string& directory) {
+  return env::join_path(directory, "table");
+}
+std::string lock_in(const std::string& directory) {
+  return env::join_path(directory, "lock");
+}
+
+}  // namespace
+
+Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
+              const OpenTable& open_table) {
+  const VerifiedActs verified = TRY(verify_acts(acts));
+  TRY(world.files.make_directories(directory, kDirectoryMode));
+  const auto lock = TRY(world.files.lock(lock_in(directory)));
+  TRY(world.files.make_directories(acts_in(directory), kDirectoryMode));
+  TRY(world.files.make_directories(table_in(directory), kDirectoryMode));
+  TRY(store::create_directory_store(world.files, objects_in(directory)));
+  const auto table = TRY(open_table(table_in(directory)));
+  const auto book = ActBook::open(world.files, world.threads, world.log, acts_in(directory), *table);
+  if (book.ok()) return Error(Code::AlreadyExists, "there is a vault in " + directory);
+  if (book.error().code() != Code::NotFound) return book.error();
+  return ActBook::create(world.files, acts_in(directory), *table, verified);
+}
+
+Vault::Vault(const World& world, std::string directory, crypto::Ed25519SigningKey receipt_key, Settings settings)
+    : world_(world),
+      directory_(std::move(directory)),
+      receipt_key_(std::move(receipt_key)),
+      settings_(std::move(settings)) {}
+
+Vault::~Vault() = default;
+
+Result<std::unique_ptr<Vault>> Vault::open(const World& world, const std::string& directory,
+                                           crypto::Ed25519SigningKey receipt_key, const OpenTable& open_table,
+                                           const Settings& settings) {
+  std::unique_ptr<Vault> vault(new Vault(world, directory, std::move(receipt_key), settings));
+  TRY(vault->open_parts(open_table).in([&] { return "vault in " + directory; }));
+  return vault;
+}
+
+Status Vault::open_parts(const OpenTable& open_table) {
+  TRY(world_.files.stat(table_in(directory_)));
+  lock_ = TRY(world_.files.lock(lock_in(directory_)));
+  table_ = TRY(open_table(table_in(directory_)));
+  records_ = std::make_unique<Records>(*table_);
+  acts_ = TRY(ActBook::open(world_.files, world_.threads, world_.log, acts_in(directory_), *table_));
+  objects_ = TRY(store::open_directory_store(world_.files, objects_in(directory_), settings_.store));
+  deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
+                                                         *objects_, receipt_key_.public_key()});
+  // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
+  for (const policy::SignedPolicy& policy : TRY(acts_->policies())) {
+    const policy::VaultEntry* const self = policy.policy.vault_by_receipt(receipt_key_.public_key());
+    if (self != nullptr) name_ = self->name;
+  }
+  if (name_.empty()) return Error(Code::Precondition, "its receipt key is in no policy version that it holds");
+  return {};
+}
+
+bool Vault::knows(const wire::Caller& caller) {
+  return require_known(acts_->in_force()->policy.policy, caller).ok();
+}
+
+Result<store::VaultStatus> Vault::status(const wire::Caller& caller) {
+  const auto acts = acts_->in_force();
+  TRY(require_known(acts->policy.policy, caller));
+  store::VaultStatus status;
+  status.name = name_;
+  status.policy = acts->policy.policy.version;
+  status.now_seconds = world_.clock.now().seconds();
+  status.free_bytes = TRY(world_.files.free_bytes(objects_in(directory_)));
+  status.object_count = TRY(records_->object_count());
+  status.program = settings_.program;
+  return status;
+}
+
+Status Vault::open_stream(const wire::Caller& caller, const format::SignedStream& stream) {
+  return deposits_->open_stream(caller, stream);
+}
+
+Result<std::optional<format::SignedReceipt>> Vault::put(const wire::Caller& caller, const format::SignedEntry& entry,
+                                                        wire::ObjectSource& source) {
+  const HeadRow head = TRY(deposits_->put(caller, entry, source));
+  if (head.next <= entry.entry.index) return std::optional<format::SignedReceipt>();
+  const auto acts = acts_->in_force();
+  return receipt_for(acts->policy.policy, entry.entry.stream, head);
+}
+
+std::optional<format::SignedReceipt> Vault::receipt_for(const policy::Policy& policy, const format::StreamId& stream,
+                                                        const HeadRow& head) const {
+  if (head.next.value() == 0) return std::nullopt;
+  format::Receipt receipt;
+  receipt.vault = receipt_key_.public_key();
+  receipt.realm = policy.realm;
+  receipt.policy = policy.version;
+  receipt.stream = stream;
+  receipt.index = format::EntryIndex(head.next.value() - 1);
+  receipt.chain = head.chain;
+  receipt.term = kFirstTerm;
+  receipt.durable_at_seconds = head.durable_at_seconds;
+  return format::SignedReceipt::sign(receipt, receipt_key_);
+}
+
+Result<store::QuotaUse> Vault::quota(const wire::Caller& caller, const format::RegistryId& registry) {
+  const auto acts = acts_->in_force();
+  const policy::Registry* const own = TRY(require_writer_of(acts->policy.policy, caller, registry));
+  return store::QuotaUse {
+    TRY(records_->registry(registry))
+    .used_bytes, own->quota_bytes
+  };
+}
+
+Result<ObjectRow> Vault::present_object(const format::ObjectName& name) const {
+  const auto row = TRY(records_->object(name));
+  if (!row.has_value()) return Error(Code::NotFound, "object " + name.hex() + " is not held here");
+  if (TRY(objects_->size_of(name)) != row->bytes) {
+    return Error(Code::Corrupt, "object " + name.hex() + " has changed its size on disk");
+  }
+  return *row;
+}
+
+Result<std::uint64_t> Vault::size_of(const wire::Caller& caller, const format::ObjectName& name) {
+  const auto acts = acts_->in_force();
+  const policy::Policy& policy = acts->policy.policy;
+  if (require_site(policy, caller).ok()) return TRY(present_object(name))
+  .bytes;
+  const policy::Registry* const own = TRY(require_writer(policy, caller));
+  const ObjectRow row = TRY(present_object(name));
+  // Not even whether another registry holds it.
+  if (row.key.registry != own->id) return Error(Code::NotFound, "object " + name.hex() + " is not held here");
+  return row.bytes;
+}
+
+Status Vault::read(const wire::Caller& caller, const format::ObjectName& name, std::uint64_t offset,
+                   MutableByteView out) {
+  TRY(require_site(acts_->in_force()->policy.policy, caller));
+  const ObjectRow row = TRY(present_object(name));
+  if (offset > row.bytes || out.size() > row.bytes - offset) {
+    return Error(Code::InvalidInput, "object " + name.hex() + " ends before the range that was asked for");
+  }
+  return objects_->read(name, offset, out);
+}
+
+Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::RegistryId& registry,
+                                     const std::optional<format::StreamId>& from) {
+  const auto acts = acts_->in_force();
+  TRY(require_reader_of_heads(acts->policy.policy, caller, registry));
+  wire::HeadsPage page;
+  const auto visit = [&](const format::StreamId& id) -> Result<table::Visit> {
+    if (page.heads.size() == wire::kHeadsPerPage) {
+      page.next = id;
+      return table::Visit::Stop;
+    }
+    const auto stream = TRY(records_->stream(id));
+    const auto head = TRY(records_->head(id));
+    if (!stream.has_value() || !head.has_value()) {
+      return Error(Code::Corrupt, "stream " + id.hex() + " has lost its rows");
+    }
+    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, *head)});
+    return table::Visit::Continue;
+  };
+  TRY(records_->scan_streams(registry, from.value_or(format::StreamId()), visit));
+  return page;
+}
+
+Result<std::vector<store::HeldEntry>> Vault::entries(const wire::Caller& caller, const format::StreamId& stream,
+                                                     format::EntryIndex from, std::size_t limit) {
+  TRY(require_site(acts_->in_force()->policy.policy, caller));
+  if (!TRY(records_->stream(stream)).has_value()) {
+    return Error(Code::NotFound, "stream " + stream.hex() + " is not open here");
+  }
+  limit = std::min(limit, store::kMaxEntriesPerCall);
+  std::vector<store::HeldEntry> entries;
+  if (limit == 0) return entries;
+  const auto visit = [&](format::EntryIndex index, const EntryRow& row) -> Result<table::Visit> {
+    const auto object = TRY(records_->object(row.object));
+    if (!object.has_value()) return Error(Code::Corrupt, "object " + row.object.hex() + " has lost its row");
+    entries.push_back({entry_of(stream, index, row), object->bytes, object->retain_until_seconds});
+    return entries.size() < limit ? table::Visit::Continue : table::Visit::Stop;
+  };
+  TRY(records_->scan_entries(stream, from, visit));
+  return entries;
+}
+
+Result<std::vector<store::Act>> Vault::acts(const wire::Caller& caller) {
+  const auto acts = acts_->in_force();
+  TRY(require_known(acts->policy.policy, caller));
+  return acts->list;
+}
+
+Result<Bytes> Vault::act(const wire::Caller& caller, const crypto::Hash256& hash) {
+  TRY(require_known(acts_->in_force()->policy.policy, caller));
+  return acts_->document(hash);
+}
+
+Status Vault::put_act(const wire::Caller& caller, ByteView document) {
+  TRY(require_known(acts_->in_force()->policy.policy, caller));
+  return acts_->adopt(document);
+}
+
+}  // namespace exclave::vault

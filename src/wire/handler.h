@@ -1,0 +1,68 @@
+// Handler: what a vault answers, with the caller named. The server calls it for each request, EmbeddedVault directly.
+// Hides: nothing; it is the seam between transport (wire) and rules (vault). The verbs are those of store::VaultApi,
+// but objects stream through it instead of lying in memory, and long answers come in pages.
+//
+// I1  The transport has proved that the caller holds the key it is named by. What it may do is the handler's business.
+// I2  A role is looked up in the current policy at every call, so that a revoked caller is refused from the next one
+// on. Threads: all calls from any thread. Errors: those of store::VaultApi. See: store/vault_api.h,
+// docs/protocols/vault-http.md.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/vault_api.h"
+
+namespace exclave::wire {
+
+struct Caller {
+  crypto::Ed25519PublicKey identity;
+};
+
+// The bytes of an object on their way in.
+class ObjectSource {
+ public:
+  virtual ~ObjectSource() = default;
+  virtual std::uint64_t size() const = 0;  // constant, known before the first read
+  // Fills all of `out`. Precondition: no more is asked for than is left. An error ends the source.
+  virtual Status read_exactly(MutableByteView out) = 0;
+};
+
+struct HeadsPage {
+  std::vector<store::StreamHead> heads;
+  std::optional<format::StreamId> next;  // where the next page begins; none on the last one
+};
+inline constexpr std::size_t kHeadsPerPage = 500;
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+
+  virtual const std::string& name() const = 0;
+  // Whether the policy knows this key at all; a transport drops other peers early.
+  virtual bool knows(const Caller& caller) = 0;
+  virtual Result<store::VaultStatus> status(const Caller& caller) = 0;
+
+  virtual Status open_stream(const Caller& caller, const format::SignedStream& stream) = 0;
+  // An empty source means "you hold the object already"; NotFound if that is not so. The source may be left unread.
+  virtual Result<std::optional<format::SignedReceipt>> put(const Caller& caller, const format::SignedEntry& entry,
+                                                           ObjectSource& source) = 0;
+  virtual Result<store::QuotaUse> quota(const Caller& caller, const format::RegistryId& registry) = 0;
+
+  // Of an object whose entry is durable; a writer sees its own registry's alone.
+  virtual Result<std::uint64_t> size_of(const Caller& caller, const format::ObjectName& name) = 0;
+  virtual Status read(const Caller& caller, const format::ObjectName& name, std::uint64_t offset,
+                      MutableByteView out) = 0;
+  // Streams by id, from `from` (the first one if none), at most kHeadsPerPage.
+  virtual Result<HeadsPage> heads(const Caller& caller, const format::RegistryId& registry,
+                                  const std::optional<format::StreamId>& from) = 0;
+  virtual Result<std::vector<store::HeldEntry>> entries(const Caller& caller, const format::StreamId& stream,
+                                                        format::EntryIndex from, std::size_t limit) = 0;
+
+  virtual Result<std::vector<store::Act>> acts(const Caller& caller) = 0;
+  virtual Result<Bytes> act(const Caller& caller, const crypto::Hash256& hash) = 0;
+  virtual Status put_act(const Caller& caller, ByteView document) = 0;
+};
+
+}  // namespace exclave::wire
