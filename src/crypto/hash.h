@@ -1,5 +1,5 @@
-// Hashes, HMAC and HKDF. Hides: OpenSSL's EVP objects (fetched once, reused: implicit fetches cost three times the
-// hash).
+// Hashes, HMAC and HKDF.
+// Hides: OpenSSL's EVP objects (fetched once, reused: an implicit fetch costs three times a short hash).
 //
 // Units: digests in bytes. I1  Pure functions of their inputs.
 // Threads: free functions from any thread; hasher objects by one thread.
