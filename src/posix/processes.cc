@@ -76,7 +76,10 @@ class SpawnSettings {
     ::posix_spawnattr_setsigmask(&attributes_, &none);
     ::posix_spawnattr_setsigdefault(&attributes_, &all);
     const int error = ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    return error != 0 ? error : ::posix_spawn_file_actions_adddup2(&actions_, output, STDOUT_FILENO);
+    if (error != 0) return error;
+    const int moved = ::posix_spawn_file_actions_adddup2(&actions_, output, STDOUT_FILENO);
+    // Ours are close-on-exec; libraries and whoever started this process may have left others.
+    return moved != 0 ? moved : ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
   }
   const posix_spawn_file_actions_t* actions() const { return &actions_; }
   const posix_spawnattr_t* attributes() const { return &attributes_; }
