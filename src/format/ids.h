@@ -16,7 +16,7 @@ using ChunkId = Id<32, struct ChunkIdTag>;          // keyed by the era's dedup 
 using ContentId = Id<16, struct ContentIdTag>;      // first half of a small file's keyed hash
 using StreamId = Id<32, struct StreamIdTag>;        // SHA-256 of the stream's descriptor text
 using ChainHash = Id<32, struct ChainHashTag>;      // h_i
-using StreamStart = Id<16, struct StreamStartTag>;  // random, one per agent start
+using StreamStart = Id<16, struct StreamStartTag>;  // agent clock (u64, ns) || 8 random bytes; one per agent start
 
 using EraNumber = Tagged<std::uint32_t, struct EraNumberTag>;          // from 1
 using PeriodNumber = Tagged<std::uint32_t, struct PeriodNumberTag>;    // from 0, inside its era

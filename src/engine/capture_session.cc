@@ -1,0 +1,180 @@
+#include "engine/capture_session.h"
+
+#include <algorithm>
+#include <map>
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::string_view kProgram = "exclave 0.1.0";
+// How long a capture that is durable waits for vaults that are still receiving.
+constexpr std::chrono::seconds kGraceForSlowVaults(30);
+
+// Time, so that streams can be put in order, and randomness, so that no two starts are the same.
+Result<format::StreamStart> new_start(env::Env& env) {
+  format::StreamStart start;
+  store_u64(start.mutable_view(), static_cast<std::uint64_t>(env.clock.now().nanoseconds));
+  TRY(env.random.fill(start.mutable_view().subspan(8)));
+  return start;
+}
+
+}  // namespace
+
+std::vector<std::string> CaptureReport::vaults_behind() const {
+  std::vector<std::string> behind;
+  for (const spread::VaultProgress& vault : vaults) {
+    if (vault.head < entries) behind.push_back(vault.vault);
+  }
+  return behind;
+}
+
+format::PeriodNumber current_period(const CaptureContext& context, const std::vector<std::int64_t>& vault_times) {
+  std::int64_t now = context.env.clock.now().seconds();
+  std::vector<std::int64_t> times = vault_times;
+  if (times.size() >= context.policy.quorum.k) {
+    std::sort(times.begin(), times.end(), std::greater<>());
+    now = std::min(now, times[context.policy.quorum.k - 1]);
+  }
+  const format::PeriodNumber period = context.era.period_at(now);
+  // Keys of earlier periods have been erased: what is left starts at the oldest one held.
+  if (!context.keys.periods.empty()) return std::max(period, context.keys.periods.front().id.period);
+  return period;
+}
+
+Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureContext& context, std::string_view dataset,
+                                                              repo::CatalogueWriter* catalogue, StageTimes& times) {
+  std::unique_ptr<CaptureSession> session(new CaptureSession(context, dataset, times));
+  session->index_ = TRY(repo::DedupIndex::open(context.table));
+  std::map<std::string, std::int64_t> newest;
+  for (const auto& kept : TRY(session->index_->receipts())) {
+    auto [at, inserted] = newest.emplace(kept.vault, kept.receipt.receipt.durable_at_seconds);
+    if (!inserted) at->second = std::max(at->second, kept.receipt.receipt.durable_at_seconds);
+  }
+  std::vector<std::int64_t> vault_times;
+  for (const auto& [vault, time] : newest) vault_times.push_back(time);
+  session->period_ = current_period(context, vault_times);
+  if (context.keys.key_for(session->period_) == nullptr) {
+    return Error(Code::Precondition, "registry " + context.registry.name + ": the agent has no key for period " +
+                                         std::to_string(session->period_.value()) + " of era " +
+                                         std::to_string(context.era.number.value()))
+        .hint("open the next era: exclave agent recover");
+  }
+
+  format::StreamDescriptor descriptor;
+  descriptor.realm = context.policy.realm;
+  descriptor.writer = context.writer.public_key();
+  descriptor.registry = context.registry.id;
+  descriptor.era = context.era.number;
+  descriptor.start = TRY(new_start(context.env));
+  session->stream_ =
+      TRY(spread::StreamWriter::open(context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
+                                     format::SignedStream::sign(descriptor, context.writer), context.writer));
+  CaptureSession* raw = session.get();
+  session->packs_ = std::make_unique<repo::PackWriter>(
+      context.env.threads, context.env.clock, repo::Sealer(context.policy.realm, context.env.random),
+      [raw]() -> Result<const format::SealingKey*> { return raw->context_.keys.key_for(raw->period_); },
+      *session->stream_, *session->index_,
+      [raw](const repo::PackRecord& pack) { raw->pipeline_->forget_claims(pack); });
+  session->pipeline_ = std::make_unique<ContentPipeline>(context, *session->index_, *session->packs_, catalogue,
+                                                         session->period_, times);
+  return session;
+}
+
+// Packs that no index object names yet, those of interrupted captures included, split over as many objects as needed.
+Result<std::vector<format::ObjectReference>> CaptureSession::write_index_objects() {
+  const std::size_t limit = format::plain_capacity(format::kLargestClass) - format::kFooterBytes;
+  std::vector<format::ObjectReference> written;
+  Bytes payload;
+  std::uint32_t sections = 0;
+  const auto flush = [&]() -> Status {
+    if (sections == 0) return {};
+    written.push_back(TRY(packs_->put_plaintext(format::PlaintextType::Index, payload, sections, std::nullopt)));
+    payload.clear();
+    sections = 0;
+    return {};
+  };
+  for (const repo::PackRecord& pack : TRY(index_->unindexed_packs())) {
+    if (payload.size() + format::kIndexSectionHeaderBytes + pack.directory.size() > limit) TRY(flush());
+    format::append_index_section(payload, pack.name, pack.size_class, pack.period, pack.directory);
+    ++sections;
+  }
+  TRY(flush());
+  return written;
+}
+
+Status CaptureSession::keep_receipts() {
+  for (const spread::VaultProgress& vault : stream_->progress()) {
+    if (vault.receipt.has_value()) TRY(index_->keep_receipt(vault.vault, *vault.receipt));
+  }
+  return {};
+}
+
+Status CaptureSession::finish(const Facts& facts, CaptureReport& report,
+                              std::optional<repo::CatalogueWriter> catalogue) {
+  // 1. Everything cut has been identified, compressed and packed; every pack is durable and known.
+  ContentPipeline::Outcome outcome = TRY(pipeline_->finish());
+  TRY(packs_->finish());
+
+  // 2. Index objects, then the snapshot that names them.
+  const std::vector<format::ObjectReference> new_indexes = TRY(write_index_objects());
+  format::Snapshot snapshot;
+  snapshot.kind = facts.kind;
+  snapshot.dataset = dataset_;
+  snapshot.number = TRY(index_->last_number_of(dataset_))
+  +1;
+  snapshot.started_ns = facts.started_ns;
+  snapshot.finished_ns = context_.env.clock.now().nanoseconds;
+  snapshot.host = context_.host;
+  snapshot.source = facts.source.substr(0, 4000);
+  snapshot.program = kProgram;
+  snapshot.totals = facts.totals;
+  snapshot.oldest_period = outcome.oldest_period;
+  if (facts.reused_oldest.has_value()) snapshot.oldest_period = std::min(snapshot.oldest_period, *facts.reused_oldest);
+  snapshot.previous = facts.previous;
+  snapshot.dedup_key = context_.keys.dedup.clone();
+  snapshot.listing = std::move(outcome.listing);
+  snapshot.indexes = TRY(index_->index_objects());
+  snapshot.indexes.insert(snapshot.indexes.end(), new_indexes.begin(), new_indexes.end());
+  for (const format::ObjectReference& reference : snapshot.indexes) {
+    snapshot.oldest_period = std::min(snapshot.oldest_period, reference.period);
+  }
+  const crypto::SecretBytes record(format::encode_snapshot(snapshot));
+  const format::ObjectReference written =
+      TRY(packs_->put_plaintext(format::PlaintextType::Snapshot, record.view(), 1, snapshot.oldest_period));
+  TRY(packs_->settle());
+
+  // 3. The agent's own memory of it. From here on the capture has succeeded.
+  repo::SnapshotSummary summary;
+  summary.name = written.name;
+  summary.dataset = dataset_;
+  summary.number = snapshot.number;
+  summary.started_ns = snapshot.started_ns;
+  summary.finished_ns = snapshot.finished_ns;
+  summary.source = snapshot.source;
+  summary.totals = facts.totals;
+  summary.stored_bytes = packs_->statistics().object_bytes;
+  summary.oldest_period = snapshot.oldest_period;
+  summary.period = written.period;
+  TRY(index_->finish_snapshot(summary, new_indexes));
+  if (catalogue.has_value()) {
+    TRY(std::move(*catalogue)
+            .commit({context_.policy.realm, context_.registry.id, context_.era.number, dataset_, written.name,
+                     snapshot.oldest_period, facts.source, facts.totals}));
+  }
+
+  // 4. Vaults that are still receiving.
+  const bool for_all = facts.behind == Behind::WaitForAll;
+  stream_->finish(for_all ? std::nullopt : std::optional(context_.env.clock.monotonic() + kGraceForSlowVaults));
+  TRY(keep_receipts());
+  report.snapshot = written.name;
+  report.number = snapshot.number;
+  report.packs = packs_->statistics();
+  report.vaults = stream_->progress();
+  for (const spread::VaultProgress& vault : report.vaults) report.entries = std::max(report.entries, vault.head);
+  times_.add(Stage::Seal, report.packs.seal_time);
+  times_.add(Stage::Wait, report.packs.push_time);
+  for (const spread::VaultProgress& vault : report.vaults) times_.add(Stage::Send, vault.send_time);
+  return {};
+}
+
+}  // namespace exclave::engine

@@ -1,0 +1,54 @@
+// CaptureSession: what every capture has in common, whatever its source: a stream to the vaults, packs, the pipeline,
+// and the end of a snapshot (index objects, snapshot record, agent state, catalogue), in the order that makes each step
+// crash-safe. Internal to engine.
+//
+// I1  Order at the end: packs durable -> index objects -> snapshot durable -> agent state (synced) -> catalogue.
+//     A crash between any two leaves either no snapshot, or a durable one that the next capture builds on or repeats.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/capture.h"
+#include "engine/content_pipeline.h"
+
+namespace exclave::engine {
+
+class CaptureSession {
+ public:
+  enum class Sending { Vaults, Nowhere };  // Nowhere: a dry run
+  static Result<std::unique_ptr<CaptureSession>> begin(const CaptureContext& context, std::string_view dataset,
+                                                       repo::CatalogueWriter* catalogue, StageTimes& times);
+
+  ContentPipeline& pipeline() { return *pipeline_; }
+  std::uint64_t object_bytes() const { return packs_->statistics().object_bytes; }
+
+  struct Facts {
+    format::DatasetKind kind = format::DatasetKind::Tree;
+    std::string source;
+    format::SnapshotTotals totals;
+    std::int64_t started_ns = 0;
+    std::optional<format::ObjectName> previous;
+    std::optional<format::PeriodNumber> reused_oldest;  // of a catalogue whose slices were reused
+    Behind behind = Behind::GracePeriod;
+  };
+  // Fills report.snapshot, number, packs, vaults, entries.
+  Status finish(const Facts& facts, CaptureReport& report, std::optional<repo::CatalogueWriter> catalogue);
+
+ private:
+  CaptureSession(const CaptureContext& context, std::string_view dataset, StageTimes& times)
+      : context_(context), dataset_(dataset), times_(times) {}
+  Result<std::vector<format::ObjectReference>> write_index_objects();
+  Status keep_receipts();
+
+  const CaptureContext& context_;
+  std::string dataset_;
+  StageTimes& times_;
+  format::PeriodNumber period_;
+  std::optional<repo::DedupIndex> index_;
+  std::unique_ptr<spread::StreamWriter> stream_;
+  std::unique_ptr<repo::PackWriter> packs_;
+  std::unique_ptr<ContentPipeline> pipeline_;
+};
+
+}  // namespace exclave::engine

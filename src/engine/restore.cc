@@ -1,0 +1,591 @@
+#include "engine/restore.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+
+#include "base/mutex.h"
+#include "base/text.h"
+#include "engine/target_tree.h"
+#include "env/workers.h"
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::uint64_t kBatchBytes = 48U << 20;
+constexpr std::size_t kBatchSlices = 16384;
+constexpr std::size_t kBatchDirectories = 48;
+constexpr std::size_t kRunBytes = 4U << 20;      // stored bytes fetched in one read
+constexpr std::size_t kMaxGapBytes = 64U << 10;  // unwanted bytes between chunks that are read along
+constexpr std::size_t kPipelineDepth = 6;
+constexpr std::string_view kMarkerSuffix = ".exclave-restore";
+
+// A regular file on its way to disk. shared_ptr: owned by every piece of work that still writes to it.
+struct FileTarget {
+  std::shared_ptr<env::Directory> parent;
+  std::string name;
+  std::string path;
+  env::FileAttributes attributes;
+  std::uint64_t size = 0;
+  bool created = false;  // by the planner; else the only worker creates it
+  std::atomic<std::uint64_t> bytes_left{0};
+};
+
+// Part of a chunk that belongs at one place of one file.
+struct Placement {
+  std::shared_ptr<FileTarget> file;
+  std::uint64_t file_offset = 0;
+  std::uint32_t chunk_offset = 0;
+  std::uint32_t length = 0;
+};
+
+struct ChunkTask {
+  format::ChunkId id;
+  repo::ChunkPlace place;
+  std::vector<Placement> placements;
+};
+
+// Chunks that lie close together in one pack.
+struct Run {
+  std::vector<ChunkTask> chunks;
+};
+
+struct Nothing {};
+
+// Shared by the planner and the workers.
+class Restorer {
+ public:
+  Restorer(env::Env& env, repo::ObjectOpener& opener, const SnapshotContent& content, RestoreReport& report,
+           StageTimes& times)
+      : env_(env), opener_(opener), content_(content), report_(report), times_(times) {
+    const std::size_t workers = env.threads.cores();
+    for (std::size_t i = 0; i < workers; ++i) tools_.push_back(std::make_unique<Tools>(content.record().dedup_key));
+    pipeline_ = std::make_unique<env::OrderedPipeline<Run, Nothing>>(
+        env.threads, workers, kPipelineDepth,
+        [this](Run run, std::size_t worker) { return carry_out(std::move(run), worker); },
+        [](Nothing) -> Status { return {}; });
+  }
+
+  Status submit(Run run) { return pipeline_->submit(std::move(run)); }
+  Status finish() { return pipeline_->finish(); }
+
+  void note_problem(std::string path, std::string why) {
+    const MutexLock lock(mutex_);
+    ++report_.problem_count;
+    if (report_.problems.size() < kMaxListedProblems) report_.problems.push_back({std::move(path), std::move(why)});
+  }
+
+  // Sets attributes; without the right to change owners, everything but those, with the set-id bits off.
+  Status apply(env::Directory& parent, std::string_view name, env::FileAttributes attributes) {
+    if (skip_owner_.load(std::memory_order_relaxed)) drop_owner(attributes);
+    Status set = name.empty() ? parent.set_own_attributes(attributes) : parent.set_attributes(name, attributes);
+    if (set.ok() || set.error().code() != Code::Denied || !attributes.owner.has_value()) return set;
+    drop_owner(attributes);
+    Status without = name.empty() ? parent.set_own_attributes(attributes) : parent.set_attributes(name, attributes);
+    if (without.ok()) skip_owner_.store(true, std::memory_order_relaxed);
+    return without;
+  }
+  bool skipped_owner() const { return skip_owner_.load(std::memory_order_relaxed); }
+
+  Status finish_file(FileTarget& file) {
+    Status applied = apply(*file.parent, file.name, std::move(file.attributes));
+    if (applied.ok()) return applied;
+    if (applied.error().code() == Code::Exhausted || applied.error().code() == Code::Unavailable) return applied;
+    note_problem(file.path, applied.error().message());
+    return {};
+  }
+  std::uint64_t written_bytes() const { return written_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Tools {
+    explicit Tools(const crypto::Secret<32>& dedup) : decoder(dedup) {}
+    repo::ChunkDecoder decoder;
+    Bytes plain;
+  };
+
+  static void drop_owner(env::FileAttributes& attributes) {
+    attributes.owner.reset();
+    if (attributes.mode.has_value()) attributes.mode = *attributes.mode & 01777U;
+  }
+
+  Result<Nothing> carry_out(Run run, std::size_t worker) {
+    Tools& tools = *tools_[worker];
+    const repo::ChunkPlace& first = run.chunks.front().place;
+    const repo::ChunkPlace& last = run.chunks.back().place;
+    Bytes stored;
+    {
+      const StageTimer timer(times_, env_.clock, Stage::Open);
+      stored = TRY(opener_.open_range(content_.chunks().pack(first.pack), first.offset,
+                                      last.offset + last.stored_bytes - first.offset));
+    }
+    for (ChunkTask& chunk : run.chunks) {
+      {
+        const StageTimer timer(times_, env_.clock, Stage::Decompress);
+        TRY(tools.decoder.decode(chunk.place, chunk.id,
+                                 ByteView(stored).subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes),
+                                 tools.plain));
+      }
+      const StageTimer timer(times_, env_.clock, Stage::Write);
+      for (Placement& placement : chunk.placements) TRY(place(placement, tools.plain));
+    }
+    return Nothing{};
+  }
+
+  Status place(Placement& placement, ByteView plain) {
+    FileTarget& file = *placement.file;
+    if (placement.chunk_offset > plain.size() || placement.length > plain.size() - placement.chunk_offset) {
+      return Error(Code::Corrupt, "file '" + printable(file.path) + "': slice lies outside its chunk");
+    }
+    const ByteView data = plain.subspan(placement.chunk_offset, placement.length);
+    auto opened = file.created ? file.parent->open_for_write(file.name) : file.parent->create_file(file.name, 0600);
+    const auto named = [&] { return "file '" + printable(file.path) + "'"; };
+    auto handle = TRY(std::move(opened).in(named));
+    TRY(handle->write_at(placement.file_offset, data).in(named));
+    written_.fetch_add(data.size(), std::memory_order_relaxed);
+    handle.reset();
+    if (file.bytes_left.fetch_sub(data.size()) == data.size()) TRY(finish_file(file));
+    placement.file.reset();
+    return {};
+  }
+
+  env::Env& env_;
+  repo::ObjectOpener& opener_;
+  const SnapshotContent& content_;
+  Mutex mutex_;
+  RestoreReport& report_;  // problems under mutex_
+  StageTimes& times_;
+  std::atomic<bool> skip_owner_{false};
+  std::atomic<std::uint64_t> written_{0};
+  std::vector<std::unique_ptr<Tools>> tools_;
+  std::unique_ptr<env::OrderedPipeline<Run, Nothing>> pipeline_;  // last: its threads use the rest
+};
+
+env::FileAttributes attributes_of(const format::ListingEntry& entry) {
+  env::FileAttributes attributes;
+  if (entry.type != format::EntryType::Symlink) attributes.mode = entry.mode;
+  attributes.owner = {entry.owner.user, entry.owner.group};
+  attributes.modified = env::Timestamp{entry.modified_ns};
+  for (const format::ExtendedAttribute& xattr : entry.xattrs) attributes.xattrs.push_back({xattr.name, xattr.value});
+  return attributes;
+}
+
+// Which entries the user asked for; parents of chosen ones come along as directories.
+class Selection {
+ public:
+  static Result<Selection> parse(const std::vector<std::string>& paths) {
+    Selection selection;
+    for (std::string_view path : paths) {
+      while (path.ends_with('/')) path.remove_suffix(1);
+      while (path.starts_with("./")) path.remove_prefix(2);
+      while (path.starts_with('/')) path.remove_prefix(1);
+      if (path.empty()) return Selection();  // the root: everything
+      selection.exact_.push_back(std::string(path));
+      selection.patterns_.push_back(
+          TRY(PathPattern::parse(path.starts_with('/') ? std::string(path) : "/" + std::string(path))));
+    }
+    return selection;
+  }
+  bool is_everything() const { return exact_.empty(); }
+  bool chooses(std::string_view path, bool is_directory) {
+    if (is_everything()) return true;
+    // Below a chosen directory: walk order makes one prefix enough.
+    if (!below_.empty() && path.starts_with(below_)) return true;
+    below_.clear();
+    for (std::size_t i = 0; i < exact_.size(); ++i) {
+      if (path == exact_[i] || patterns_[i].matches(path, is_directory)) {
+        if (is_directory) below_ = std::string(path) + "/";
+        return true;
+      }
+    }
+    return false;
+  }
+
+ private:
+  std::vector<std::string> exact_;
+  std::vector<PathPattern> patterns_;
+  std::string below_;
+};
+
+// Turns listing entries into names, links and work for the Restorer.
+class Planner {
+ public:
+  Planner(env::Env& env, const SnapshotContent& content, Restorer& restorer, TargetTree& tree, Selection& selection,
+          bool trust_present, RestoreReport& report)
+      : env_(env),
+        content_(content),
+        restorer_(restorer),
+        tree_(tree),
+        selection_(selection),
+        trust_present_(trust_present),
+        report_(report) {}
+
+  Status add(format::ListingEntry entry);
+  Status flush();
+
+ private:
+  Status make_parents(const std::string& path);
+  Status add_regular(format::ListingEntry& entry);
+  Status add_other(format::ListingEntry& entry);
+  Status link_to_first(const std::string& path, const std::string& first);
+  Result<bool> is_finished(env::Directory& parent, const format::ListingEntry& entry);
+  Status add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry);
+  Status add_placement(const format::ChunkId& id, Placement placement);
+
+  env::Env& env_;
+  const SnapshotContent& content_;
+  Restorer& restorer_;
+  TargetTree& tree_;
+  Selection& selection_;
+  const bool trust_present_;
+  RestoreReport& report_;
+  std::vector<std::string> open_parents_;  // directories on the way down that were not chosen themselves
+  std::map<format::HardLinkId, std::string> first_names_;
+
+  std::map<format::ChunkId, ChunkTask> batch_;
+  std::uint64_t batch_bytes_ = 0;
+  std::size_t batch_slices_ = 0;
+  std::size_t batch_directories_ = 0;
+  const env::Directory* last_parent_ = nullptr;
+};
+
+Status Planner::add(format::ListingEntry entry) {
+  const bool is_directory = entry.type == format::EntryType::Directory;
+  if (!selection_.chooses(entry.path, is_directory)) return {};
+  if (!selection_.is_everything()) TRY(make_parents(entry.path));
+  if (entry.problem == format::EntryProblem::Unreadable) {
+    restorer_.note_problem(entry.path, "could not be read when it was captured");
+  } else if (entry.problem == format::EntryProblem::ChangedWhileRead) {
+    restorer_.note_problem(entry.path, "changed while it was captured: restored as it was read");
+  }
+  if (is_directory) {
+    ++report_.totals.directories;
+    if (entry.path.empty()) return {};
+    return tree_.make_directory(entry.path).in([&] { return "directory '" + printable(entry.path) + "'"; });
+  }
+  if (entry.type == format::EntryType::Regular) return add_regular(entry);
+  return add_other(entry);
+}
+
+// For a partial restore: directories above what was chosen, which were not chosen themselves.
+Status Planner::make_parents(const std::string& path) {
+  for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string parent = path.substr(0, slash);
+    const bool known =
+        std::any_of(open_parents_.begin(), open_parents_.end(), [&](const std::string& p) { return p == parent; });
+    if (known) continue;
+    std::erase_if(open_parents_, [&](const std::string& p) { return !parent.starts_with(p + "/"); });
+    TRY(tree_.make_directory(parent));
+    open_parents_.push_back(parent);
+  }
+  return {};
+}
+
+Result<bool> Planner::is_finished(env::Directory& parent, const format::ListingEntry& entry) {
+  const auto present = parent.stat(env::base_name(entry.path));
+  if (!present.ok()) {
+    if (present.error().code() == Code::NotFound) return false;
+    return present.error();
+  }
+  const env::FileInfo& info = present.value();
+  if (trust_present_ && entry.type == format::EntryType::Regular && info.type == env::FileType::Regular &&
+      info.size == entry.size && info.modified.nanoseconds == entry.modified_ns) {
+    return true;
+  }
+  TRY(parent.remove(env::base_name(entry.path)));
+  return false;
+}
+
+Status Planner::link_to_first(const std::string& path, const std::string& first) {
+  const auto parent = TRY(tree_.parent_of(path));
+  const std::string_view directory =
+      first.find('/') == std::string::npos ? std::string_view() : env::parent_path(first);
+  const auto source = TRY(tree_.reach(directory));
+  Status removed = parent->remove(env::base_name(path));
+  if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  return parent->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
+    return "hard link '" + printable(path) + "'";
+  });
+}
+
+Status Planner::add_regular(format::ListingEntry& entry) {
+  ++report_.totals.files;
+  report_.totals.bytes += entry.size;
+  if (entry.hard_link.has_value()) {
+    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
+    if (!inserted) return link_to_first(entry.path, first->second);
+  }
+  auto file = std::make_shared<FileTarget>();
+  file->parent = TRY(tree_.parent_of(entry.path));
+  if (TRY(is_finished(*file->parent, entry))) {
+    ++report_.kept_files;
+    return {};
+  }
+  file->name = std::string(env::base_name(entry.path));
+  file->path = entry.path;
+  file->attributes = attributes_of(entry);
+  file->size = entry.size;
+  std::uint64_t data = 0;
+  for (const format::Slice& slice : entry.slices) data += slice.length;
+  file->bytes_left = data;
+  // The name must exist now if others link to it, or if several pieces of work write to it; else a worker makes it.
+  const bool at_once = entry.slices.size() != 1 || entry.sparse || entry.hard_link.has_value();
+  if (at_once) {
+    auto handle =
+        TRY(file->parent->create_file(file->name, 0600).in([&] { return "file '" + printable(entry.path) + "'"; }));
+    if (entry.sparse || entry.slices.size() > 1) TRY(handle->resize(entry.size));
+    file->created = true;
+  }
+  if (data == 0) return restorer_.finish_file(*file);
+  if (file->parent.get() != last_parent_) {
+    last_parent_ = file->parent.get();
+    ++batch_directories_;
+  }
+  return add_slices(file, entry);
+}
+
+Status Planner::add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry) {
+  std::vector<format::DataExtent> extents = entry.extents;
+  if (!entry.sparse) extents = {{0, entry.size}};
+  std::size_t extent = 0;
+  std::uint64_t in_extent = 0;
+  for (const format::Slice& slice : entry.slices) {
+    std::uint32_t done = 0;
+    while (done < slice.length) {
+      if (extent == extents.size())
+        return Error(Code::Corrupt, "listing: slices of '" + printable(entry.path) + "' go beyond its data");
+      const std::uint64_t room = extents[extent].length - in_extent;
+      const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, slice.length - done));
+      TRY(add_placement(slice.chunk, {file, extents[extent].offset + in_extent, slice.offset + done, length}));
+      done += length;
+      in_extent += length;
+      if (in_extent == extents[extent].length) {
+        ++extent;
+        in_extent = 0;
+      }
+    }
+  }
+  return {};
+}
+
+Status Planner::add_placement(const format::ChunkId& id, Placement placement) {
+  auto found = batch_.find(id);
+  if (found == batch_.end()) {
+    const repo::ChunkPlace place =
+        TRY(content_.chunks().locate(id).in([&] { return "file '" + printable(placement.file->path) + "'"; }));
+    found = batch_.emplace(id, ChunkTask{id, place, {}}).first;
+    batch_bytes_ += place.plain_bytes;
+  }
+  found->second.placements.push_back(std::move(placement));
+  ++batch_slices_;
+  if (batch_bytes_ >= kBatchBytes || batch_slices_ >= kBatchSlices || batch_directories_ >= kBatchDirectories)
+    return flush();
+  return {};
+}
+
+Status Planner::flush() {
+  std::vector<ChunkTask> tasks;
+  tasks.reserve(batch_.size());
+  for (auto& [id, task] : batch_) tasks.push_back(std::move(task));
+  batch_.clear();
+  batch_bytes_ = 0;
+  batch_slices_ = 0;
+  batch_directories_ = 0;
+  last_parent_ = nullptr;
+  std::sort(tasks.begin(), tasks.end(), [](const ChunkTask& a, const ChunkTask& b) {
+    return std::pair(a.place.pack, a.place.offset) < std::pair(b.place.pack, b.place.offset);
+  });
+  Run run;
+  for (ChunkTask& task : tasks) {
+    if (!run.chunks.empty()) {
+      const repo::ChunkPlace& first = run.chunks.front().place;
+      const repo::ChunkPlace& last = run.chunks.back().place;
+      const bool near = task.place.pack == first.pack &&
+                        task.place.offset - (last.offset + last.stored_bytes) <= kMaxGapBytes &&
+                        task.place.offset + task.place.stored_bytes - first.offset <= kRunBytes;
+      if (!near) TRY(restorer_.submit(std::exchange(run, {})));
+    }
+    run.chunks.push_back(std::move(task));
+  }
+  if (!run.chunks.empty()) TRY(restorer_.submit(std::move(run)));
+  return {};
+}
+
+Status Planner::add_other(format::ListingEntry& entry) {
+  ++report_.totals.others;
+  if (entry.hard_link.has_value()) {
+    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
+    if (!inserted) return link_to_first(entry.path, first->second);
+  }
+  const auto parent = TRY(tree_.parent_of(entry.path));
+  const std::string_view name = env::base_name(entry.path);
+  TRY(is_finished(*parent, entry));
+  Status created;
+  switch (entry.type) {
+    case format::EntryType::Symlink:
+      created = parent->create_symlink(name, entry.link_target);
+      break;
+    case format::EntryType::Fifo:
+      created = parent->create_node(name, env::FileType::Fifo, 0600, 0, 0);
+      break;
+    case format::EntryType::Socket:
+      created = parent->create_node(name, env::FileType::Socket, 0600, 0, 0);
+      break;
+    case format::EntryType::CharDevice:
+      created = parent->create_node(name, env::FileType::CharDevice, 0600, entry.device_major, entry.device_minor);
+      break;
+    case format::EntryType::BlockDevice:
+      created = parent->create_node(name, env::FileType::BlockDevice, 0600, entry.device_major, entry.device_minor);
+      break;
+    case format::EntryType::Regular:
+    case format::EntryType::Directory:
+      return Error(Code::Bug, "add_other was given a file or directory");
+  }
+  if (created.ok()) created = restorer_.apply(*parent, name, attributes_of(entry));
+  if (created.ok()) return created;
+  if (created.error().code() != Code::Denied && created.error().code() != Code::Unsupported) return created;
+  restorer_.note_problem(entry.path, created.error().message());
+  return {};
+}
+
+// Directory attributes, deepest first: setting a parent's time or mode early would be undone, or lock us out.
+class DirectoryFinisher {
+ public:
+  DirectoryFinisher(Restorer& restorer, TargetTree& tree) : restorer_(restorer), tree_(tree) {}
+
+  Status add(const format::ListingEntry& entry) {
+    TRY(leave_until(entry.path));
+    if (entry.type == format::EntryType::Directory) waiting_.push_back(entry);
+    return {};
+  }
+  Status finish() {
+    while (!waiting_.empty()) TRY(leave());
+    return {};
+  }
+
+ private:
+  Status leave_until(std::string_view path) {
+    while (!waiting_.empty()) {
+      const std::string& open = waiting_.back().path;
+      if (open.empty() || (path.starts_with(open) && path.size() > open.size() && path[open.size()] == '/')) return {};
+      TRY(leave());
+    }
+    return {};
+  }
+  Status leave() {
+    const format::ListingEntry entry = std::move(waiting_.back());
+    waiting_.pop_back();
+    // Levels above may have been closed by depth, so each directory is reached anew; its parents still have mode 0700.
+    const auto directory = TRY(tree_.reach(entry.path));
+    Status applied = restorer_.apply(*directory, "", attributes_of(entry));
+    if (!applied.ok()) restorer_.note_problem(entry.path, applied.error().message());
+    return {};
+  }
+
+  Restorer& restorer_;
+  TargetTree& tree_;
+  std::vector<format::ListingEntry> waiting_;
+};
+
+std::string boot_id(env::FileSystem& files) {
+  const auto id = files.read_file("/proc/sys/kernel/random/boot_id", 4096);
+  return id.ok() ? std::string(as_text(id.value()).substr(0, 36)) : std::string();
+}
+
+// Target and marker: fresh, or an unfinished restore of the same snapshot. Returns whether finished files can be
+// trusted.
+Result<bool> prepare_target(env::FileSystem& files, const format::ObjectName& snapshot, const std::string& target,
+                            const std::string& marker) {
+  const std::string boot = boot_id(files);
+  const std::string wanted = snapshot.hex() + " " + boot + "\n";
+  const auto present = files.stat(target);
+  if (present.ok()) {
+    if (present.value().type != env::FileType::Directory) {
+      return Error(Code::Precondition, "target '" + printable(target) + "' is not a directory")
+          .hint("name a directory that does not exist yet");
+    }
+    const bool empty = TRY(files.list(target))
+    .empty();
+    const auto mark = files.read_file(marker, 4096);
+    if (!empty && !mark.ok()) {
+      return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
+          .hint("restore into a fresh directory");
+    }
+    if (!empty) {
+      if (!as_text(mark.value()).starts_with(snapshot.hex())) {
+        return Error(Code::Precondition,
+                     "target '" + printable(target) + "' holds an unfinished restore of another snapshot")
+            .hint("finish that one, or restore into a fresh directory");
+      }
+      const bool same_boot = !boot.empty() && as_text(mark.value()) == wanted;
+      TRY(env::replace_file_durably(files, marker, as_bytes(wanted), 0600));
+      return same_boot;
+    }
+  } else {
+    TRY(files.make_directories(target, 0700));
+  }
+  TRY(env::replace_file_durably(files, marker, as_bytes(wanted), 0600));
+  return true;
+}
+
+}  // namespace
+
+Result<RestoreReport> restore_snapshot(env::Env& env, repo::ObjectOpener& opener, const SnapshotContent& content,
+                                       const format::ObjectName& snapshot, const RestoreOptions& options,
+                                       StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
+  const env::Instant start = env.clock.monotonic();
+  std::string target = options.target;
+  while (target.size() > 1 && target.ends_with('/')) target.pop_back();
+  if (target.empty()) return Error(Code::InvalidInput, "no target directory was given");
+  Selection selection = TRY(Selection::parse(options.paths));
+
+  // 1. A fresh target, or one to go on with.
+  const std::string marker = target + std::string(kMarkerSuffix);
+  const bool trust_present = TRY(prepare_target(env.files, snapshot, target, marker));
+  TargetTree tree(std::shared_ptr<env::Directory>(TRY(env.files.open_directory(target))));
+
+  // 2. Names at once, contents through the pipeline.
+  RestoreReport report;
+  Restorer restorer(env, opener, content, report, times);
+  Planner planner(env, content, restorer, tree, selection, trust_present, report);
+  CaptureProgress progress;
+  progress.expected_files = content.record().totals.files;
+  progress.expected_bytes = content.record().totals.bytes;
+  TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
+    if (stop.stop_requested())
+      return Error(Code::Cancelled, "restore into '" + printable(target) + "' was interrupted")
+          .hint("run it again to go on");
+    TRY(planner.add(std::move(entry)));
+    progress.files = report.totals.files;
+    progress.bytes = restorer.written_bytes();
+    if (on_progress && report.totals.files % 256 == 0) on_progress(progress);
+    return {};
+  }));
+  TRY(planner.flush());
+  TRY(restorer.finish());
+  if (!selection.is_everything() && report.totals.files + report.totals.directories + report.totals.others == 0) {
+    return Error(Code::NotFound, "nothing in the snapshot matches '" + printable(options.paths.front()) + "'")
+        .hint("look first: exclave ls");
+  }
+
+  // 3. Directories, deepest first; then durability, and the marker goes.
+  Selection again = TRY(Selection::parse(options.paths));
+  DirectoryFinisher finisher(restorer, tree);
+  TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
+    const bool is_directory = entry.type == format::EntryType::Directory;
+    if (!is_directory || !again.chooses(entry.path, true)) return {};
+    return finisher.add(entry);
+  }));
+  TRY(finisher.finish());
+  report.ownership_restored = !restorer.skipped_owner();
+  report.written_bytes = restorer.written_bytes();
+  const env::Instant before_sync = env.clock.monotonic();
+  report.duration = before_sync - start;
+  if (options.syncing == Syncing::Sync) {
+    TRY(env.files.sync_all(target));
+    report.sync_duration = env.clock.monotonic() - before_sync;
+  }
+  ignore(env.files.remove_file(marker), "a left-over marker only allows to run the same restore again");
+  return report;
+}
+
+}  // namespace exclave::engine

@@ -1,0 +1,51 @@
+// Restore: writes a snapshot, or a part of it, into a fresh directory. Every byte comes authenticated from the vaults.
+// Hides: batching, parallel reads, the order in which names, data and attributes are written.
+//
+//   listing -> directories and names -> chunks, sorted by pack -> read, open, decompress, check, write -> attributes
+//           -> directories' attributes, deepest first -> sync
+//
+// I1  Nothing is written outside the target: names are checked, directories are opened step by step, no link is
+// followed. I2  No byte reaches a file before its segment's tag and its chunk's id were checked. I3  The target must be
+// empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
+//     A file is finished when its modification time is set, which happens last. After a power loss nothing is trusted.
+// I4  What could not be restored as it was is in the report; nothing is skipped silently.
+// Memory: bounded by the batch (about 64 MiB) plus one path per hard-linked file.
+// Errors: Precondition (target), Denied, Corrupt, NotFound, Unavailable, Exhausted (target full), Cancelled.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "engine/capture.h"
+#include "engine/snapshot_content.h"
+#include "engine/stage_times.h"
+
+namespace exclave::engine {
+
+enum class Syncing { Sync, LeaveToKernel };
+
+struct RestoreOptions {
+  std::string target;
+  std::vector<std::string> paths;  // relative paths or patterns (exclude.h); empty: everything
+  Syncing syncing = Syncing::Sync;
+};
+
+struct RestoreReport {
+  format::SnapshotTotals totals;  // what was restored
+  std::uint64_t kept_files = 0;   // finished by an earlier run
+  std::uint64_t written_bytes = 0;
+  bool ownership_restored = true;  // false: not root
+  std::vector<CaptureProblem> problems;
+  std::uint64_t problem_count = 0;
+  std::chrono::nanoseconds duration{};  // without the final sync
+  std::chrono::nanoseconds sync_duration{};
+
+  bool is_partial() const { return problem_count > 0; }
+};
+
+Result<RestoreReport> restore_snapshot(env::Env& env, repo::ObjectOpener& opener, const SnapshotContent& content,
+                                       const format::ObjectName& snapshot, const RestoreOptions& options,
+                                       StageTimes& times, const OnProgress& on_progress, std::stop_token stop);
+
+}  // namespace exclave::engine

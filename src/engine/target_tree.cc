@@ -1,0 +1,38 @@
+#include "engine/target_tree.h"
+
+#include "base/text.h"
+#include "engine/tree_walker.h"
+
+namespace exclave::engine {
+
+Result<std::shared_ptr<env::Directory>> TargetTree::reach(std::string_view path) const {
+  std::shared_ptr<env::Directory> at = root_;
+  for (const std::string_view step : split(path, '/')) {
+    if (step.empty()) continue;
+    at = std::shared_ptr<env::Directory>(TRY(at->open_directory(step)));
+  }
+  return at;
+}
+
+Result<std::shared_ptr<env::Directory>> TargetTree::parent_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string_view wanted = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+  while (!levels_.empty() && levels_.back().path != wanted) levels_.pop_back();
+  if (wanted.empty()) return root_;
+  if (levels_.empty()) return Error(Code::Corrupt, "listing: '" + printable(path) + "' comes without its directory");
+  if (levels_.back().directory == nullptr) levels_.back().directory = TRY(reach(wanted));
+  return levels_.back().directory;
+}
+
+Status TargetTree::make_directory(std::string_view path) {
+  const std::shared_ptr<env::Directory> parent = TRY(parent_of(path));
+  const std::string_view name = env::base_name(path);
+  Status created = parent->create_directory(name, 0700);
+  if (!created.ok() && created.error().code() != Code::AlreadyExists) return created;
+  std::shared_ptr<env::Directory> opened(TRY(parent->open_directory(name)));
+  levels_.push_back({std::string(path), std::move(opened)});
+  if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].directory.reset();
+  return {};
+}
+
+}  // namespace exclave::engine

@@ -1,0 +1,39 @@
+// TargetTree: the directory a restore writes into, entered step by step in walk order.
+// Hides: which target directories are open, and how one deep down is reached again.
+//
+// I1  Every step opens one component without following links: a link planted in the way is an error, never a detour.
+// Threads: one; the handles it gives out may be used by others.
+// Errors: Corrupt (an entry whose directory was not listed before), those of the file system.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "env/file_system.h"
+
+namespace exclave::engine {
+
+class TargetTree {
+ public:
+  // `root` is the open target directory.
+  explicit TargetTree(std::shared_ptr<env::Directory> root) : root_(std::move(root)) {}
+
+  // The directory that holds `path`. Precondition: paths come in walk order.
+  Result<std::shared_ptr<env::Directory>> parent_of(std::string_view path);
+  // Creates (or enters, if it exists) directory `path`.
+  Status make_directory(std::string_view path);
+  // Any directory, by steps from the root; for hard links' first names.
+  Result<std::shared_ptr<env::Directory>> reach(std::string_view path) const;
+  const std::shared_ptr<env::Directory>& root() const { return root_; }
+
+ private:
+  struct Level {
+    std::string path;
+    std::shared_ptr<env::Directory> directory;  // null while closed
+  };
+  std::shared_ptr<env::Directory> root_;
+  std::vector<Level> levels_;
+};
+
+}  // namespace exclave::engine

@@ -1,0 +1,214 @@
+#include "engine/tree_scanner.h"
+
+#include <algorithm>
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::size_t kEntriesPerBatch = 128;
+constexpr std::size_t kFilesPerBatch = 32;
+constexpr std::size_t kBatchesAhead = kWindowFiles / kFilesPerBatch - 2;
+
+format::EntryType entry_type(env::FileType type) {
+  switch (type) {
+    case env::FileType::Regular:
+      return format::EntryType::Regular;
+    case env::FileType::Directory:
+      return format::EntryType::Directory;
+    case env::FileType::Symlink:
+      return format::EntryType::Symlink;
+    case env::FileType::Fifo:
+      return format::EntryType::Fifo;
+    case env::FileType::Socket:
+      return format::EntryType::Socket;
+    case env::FileType::CharDevice:
+      return format::EntryType::CharDevice;
+    case env::FileType::BlockDevice:
+      return format::EntryType::BlockDevice;
+  }
+  return format::EntryType::Regular;
+}
+
+bool is_unchanged(const env::FileInfo& info, const repo::CatalogueEntry& previous) {
+  return previous.entry.problem == format::EntryProblem::None && previous.entry.type == entry_type(info.type) &&
+         previous.entry.modified_ns == info.modified.nanoseconds &&
+         previous.facts.changed_ns == info.changed.nanoseconds && previous.facts.inode == info.inode &&
+         previous.facts.device == info.device &&
+         (info.type != env::FileType::Regular || previous.entry.size == info.size);
+}
+
+std::vector<format::ExtendedAttribute> to_format(std::vector<env::Xattr> xattrs) {
+  std::vector<format::ExtendedAttribute> converted;
+  converted.reserve(xattrs.size());
+  for (env::Xattr& xattr : xattrs) converted.push_back({std::move(xattr.name), std::move(xattr.value)});
+  return converted;
+}
+
+}  // namespace
+
+TreeScanner::TreeScanner(env::Env& env, TreeWalker walker, std::optional<repo::CatalogueReader> catalogue,
+                         Rereading rereading, StageTimes& times)
+    : env_(env),
+      walker_(std::move(walker)),
+      catalogue_(std::move(catalogue)),
+      rereading_(rereading),
+      times_(times),
+      names_(OwnerNames::load(env.files)),
+      queue_(env.threads, kBatchesAhead) {
+  thread_ = env.threads.start("scan", [this] { run(); });
+}
+
+TreeScanner::~TreeScanner() {
+  queue_.close();
+  thread_->join();
+}
+
+Result<std::optional<repo::CatalogueEntry>> TreeScanner::previous_of(const std::string& path) {
+  if (!catalogue_.has_value()) return std::optional<repo::CatalogueEntry>();
+  while (!catalogue_ended_) {
+    if (!upcoming_.has_value()) {
+      auto next = catalogue_->next();
+      if (!next.ok()) {
+        // A damaged catalogue costs reading, not data: go on without it.
+        env_.log.write(env::LogLevel::Warning, next.error().message() + "; the rest of the tree is read in full");
+        catalogue_ended_ = true;
+        break;
+      }
+      upcoming_ = next.take();
+      if (!upcoming_.has_value()) {
+        catalogue_ended_ = true;
+        break;
+      }
+    }
+    const int order = format::compare_in_walk_order(upcoming_->entry.path, path);
+    if (order > 0) break;
+    std::optional<repo::CatalogueEntry> found = std::exchange(upcoming_, std::nullopt);
+    if (order == 0) return found;
+  }
+  return std::optional<repo::CatalogueEntry>();
+}
+
+// Everything that costs a system call beyond stat.
+void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
+  format::ListingEntry& entry = scanned.entry;
+  const auto fail = [&](Error error) {
+    entry.problem = format::EntryProblem::Unreadable;
+    scanned.problem = error.message();
+  };
+  if (item.info.type == env::FileType::Regular) {
+    auto opened = item.parent->open_file(item.name());
+    if (!opened.ok()) return fail(opened.take_error());
+    scanned.file = opened.take();
+    auto xattrs = scanned.file->xattrs();
+    if (!xattrs.ok()) return fail(xattrs.take_error());
+    entry.xattrs = to_format(xattrs.take());
+    if (item.info.size > 0) {
+      scanned.file->will_need();
+      scanned.action = ScannedEntry::Action::Read;
+    }
+    return;
+  }
+  if (item.info.type == env::FileType::Symlink) {
+    auto target = item.parent->read_link(item.name());
+    if (!target.ok()) return fail(target.take_error());
+    entry.link_target = target.take();
+  }
+  if (item.self == nullptr && item.parent == nullptr) return;
+  auto xattrs = item.self != nullptr ? item.self->own_xattrs() : item.parent->xattrs(item.name());
+  if (!xattrs.ok()) return fail(xattrs.take_error());
+  entry.xattrs = to_format(xattrs.take());
+}
+
+ScannedEntry TreeScanner::describe(WalkItem& item, std::optional<repo::CatalogueEntry> previous) {
+  ScannedEntry scanned;
+  scanned.info = item.info;
+  scanned.facts = {item.info.changed.nanoseconds, item.info.inode, item.info.device};
+  const bool reusable = previous.has_value() && !item.problem.has_value() && is_unchanged(item.info, *previous);
+  if (reusable && (rereading_ == Rereading::ChangedOnly || item.info.type != env::FileType::Regular)) {
+    scanned.action = ScannedEntry::Action::Reuse;
+    scanned.entry = std::move(previous->entry);
+    return scanned;
+  }
+  format::ListingEntry& entry = scanned.entry;
+  entry.path = item.path;
+  entry.type = entry_type(item.info.type);
+  entry.mode = item.info.mode;
+  entry.owner = {item.info.user, item.info.group, names_.user(item.info.user), names_.group(item.info.group)};
+  entry.modified_ns = item.info.modified.nanoseconds;
+  if (entry.type == format::EntryType::Regular) entry.size = item.info.size;
+  if (entry.type == format::EntryType::CharDevice || entry.type == format::EntryType::BlockDevice) {
+    entry.device_major = item.info.device_major;
+    entry.device_minor = item.info.device_minor;
+  }
+  if (item.info.link_count > 1 && entry.type != format::EntryType::Directory) {
+    entry.hard_link = format::HardLinkId{item.info.device, item.info.inode};
+  }
+  if (item.problem.has_value()) {
+    entry.problem = format::EntryProblem::Unreadable;
+    scanned.problem = item.problem->message();
+    if (entry.type == format::EntryType::Symlink) entry.type = format::EntryType::Fifo;  // no target is known
+    return scanned;
+  }
+  read_attributes(item, scanned);
+  scanned.previous = std::move(previous);
+  return scanned;
+}
+
+Result<std::optional<ScannedEntry>> TreeScanner::scan_one() {
+  auto item = TRY(walker_.next());
+  if (!item.has_value()) return std::optional<ScannedEntry>();
+  if (item->late) {
+    ScannedEntry late;
+    late.entry.path = item->path;
+    late.problem = item->problem->message();
+    late.is_new_entry = false;
+    return std::optional(std::move(late));
+  }
+  auto previous = TRY(previous_of(item->path));
+  return std::optional(describe(*item, std::move(previous)));
+}
+
+void TreeScanner::run() {
+  while (true) {
+    std::vector<ScannedEntry> batch;
+    std::size_t files = 0;
+    bool ended = false;
+    {
+      const StageTimer timer(times_, env_.clock, Stage::Walk);
+      while (batch.size() < kEntriesPerBatch && files < kFilesPerBatch) {
+        auto scanned = scan_one();
+        if (!scanned.ok()) {
+          queue_.push(scanned.take_error());
+          queue_.close();
+          return;
+        }
+        if (!scanned.value().has_value()) {
+          ended = true;
+          break;
+        }
+        if (scanned.value()->file != nullptr) ++files;
+        batch.push_back(std::move(*scanned.value()));
+      }
+    }
+    if (ended) excluded_ = walker_.excluded();
+    if (!batch.empty() && !queue_.push(std::move(batch))) return;
+    if (ended) break;
+  }
+  queue_.close();
+}
+
+Result<std::optional<ScannedEntry>> TreeScanner::next() {
+  while (next_in_current_ == current_.size()) {
+    if (ended_) return std::optional<ScannedEntry>();
+    auto batch = queue_.pop();
+    if (!batch.has_value()) {
+      ended_ = true;
+      continue;
+    }
+    current_ = TRY(std::move(*batch));
+    next_in_current_ = 0;
+  }
+  return std::optional(std::move(current_[next_in_current_++]));
+}
+
+}  // namespace exclave::engine
