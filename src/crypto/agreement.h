@@ -1,7 +1,9 @@
-// X25519 key agreement (RFC 7748). Hides: OpenSSL's EVP_PKEY. All-zero shared secrets are refused.
+// X25519 key agreement (RFC 7748).
+// Hides: OpenSSL's EVP_PKEY. All-zero shared secrets are refused.
 //
-// I1  x25519() of a key that parse_x25519_public_key() accepted never fails: a small-order point is refused at the
-// edge. Threads: pure functions. Errors: InvalidInput (parse), Denied (agreement). Source: RFC 7748 sections 5 and 6.1.
+// I1  x25519() of a key that parse_x25519_public_key() accepted never fails: small-order points are refused there.
+// Threads: pure functions. Errors: InvalidInput (parse), Denied (agreement).
+// Source: RFC 7748 sections 5 and 6.1.
 #pragma once
 
 #include "base/tagged.h"

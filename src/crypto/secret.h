@@ -1,5 +1,6 @@
-// Secret<N> and SecretBytes: key material that is zeroed when it goes, cannot be copied by accident, printed or
-// compared. Hides: how memory is wiped (OPENSSL_cleanse) and compared (CRYPTO_memcmp).
+// Secret<N> and SecretBytes: key material that is zeroed when it goes, and cannot be copied by accident,
+// printed or compared.
+// Hides: how memory is wiped (OPENSSL_cleanse) and compared (CRYPTO_memcmp).
 //
 // I1  Destroyed and moved-from secrets hold zeros.
 // I2  No operator==, no hex(): the only way to the bytes is view(), easy to search for in review.

@@ -1,10 +1,11 @@
 // Segment sealing: c2sp.org/chunked-encryption (v1) with HKDF-Expand-SHA-512 and AES-256-GCM.
 // Hides: key derivation, nonces and the short last segment.
 //
-//   sealed := salt (24) | commitment (32) | segment_0 .. segment_n       segment := ciphertext (16384, last one
-//   shorter) | tag (16) key (32) || base nonce (12) || commitment (32) = HKDF-Expand(input key,
-//   "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" || 0x00 || salt || context) nonce_i = base nonce XOR i
-//   (big-endian)      associated data is empty
+//   sealed  := salt (24) | commitment (32) | segment_0 .. segment_n
+//   segment := ciphertext (16384, the last one shorter) | tag (16)
+//   key (32) || base nonce (12) || commitment (32) =
+//       HKDF-Expand(input key, "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" || 0x00 || salt || context)
+//   nonce_i = base nonce XOR i (big-endian)      associated data is empty
 //
 // Units/limits: sizes in bytes; at most 2^32 segments here.
 // I1  A salt never repeats under one input key: the caller's duty, see repo/sealer.h.

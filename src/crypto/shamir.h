@@ -26,8 +26,8 @@ struct Share {
 Result<std::vector<Share>> split_secret(ByteView secret, std::uint8_t threshold, std::uint8_t count,
                                         ByteView randomness);
 
-// Combines exactly the given shares (all of one size, at least one). Whether the result is right only a commitment
-// tells.
+// Combines exactly the given shares (all of one size, at least one).
+// Whether the result is right only a commitment tells.
 Result<SecretBytes> combine_shares(const std::vector<const Share*>& shares);
 
 // Field operations, exposed for the exhaustive tests.

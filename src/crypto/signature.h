@@ -8,9 +8,8 @@
 //     (An Ed25519PublicKey is any 32 bytes; verify refuses those that are no point.)
 // I2  P-384 signatures with r or s out of 1..n-1 are refused.
 // Threads: keys are immutable after creation; sign and verify from any thread.
-// Errors: parse: InvalidInput. verify: Corrupt ("signature does not match"), also for a key that is no point; nothing
-// else. Note: ECDSA nonces are drawn inside libcrypto (3.0 has no RFC 6979): the one place where randomness is not an
-// argument.
+// Errors: parse: InvalidInput. verify: only Corrupt ("signature does not match"), also for a key that is no point.
+// Note: ECDSA nonces are drawn inside libcrypto (3.0 has no RFC 6979), the one place where randomness is no argument.
 #pragma once
 
 #include <memory>

@@ -192,8 +192,7 @@ TEST(P384, signs_what_it_verifies_and_refuses_every_flipped_bit) {
 }
 
 TEST(P384, signatures_keep_their_width_when_r_or_s_is_short) {
-  // One signature in 128 has a leading zero byte in r or s: among 400 the chance of none is below 5 %; width is what
-  // counts.
+  // One signature in 128 has a leading zero byte in r or s, so 400 of them hold about three.
   const P384PrivateKey key = P384PrivateKey::from_random(Secret<64>::from_view(Bytes(64, 8)));
   for (int i = 0; i < 400; ++i) {
     Bytes message(4);

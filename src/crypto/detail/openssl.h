@@ -1,9 +1,8 @@
-// Move-only owners of libcrypto handles, and the two algorithms fetched once per process.
+// Move-only owners of libcrypto handles, and the algorithms fetched once per process.
 // Hides: which free function belongs to which handle, and OpenSSL's per-thread error queue.
 //
 // I1  A handle is freed exactly once, by its owner.
-// I2  No call of this module leaves an error behind in the thread's queue: src/tls reads that queue after each of its
-// own
+// I2  No call of this module leaves an error in the thread's queue: src/tls reads that queue after each of its own
 //     calls and would take our refusals (a wrong tag, a bad point) for its own failures.
 // Threads: fetched algorithms are immutable and shared; handles belong to one thread.
 // Errors: out of memory or a libcrypto without our algorithms is a CHECK.
