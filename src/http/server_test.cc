@@ -106,6 +106,20 @@ TEST_F(Server, cuts_a_body_that_drips_below_the_least_rate) {
   EXPECT_EQ(clock.monotonic().nanoseconds, 13'000'000'000);  // 1 + 10 + 131072 / 65536
 }
 
+TEST_F(Server, cuts_a_body_at_its_deadline_even_if_more_of_it_is_always_there) {
+  connection.sends(put(std::string(100'000, 'x')));
+  const Status status = serve([&](const RequestHead&, BodyReader& body) -> Result<Response> {
+    Bytes piece(1000);
+    while (!body.is_done()) {
+      TRY(body.read(piece));
+      clock.advance(seconds(1));
+    }
+    return text_response(200, "whole");
+  });
+  EXPECT_EQ(status.error().code(), Code::Unavailable);
+  EXPECT_LE(clock.monotonic().nanoseconds, 16'000'000'000);
+}
+
 TEST_F(Server, never_takes_a_body_cut_short_for_a_whole_one) {
   connection.sends("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345");
   std::string seen;
