@@ -145,6 +145,7 @@ Result<std::string> Directory::read_link(std::string_view name) {
   std::array<char, PATH_MAX> target;  // no file system keeps longer ones
   const auto length = ::readlinkat(fd_.get(), checked.c_str(), target.data(), target.size());
   if (length < 0) return failed("read the link", name, errno);
+  if (static_cast<std::size_t>(length) == target.size()) return failed("read the link", name, ENAMETOOLONG);
   return std::string(target.data(), static_cast<std::size_t>(length));
 }
 

@@ -111,5 +111,44 @@ TEST_F(FilesTest, errors_name_the_file) {
   EXPECT_EQ(inside.error().message(), "cannot open '/proc/no such name': No such file or directory");
 }
 
+TEST_F(FilesTest, no_call_keeps_a_descriptor) {
+  env::FileSystem& files = world_.env().files;
+  const std::string root = path_ + "-tree";
+  const std::string long_path = root + "/" + std::string(250, 'a') + "/" + std::string(5'000, '/') + "x";
+  const auto use_everything = [&] {
+    for (const std::string& path : {root, root + "/f", root + "/missing", long_path, std::string()}) {
+      ignore(files.open_directory(path), "only whether it leaks counts");
+      ignore(files.open_file(path), "only whether it leaks counts");
+      ignore(files.read_file(path, 1), "only whether it leaks counts");
+      ignore(files.open_log(path), "only whether it leaks counts");
+      ignore(files.lock(path), "only whether it leaks counts");
+      ignore(files.draft(path, 0600), "only whether it leaks counts");
+      ignore(files.list(path), "only whether it leaks counts");
+      ignore(files.make_directories(path + "/sub", 0700), "only whether it leaks counts");
+      ignore(files.sync_all(path), "only whether it leaks counts");
+      ignore(files.free_bytes(path), "only whether it leaks counts");
+      ignore(files.canonical(path), "only whether it leaks counts");
+      ignore(files.remove_temporaries(path), "only whether it leaks counts");
+    }
+    auto directory = conformance::must(files.open_directory(root));
+    for (const char* name : {"f", "sub", "missing", ".."}) {
+      ignore(directory->open_directory(name), "only whether it leaks counts");
+      ignore(directory->open_file(name), "only whether it leaks counts");
+      ignore(directory->open_for_write(name), "only whether it leaks counts");
+      ignore(directory->set_attributes(name, {}), "only whether it leaks counts");
+      ignore(directory->xattrs(name), "only whether it leaks counts");
+    }
+    ignore(world_.env().processes.start({"true"}), "only whether it leaks counts");
+    ignore(world_.env().processes.start({"/proc/version"}), "only whether it leaks counts");
+  };
+  ASSERT_TRUE(is_ok(files.make_directories(root, 0700)));
+  ASSERT_TRUE(is_ok(env::create_file_durably(files, root + "/f", as_bytes("content"), 0600)));
+  const std::size_t before = conformance::must(files.list("/proc/self/fd")).size();
+  for (int i = 0; i < 3; ++i) use_everything();
+  EXPECT_EQ(conformance::must(files.list("/proc/self/fd")).size(), before);
+  auto removal = conformance::must(world_.env().processes.start({"rm", "-rf", "--", root}));
+  EXPECT_EQ(conformance::must(removal->wait()), 0);
+}
+
 }  // namespace
 }  // namespace exclave::posix

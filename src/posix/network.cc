@@ -142,6 +142,15 @@ Result<Descriptor> open_socket(const SocketAddress& address) {
   return socket;
 }
 
+// Where nobody listens on a port of the own machine that connect() may also pick as its source, TCP can meet itself.
+bool is_connected_to_itself(int socket) {
+  SocketAddress here;
+  SocketAddress there;
+  here.length = there.length = sizeof here.storage;
+  return ::getsockname(socket, here.get(), &here.length) == 0 &&
+         ::getpeername(socket, there.get(), &there.length) == 0 && here.text() == there.text();
+}
+
 Result<std::unique_ptr<env::Connection>> connect_to(const SocketAddress& address, env::Instant deadline) {
   const std::string peer = address.text();
   Descriptor socket = TRY(open_socket(address));
@@ -156,6 +165,7 @@ Result<std::unique_ptr<env::Connection>> connect_to(const SocketAddress& address
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return refused(errno);
     if (error != 0) return refused(error);
   }
+  if (is_connected_to_itself(socket.get())) return refused(ECONNREFUSED);
   return std::make_unique<Connection>(std::move(socket), peer);
 }
 

@@ -66,7 +66,7 @@ TEST_F(ProcessesTest, dropping_a_command_kills_it) {
 
 TEST_F(ProcessesTest, what_cannot_start_says_why) {
   env::Processes& processes = world_.env().processes;
-  EXPECT_TRUE(failed_with(processes.start({"no-such-command-here"}), Code::NotFound));
+  EXPECT_TRUE(failed_with(processes.start({"/proc/no-such-command"}), Code::NotFound));
   EXPECT_TRUE(failed_with(processes.start({"/proc/version"}), Code::Denied));
   EXPECT_TRUE(failed_with(processes.start({}), Code::InvalidInput));
   EXPECT_TRUE(failed_with(processes.start({""}), Code::InvalidInput));
