@@ -40,9 +40,9 @@ std::string_view name_of(FileCall call);
 // sync loses a seeded part of the unsynced data for good (as kernels do) and makes each later sync of that handle fail.
 struct FileFault {
   FileCall call = FileCall::Sync;
-  std::string path_part;    // matches each path that contains it; "" matches all
-  std::uint64_t nth = 1;    // counted from the moment of injection; >= 1
-  std::uint64_t times = 1;  // >= 1
+  std::string path_part = {};  // matches each path that contains it; "" matches all
+  std::uint64_t nth = 1;       // counted from the moment of injection; >= 1
+  std::uint64_t times = 1;     // >= 1
   Code code = Code::Unavailable;
 };
 inline constexpr std::uint64_t kForEver = ~std::uint64_t{0};

@@ -67,7 +67,8 @@ class Machine {
   // a monitor does not fail when the machine dies, so somebody has to give the order.
   void when_down(std::function<void()> order);
   // Power loss before the n-th file call from now (0 = the next one). Steps inside compound calls count, so between a
-  // draft's sync and its new name there is a crash point too. See sim/crash_points.h to enumerate all of them.
+  // draft's sync and its new name there is a crash point too. A restart disarms it. See sim/crash_points.h to enumerate
+  // all of them.
   void crash_at_call(std::uint64_t n);
   std::uint64_t file_calls() const;  // so far
   void set_survival(Survival survival);

@@ -80,6 +80,7 @@ void Content::cut(Version& version, std::uint64_t size) {
 }
 
 void Content::resize(std::uint64_t size) {
+  size_dirty_ = size_dirty_ || size != now_.size;
   if (size < now_.size) {
     for (auto page = now_.pages.lower_bound(size / kPageBytes); page != now_.pages.end(); ++page) {
       const std::uint64_t begin = page->first * kPageBytes;
@@ -87,7 +88,6 @@ void Content::resize(std::uint64_t size) {
     }
     cut(now_, size);
   }
-  size_dirty_ = size_dirty_ || size != now_.size;
   now_.size = size;
 }
 

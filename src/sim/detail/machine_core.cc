@@ -93,6 +93,7 @@ void MachineCore::restart() {
     if (survival_ == Survival::Everything) keep = 100;
     volume.power_loss(disk_rng, keep);
   }
+  faults.crash_at(std::nullopt);
   locked_inodes.clear();
   when_down.clear();
   ++incarnation;
