@@ -19,9 +19,9 @@
 //     lux.crash();                                                       // power loss: code unwinds by errors
 //     lux.restart();                                                     // unsynced data: kept, lost or torn
 //     lux.start("vault", [&] { serve(lux.env(), "lux:7001"); });
-//     universe.run();                                                    // until every actor has ended
+//     home.wait();                                                       // until home's actors have ended
 //     EXPECT_EQ(receipts(), stored(lux.disk())) << "seed " << seed << "\n" << universe.recent_calls();
-//   }
+//   }                                                                    // kills what still runs: serve() unwinds
 //
 // What the seed decides: who runs next at each env call, how long calls take, network delays and short transfers,
 // what a power loss spares, each machine's random bytes, spurious wake-ups. What it does not: the program.
@@ -59,7 +59,8 @@ class Universe {
   explicit Universe(std::uint64_t seed, Options options = {});
   Universe(const Universe&) = delete;
   Universe& operator=(const Universe&) = delete;
-  // Kills every machine and waits until their actors have unwound.
+  // Kills every machine and waits until their actors have unwound. Threads that wait only for an order to stop need
+  // Machine::when_down, or this aborts as a stuck run.
   ~Universe();
 
   // The machine of that name, made at the first mention. It lives as long as the universe.
