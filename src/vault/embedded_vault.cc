@@ -1,0 +1,57 @@
+#include "vault/embedded_vault.h"
+
+#include <algorithm>
+
+namespace exclave::vault {
+namespace {
+
+class SpanSource final : public wire::ObjectSource {
+ public:
+  explicit SpanSource(ByteView object) : object_(object), left_(object) {}
+  std::uint64_t size() const override { return object_.size(); }
+  Status read_exactly(MutableByteView out) override {
+    CHECK(out.size() <= left_.size());
+    std::copy_n(left_.begin(), out.size(), out.begin());
+    left_ = left_.subspan(out.size());
+    return {};
+  }
+
+ private:
+  const ByteView object_;
+  ByteView left_;
+};
+
+}  // namespace
+
+Result<std::optional<format::SignedReceipt>> EmbeddedVault::put(const format::SignedEntry& entry, ByteView object) {
+  receipts_.remember(entry.entry);
+  SpanSource source(object);
+  auto receipt = TRY(handler_.put(caller_, entry, source));
+  if (receipt.has_value()) TRY(receipts_.check(pinned_, *receipt, entry.entry));
+  return receipt;
+}
+
+Result<bool> EmbeddedVault::has(const format::ObjectName& name) {
+  const auto size = handler_.size_of(caller_, name);
+  if (size.ok()) return true;
+  if (size.error().code() == Code::NotFound) return false;
+  return size.error();
+}
+
+Result<std::vector<store::StreamHead>> EmbeddedVault::heads(const format::RegistryId& registry) {
+  std::vector<store::StreamHead> heads;
+  std::optional<format::StreamId> from;
+  do {
+    wire::HeadsPage page = TRY(handler_.heads(caller_, registry, from));
+    for (store::StreamHead& head : page.heads) {
+      if (head.receipt.has_value()) {
+        TRY(wire::check_receipt(pinned_, *head.receipt, head.stream.descriptor.id()));
+      }
+      heads.push_back(std::move(head));
+    }
+    from = page.next;
+  } while (from.has_value());
+  return heads;
+}
+
+}  // namespace exclave::vault

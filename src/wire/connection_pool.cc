@@ -1,0 +1,75 @@
+#include "wire/connection_pool.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace exclave::wire {
+namespace {
+
+// Half of what a vault waits for the next request.
+constexpr std::chrono::seconds kMaxIdleTime{30};
+
+}  // namespace
+
+ConnectionPool::Lease::Lease(Lease&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), client_(std::move(other.client_)), is_reused_(other.is_reused_) {}
+
+ConnectionPool::Lease::~Lease() {
+  if (pool_ != nullptr) pool_->give_back(std::move(client_));
+}
+
+ConnectionPool::ConnectionPool(Target target, std::size_t size)
+    : target_(std::move(target)), monitor_(target_.threads.make_monitor()), free_(std::max<std::size_t>(size, 1)) {}
+
+Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
+  const env::Instant now = target_.clock.monotonic();
+  std::vector<Idle> outdated;  // dropped outside the monitor: closing is a call into the world
+  std::unique_ptr<http::Client> client;
+  {
+    const env::MonitorLock lock(*monitor_);
+    while (free_ == 0) {
+      if (target_.clock.monotonic() >= deadline) {
+        return Error(Code::Unavailable, "all connections to " + target_.address + " are busy");
+      }
+      monitor_->wait_until(deadline);
+    }
+    --free_;
+    while (!idle_.empty() && client == nullptr) {
+      Idle last = std::move(idle_.back());
+      idle_.pop_back();
+      if (now - last.since < kMaxIdleTime) {
+        client = std::move(last.client);
+      } else {
+        outdated.push_back(std::move(last));
+      }
+    }
+  }
+  Lease lease(*this);
+  lease.is_reused_ = client != nullptr;
+  lease.client_ = client != nullptr ? std::move(client) : TRY(connect(deadline));
+  return lease;
+}
+
+Result<std::unique_ptr<http::Client>> ConnectionPool::connect(env::Instant deadline) {
+  const env::Instant end = std::min(deadline, target_.clock.monotonic() + target_.connect_time);
+  auto bare = TRY(target_.network.connect(target_.address, end));
+  auto secured = TRY(target_.transport.connect(std::move(bare), target_.identity, end));
+  return std::make_unique<http::Client>(std::move(secured), target_.clock, target_.limits);
+}
+
+void ConnectionPool::give_back(std::unique_ptr<http::Client> client) {
+  if (client != nullptr && !client->is_reusable()) client.reset();
+  const env::Instant now = target_.clock.monotonic();
+  const env::MonitorLock lock(*monitor_);
+  ++free_;
+  if (client != nullptr) idle_.push_back({std::move(client), now});
+  monitor_->notify_all();
+}
+
+void ConnectionPool::forget_idle() {
+  std::vector<Idle> forgotten;
+  const env::MonitorLock lock(*monitor_);
+  forgotten.swap(idle_);
+}
+
+}  // namespace exclave::wire

@@ -1,0 +1,73 @@
+// Connection pool: a client's few connections to one vault, lent out one request at a time.
+// Hides: connecting, handshakes, which connection is idle and which has grown too old to be trusted.
+//
+//   take() -> Lease (an http::Client) -> dropped: kept for the next one if the last answer was read to its end
+//
+// Units/limits: at most `size` leases at a time; further takers wait. An idle connection is used again within 30 s.
+// Threads: from any thread; a lease by one thread. Leases do not outlive the pool.
+// Errors: those of connecting: Unavailable (also: all leases are out until the deadline), Denied (another identity).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "env/env.h"
+#include "http/client.h"
+#include "wire/transport.h"
+
+namespace exclave::wire {
+
+class ConnectionPool {
+ public:
+  // References outlive the pool.
+  struct Target {
+    env::Clock& clock;
+    env::Network& network;
+    env::Threads& threads;
+    Transport& transport;
+    std::string address;
+    crypto::Ed25519PublicKey identity;
+    http::Limits limits;
+    std::chrono::nanoseconds connect_time;
+  };
+
+  class Lease {
+   public:
+    Lease(Lease&& other) noexcept;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease();
+    http::Client& client() { return *client_; }
+    // It served requests before, so the vault may have closed it meanwhile: a failure says nothing about the vault.
+    bool is_reused() const { return is_reused_; }
+
+   private:
+    friend class ConnectionPool;
+    explicit Lease(ConnectionPool& pool) : pool_(&pool) {}
+    ConnectionPool* pool_;  // null once moved from
+    std::unique_ptr<http::Client> client_;
+    bool is_reused_ = false;
+  };
+
+  ConnectionPool(Target target, std::size_t size);
+  Result<Lease> take(env::Instant deadline);
+  // After a failure of a reused connection: the other idle ones have probably ended as well.
+  void forget_idle();
+
+ private:
+  struct Idle {
+    std::unique_ptr<http::Client> client;
+    env::Instant since;
+  };
+  void give_back(std::unique_ptr<http::Client> client);
+  Result<std::unique_ptr<http::Client>> connect(env::Instant deadline);
+
+  const Target target_;
+  const std::unique_ptr<env::Monitor> monitor_;
+  // Under monitor_:
+  std::size_t free_;
+  std::vector<Idle> idle_;
+};
+
+}  // namespace exclave::wire

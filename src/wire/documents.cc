@@ -1,0 +1,179 @@
+#include "wire/documents.h"
+
+#include "base/text.h"
+#include "format/signed_text.h"
+
+namespace exclave::wire {
+namespace {
+
+using format::TextReader;
+using format::TextWriter;
+
+constexpr std::string_view kStatusDomain = "exclave/vault-status/v1";
+constexpr std::string_view kHeadsDomain = "exclave/heads/v1";
+constexpr std::string_view kEntriesDomain = "exclave/entries/v1";
+constexpr std::string_view kActsDomain = "exclave/acts/v1";
+constexpr std::string_view kQuotaDomain = "exclave/quota/v1";
+constexpr std::string_view kNone = "none";
+
+Result<std::int64_t> seconds_field(TextReader& reader, std::string_view key) {
+  auto seconds = parse_i64(TRY(reader.field(key)));
+  if (!seconds.ok()) return reader.bad(seconds.error().message());
+  return seconds;
+}
+
+template <typename AnyId>
+Result<AnyId> id_field(TextReader& reader, std::string_view key) {
+  auto id = AnyId::from_hex(TRY(reader.field(key)));
+  if (!id.ok()) return reader.bad(id.error().message());
+  return id;
+}
+
+template <typename AnyId>
+Status expect_id(TextReader& reader, std::string_view key, const AnyId& expected) {
+  if (TRY(id_field<AnyId>(reader, key)) != expected) return reader.bad("is not the one that was asked for");
+  return {};
+}
+
+// A signed document inside: base64 of its bytes.
+template <typename Signed>
+Result<Signed> parse_inner(const TextReader& reader, std::string_view value) {
+  auto bytes = from_base64(value);
+  if (!bytes.ok()) return reader.bad(bytes.error().message());
+  return Signed::parse(bytes.value(), reader.source());
+}
+
+std::string inner(const std::string& document) {
+  return to_base64(as_bytes(document));
+}
+
+Status expect_unsigned_end(TextReader& reader) {
+  TRY(reader.end());
+  if (!reader.signatures().empty()) return reader.bad("is followed by signatures, which this document has not");
+  return {};
+}
+
+}  // namespace
+
+std::string status_document(const store::VaultStatus& status) {
+  TextWriter writer(kStatusDomain);
+  writer.field("name", status.name)
+      .field("policy", status.policy.value())
+      .field("now", std::to_string(status.now_seconds))
+      .field("free", status.free_bytes)
+      .field("objects", status.object_count)
+      .field("program", format::is_valid_text_value(status.program) ? std::string_view(status.program) : "unnamed");
+  return writer.text();
+}
+
+Result<store::VaultStatus> parse_status(ByteView document) {
+  TextReader reader = TRY(TextReader::open(document, kStatusDomain, "status"));
+  store::VaultStatus status;
+  status.name = TRY(reader.field("name"));
+  status.policy = format::PolicyVersion(TRY(reader.number("policy")));
+  status.now_seconds = TRY(seconds_field(reader, "now"));
+  status.free_bytes = TRY(reader.number("free"));
+  status.object_count = TRY(reader.number("objects"));
+  status.program = TRY(reader.field("program"));
+  TRY(expect_unsigned_end(reader));
+  return status;
+}
+
+std::string heads_document(const format::RegistryId& registry, const HeadsPage& page) {
+  TextWriter writer(kHeadsDomain);
+  writer.field("registry", registry.hex());
+  for (const store::StreamHead& head : page.heads) {
+    writer.field("stream", inner(head.stream.document())).field("entries", head.entries);
+    writer.field("receipt", head.receipt.has_value() ? inner(head.receipt->document()) : std::string(kNone));
+  }
+  writer.field("next", page.next.has_value() ? page.next->hex() : std::string(kNone));
+  return writer.text();
+}
+
+Result<HeadsPage> parse_heads(ByteView document, const format::RegistryId& registry) {
+  TextReader reader = TRY(TextReader::open(document, kHeadsDomain, "heads"));
+  TRY(expect_id(reader, "registry", registry));
+  HeadsPage page;
+  while (reader.next_is("stream")) {
+    if (page.heads.size() == kHeadsPerPage) return reader.bad("is followed by more streams than a page holds");
+    store::StreamHead head;
+    const std::string stream = TRY(reader.field("stream"));
+    head.stream = TRY(parse_inner<format::SignedStream>(reader, stream));
+    head.entries = TRY(reader.number("entries"));
+    const std::string receipt = TRY(reader.field("receipt"));
+    if (receipt != kNone) head.receipt = TRY(parse_inner<format::SignedReceipt>(reader, receipt));
+    page.heads.push_back(std::move(head));
+  }
+  const std::string next = TRY(reader.field("next"));
+  if (next != kNone) {
+    const auto id = format::StreamId::from_hex(next);
+    if (!id.ok()) return reader.bad(id.error().message());
+    page.next = id.value();
+  }
+  TRY(expect_unsigned_end(reader));
+  return page;
+}
+
+std::string entries_document(const format::StreamId& stream, const std::vector<store::HeldEntry>& entries) {
+  TextWriter writer(kEntriesDomain);
+  writer.field("stream", stream.hex());
+  for (const store::HeldEntry& held : entries) {
+    writer.field("entry", inner(held.entry.document()))
+        .field("bytes", held.object_bytes)
+        .field("retain-until", std::to_string(held.retain_until_seconds));
+  }
+  return writer.text();
+}
+
+Result<std::vector<store::HeldEntry>> parse_entries(ByteView document, const format::StreamId& stream) {
+  TextReader reader = TRY(TextReader::open(document, kEntriesDomain, "entries"));
+  TRY(expect_id(reader, "stream", stream));
+  std::vector<store::HeldEntry> entries;
+  while (reader.next_is("entry")) {
+    if (entries.size() == store::kMaxEntriesPerCall) return reader.bad("is followed by more entries than are allowed");
+    store::HeldEntry held;
+    const std::string entry = TRY(reader.field("entry"));
+    held.entry = TRY(parse_inner<format::SignedEntry>(reader, entry));
+    if (held.entry.entry.stream != stream) return reader.bad("is an entry of another stream");
+    held.object_bytes = TRY(reader.number("bytes"));
+    held.retain_until_seconds = TRY(seconds_field(reader, "retain-until"));
+    entries.push_back(std::move(held));
+  }
+  TRY(expect_unsigned_end(reader));
+  return entries;
+}
+
+std::string acts_document(const std::vector<store::Act>& acts) {
+  TextWriter writer(kActsDomain);
+  for (const store::Act& act : acts) writer.field(act.kind, act.hash.hex());
+  return writer.text();
+}
+
+Result<std::vector<store::Act>> parse_acts(ByteView document) {
+  TextReader reader = TRY(TextReader::open(document, kActsDomain, "acts"));
+  std::vector<store::Act> acts;
+  while (reader.next_is("policy") || reader.next_is("era")) {
+    const std::string kind = reader.next_is("policy") ? "policy" : "era";
+    acts.push_back({ kind, TRY(id_field<crypto::Hash256>(reader, kind)) });
+  }
+  TRY(expect_unsigned_end(reader));
+  return acts;
+}
+
+std::string quota_document(const format::RegistryId& registry, const store::QuotaUse& quota) {
+  TextWriter writer(kQuotaDomain);
+  writer.field("registry", registry.hex()).field("used", quota.used_bytes).field("quota", quota.quota_bytes);
+  return writer.text();
+}
+
+Result<store::QuotaUse> parse_quota(ByteView document, const format::RegistryId& registry) {
+  TextReader reader = TRY(TextReader::open(document, kQuotaDomain, "quota"));
+  TRY(expect_id(reader, "registry", registry));
+  store::QuotaUse quota;
+  quota.used_bytes = TRY(reader.number("used"));
+  quota.quota_bytes = TRY(reader.number("quota"));
+  TRY(expect_unsigned_end(reader));
+  return quota;
+}
+
+}  // namespace exclave::wire

@@ -1,0 +1,272 @@
+#include "wire/http_vault.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "wire/documents.h"
+#include "wire/routes.h"
+
+namespace exclave::wire {
+namespace {
+
+constexpr std::uint64_t kMaxDocumentBytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t kMaxReceiptBytes = 16 * 1024;
+constexpr std::size_t kMaxStreams = 100'000;
+
+std::string object_target(const format::ObjectName& name) {
+  return "/v1/objects/" + name.hex();
+}
+std::string stream_target(const format::StreamId& stream) {
+  return "/v1/streams/" + stream.hex();
+}
+std::string registry_target(const format::RegistryId& registry) {
+  return "/v1/registries/" + registry.hex();
+}
+std::string act_target(const crypto::Hash256& hash) {
+  return "/v1/acts/" + hash.hex();
+}
+
+bool may_pass(Code code) {
+  return code == Code::Unavailable || code == Code::OutcomeUnknown;
+}
+
+http::Headers headers_of(const format::SignedEntry& entry) {
+  http::Headers headers;
+  headers.add(std::string(kObjectHeader), entry.entry.object.hex());
+  headers.add(std::string(kChainHeader), entry.entry.chain.hex());
+  if (entry.entry.snapshot_oldest.has_value()) {
+    headers.add(std::string(kSnapshotHeader), std::to_string(entry.entry.snapshot_oldest->value()));
+  }
+  headers.add(std::string(kSignatureHeader), to_base64(entry.signature.view()));
+  return headers;
+}
+
+}  // namespace
+
+HttpVault::HttpVault(const World& world, Transport& transport, const policy::VaultEntry& vault,
+                     const format::RealmId& realm, const HttpVaultOptions& options)
+    : world_(world),
+      options_(options),
+      pinned_{vault.name, vault.receipt, realm},
+      pool_({world.clock, world.network, world.threads, transport, vault.address, vault.identity, options.limits,
+             options.connect_time},
+            options.connections) {}
+
+Error HttpVault::nonsense(const std::string& why) const {
+  return {Code::Corrupt, "vault " + pinned_.name + " " + why};
+}
+
+template <typename T>
+Result<T> HttpVault::readable(Result<T> parsed) const {
+  if (parsed.ok()) return parsed;
+  return nonsense("answers what cannot be read: " + parsed.error().message());
+}
+
+template <typename Attempt>
+auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_reused)
+    -> decltype(attempt(std::declval<http::Client&>())) {
+  ConnectionPool::Lease lease = TRY(pool_.take(deadline));
+  was_reused = lease.is_reused();
+  return attempt(lease.client());
+}
+
+template <typename Attempt>
+auto HttpVault::call(const Attempt& attempt) -> decltype(attempt(std::declval<http::Client&>())) {
+  const env::Instant deadline = world_.clock.monotonic() + options_.call_time;
+  const unsigned attempts = is_out_of_reach_ ? 1 : std::max(options_.attempts, 1U);
+  unsigned failed = 0;
+  std::size_t stale = 0;
+  for (;;) {
+    bool was_reused = false;
+    auto result = attempt_once(attempt, deadline, was_reused);
+    if (result.ok() || !may_pass(result.error().code())) {
+      is_out_of_reach_ = false;
+      if (result.ok()) return result;
+      return Error(result.error()).in("vault " + pinned_.name);
+    }
+    if (was_reused && stale < options_.connections) {
+      ++stale;
+      pool_.forget_idle();
+      continue;
+    }
+    ++failed;
+    const std::chrono::nanoseconds pause = TRY(pause_before(failed));
+    const env::Instant next = world_.clock.monotonic() + pause;
+    if (failed >= attempts || next >= deadline) {
+      is_out_of_reach_ = true;
+      return Error(result.error()).in("vault " + pinned_.name);
+    }
+    TRY(world_.clock.sleep_until(next));
+  }
+}
+
+// Doubles from attempt to attempt; the second half is drawn, so that a crowd of agents does not return in step.
+Result<std::chrono::nanoseconds> HttpVault::pause_before(unsigned attempt) {
+  auto pause = options_.first_pause;
+  for (unsigned i = 1; i < attempt && pause < options_.longest_pause; ++i) pause *= 2;
+  pause = std::min(pause, options_.longest_pause);
+  std::array<Byte, 2> drawn{};
+  TRY(world_.random.fill(drawn));
+  return pause / 2 + pause / 2 * load_u16(drawn) / 65536;
+}
+
+Result<Bytes> HttpVault::get(const std::string& target, std::uint64_t limit) {
+  return call([&](http::Client& client) -> Result<Bytes> {
+    const http::ResponseHead head = TRY(client.request("GET", target, {}, {}));
+    if (!head.is_success()) return client.read_error(head);
+    if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to GET " + target);
+    if (head.content_length > limit) return nonsense("answers GET " + target + " with more than is allowed");
+    return client.body().read_all(limit);
+  });
+}
+
+Status HttpVault::put_document(const std::string& target, ByteView document) {
+  return call([&](http::Client& client) -> Status {
+    const http::ResponseHead head = TRY(client.request("PUT", target, {}, document));
+    if (!head.is_success()) return client.read_error(head);
+    if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to PUT " + target);
+    return {};
+  });
+}
+
+Result<store::VaultStatus> HttpVault::status() {
+  const Bytes document = TRY(get("/v1/status", kMaxReceiptBytes));
+  return readable(parse_status(document));
+}
+
+Status HttpVault::open_stream(const format::SignedStream& stream) {
+  return put_document(stream_target(stream.descriptor.id()), as_bytes(stream.document()));
+}
+
+Result<std::optional<format::SignedReceipt>> HttpVault::put(const format::SignedEntry& entry, ByteView object) {
+  receipts_.remember(entry.entry);
+  bool may_be_there = false;
+  return call([&](http::Client& client) -> Result<std::optional<format::SignedReceipt>> {
+    if (may_be_there) {
+      auto claimed = put_once(client, entry, {});
+      if (claimed.ok() || claimed.error().code() != Code::NotFound) return claimed;
+      if (!client.is_reusable()) return Error(Code::Unavailable, "the connection ended after an answer");
+    }
+    auto sent = put_once(client, entry, object);
+    may_be_there = !sent.ok() && sent.error().code() == Code::OutcomeUnknown;
+    return sent;
+  });
+}
+
+Result<std::optional<format::SignedReceipt>> HttpVault::put_once(http::Client& client, const format::SignedEntry& entry,
+                                                                 ByteView body) {
+  const std::string target = stream_target(entry.entry.stream) + "/" + std::to_string(entry.entry.index.value());
+  const http::ResponseHead head = TRY(client.request("PUT", target, headers_of(entry), body));
+  if (!head.is_success()) return client.read_error(head);
+  if (head.status == 202) return std::optional<format::SignedReceipt>();
+  if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to PUT " + target);
+  if (head.content_length > kMaxReceiptBytes) return nonsense("answers with a receipt that is too long");
+  const Bytes document = TRY(client.body().read_all(kMaxReceiptBytes));
+  auto receipt = TRY(readable(format::SignedReceipt::parse(document, "receipt")));
+  TRY(receipts_.check(pinned_, receipt, entry.entry));
+  return std::optional<format::SignedReceipt>(std::move(receipt));
+}
+
+Result<bool> HttpVault::has(const format::ObjectName& name) {
+  const auto size = size_of(name);
+  if (size.ok()) return true;
+  if (size.error().code() == Code::NotFound) return false;
+  return size.error();
+}
+
+Result<std::uint64_t> HttpVault::size_of(const format::ObjectName& name) {
+  return call([&](http::Client& client) -> Result<std::uint64_t> {
+    const http::ResponseHead head = TRY(client.request("HEAD", object_target(name), {}, {}));
+    if (!head.is_success()) return client.read_error(head);
+    if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to HEAD of an object");
+    return head.content_length;
+  });
+}
+
+Status HttpVault::read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) {
+  if (out.empty()) {
+    if (offset <= TRY(size_of(name))) return {};
+    return Error(Code::InvalidInput, "object " + name.hex() + " ends before the range that was asked for");
+  }
+  const std::uint64_t last = offset + out.size() - 1;
+  if (last < offset) return Error(Code::InvalidInput, "range overflows");
+  const std::string range = std::to_string(offset) + "-" + std::to_string(last);
+  return call([&](http::Client& client) -> Status {
+    const http::ResponseHead head = TRY(client.request("GET", object_target(name), {{"Range", "bytes=" + range}}, {}));
+    if (!head.is_success()) return client.read_error(head);
+    const std::string_view found = head.headers.find("content-range").value_or("");
+    if (head.status != 206 || !found.starts_with("bytes " + range + "/")) {
+      return nonsense("answers another range of object " + name.hex() + " than bytes " + range);
+    }
+    return client.read_body_into(out);
+  });
+}
+
+Result<store::QuotaUse> HttpVault::quota(const format::RegistryId& registry) {
+  const Bytes document = TRY(get(registry_target(registry) + "/quota", kMaxReceiptBytes));
+  return readable(parse_quota(document, registry));
+}
+
+Result<std::vector<store::StreamHead>> HttpVault::heads(const format::RegistryId& registry) {
+  const std::string target = registry_target(registry) + "/heads";
+  std::vector<store::StreamHead> heads;
+  std::optional<format::StreamId> from;
+  std::optional<format::StreamId> previous;
+  do {
+    const std::string query = from.has_value() ? "?from=" + from->hex() : "";
+    const Bytes document = TRY(get(target + query, kMaxDocumentBytes));
+    HeadsPage page = TRY(readable(parse_heads(document, registry)));
+    for (store::StreamHead& head : page.heads) {
+      const format::StreamId id = head.stream.descriptor.id();
+      if (head.stream.descriptor.registry != registry) return nonsense("lists a stream of another registry");
+      if (previous.has_value() && id <= *previous) return nonsense("lists streams out of order");
+      if (head.receipt.has_value()) TRY(check_receipt(pinned_, *head.receipt, id));
+      if (head.receipt.has_value() && head.receipt->receipt.index.value() >= head.entries) {
+        return nonsense("gave a receipt for more entries than it says it holds");
+      }
+      previous = id;
+      heads.push_back(std::move(head));
+    }
+    if (page.next.has_value() && (page.heads.empty() || *page.next <= *previous || heads.size() > kMaxStreams)) {
+      return nonsense("lists streams without end");
+    }
+    from = page.next;
+  } while (from.has_value());
+  return heads;
+}
+
+Result<std::vector<store::HeldEntry>> HttpVault::entries(const format::StreamId& stream, format::EntryIndex from,
+                                                         std::size_t limit) {
+  limit = std::min(limit, store::kMaxEntriesPerCall);
+  if (limit == 0) return std::vector<store::HeldEntry>();
+  const std::string target =
+      stream_target(stream) + "/entries?from=" + std::to_string(from.value()) + "&limit=" + std::to_string(limit);
+  const Bytes document = TRY(get(target, kMaxDocumentBytes));
+  auto entries = TRY(readable(parse_entries(document, stream)));
+  if (entries.size() > limit) return nonsense("lists more entries than were asked for");
+  const format::EntryIndex* previous = nullptr;
+  for (const store::HeldEntry& held : entries) {
+    const format::EntryIndex& index = held.entry.entry.index;
+    if (index < from || (previous != nullptr && index <= *previous)) return nonsense("lists entries out of order");
+    previous = &index;
+  }
+  return entries;
+}
+
+Result<std::vector<store::Act>> HttpVault::acts() {
+  const Bytes document = TRY(get("/v1/acts", kMaxDocumentBytes));
+  return readable(parse_acts(document));
+}
+
+Result<Bytes> HttpVault::act(const crypto::Hash256& hash) {
+  Bytes document = TRY(get(act_target(hash), kMaxDocumentBytes));
+  if (crypto::sha256(document) != hash) return nonsense("answers another act than " + hash.hex());
+  return document;
+}
+
+Status HttpVault::put_act(ByteView document) {
+  return put_document(act_target(crypto::sha256(document)), document);
+}
+
+}  // namespace exclave::wire

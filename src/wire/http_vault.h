@@ -1,0 +1,97 @@
+// HttpVault: a vault somewhere else, as a VaultApi. The client end of docs/protocols/vault-http.md.
+// Hides: connections, retries, documents, and every way in which a vault may answer badly.
+//
+//   call -> lease a connection -> request -> answer checked -> result
+//             ^                                  | Unavailable, OutcomeUnknown: pause, again (every call is idempotent)
+//             +----------------------------------+
+//
+// Units/limits: at most `connections` requests at a time, further callers wait. A call makes at most `attempts`
+// attempts
+//   within `call_time`; once a vault has not been reached, later calls make one attempt each until one succeeds.
+//   Answers are bounded: documents 4 MiB, heads 100,000 streams.
+// I1  A receipt is returned only after it was checked (receipts.h); an act only if it bears the hash asked for.
+// I2  The other end holds the vault's pinned identity key, in every connection.
+// I3  An object's bytes are not sent again after an attempt with unknown outcome, if the vault turns out to hold them.
+// Threads: as VaultApi. Durability: as VaultApi.
+// Errors: those of VaultApi. Corrupt: the vault's answer breaks the protocol or a receipt is not credible.
+// See: docs/threat-model.md (H9, H10).
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "env/env.h"
+#include "policy/policy.h"
+#include "store/vault_api.h"
+#include "wire/connection_pool.h"
+#include "wire/receipts.h"
+#include "wire/transport.h"
+
+namespace exclave::wire {
+
+struct HttpVaultOptions {
+  std::size_t connections = 4;
+  unsigned attempts = 6;
+  std::chrono::nanoseconds connect_time = std::chrono::seconds(10);  // with the handshake
+  std::chrono::nanoseconds call_time = std::chrono::minutes(5);
+  std::chrono::nanoseconds first_pause = std::chrono::milliseconds(200);  // doubles, half of it by chance
+  std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
+  http::Limits limits;
+};
+
+class HttpVault final : public store::VaultApi {
+ public:
+  // The part of the world it uses; all outlive it, as does the transport.
+  struct World {
+    env::Clock& clock;
+    env::Random& random;
+    env::Network& network;
+    env::Threads& threads;
+  };
+  HttpVault(const World& world, Transport& transport, const policy::VaultEntry& vault, const format::RealmId& realm,
+            const HttpVaultOptions& options = {});
+
+  const std::string& name() const override { return pinned_.name; }
+  Result<store::VaultStatus> status() override;
+  Status open_stream(const format::SignedStream& stream) override;
+  Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
+  Result<bool> has(const format::ObjectName& name) override;
+  Result<store::QuotaUse> quota(const format::RegistryId& registry) override;
+  Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override;
+  Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
+                                                std::size_t limit) override;
+  Result<std::vector<store::Act>> acts() override;
+  Result<Bytes> act(const crypto::Hash256& hash) override;
+  Status put_act(ByteView document) override;
+  Result<std::uint64_t> size_of(const format::ObjectName& name) override;
+  Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override;
+
+ private:
+  // Runs attempt(client) until it succeeds, fails for good, or the patience is over.
+  template <typename Attempt>
+  auto call(const Attempt& attempt) -> decltype(attempt(std::declval<http::Client&>()));
+  template <typename Attempt>
+  auto attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_reused)
+      -> decltype(attempt(std::declval<http::Client&>()));
+  Result<std::chrono::nanoseconds> pause_before(unsigned attempt);
+  // The whole body of a 200 answer to GET, at most `limit` bytes.
+  Result<Bytes> get(const std::string& target, std::uint64_t limit);
+  // A PUT that answers 200 and nothing else.
+  Status put_document(const std::string& target, ByteView document);
+  Result<std::optional<format::SignedReceipt>> put_once(http::Client& client, const format::SignedEntry& entry,
+                                                        ByteView body);
+  Error nonsense(const std::string& why) const;
+  // What a vault wrote and we cannot read is the vault's fault.
+  template <typename T>
+  Result<T> readable(Result<T> parsed) const;
+
+  const World world_;
+  const HttpVaultOptions options_;
+  const PinnedVault pinned_;
+  ConnectionPool pool_;
+  ReceiptMemory receipts_;
+  std::atomic<bool> is_out_of_reach_ = false;
+};
+
+}  // namespace exclave::wire
