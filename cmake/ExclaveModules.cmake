@@ -19,7 +19,7 @@ function(exclave_add_test_binary name)
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
   target_link_libraries(${name} PRIVATE ${ARG_LINK} exclave_build_kind GTest::gmock GTest::gtest_main Threads::Threads)
   # PRE_TEST: tests are listed when ctest starts, so a build never runs what it built (TSan may need setarch for that).
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABEL})
   if(ARG_LABEL STREQUAL "unit-threaded")
     add_dependencies(threaded_tests ${name})
