@@ -4,15 +4,26 @@
 //   for each period p:  A = 32 random bytes  ->  S_p, x_p, X_p (format/keys.h)  ->  t-of-n shares, commitments
 //   D = 32 independent random bytes
 //
-//   share leaf (one file per official, registry, era):  exclave/share-leaf/v1
-//     realm, registry, era, official, wrapped-decrypt base64, wrapped-paper base64; "signature ceremony base64"
-//     both wrap the same record:  x u8 | periods u32 | (period u32 | salt (32) | y (32))*      (to DEC_j, to PAPER_j)
-//     wrap context = "exclave/share-leaf/v1" 00 realm registry era-u32 official-name
+//   share leaf (one file per official, registry, era):
+//     exclave/share-leaf/v1
+//     realm HEX
+//     registry HEX
+//     era N
+//     official NAME
+//     wrapped-decrypt base64              the record, wrapped to DEC_j
+//     wrapped-paper base64                the same record, wrapped to PAPER_j
+//     signature ceremony base64
+//   record       := x u8 | periods u32 | (period u32 | salt (32) | y (32))*
+//   wrap context := "exclave/share-leaf/v1" 00 realm (16) registry (16) era u32 official-name
 //
+// Units/limits: 1..80 periods; the share index x of an official is its place, from 1, in the policy sorted by name.
 // I1  A and x_p exist only inside this function and the wrapped shares; they are wiped before it returns.
-// I2  Everything returned is verified before it returns: a random t-subset of the shares recombines to the published
-// X_p. Errors: InvalidInput (threshold, officials), Unavailable (randomness). Source: docs/formats/share-leaf.md;
-// design 02 "Keys".
+// I2  Everything returned is verified before it returns: of every period, a random t-subset of the records that were
+//     wrapped recombines to the published X_p, and every share fits its commitment.
+// Threads: functions. Durability: none; the caller writes the files.
+// Errors: InvalidInput (threshold, officials, times), Unavailable (randomness), Denied (a leaf that is not this
+//         credential's, this era's or the ceremony's), Corrupt (a share that does not fit its commitment).
+// Source: docs/formats/share-leaf.md; docs/architecture.md.
 #pragma once
 
 #include <string>
@@ -44,6 +55,8 @@ struct CeremonyResult {
   std::vector<ShareLeafFile> leaves;
 };
 
+// `ceremony_key` is the one that the policy pins (InvalidInput otherwise); `registry` is one of the policy's.
+// Costs about a millisecond for each official, and 0.1 ms for each period.
 Result<CeremonyResult> hold_ceremony(env::Random& random, const CeremonyRequest& request,
                                      const crypto::Ed25519SigningKey& ceremony_key);
 
@@ -59,8 +72,8 @@ struct OpenedLeaf {
   std::uint8_t x = 0;
   std::vector<LeafShare> shares;
 };
-// Opens a leaf with an official's credential and checks every share against the era's commitments:
-// Corrupt names the official and the period of a bad one.
+// Opens a leaf with an official's credential (DEC_j or PAPER_j) and checks every share against the era's commitments:
+// Corrupt names the official and the period of a bad one. Checks era and leaf signatures against the policy first.
 Result<OpenedLeaf> open_leaf(ByteView leaf_document, const policy::SignedEra& era, const policy::Policy& policy,
                              Credential& credential);
 

@@ -1,19 +1,25 @@
-// Key files: the secrets each person or machine keeps, as files of one grammar (format/signed_text.h), mode 0600.
-// Hides: file texts.
+// Key files: the secrets each person or machine keeps, as files of one grammar, mode 0600.
+// Hides: file texts, and how their bytes are kept out of ordinary memory.
 //
-//   exclave/signing-key/v1   name, use (vault-identity | vault-receipt | writer | site | ceremony), seed HEX Ed25519
-//   exclave/official-keys/v1 name, sign HEX, decrypt HEX (P-384 scalars)
-//   exclave/paper-key/v1     name, seed HEX                                                 X25519; words come with
-//   cards exclave/agent-keys/v1    realm, registry, era, starts, period-seconds, dedup HEX, (period P S_p X_p)*
-//   exclave/recipient-key/v1 release HEX, seed HEX                                          X25519, per release, at the
-//   site
+//   exclave/signing-key/v1     name NAME | use USE | seed HEX                                        Ed25519
+//                              USE := vault-identity | vault-receipt | writer | site | ceremony
+//   exclave/official-keys/v1   name NAME | sign HEX | decrypt HEX                                    P-384 scalars
+//   exclave/paper-key/v1       name NAME | seed HEX                                                  X25519
+//   exclave/agent-keys/v1      realm HEX | registry HEX | era N | starts SECONDS | period-seconds N | dedup HEX |
+//                              (period P S_p X_p)*
+//   exclave/recipient-key/v1   release HEX | seed HEX                              X25519, per release, at the site
 //
+// Units/limits: a key file is at most 16 KiB; the grammar is that of format/signed_text.h without signatures.
 // I1  A reader refuses a file of another use, and a file that others can read (mode & 077): Precondition with the chmod
-// to run. I2  Errors name the path, never the content. Errors: NotFound, Denied, InvalidInput, Precondition,
-// Unsupported. Threads: functions. Durability: every write_* survives power loss when it returns. Source:
-// docs/formats/key-files.md.
+//     to run.
+// I2  Errors name the path, never the content.
+// I3  File contents live in SecretBytes, decoded keys in Secret: no copy of a key outlives the call that read it.
+// Threads: functions. Durability: every create_* and write_* survives power loss when it returns.
+// Errors: NotFound, AlreadyExists (keys are never overwritten, but for agent keys), Denied, InvalidInput, Precondition,
+//         Unsupported. Source: docs/formats/key-files.md.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +55,8 @@ struct OfficialPublicKeys {
   crypto::X25519PublicKey paper;
 };
 
-// Writes DIRECTORY/official.keys and DIRECTORY/paper.key.
+// Writes DIRECTORY/official.keys and DIRECTORY/paper.key; makes the directory (0700) if it is missing.
+// AlreadyExists if one of the two files is there.
 Result<OfficialPublicKeys> create_official_keys(env::FileSystem& files, env::Random& random, std::string_view directory,
                                                 std::string_view name);
 // Opens official.keys in `directory`.
@@ -70,7 +77,18 @@ struct AgentKeys {
 
   const format::SealingKey* key_for(format::PeriodNumber period) const;
 };
+// Precondition: at most policy's 80 periods, in ascending order.
 Status write_agent_keys(env::FileSystem& files, std::string_view path, const AgentKeys& keys);  // replaces
 Result<AgentKeys> read_agent_keys(env::FileSystem& files, std::string_view path);
+
+using ReleaseId = Id<32, struct ReleaseIdTag>;  // SHA-256 of the request's text
+
+// The key to which the approvals of one release are wrapped. Made before the request, kept under the request's id.
+struct RecipientKey {
+  ReleaseId release;
+  crypto::Secret<32> seed;
+};
+Status create_recipient_key(env::FileSystem& files, std::string_view path, const RecipientKey& key);  // new file
+Result<RecipientKey> read_recipient_key(env::FileSystem& files, std::string_view path);
 
 }  // namespace exclave::custody

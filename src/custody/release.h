@@ -1,23 +1,41 @@
 // Release: how officials open named periods to one site, and nothing else. Signing the request *is* releasing the
 // share. Hides: the texts, what is wrapped for whom, and how shares are checked and combined.
 //
-//   request  := exclave/release/v1: realm, registry, registry-name, era, period*, site, site-identity, recipient HEX
-//   (X25519),
-//               policy-version, policy-hash, approvals N, reason, not-after SECONDS, nonce HEX        signed by the
-//               site (Ed25519)
-//   approval := exclave/approval/v1: release HEX (SHA-256 of the request's text), official, x N, (share P SALT
-//   WRAPPED)*
-//               signed by the official (ECDSA P-384)         WRAPPED = y wrapped to recipient, base64, context =
-//               "exclave/approval/v1" 00 release-hash official-name period-u32
+//   exclave/release/v1                  the request
+//   realm HEX
+//   registry HEX
+//   registry-name NAME
+//   era N
+//   period N                            one line each, ascending
+//   site NAME
+//   site-identity HEX                   Ed25519, as the policy pins it
+//   recipient HEX                       X25519, made for this release
+//   policy-version N
+//   policy-hash HEX
+//   approvals N
+//   reason TEXT
+//   not-after SECONDS
+//   nonce HEX
+//   signature site base64
 //
+//   exclave/approval/v1                 one official's answer
+//   release HEX                         SHA-256 of the request's text
+//   official NAME
+//   x N
+//   share P SALT WRAPPED                WRAPPED = y wrapped to the recipient, base64; wrap context =
+//                                       "exclave/approval/v1" 00 release-hash official-name period-u32
+//   signature NAME base64               ECDSA P-384
+//
+// Units/limits: 1..80 periods, as an era has.
 // I1  An official's station refuses a request whose site signature is missing or not by a site the policy pins (O10),
-// that
-//     has expired by its clock, names another policy version, or asks for fewer approvals than the policy demands.
-// I2  combine counts one approval per official and per key; it needs release_threshold(registry) approvals with right
-//     signatures *and* right shares. A bad share is blamed by name and replaced by another official's if there is one
-//     (O5).
+//     that has expired by its clock, names another policy version, or asks for fewer approvals than the policy demands.
+// I2  combine counts one approval per official and per key; it needs as many as the request names (so at least
+//     release_threshold(registry)) with right signatures *and* right shares for every period. A bad share is blamed by
+//     name and replaced by another official's if there is one (O5). Only who signed a bad share is blamed by name; a
+//     file that anybody could have made is named by its source.
 // I3  After combining, X25519(x_p) must equal the published X_p.
 // I4  Approvals are files: any order, any transport, idempotent.
+// Threads: functions. Durability: none; the caller writes the files.
 // Errors: Denied (too few, not pinned, expired, wrong site), InvalidInput, Corrupt (bad shares, blamed).
 // Source: docs/formats/release.md.
 #pragma once
@@ -46,14 +64,16 @@ struct ReleaseRequest {
   std::int64_t not_after_seconds = 0;
   Id<16, struct ReleaseNonceTag> nonce;
 
+  // Precondition: registry_name and site are names, reason is a text value (format/signed_text.h).
+  // Precondition: registry_name and site are names, reason is a text value (format/signed_text.h).
   std::string text() const;
 };
-using ReleaseId = Id<32, struct ReleaseIdTag>;  // SHA-256 of the request's text
 
 struct SignedRelease {
   ReleaseRequest request;
   ReleaseId id;
   std::string document;
+  crypto::Ed25519Signature signature;  // not checked by parse
 
   static Result<SignedRelease> parse(ByteView document, std::string source);
   static SignedRelease sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key);
@@ -63,9 +83,13 @@ struct SignedRelease {
 Status check_release(const policy::SignedPolicy& policy, const SignedRelease& release);
 
 // What the official reads before answering yes: the request in plain words, then the exact text that is signed.
-std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release);
+// With the `era`, periods are shown with their calendar dates: a station has it and gives it.
+std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release,
+                             const policy::SignedEra* era = nullptr);
 
-// Makes one official's approval document. `now_seconds`: the station's clock, for not-after.
+// Makes one official's approval document. `now_seconds`: the station's clock, for not-after. `signer` and
+// `leaf_opener` are the same official's (one credential may be both): InvalidInput otherwise. Denied also for a signer
+// whose key is not the one that the policy pins.
 Result<std::string> approve_release(env::Random& random, const policy::SignedPolicy& policy,
                                     const SignedRelease& release, const policy::SignedEra& era, ByteView leaf_document,
                                     Credential& signer, Credential& leaf_opener, std::int64_t now_seconds);
@@ -75,11 +99,12 @@ struct CombinedRelease {
   std::vector<std::string> approved_by;  // officials whose shares were used
   std::vector<std::string> blamed;       // "carol: share for period 3 does not match its commitment"
 };
-// `approvals`: (document, source name) pairs.
 struct ApprovalFile {
-  std::string source;
+  std::string source;  // for messages: where the document came from
   Bytes document;
 };
+// Combines exactly as many approvals as the request names, in the order given. Denied if fewer are right, with what is
+// wrong about the others in the message; nothing of any period is opened then.
 Result<CombinedRelease> combine_release(const policy::SignedPolicy& policy, const SignedRelease& release,
                                         const policy::SignedEra& era, const std::vector<ApprovalFile>& approvals,
                                         const crypto::Secret<32>& recipient_key);

@@ -1,0 +1,200 @@
+#include "custody/release.h"
+
+#include "base/text.h"
+#include "custody/detail/approval.h"
+#include "env/time.h"
+#include "policy/fields.h"
+
+namespace exclave::custody {
+namespace {
+
+constexpr std::string_view kDomain = "exclave/release/v1";
+constexpr std::string_view kSiteSigner = "site";
+
+Error denied(std::string why) {
+  return Error(Code::Denied, "release request: " + std::move(why));
+}
+
+Status read_periods(format::TextReader& reader, std::vector<format::PeriodNumber>& periods) {
+  do {
+    const format::PeriodNumber period(TRY(policy::u32_field(reader, "period")));
+    if (!periods.empty() && period <= periods.back()) return reader.bad("periods are not in ascending order");
+    periods.push_back(period);
+    if (periods.size() > policy::kMostPeriods) return reader.bad("a release names at most 80 periods");
+  } while (reader.next_is("period"));
+  return {};
+}
+
+// Calendar dates of a period, "2026-11-16T00:00:00Z to 2026-11-23T00:00:00Z".
+std::string dates_of(const policy::Era& era, format::PeriodNumber period) {
+  const auto shown = [&](std::uint32_t number) {
+    return env::to_rfc3339(env::Timestamp::from_seconds(era.start_of(format::PeriodNumber(number))));
+  };
+  return shown(period.value()) + " to " + shown(period.value() + 1);
+}
+
+// Four groups of eight digits of a hash: enough to compare by voice.
+std::string fingerprint(const crypto::Hash256& hash) {
+  const std::string hex = hash.hex();
+  return hex.substr(0, 8) + " " + hex.substr(8, 8) + " " + hex.substr(16, 8) + " " + hex.substr(24, 8);
+}
+
+std::string periods_in_words(const ReleaseRequest& request, const policy::SignedEra* era) {
+  std::string words;
+  for (const format::PeriodNumber period : request.periods) {
+    words += "  period " + std::to_string(period.value());
+    if (era == nullptr) {
+      words += " (its dates stand in the era document)";
+    } else if (period.value() >= era->era.periods.size()) {
+      words += " (NOT IN THIS ERA: do not approve)";
+    } else {
+      words += ": " + dates_of(era->era, period);
+    }
+    words += "\n";
+  }
+  return words;
+}
+
+bool is_era_of(const policy::Era& era, const ReleaseRequest& request) {
+  return era.realm == request.realm && era.registry == request.registry && era.number == request.era;
+}
+
+}  // namespace
+
+namespace detail {
+
+Status check_era_of_release(const policy::Policy& policy, const SignedRelease& release, const policy::SignedEra& era) {
+  TRY(policy::verify_era(policy, era));
+  const ReleaseRequest& request = release.request;
+  if (!is_era_of(era.era, request)) {
+    return Error(Code::InvalidInput, "the era document at hand is not of era " + std::to_string(request.era.value()) +
+                                         " of registry '" + request.registry_name + "'");
+  }
+  for (const format::PeriodNumber period : request.periods) {
+    if (period.value() < era.era.periods.size()) continue;
+    return denied("period " + std::to_string(period.value()) + " is outside era " +
+                  std::to_string(request.era.value()) + ", which has " + std::to_string(era.era.periods.size()) +
+                  " periods");
+  }
+  return {};
+}
+
+}  // namespace detail
+
+std::string ReleaseRequest::text() const {
+  format::TextWriter writer(kDomain);
+  writer.field("realm", realm.hex())
+      .field("registry", registry.hex())
+      .field("registry-name", registry_name)
+      .field("era", era.value());
+  for (const format::PeriodNumber period : periods) writer.field("period", period.value());
+  writer.field("site", site)
+      .field("site-identity", site_identity.hex())
+      .field("recipient", recipient.hex())
+      .field("policy-version", policy_version.value())
+      .field("policy-hash", policy_hash.hex())
+      .field("approvals", approvals)
+      .field("reason", reason)
+      .field("not-after", std::to_string(not_after_seconds))
+      .field("nonce", nonce.hex());
+  return writer.text();
+}
+
+Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source) {
+  format::TextReader reader = TRY(format::TextReader::open(document, kDomain, std::move(source)));
+  SignedRelease parsed;
+  ReleaseRequest& request = parsed.request;
+  request.realm = TRY(policy::id_field<format::RealmId>(reader, "realm"));
+  request.registry = TRY(policy::id_field<format::RegistryId>(reader, "registry"));
+  request.registry_name = TRY(policy::name_field(reader, "registry-name"));
+  request.era = format::EraNumber(TRY(policy::u32_field(reader, "era")));
+  if (request.era.value() == 0) return reader.bad("the first era is 1");
+  TRY(read_periods(reader, request.periods));
+  request.site = TRY(policy::name_field(reader, "site"));
+  request.site_identity = TRY(policy::id_field<crypto::Ed25519PublicKey>(reader, "site-identity"));
+  const auto raw = TRY(policy::id_field<crypto::X25519PublicKey>(reader, "recipient"));
+  auto recipient = crypto::parse_x25519_public_key(raw.view());
+  if (!recipient.ok()) return reader.bad(recipient.error().message());
+  request.recipient = recipient.take();
+  request.policy_version = format::PolicyVersion(TRY(reader.number("policy-version")));
+  request.policy_hash = TRY(policy::id_field<policy::PolicyHash>(reader, "policy-hash"));
+  request.approvals = TRY(policy::u32_field(reader, "approvals"));
+  if (request.approvals == 0) return reader.bad("a release needs at least one approval");
+  request.reason = TRY(reader.field("reason"));
+  request.not_after_seconds = TRY(policy::seconds_field(reader, "not-after"));
+  request.nonce = TRY((policy::id_field<Id<16, struct ReleaseNonceTag>>(reader, "nonce")));
+  TRY(reader.end());
+  parsed.signature = TRY(policy::single_signature(reader, kSiteSigner));
+  parsed.id = ReleaseId(crypto::sha256(reader.signed_bytes()).array());
+  parsed.document = std::string(as_text(document));
+  return parsed;
+}
+
+SignedRelease SignedRelease::sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key) {
+  SignedRelease made;
+  made.request = request;
+  const std::string text = request.text();
+  made.id = ReleaseId(crypto::sha256(as_bytes(text)).array());
+  made.signature = site_key.sign(as_bytes(text));
+  made.document = policy::with_signature(text, kSiteSigner, made.signature.view());
+  return made;
+}
+
+Status check_release(const policy::SignedPolicy& policy, const SignedRelease& release) {
+  const ReleaseRequest& request = release.request;
+  if (request.realm != policy.policy.realm) return denied("belongs to another realm");
+  if (request.policy_version != policy.policy.version || request.policy_hash != policy.hash) {
+    return denied("names policy version " + std::to_string(request.policy_version.value()) + " (" +
+                  request.policy_hash.hex().substr(0, 16) + "), the policy at hand is version " +
+                  std::to_string(policy.policy.version.value()) + " (" + policy.hash.hex().substr(0, 16) + ")");
+  }
+  if (request.periods.empty()) return denied("names no period");
+  const policy::Site* site = policy.policy.site_by_identity(request.site_identity);
+  if (site == nullptr) return denied("the policy pins no site with the identity key it names");
+  if (site->name != request.site) {
+    return denied("the identity key is that of site '" + site->name + "', not of '" + printable(request.site) + "'");
+  }
+  if (!crypto::verify(site->identity, as_bytes(request.text()), release.signature).ok()) {
+    return denied("its signature is not by site '" + site->name + "'");
+  }
+  const policy::Registry* registry = policy.policy.registry(request.registry);
+  if (registry == nullptr) return denied("the policy has no such registry");
+  if (registry->name != request.registry_name) {
+    return denied("its registry id is that of '" + registry->name + "', not of '" + printable(request.registry_name) +
+                  "'");
+  }
+  const std::uint32_t needed = policy.policy.release_threshold(*registry);
+  if (request.approvals < needed) {
+    return denied("asks for " + std::to_string(request.approvals) + " approvals, the policy demands " +
+                  std::to_string(needed) + " for registry '" + registry->name + "'");
+  }
+  if (request.approvals > policy.policy.officials.size()) {
+    return denied("asks for " + std::to_string(request.approvals) + " approvals, the policy has " +
+                  std::to_string(policy.policy.officials.size()) + " officials");
+  }
+  return {};
+}
+
+std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release,
+                             const policy::SignedEra* era) {
+  const ReleaseRequest& request = release.request;
+  if (era != nullptr && !is_era_of(era->era, request)) era = nullptr;
+  std::string words = "You are asked to open data of the registry '" + request.registry_name + "'.\n\n";
+  words += "If you approve, the site '" + request.site + "' receives your shares for era " +
+           std::to_string(request.era.value()) + ", and only for\n" + periods_in_words(request, era) + "\n";
+  words += "Reason given:  " + request.reason + "\n";
+  words += "Approvals:     " + std::to_string(request.approvals) + " of " +
+           std::to_string(policy.policy.officials.size()) + " officials of '" + policy.policy.name +
+           "' are needed; with fewer nothing opens\n";
+  words += "Valid until:   " + env::to_rfc3339(env::Timestamp::from_seconds(request.not_after_seconds)) + "\n";
+  words += "Policy:        version " + std::to_string(policy.policy.version.value()) + ", fingerprint " +
+           fingerprint(crypto::Hash256(policy.hash.array())) + "\n";
+  words += "Recipient key: fingerprint " + fingerprint(crypto::sha256(request.recipient.view())) + "\n";
+  words += "Release:       " + release.id.hex() + "\n\n";
+  words +=
+      "An approval cannot be taken back. Ask the site by another way for the two fingerprints before you answer.\n";
+  words += "The exact text that you sign for:\n\n" + request.text();
+  return words;
+}
+
+}  // namespace exclave::custody
