@@ -1,0 +1,276 @@
+// The log table under simulated power losses: before each of its file calls, and in a rain of faults.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim/crash_points.h"
+#include "sim/universe.h"
+#include "table/log_table.h"
+
+namespace exclave::table {
+namespace {
+
+constexpr const char* kDirectory = "/state/table";
+
+Result<std::unique_ptr<Table>> open_on(sim::Machine& machine) {
+  const env::Env env = machine.env();
+  return open_log_table(env.files, env.threads, kDirectory);
+}
+
+Result<std::map<std::string, std::string>> rows_of(const Table& table) {
+  std::map<std::string, std::string> rows;
+  TRY(table.scan(KeyRange::all(), [&](ByteView key, ByteView value) -> Result<Visit> {
+    rows.emplace(as_text(key), as_text(value));
+    return Visit::Continue;
+  }));
+  return rows;
+}
+
+// Batches that overwrite, erase and span sectors; what the table is after the first n of them is one of kept states.
+template <std::size_t kValueBytes, int kBatches>
+struct WritesBatches {
+  using State = std::map<std::string, std::string>;
+  std::vector<State> states = {State()};
+  std::size_t promised = 0;   // batches up to the last synced one
+  std::size_t attempted = 0;  // batches whose write was begun
+
+  static void apply(int number, Batch& batch, State& state) {
+    const std::string changing = "changing" + std::to_string(number % 3), once = "once" + std::to_string(number);
+    const std::string value(kValueBytes, static_cast<char>('a' + number % 26));
+    batch.put(as_bytes(changing), as_bytes(value));
+    state[changing] = value;
+    batch.put(as_bytes(once), {});
+    state[once] = "";
+    const std::string gone = "once" + std::to_string(number - 4);
+    batch.erase(as_bytes(gone));
+    state.erase(gone);
+  }
+
+  void prepare(sim::Machine& machine) { ASSERT_TRUE(machine.env().files.make_directories(kDirectory, 0700).ok()); }
+
+  void work(sim::Machine& machine) {
+    const auto table = open_on(machine);
+    if (!table.ok()) return;
+    for (int number = 0; number < kBatches; ++number) {
+      Batch batch;
+      State state = states.back();
+      apply(number, batch, state);
+      states.push_back(std::move(state));
+      ++attempted;
+      const Durability durability = number % 3 == 2 ? Durability::Synced : Durability::Buffered;
+      if (!table.value()->write(batch, durability).ok()) return;
+      if (durability == Durability::Synced) promised = attempted;
+    }
+  }
+
+  Status check(sim::Machine& machine) {
+    const auto table = TRY(open_on(machine));
+    const State rows = TRY(rows_of(*table));
+    const auto found = std::find(states.begin() + static_cast<std::ptrdiff_t>(promised), states.end(), rows);
+    if (found != states.end()) return {};
+    return Error(Code::Bug, "holds " + std::to_string(rows.size()) + " rows, which no first batches make; promised " +
+                                std::to_string(promised));
+  }
+};
+
+TEST(LogTableSim, at_every_crash_point_exactly_some_first_batches_survive) {
+  using Scenario = WritesBatches<700, 9>;
+  const sim::CrashReport report = sim::for_each_crash_point<Scenario>({.seed = 21, .lotteries = 6});
+  EXPECT_TRUE(report.ok()) << report;
+  EXPECT_GT(report.points, 15u);
+}
+
+TEST(LogTableSim, at_every_crash_point_of_a_rewriting_nothing_is_lost) {
+  using Scenario = WritesBatches<250'000, 8>;  // the log passes 1 MiB and is written anew
+  const sim::CrashReport report = sim::for_each_crash_point<Scenario>({.seed = 22, .lotteries = 1});
+  EXPECT_TRUE(report.ok()) << report;
+}
+
+TEST(LogTableSim, after_a_failed_write_the_table_heals_itself_and_keeps_what_it_promises) {
+  for (const sim::FileCall call : {sim::FileCall::Write, sim::FileCall::Sync}) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      sim::Universe universe(seed);
+      sim::Machine& machine = universe.machine("lux");
+      ASSERT_TRUE(machine.env().files.make_directories(kDirectory, 0700).ok());
+      {
+        const auto table = open_on(machine).value();
+        const auto put = [&](const char* key, Durability durability) {
+          Batch batch;
+          batch.put(as_bytes(key), Bytes(2000, Byte{'x'}));
+          return table->write(batch, durability);
+        };
+        ASSERT_TRUE(put("before", Durability::Buffered).ok());
+        machine.inject({.call = call, .path_part = "table.log", .nth = 1, .times = 1});
+        ASSERT_FALSE(put("failed", Durability::Synced).ok());
+        EXPECT_EQ(table->get(as_bytes("failed")).value(), std::nullopt);
+        ASSERT_TRUE(put("after", Durability::Synced).ok());
+      }
+      machine.crash();
+      machine.restart();
+      const auto rows = rows_of(*open_on(machine).value()).value();
+      EXPECT_TRUE(rows.contains("before")) << seed;
+      EXPECT_TRUE(rows.contains("after")) << seed;
+      EXPECT_FALSE(rows.contains("failed")) << seed;
+    }
+  }
+}
+
+TEST(LogTableSim, what_a_reopened_table_shows_is_durable_even_if_the_kernel_had_lost_it) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    sim::Universe universe(seed);
+    sim::Machine& machine = universe.machine("lux");
+    ASSERT_TRUE(machine.env().files.make_directories(kDirectory, 0700).ok());
+    {
+      const auto table = open_on(machine).value();
+      Batch batch;
+      batch.put(as_bytes("buffered"), Bytes(3000, Byte{'x'}));
+      ASSERT_TRUE(table->write(batch, Durability::Buffered).ok());
+      machine.inject({.call = sim::FileCall::Sync, .path_part = "table.log", .nth = 1, .times = 1});
+      ASSERT_FALSE(table->write(Batch(), Durability::Synced).ok());
+    }
+    // The failed sync dropped some sectors, which still read well; no later sync will mention them.
+    ASSERT_TRUE(rows_of(*open_on(machine).value()).value().contains("buffered"));
+    machine.crash();
+    machine.restart();
+    EXPECT_TRUE(rows_of(*open_on(machine).value()).value().contains("buffered")) << seed;
+  }
+}
+
+TEST(LogTableSim, a_full_disk_refuses_and_goes_on_when_there_is_room) {
+  sim::Universe universe(5);
+  sim::Machine& machine = universe.machine("lux");
+  ASSERT_TRUE(machine.env().files.make_directories(kDirectory, 0700).ok());
+  const auto table = open_on(machine).value();
+  machine.disk().set_capacity_bytes(machine.disk().used_bytes() + 8192);
+  Batch batch;
+  batch.put(as_bytes("big"), Bytes(100'000, Byte{'x'}));
+  const Status refused = table->write(batch, Durability::Synced);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::Exhausted);
+  machine.disk().set_capacity_bytes(1 << 20);
+  EXPECT_TRUE(table->write(batch, Durability::Synced).ok());
+}
+
+TEST(LogTableSim, rot_in_synced_batches_is_found) {
+  for (std::uint64_t offset = 32; offset < 200; offset += 5) {
+    sim::Universe universe(offset);
+    sim::Machine& machine = universe.machine("lux");
+    ASSERT_TRUE(machine.env().files.make_directories(kDirectory, 0700).ok());
+    {
+      const auto table = open_on(machine).value();
+      for (const char* key : {"a", "b", "c"}) {
+        Batch batch;
+        batch.put(as_bytes(key), Bytes(100, Byte{'x'}));
+        ASSERT_TRUE(table->write(batch, Durability::Synced).ok());
+      }
+    }
+    ASSERT_TRUE(machine.disk().flip_bit("/state/table/table.log", offset, 3).ok());
+    const auto opened = open_on(machine);
+    ASSERT_FALSE(opened.ok()) << offset;
+    EXPECT_EQ(opened.error().code(), Code::Corrupt);
+  }
+}
+
+// Several threads write under a rain of failing calls, kills and power losses; each batch puts two keys of its own.
+class Soak {
+ public:
+  explicit Soak(std::uint64_t seed) : universe_(seed), machine_(universe_.machine("lux")), generator_(seed) {
+    CHECK(machine_.env().files.make_directories(kDirectory, 0700).ok());
+  }
+
+  void one_life() {
+    machine_.set_fault_rates({.writes_per_million = 8000, .syncs_per_million = 8000});
+    machine_.run([&] { write_from_three_threads(); });
+    const bool power = generator_() % 2 == 0;
+    if (machine_.is_up()) {
+      power ? machine_.crash() : machine_.kill();
+      killed_ = !power;
+    } else {
+      killed_ = false;
+    }
+    machine_.clear_faults();
+    machine_.restart();
+    machine_.run([&] { check(); });
+  }
+
+  int batches() const { return next_; }
+
+ private:
+  void write_from_three_threads() {
+    const auto table = open_on(machine_);
+    if (!table.ok()) return;
+    if (generator_() % 2 == 0) machine_.crash_at_call(generator_() % 60);
+    std::vector<std::unique_ptr<env::Thread>> threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.push_back(machine_.env().threads.start("writer", [&] { write_some(*table.value()); }));
+    }
+    for (const auto& thread : threads) thread->join();
+  }
+
+  void write_some(Table& table) {
+    for (int i = 0; i < 8; ++i) {
+      const int number = next_++;  // only one actor runs at a time
+      const Durability durability = number % 4 == 0 ? Durability::Synced : Durability::Buffered;
+      Batch batch;
+      batch.put(as_bytes("left " + std::to_string(number)), Bytes(600, Byte{'x'}));
+      batch.put(as_bytes("right " + std::to_string(number)), Bytes(600, Byte{'x'}));
+      // Answers may overtake one another: a synced batch vouches for those only that were answered before it was
+      // written.
+      const std::vector<int> before = acknowledged_;
+      if (!table.write(batch, durability).ok()) continue;
+      acknowledged_.push_back(number);
+      if (durability == Durability::Buffered) continue;
+      promised_.insert(before.begin(), before.end());
+      promised_.insert(number);
+    }
+  }
+
+  void check() {
+    const auto table = open_on(machine_);
+    ASSERT_TRUE(table.ok()) << table.error().message() << "\n" << universe_.recent_calls();
+    const auto rows = rows_of(*table.value()).value();
+    std::set<int> present;
+    for (int number = 0; number < next_; ++number) {
+      const bool left = rows.contains("left " + std::to_string(number));
+      ASSERT_EQ(left, rows.contains("right " + std::to_string(number))) << number;
+      if (left) present.insert(number);
+    }
+    for (const int number : promised_) ASSERT_TRUE(present.contains(number)) << number;
+    if (killed_) {
+      for (const int number : acknowledged_) ASSERT_TRUE(present.contains(number)) << number;
+    }
+    acknowledged_.clear();
+    promised_ = present;  // opening made it durable
+  }
+
+  sim::Universe universe_;
+  sim::Machine& machine_;
+  std::mt19937_64 generator_;
+  int next_ = 0;
+  std::vector<int> acknowledged_;  // in this life, in the order of their answers
+  std::set<int> promised_;
+  bool killed_ = false;
+};
+
+TEST(LogTableSim, lives_through_a_rain_of_faults_kills_and_power_losses) {
+  int batches = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Soak soak(seed);
+    for (int life = 0; life < 8; ++life) {
+      soak.one_life();
+      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed << ", life " << life;
+    }
+    batches += soak.batches();
+  }
+  EXPECT_GT(batches, 5000);
+}
+
+}  // namespace
+}  // namespace exclave::table
