@@ -1,7 +1,8 @@
 #include "engine/capture_session.h"
 
 #include <algorithm>
-#include <map>
+
+#include "engine/period_keeper.h"
 
 namespace exclave::engine {
 namespace {
@@ -45,14 +46,7 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
                                                               repo::CatalogueWriter* catalogue, StageTimes& times) {
   std::unique_ptr<CaptureSession> session(new CaptureSession(context, dataset, times));
   session->index_ = TRY(repo::DedupIndex::open(context.table));
-  std::map<std::string, std::int64_t> newest;
-  for (const auto& kept : TRY(session->index_->receipts())) {
-    auto [at, inserted] = newest.emplace(kept.vault, kept.receipt.receipt.durable_at_seconds);
-    if (!inserted) at->second = std::max(at->second, kept.receipt.receipt.durable_at_seconds);
-  }
-  std::vector<std::int64_t> vault_times;
-  for (const auto& [vault, time] : newest) vault_times.push_back(time);
-  session->period_ = current_period(context, vault_times);
+  session->period_ = current_period(context, TRY(newest_vault_times(*session->index_)));
   if (context.keys.key_for(session->period_) == nullptr) {
     return Error(Code::Precondition, "registry " + context.registry.name + ": the agent has no key for period " +
                                          std::to_string(session->period_.value()) + " of era " +

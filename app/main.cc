@@ -1,0 +1,115 @@
+// main: the real world, the terminal, signals; then cli::run_program.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <exception>
+#include <iostream>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/run.h"
+#include "posix/world.h"
+#include "table/rocksdb_table.h"
+
+namespace {
+
+using exclave::ByteView;
+using exclave::Code;
+using exclave::Error;
+using exclave::MutableByteView;
+using exclave::Result;
+
+class PosixTerminal final : public exclave::cli::Terminal {
+ public:
+  void out(std::string_view text) override { write_all(STDOUT_FILENO, text); }
+  void err(std::string_view text) override { write_all(STDERR_FILENO, text); }
+  bool shows_progress() const override { return ::isatty(STDERR_FILENO) == 1; }
+  bool can_ask() const override { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
+  Result<std::string> read_line() override {
+    std::string line;
+    if (!std::getline(std::cin, line)) return Error(Code::NotFound, "standard input has ended");
+    return line;
+  }
+  Result<std::size_t> read_input(MutableByteView out) override {
+    while (true) {
+      const ssize_t got = ::read(STDIN_FILENO, out.data(), out.size());
+      if (got >= 0) return static_cast<std::size_t>(got);
+      if (errno != EINTR) return Error(Code::Unavailable, "standard input cannot be read");
+    }
+  }
+
+ private:
+  static void write_all(int descriptor, std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t written = ::write(descriptor, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return;  // nobody listens any more
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+};
+
+// SIGINT and SIGTERM ask to stop, once; a second one ends the process as usual. Secrets never reach a core file.
+class Signals {
+ public:
+  explicit Signals(std::stop_source& stop) {
+    ::signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGUSR1);
+    ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    waiter_ = std::thread([this, &stop] {
+      int signal = 0;
+      ::sigwait(&set_, &signal);
+      if (signal == SIGUSR1) return;  // the program has ended by itself
+      stop.request_stop();
+      ::sigwait(&set_, &signal);
+      if (signal != SIGUSR1) ::_exit(128 + signal);
+    });
+  }
+  ~Signals() {
+    ::pthread_kill(waiter_.native_handle(), SIGUSR1);
+    waiter_.join();
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+ private:
+  sigset_t set_{};
+  std::thread waiter_;
+};
+
+void keep_secrets_in_memory() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::prctl(PR_SET_DUMPABLE, 0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_secrets_in_memory();
+  PosixTerminal terminal;
+  try {
+    std::stop_source stop;
+    const Signals signals(stop);
+    exclave::posix::World world;
+    exclave::env::Env env = world.env();
+    const exclave::cli::Context context{env,
+                                        terminal,
+                                        [](const std::string& directory) { return exclave::table::open_rocksdb(directory); },
+                                        stop.get_token(),
+                                        false,
+                                        false};
+    return exclave::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    terminal.err(std::string("exclave: bug: ") + error.what() + "\n");
+    return exclave::cli::kFailed;
+  }
+}

@@ -1,0 +1,62 @@
+#include "cli/agent_home.h"
+
+#include "base/text.h"
+#include "engine/period_keeper.h"
+
+namespace exclave::cli {
+
+Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const std::string& directory) {
+  env::FileSystem& files = context.env.files;
+  if (directory.empty()) return Error(Code::InvalidInput, "no agent directory was given").hint("say --home DIRECTORY");
+  std::unique_ptr<AgentHome> home(new AgentHome());
+  home->directory_ = directory;
+  Acts acts = TRY(load_acts(files, directory));
+  home->writer_ =
+      TRY(custody::read_signing_key(files, env::join_path(directory, "writer.key"), custody::SigningUse::Writer));
+  home->keys_ = TRY(newest_agent_keys(files, directory));
+  auto lock = files.lock(env::join_path(directory, "agent.lock"));
+  if (!lock.ok() && lock.error().code() == Code::Conflict) {
+    return Error(Code::Conflict, "agent directory '" + printable(directory) + "' is in use by another exclave")
+        .hint("wait until it ends");
+  }
+  home->lock_ = TRY(std::move(lock));
+
+  home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_));
+  home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
+  home->registry_ = home->acts_.policy().registry_by_writer(home->writer_->public_key());
+  if (home->registry_ == nullptr) {
+    return Error(Code::Denied, "the writer key in '" + printable(directory) + "' is not pinned by policy version " +
+                                   std::to_string(home->policy().version.value()))
+        .hint("ask the registry's owners to enrol it");
+  }
+  if (home->keys_.realm != home->policy().realm || home->keys_.registry != home->registry_->id) {
+    return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry");
+  }
+  home->era_ = TRY(home->acts_.era(*home->registry_, home->keys_.era));
+  home->state_ = env::join_path(directory, "state/era-" + std::to_string(home->keys_.era.value()));
+  const std::string table = env::join_path(home->state_, "table");
+  TRY(files.make_directories(table, 0700));
+  TRY(files.remove_temporaries(home->state_));
+  auto opened = context.open_table(table);
+  if (!opened.ok()) {
+    if (opened.error().code() != Code::Corrupt) return opened.take_error();
+    return std::move(opened.take_error())
+        .hint("the vaults are not affected; go on in the next era: exclave agent recover");
+  }
+  home->table_ = opened.take();
+  const auto name = files.read_file("/etc/hostname", 4096);
+  if (name.ok()) home->host_ = printable(split(as_text(name.value()), '\n').front());
+  return home;
+}
+
+engine::CaptureContext AgentHome::capture_context(const Context& context) const {
+  return {context.env, policy(), *registry_, era_->era, keys_, *writer_, vaults_->all(), *table_, state_, host_};
+}
+
+Status AgentHome::erase_ended_periods(const Context& context) {
+  const std::size_t erased = TRY(engine::erase_ended_periods(capture_context(context), keys_));
+  if (erased == 0) return {};
+  return custody::write_agent_keys(context.env.files, env::join_path(directory_, era_keys_name(keys_.era)), keys_);
+}
+
+}  // namespace exclave::cli

@@ -1,0 +1,50 @@
+// AgentHome: an agent's directory, opened for one command: acts, keys, writer identity, state of the running era.
+// Hides: the order of opening and locking.
+//
+//   HOME/agent.lock            held while a command changes state
+//   HOME/state/era-N/table/    the dedup index     HOME/state/era-N/<dataset>.catalogue
+//
+// Errors: Conflict (another command is running), NotFound, Precondition, Corrupt (state; hint: agent recover).
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "cli/context.h"
+#include "cli/folders.h"
+#include "cli/vault_set.h"
+#include "engine/capture.h"
+
+namespace exclave::cli {
+
+class AgentHome {
+ public:
+  static Result<std::unique_ptr<AgentHome>> open(const Context& context, const std::string& directory);
+
+  const Acts& acts() const { return acts_; }
+  const policy::Policy& policy() const { return acts_.policy(); }
+  const policy::Registry& registry() const { return *registry_; }
+  const policy::SignedEra& era() const { return *era_; }
+  const std::string& state_directory() const { return state_; }
+  VaultSet& vaults() { return *vaults_; }
+  table::Table& table() { return *table_; }
+  engine::CaptureContext capture_context(const Context& context) const;
+  // After a capture: erases the keys of periods that the vaults' clocks and ours agree have ended.
+  Status erase_ended_periods(const Context& context);
+
+ private:
+  AgentHome() = default;
+  std::string directory_;
+  std::unique_ptr<env::FileSystem::Lock> lock_;
+  Acts acts_;
+  const policy::Registry* registry_ = nullptr;  // into acts_
+  const policy::SignedEra* era_ = nullptr;      // into acts_
+  std::optional<crypto::Ed25519SigningKey> writer_;
+  custody::AgentKeys keys_;
+  std::string state_;
+  std::unique_ptr<table::Table> table_;
+  std::unique_ptr<VaultSet> vaults_;
+  std::string host_;
+};
+
+}  // namespace exclave::cli

@@ -1,0 +1,196 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "cli/agent_home.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+
+namespace exclave::cli {
+namespace {
+
+double seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+config::Json report_json(const engine::CaptureReport& report) {
+  config::Json json = config::Json::object();
+  json.set("ok", true)
+      .set("snapshot", report.snapshot.hex())
+      .set("number", report.number)
+      .set("files", report.totals.files)
+      .set("directories", report.totals.directories)
+      .set("others", report.totals.others)
+      .set("bytes", report.totals.bytes)
+      .set("unchanged_files", report.unchanged_files)
+      .set("read_bytes", report.read_bytes)
+      .set("stored_bytes", report.packs.object_bytes)
+      .set("unreadable", report.totals.unreadable)
+      .set("excluded", report.excluded)
+      .set("seconds", seconds(report.duration));
+  config::Json vaults = config::Json::array();
+  for (const spread::VaultProgress& vault : report.vaults) {
+    config::Json entry = config::Json::object();
+    entry.set("vault", vault.vault).set("head", vault.head).set("complete", vault.head == report.entries);
+    if (vault.failure.has_value()) entry.set("error", vault.failure->message());
+    vaults.push(std::move(entry));
+  }
+  json.set("entries", report.entries).set("vaults", std::move(vaults));
+  config::Json problems = config::Json::array();
+  for (const engine::CaptureProblem& problem : report.problems)
+    problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
+  json.set("problems", std::move(problems));
+  return json;
+}
+
+void show_problems(const Context& context, const std::vector<engine::CaptureProblem>& problems, std::uint64_t count) {
+  constexpr std::size_t kShown = 20;
+  for (std::size_t i = 0; i < std::min(problems.size(), kShown); ++i) {
+    context.note("  " + printable(problems[i].path) + ": " + problems[i].why);
+  }
+  if (count > kShown)
+    context.note("  and " + std::to_string(count - std::min<std::uint64_t>(count, kShown)) +
+                 " more (--json lists them)");
+}
+
+// The durable line names what was reached, and who is behind.
+std::string where_it_is(const engine::CaptureReport& report) {
+  std::string complete;
+  for (const spread::VaultProgress& vault : report.vaults) {
+    if (vault.head == report.entries) complete += (complete.empty() ? "" : ", ") + vault.vault;
+  }
+  return "durable at " + complete;
+}
+
+Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
+                                const engine::StageTimes& times, bool stages, bool wait_all) {
+  TRY(home.erase_ended_periods(context));
+  std::string text = fmt::format("snapshot {} (number {}): {} files, {}; {} new objects' bytes in {} ({}/s)\n",
+                                 short_hex(report.snapshot.view()), report.number, report.totals.files,
+                                 human_bytes(report.totals.bytes), human_bytes(report.packs.object_bytes),
+                                 human_duration(report.duration),
+                                 human_bytes(static_cast<std::uint64_t>(static_cast<double>(report.totals.bytes) /
+                                                                        std::max(1e-9, seconds(report.duration)))));
+  if (report.unchanged_files > 0)
+    text += fmt::format("{} files unchanged, {} read\n", report.unchanged_files, human_bytes(report.read_bytes));
+  text += where_it_is(report) + "\n";
+  config::Json json = report_json(report);
+  if (stages) {
+    text += render_stages(times, report.totals.bytes, false);
+    json.set("stages", stages_json(times));
+  }
+  context.print(text, json);
+  const auto behind = report.vaults_behind();
+  for (const spread::VaultProgress& vault : report.vaults) {
+    if (vault.head < report.entries) {
+      context.note("vault " + vault.vault +
+                   " is behind: " + (vault.failure.has_value() ? vault.failure->message() : "it was still receiving"));
+    }
+  }
+  if (report.is_partial()) {
+    context.note(std::to_string(report.totals.unreadable) + " entries could not be captured whole:");
+    show_problems(context, report.problems, report.totals.unreadable);
+    return kPartial;
+  }
+  return wait_all && !behind.empty() ? kPartial : kOk;
+}
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
+  const auto home = TRY(AgentHome::open(context, settings.home));
+  engine::TreeCaptureOptions options;
+  options.dataset = settings.dataset;
+  options.source = settings.source;
+  options.excludes = settings.excludes;
+  if (settings.one_file_system) options.border = engine::FileSystemBorder::Stay;
+  if (settings.verify_content) options.rereading = engine::Rereading::Everything;
+  if (settings.wait_all) options.behind = engine::Behind::WaitForAll;
+
+  engine::CaptureContext capture = home->capture_context(context);
+  engine::StageTimes times;
+  if (settings.dry_run || context.wants_progress()) {
+    // A look ahead: what a dry run is, and what the progress bar needs to know how far it is.
+    ProgressLine looking(context, "looking");
+    engine::TreeCaptureOptions look = options;
+    look.mode = engine::CaptureMode::DryRun;
+    const engine::CaptureReport seen =
+        TRY(engine::capture_tree(capture, look, times, looking.callback(), context.stop));
+    if (settings.dry_run) {
+      const std::string text = fmt::format(
+          "dry run: {} files, {} directories, {} others, {}; {} would be read, {} entries are excluded, {} cannot be "
+          "read\n",
+          seen.totals.files, seen.totals.directories, seen.totals.others, human_bytes(seen.totals.bytes),
+          human_bytes(seen.read_bytes), seen.excluded, seen.totals.unreadable);
+      context.print(text, report_json(seen));
+      show_problems(context, seen.problems, seen.totals.unreadable);
+      return seen.is_partial() ? kPartial : kOk;
+    }
+    options.expected_files = seen.totals.files;
+    options.expected_bytes = seen.totals.bytes;
+  }
+  engine::StageTimes real_times;
+  ProgressLine progress(context, "backup");
+  const engine::CaptureReport report =
+      TRY(engine::capture_tree(capture, options, real_times, progress.callback(), context.stop));
+  return finish_capture(context, *home, report, real_times, settings.stages, settings.wait_all);
+}
+
+Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
+  const auto home = TRY(AgentHome::open(context, settings.home));
+  engine::ByteStreamOptions options;
+  options.dataset = settings.dataset;
+  options.source = "standard input";
+  if (settings.wait_all) options.behind = engine::Behind::WaitForAll;
+  std::unique_ptr<env::RunningCommand> command;
+  if (!settings.command.empty()) {
+    options.source.clear();
+    for (const std::string& argument : settings.command)
+      options.source += (options.source.empty() ? "" : " ") + argument;
+    command = TRY(context.env.processes.start(settings.command));
+  }
+  const engine::ReadStream read = [&](MutableByteView out) {
+    return command != nullptr ? command->read_output(out) : context.terminal.read_input(out);
+  };
+  const engine::EndedCleanly ended = [&]() -> Status {
+    if (command == nullptr) return {};
+    const int status = TRY(command->wait());
+    if (status == 0) return {};
+    return Error(Code::Cancelled, "the command ended with status " + std::to_string(status) +
+                                      ", so its output did not become a snapshot");
+  };
+  engine::StageTimes times;
+  ProgressLine progress(context, "ingest");
+  auto report = engine::capture_stream(home->capture_context(context), options, read, ended, times, progress.callback(),
+                                       context.stop);
+  if (!report.ok() && report.error().code() == Code::Cancelled && !context.stop.stop_requested()) {
+    return Error(Code::Precondition, report.error().message())
+        .hint("look at the command's own messages, and run it again");
+  }
+  return finish_capture(context, *home, TRY(std::move(report)), times, false, settings.wait_all);
+}
+
+Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
+  env::FileSystem& files = context.env.files;
+  const custody::AgentKeys keys = TRY(custody::read_agent_keys(files, settings.keys));
+  const Acts acts = TRY(load_acts(files, settings.home));
+  const policy::Registry* registry = acts.policy().registry(keys.registry);
+  if (keys.realm != acts.policy().realm || registry == nullptr) {
+    return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' belong to another realm");
+  }
+  const auto present = newest_agent_keys(files, settings.home);
+  if (present.ok() && present.value().era >= keys.era) {
+    return Error(Code::Precondition, "the agent is in era " + std::to_string(present.value().era.value()) +
+                                         " already; these keys are of era " + std::to_string(keys.era.value()))
+        .hint("bring the keys of a later era");
+  }
+  TRY(acts.era(*registry, keys.era));
+  TRY(custody::write_agent_keys(files, env::join_path(settings.home, era_keys_name(keys.era)), keys));
+  const std::string text = "registry " + registry->name + " goes on in era " + std::to_string(keys.era.value()) +
+                           ": the next backup is a full one\n";
+  config::Json json = config::Json::object();
+  json.set("ok", true).set("registry", registry->name).set("era", keys.era.value());
+  context.print(text, json);
+  return kOk;
+}
+
+}  // namespace exclave::cli

@@ -1,0 +1,52 @@
+// Context: what every command gets: the world, the terminal, how to open a table, and when to stop.
+// Also the program's exit codes and the one way errors are shown.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "cli/terminal.h"
+#include "config/json.h"
+#include "env/env.h"
+#include "table/table.h"
+
+namespace exclave::cli {
+
+inline constexpr std::string_view kProgram = "exclave 0.1.0";
+
+enum ExitCode : int {
+  kOk = 0,
+  kFailed = 1,
+  kUsage = 2,
+  kPartial = 3,
+  kNotFound = 10,
+  kLocked = 11,
+  kKeyRefused = 12,
+  kCorruption = 13,
+  kUnreachable = 14,
+  kInterrupted = 130,
+};
+ExitCode exit_code_of(const Error& error);
+
+using OpenTable = std::function<Result<std::unique_ptr<table::Table>>(const std::string& directory)>;
+
+struct Context {
+  env::Env& env;
+  Terminal& terminal;
+  OpenTable open_table;
+  std::stop_token stop;
+  bool json = false;
+  bool quiet = false;
+
+  bool wants_progress() const { return !quiet && !json && terminal.shows_progress(); }
+  // Results: text for people, or the object with --json.
+  void print(std::string_view text, const config::Json& json_object) const;
+  void note(std::string_view line) const;  // to err, unless quiet
+};
+
+// "exclave: <message>" and the hint, or a JSON object with code, message and hint.
+void show_error(const Context& context, const Error& error);
+
+}  // namespace exclave::cli

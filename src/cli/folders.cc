@@ -1,0 +1,113 @@
+#include "cli/folders.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace exclave::cli {
+namespace {
+
+constexpr std::uint64_t kMaxDocumentBytes = 4U << 20;
+constexpr std::string_view kActSuffix = ".exclave";
+
+}  // namespace
+
+std::string acts_folder(std::string_view directory) {
+  return env::join_path(directory, "acts");
+}
+
+std::string era_keys_name(format::EraNumber era) {
+  return "era-" + std::to_string(era.value()) + ".keys";
+}
+
+Result<Bytes> read_document(env::FileSystem& files, const std::string& path) {
+  return files.read_file(path, kMaxDocumentBytes);
+}
+
+Result<const policy::SignedEra*> Acts::era(const policy::Registry& registry, format::EraNumber number) const {
+  for (const policy::SignedEra& era : eras) {
+    if (era.era.registry == registry.id && era.era.number == number) return &era;
+  }
+  return Error(Code::NotFound,
+               "registry " + registry.name + ": no document of era " + std::to_string(number.value()) + " is here");
+}
+
+Result<const policy::Registry*> Acts::registry(std::string_view name) const {
+  const std::vector<policy::Registry>& all = policy().registries;
+  if (name.empty()) {
+    if (all.size() == 1) return all.data();
+    return Error(Code::InvalidInput, "the realm has " + std::to_string(all.size()) + " registries")
+        .hint("choose one with --registry NAME");
+  }
+  TRY(format::check_name("registry", name));
+  const policy::Registry* found = policy().registry(name);
+  if (found != nullptr) return found;
+  std::string names;
+  for (const policy::Registry& registry : all) names += (names.empty() ? "" : ", ") + registry.name;
+  return Error(Code::NotFound, "the realm has no registry '" + std::string(name) + "'").hint("it has: " + names);
+}
+
+Result<Acts> load_acts(env::FileSystem& files, const std::string& directory) {
+  const std::string folder = acts_folder(directory);
+  auto names = files.list(folder);
+  if (!names.ok()) {
+    return Error(names.error().code(),
+                 "'" + printable(directory) + "' is not a folder of a realm: " + names.error().message())
+        .hint("give the directory that `exclave realm create` made for this role");
+  }
+  std::vector<policy::SignedPolicy> policies;
+  Acts acts;
+  for (const std::string& name : names.value()) {
+    if (!name.ends_with(kActSuffix)) continue;
+    const std::string path = env::join_path(folder, name);
+    const Bytes document = TRY(read_document(files, path));
+    if (name.starts_with("policy-")) {
+      policies.push_back(TRY(policy::SignedPolicy::parse(document, path)));
+    } else {
+      acts.eras.push_back(TRY(policy::SignedEra::parse(document, path)));
+    }
+  }
+  if (policies.empty()) return Error(Code::NotFound, "'" + printable(folder) + "' holds no policy");
+  std::sort(policies.begin(), policies.end(),
+            [](const auto& a, const auto& b) { return a.policy.version < b.policy.version; });
+  TRY(policy::verify_chain(policies, policies.front().hash).in([&] { return "'" + printable(folder) + "'"; }));
+  acts.policies = std::move(policies);
+  for (const policy::SignedEra& era : acts.eras) {
+    TRY(policy::verify_era(acts.policy(), era).in([&] { return "'" + printable(folder) + "'"; }));
+  }
+  return acts;
+}
+
+Status save_policy(env::FileSystem& files, const std::string& acts_directory, const policy::SignedPolicy& policy) {
+  const std::string name = "policy-" + std::to_string(policy.policy.version.value()) + std::string(kActSuffix);
+  return env::create_same_durably(files, env::join_path(acts_directory, name), as_bytes(policy.document), 0644);
+}
+
+Status save_era(env::FileSystem& files, const std::string& acts_directory, const std::string& registry,
+                const policy::SignedEra& era) {
+  const std::string name = "era-" + registry + "-" + std::to_string(era.era.number.value()) + std::string(kActSuffix);
+  return env::create_same_durably(files, env::join_path(acts_directory, name), as_bytes(era.document), 0644);
+}
+
+std::vector<Bytes> documents_of(const Acts& acts) {
+  std::vector<Bytes> documents;
+  for (const policy::SignedPolicy& policy : acts.policies) documents.push_back(to_bytes(policy.document));
+  for (const policy::SignedEra& era : acts.eras) documents.push_back(to_bytes(era.document));
+  return documents;
+}
+
+Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::string& home) {
+  std::optional<std::uint32_t> newest;
+  for (const std::string& name : TRY(files.list(home))) {
+    if (!name.starts_with("era-") || !name.ends_with(".keys")) continue;
+    const auto number = parse_u32(std::string_view(name).substr(4, name.size() - 9));
+    if (number.ok() && (!newest.has_value() || number.value() > *newest)) newest = number.value();
+  }
+  if (!newest.has_value()) {
+    return Error(Code::NotFound, "'" + printable(home) + "' holds no era keys")
+        .hint("give the agent's directory, or bring the operator's next era: exclave agent recover");
+  }
+  return custody::read_agent_keys(files, env::join_path(home, era_keys_name(format::EraNumber(*newest))));
+}
+
+}  // namespace exclave::cli

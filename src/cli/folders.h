@@ -1,0 +1,54 @@
+// Folders: how a realm's files lie on the machines and with the persons that keep them.
+// Hides: file names. `realm create` writes all of them side by side; each is then carried to its keeper.
+//
+//   REALM/ceremony/            ceremony.key, acts/            kept offline by the two persons who hold ceremonies
+//        officials/NAME/       official.keys, paper.key (to be printed and removed), share-book/, acts/
+//        vaults/NAME/          identity.key, receipt.key, acts-to-adopt/      becomes the vault's directory
+//        home/REGISTRY/        writer.key, era-N.keys, acts/, state/          the agent's directory
+//        operator/REGISTRY/    era-N+1.keys ...               kept offline by the registry's operator
+//        sites/NAME/           identity.key, acts/, releases/  an executing site
+//
+//   acts/policy-V.exclave, acts/era-REGISTRY-N.exclave       the realm's public acts
+//
+// I1  load_acts returns only what verifies: one policy chain from version 1, eras signed by its ceremony key.
+//     The first version in the folder is the root of trust: the folder came from the ceremony.
+// Errors: NotFound, InvalidInput, Denied, Precondition (all name the file).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "custody/key_files.h"
+#include "env/file_system.h"
+#include "policy/era.h"
+
+namespace exclave::cli {
+
+struct Acts {
+  std::vector<policy::SignedPolicy> policies;  // version 1 first
+  std::vector<policy::SignedEra> eras;
+
+  const policy::SignedPolicy& signed_policy() const { return policies.back(); }
+  const policy::Policy& policy() const { return policies.back().policy; }
+  // NotFound if the folder has none.
+  Result<const policy::SignedEra*> era(const policy::Registry& registry, format::EraNumber number) const;
+  Result<const policy::Registry*> registry(std::string_view name) const;  // "" = the only one
+};
+
+std::string acts_folder(std::string_view directory);
+Result<Acts> load_acts(env::FileSystem& files, const std::string& directory);
+// DURABLE, idempotent. `acts_directory` exists.
+Status save_policy(env::FileSystem& files, const std::string& acts_directory, const policy::SignedPolicy& policy);
+Status save_era(env::FileSystem& files, const std::string& acts_directory, const std::string& registry,
+                const policy::SignedEra& era);
+// Documents of a folder's acts, for a vault to adopt.
+std::vector<Bytes> documents_of(const Acts& acts);
+
+std::string era_keys_name(format::EraNumber era);
+// The highest era whose keys lie in an agent's directory.
+Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::string& home);
+
+// A small document from a file: at most 4 MiB.
+Result<Bytes> read_document(env::FileSystem& files, const std::string& path);
+
+}  // namespace exclave::cli

@@ -1,0 +1,398 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/agent_home.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+#include "cli/site_folder.h"
+#include "crypto/tree_hash.h"
+#include "engine/verify.h"
+
+namespace exclave::cli {
+namespace {
+
+Status require_one_place(const PlaceSettings& place) {
+  if (place.home.empty() == place.site.empty()) {
+    return Error(Code::InvalidInput, "where should exclave look?")
+        .hint("say --home DIRECTORY (the agent) or --site DIRECTORY (an executing site)");
+  }
+  return {};
+}
+
+std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std::int64_t now,
+                       std::vector<std::string>& row) {
+  const auto status = vault.status();
+  if (!status.ok()) {
+    row = {vault.name(), "unreachable", "", "", printable(status.error().message())};
+    return row[4];
+  }
+  std::string remark;
+  const std::int64_t skew = status.value().now_seconds - now;
+  if (skew > 60 || skew < -60) remark = "its clock differs by " + std::to_string(skew) + " s";
+  if (status.value().policy != policy.version)
+    remark += (remark.empty() ? "" : "; ") + std::string("it has policy version ") +
+              std::to_string(status.value().policy.value());
+  row = {vault.name(), "ok", std::to_string(status.value().object_count), human_bytes(status.value().free_bytes),
+         remark};
+  return {};
+}
+
+std::string mode_text(const format::ListingEntry& entry) {
+  std::string text = "?---------";
+  switch (entry.type) {
+    case format::EntryType::Regular:
+      text[0] = '-';
+      break;
+    case format::EntryType::Directory:
+      text[0] = 'd';
+      break;
+    case format::EntryType::Symlink:
+      text[0] = 'l';
+      break;
+    case format::EntryType::Fifo:
+      text[0] = 'p';
+      break;
+    case format::EntryType::Socket:
+      text[0] = 's';
+      break;
+    case format::EntryType::CharDevice:
+      text[0] = 'c';
+      break;
+    case format::EntryType::BlockDevice:
+      text[0] = 'b';
+      break;
+  }
+  constexpr std::string_view kBits = "rwxrwxrwx";
+  for (std::size_t i = 0; i < 9; ++i) {
+    if ((entry.mode >> (8 - i) & 1U) != 0) text[i + 1] = kBits[i];
+  }
+  if ((entry.mode & 04000U) != 0) text[3] = text[3] == 'x' ? 's' : 'S';
+  if ((entry.mode & 02000U) != 0) text[6] = text[6] == 'x' ? 's' : 'S';
+  if ((entry.mode & 01000U) != 0) text[9] = text[9] == 'x' ? 't' : 'T';
+  return text;
+}
+
+// Prints entries one by one: a listing may be larger than memory.
+class EntryPrinter {
+ public:
+  static Result<EntryPrinter> create(const Context& context, const ListSettings& settings) {
+    EntryPrinter printer(context, settings.detailed);
+    for (const std::string& path : settings.paths)
+      printer.patterns_.push_back(TRY(engine::PathPattern::parse(path.starts_with('/') ? path : "/" + path)));
+    for (const std::string& path : settings.paths) {
+      std::string plain = path;
+      while (plain.ends_with('/')) plain.pop_back();
+      while (plain.starts_with('/')) plain.erase(0, 1);
+      printer.prefixes_.push_back(plain);
+    }
+    return printer;
+  }
+
+  void print(const format::ListingEntry& entry) {
+    if (!wanted(entry)) return;
+    ++count_;
+    if (context_.json) {
+      config::Json json = config::Json::object();
+      json.set("path", entry.path)
+          .set("type", std::string(1, mode_text(entry)[0]))
+          .set("mode", entry.mode)
+          .set("user", entry.owner.user)
+          .set("group", entry.owner.group)
+          .set("size", entry.size)
+          .set("modified_ns", entry.modified_ns);
+      if (entry.type == format::EntryType::Symlink) json.set("target", entry.link_target);
+      context_.terminal.out(json.dump() + "\n");
+      return;
+    }
+    const std::string name = entry.path.empty() ? "." : printable(entry.path);
+    if (!detailed_) {
+      context_.terminal.out(name + "\n");
+      return;
+    }
+    const std::string user = entry.owner.user_name.empty() ? std::to_string(entry.owner.user) : entry.owner.user_name;
+    const std::string group =
+        entry.owner.group_name.empty() ? std::to_string(entry.owner.group) : entry.owner.group_name;
+    std::string line = fmt::format("{} {:>8} {:>8} {:>12} {} {}", mode_text(entry), user, group, entry.size,
+                                   local_time(env::Timestamp{entry.modified_ns}.seconds()), name);
+    if (entry.type == format::EntryType::Symlink) line += " -> " + printable(entry.link_target);
+    context_.terminal.out(line + "\n");
+  }
+  std::uint64_t count() const { return count_; }
+
+ private:
+  EntryPrinter(const Context& context, bool detailed) : context_(context), detailed_(detailed) {}
+  bool wanted(const format::ListingEntry& entry) const {
+    if (patterns_.empty()) return true;
+    for (std::size_t i = 0; i < patterns_.size(); ++i) {
+      if (entry.path == prefixes_[i] || entry.path.starts_with(prefixes_[i] + "/")) return true;
+      if (patterns_[i].matches(entry.path, entry.type == format::EntryType::Directory)) return true;
+    }
+    return false;
+  }
+
+  const Context& context_;
+  bool detailed_;
+  std::vector<engine::PathPattern> patterns_;
+  std::vector<std::string> prefixes_;
+  std::uint64_t count_ = 0;
+};
+
+struct StatusView {
+  const policy::Policy& policy;
+  const policy::Registry& registry;
+  VaultSet& vaults;
+};
+
+Result<ExitCode> show_status(const Context& context, const StatusView& view, config::Json json, std::string headline) {
+  const std::int64_t now = context.env.clock.now().seconds();
+  std::vector<std::vector<std::string>> rows = {{"vault", "state", "objects", "free", ""}};
+  std::size_t reachable = 0;
+  config::Json vaults = config::Json::array();
+  for (store::VaultApi* vault : view.vaults.all()) {
+    std::vector<std::string> row;
+    const std::string failure = vault_line(*vault, view.policy, now, row);
+    if (failure.empty()) ++reachable;
+    vaults.push(
+        config::Json::object().set("vault", vault->name()).set("reachable", failure.empty()).set("remark", row[4]));
+    rows.push_back(std::move(row));
+  }
+  json.set("reachable", reachable).set("vaults", std::move(vaults));
+  std::string text = headline + render_table(rows, "llrrl") + view.policy.quorum_in_words() + "\n";
+  if (view.policy.is_trial()) text += "trial realm: a single vault protects against nothing but mistakes\n";
+  const std::int64_t policy_days = (view.policy.expires_seconds - now) / 86400;
+  if (policy_days < 90)
+    text += "the policy expires in " + std::to_string(policy_days) + " days: prepare its successor\n";
+  json.set("ok", reachable >= view.policy.quorum.k);
+  context.print(text, json);
+  if (reachable < view.policy.quorum.k) {
+    return Error(Code::Unavailable, "only " + std::to_string(reachable) + " of " +
+                                        std::to_string(view.policy.vaults.size()) + " vaults answer, " +
+                                        std::to_string(view.policy.quorum.k) + " are needed for a backup");
+  }
+  return kOk;
+}
+
+Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
+  const auto home = TRY(AgentHome::open(context, settings.place.home));
+  const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
+  const auto snapshots = TRY(index.snapshots());
+  const std::int64_t now = context.env.clock.now().seconds();
+  config::Json json = config::Json::object();
+  std::string headline =
+      "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
+  if (snapshots.empty()) {
+    headline += ": nothing is protected yet\n";
+  } else {
+    const auto& last = snapshots.back();
+    headline += fmt::format(
+        ": last snapshot {} of dataset {} from {} ({} ago), durable\n", short_hex(last.name.view()), last.dataset,
+        local_time(last.started_ns / 1'000'000'000),
+        human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - last.started_ns / 1'000'000'000))));
+    json.set("last_snapshot", last.name.hex()).set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
+  }
+  if (home->era().era.has_run_out(now))
+    headline += "alarm: the era's last period has ended; hold a ceremony and go on in the next era\n";
+  json.set("registry", home->registry().name)
+      .set("era", home->era().era.number.value())
+      .set("snapshots", snapshots.size());
+  for (store::VaultApi* vault : home->vaults().all()) {
+    const auto quota = vault->quota(home->registry().id);
+    if (!quota.ok()) continue;
+    if (quota.value().used_bytes > quota.value().quota_bytes / 10 * 9) {
+      headline += "alarm: vault " + vault->name() + " has used " + human_bytes(quota.value().used_bytes) + " of " +
+                  human_bytes(quota.value().quota_bytes) + "\n";
+    }
+  }
+  return show_status(context, {home->policy(), home->registry(), home->vaults()}, std::move(json), headline);
+}
+
+Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
+  const auto site = TRY(SiteFolder::open(context, settings.place));
+  const auto holdings = engine::find_holdings(site->policy(), site->registry(), site->vaults().all());
+  config::Json json = config::Json::object();
+  std::string headline = "registry " + site->registry().name + ": ";
+  if (!holdings.ok()) {
+    headline += "no vault answers\n";
+  } else if (holdings.value().snapshots.empty()) {
+    headline += "the vaults hold no snapshot\n";
+  } else {
+    const engine::FoundSnapshot& last = holdings.value().snapshots.back();
+    std::string where;
+    for (const std::string& vault : last.complete_at) where += (where.empty() ? "" : ", ") + vault;
+    headline += "could be restored to snapshot " + short_hex(last.object.name.view()) + " of " +
+                local_time(last.durable_at_seconds) + ", complete at " + where + "\n";
+    headline += std::to_string(site->policy().release_threshold(site->registry())) + " officials must release era " +
+                std::to_string(last.era.value()) + ", periods " + std::to_string(last.oldest_period.value()) + " to " +
+                std::to_string(last.object.period.value()) + "\n";
+    json.set("last_snapshot", last.object.name.hex()).set("complete_at", last.complete_at.size());
+    for (const std::string& problem : holdings.value().problems) headline += "problem: " + problem + "\n";
+  }
+  json.set("registry", site->registry().name);
+  return show_status(context, {site->policy(), site->registry(), site->vaults()}, std::move(json), headline);
+}
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const StatusSettings& settings) {
+  TRY(require_one_place(settings.place));
+  return settings.place.home.empty() ? status_at_site(context, settings) : status_at_home(context, settings);
+}
+
+Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) {
+  TRY(require_one_place(settings.place));
+  std::vector<std::vector<std::string>> rows;
+  config::Json list = config::Json::array();
+  if (!settings.place.home.empty()) {
+    const auto home = TRY(AgentHome::open(context, settings.place.home));
+    const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
+    rows.push_back({"snapshot", "dataset", "taken", "files", "bytes", "stored", "source"});
+    for (const auto& s : TRY(index.snapshots())) {
+      rows.push_back({short_hex(s.name.view()), s.dataset, local_time(s.started_ns / 1'000'000'000),
+                      std::to_string(s.totals.files), human_bytes(s.totals.bytes), human_bytes(s.stored_bytes),
+                      printable(s.source)});
+      list.push(config::Json::object()
+                    .set("snapshot", s.name.hex())
+                    .set("dataset", s.dataset)
+                    .set("number", s.number)
+                    .set("started_ns", s.started_ns)
+                    .set("files", s.totals.files)
+                    .set("bytes", s.totals.bytes)
+                    .set("stored_bytes", s.stored_bytes)
+                    .set("unreadable", s.totals.unreadable)
+                    .set("source", s.source));
+    }
+  } else {
+    const auto site = TRY(SiteFolder::open(context, settings.place));
+    const auto holdings = TRY(engine::find_holdings(site->policy(), site->registry(), site->vaults().all()));
+    for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
+    for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
+    rows.push_back({"snapshot", "era", "periods", "durable since", "complete at"});
+    for (const auto& s : holdings.snapshots) {
+      std::string where;
+      for (const std::string& vault : s.complete_at) where += (where.empty() ? "" : ", ") + vault;
+      rows.push_back({short_hex(s.object.name.view()), std::to_string(s.era.value()),
+                      std::to_string(s.oldest_period.value()) + "-" + std::to_string(s.object.period.value()),
+                      local_time(s.durable_at_seconds), where});
+      list.push(config::Json::object()
+                    .set("snapshot", s.object.name.hex())
+                    .set("era", s.era.value())
+                    .set("oldest_period", s.oldest_period.value())
+                    .set("period", s.object.period.value())
+                    .set("durable_at", s.durable_at_seconds)
+                    .set("complete_at", where));
+    }
+  }
+  const std::string alignment = settings.place.home.empty() ? "lrlll" : "lllrrrl";
+  context.print(rows.size() == 1 ? "no snapshots yet\n" : render_table(rows, alignment),
+                config::Json::object().set("ok", true).set("snapshots", std::move(list)));
+  return kOk;
+}
+
+Result<ExitCode> run(const Context& context, const ListSettings& settings) {
+  TRY(require_one_place(settings.place));
+  EntryPrinter printer = TRY(EntryPrinter::create(context, settings));
+  if (!settings.place.home.empty()) {
+    if (settings.snapshot != "latest") {
+      return Error(Code::Denied, "at home only the last listing can be shown: the agent cannot open snapshots")
+          .hint("leave --snapshot out, or look at a site with released keys");
+    }
+    const auto home = TRY(AgentHome::open(context, settings.place.home));
+    auto opened = repo::CatalogueReader::open(context.env.files, home->state_directory(), settings.dataset);
+    if (!opened.ok() && opened.error().code() == Code::NotFound) {
+      return Error(Code::NotFound, "dataset '" + printable(settings.dataset) + "' has not been captured in this era")
+          .hint("see what was: exclave snapshots --home DIRECTORY");
+    }
+    repo::CatalogueReader catalogue = TRY(std::move(opened));
+    while (const auto entry = TRY(catalogue.next())) printer.print(entry->entry);
+  } else {
+    const auto site = TRY(SiteFolder::open(context, settings.place));
+    OpenedSnapshot opened = TRY(open_release(context, *site, settings.open, settings.snapshot));
+    spread::CopiesReader reader(context.env.threads, context.env.clock, site->vaults().all());
+    repo::ObjectOpener opener(site->policy().realm, std::move(opened.release.keys), reader);
+    const auto content =
+        TRY(engine::SnapshotContent::open(opener, opened.snapshot.object, opened.holdings.objects, reader));
+    TRY(content->for_each_entry([&](const format::ListingEntry& entry) -> Status {
+      printer.print(entry);
+      return {};
+    }));
+  }
+  if (printer.count() == 0) return Error(Code::NotFound, "nothing in the snapshot matches");
+  return kOk;
+}
+
+Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
+  TRY(require_one_place(settings.place));
+  if (!settings.place.home.empty()) {
+    return Error(Code::Denied, "the vaults do not let an agent read entries or objects")
+        .hint("verify at a site: exclave verify --site DIRECTORY");
+  }
+  const auto site = TRY(SiteFolder::open(context, settings.place));
+  const engine::HoldingsVerdict verdict = TRY(engine::verify_holdings(
+      context.env, site->policy(), site->registry(), site->vaults().all(),
+      settings.read_all ? engine::Reading::EveryByte : engine::Reading::HeadersOnly, context.stop));
+  std::vector<std::vector<std::string>> rows = {{"vault", "streams", "entries", "objects", "read", "findings"}};
+  config::Json vaults = config::Json::array();
+  std::string findings;
+  bool unreachable = false;
+  for (const engine::VaultVerdict& vault : verdict.vaults) {
+    unreachable = unreachable || !vault.reachable;
+    rows.push_back({vault.vault, std::to_string(vault.streams), std::to_string(vault.entries),
+                    std::to_string(vault.objects), human_bytes(vault.bytes_read), std::to_string(vault.finding_count)});
+    config::Json list = config::Json::array();
+    for (const std::string& finding : vault.findings) {
+      findings += "vault " + vault.vault + ": " + finding + "\n";
+      list.push(finding);
+    }
+    vaults.push(config::Json::object()
+                    .set("vault", vault.vault)
+                    .set("reachable", vault.reachable)
+                    .set("entries", vault.entries)
+                    .set("objects", vault.objects)
+                    .set("findings", std::move(list)));
+  }
+  for (const std::string& problem : verdict.problems) findings += problem + "\n";
+  std::string text = render_table(rows, "lrrrrr") + findings;
+  config::Json json = config::Json::object();
+  json.set("clean", verdict.is_clean()).set("vaults", std::move(vaults));
+  bool clean = verdict.is_clean();
+  if (!settings.open.release.empty()) {
+    OpenedSnapshot opened = TRY(open_release(context, *site, settings.open, settings.snapshot));
+    spread::CopiesReader reader(context.env.threads, context.env.clock, site->vaults().all());
+    repo::ObjectOpener opener(site->policy().realm, std::move(opened.release.keys), reader);
+    const auto content =
+        TRY(engine::SnapshotContent::open(opener, opened.snapshot.object, opened.holdings.objects, reader));
+    const engine::ContentVerdict inside = TRY(engine::verify_content(opener, *content, context.stop));
+    text += fmt::format("snapshot {}: {} entries, {} chunks of {} opened and checked, {} findings\n",
+                        short_hex(opened.snapshot.object.name.view()), inside.entries, inside.chunks,
+                        human_bytes(inside.bytes), inside.findings.size());
+    for (const std::string& finding : inside.findings) text += finding + "\n";
+    clean = clean && inside.findings.empty();
+    json.set("chunks", inside.chunks).set("content_findings", inside.findings.size());
+  }
+  text += clean ? "clean\n" : "NOT clean\n";
+  json.set("ok", clean);
+  context.print(text, json);
+  if (clean) return kOk;
+  return unreachable ? kUnreachable : kCorruption;
+}
+
+Result<ExitCode> run(const Context& context, const NameSettings& settings) {
+  const auto file = TRY(context.env.files.open_file(settings.file));
+  file->sequential();
+  crypto::TreeHasher hasher;
+  Bytes buffer(1U << 20);
+  std::uint64_t at = 0;
+  while (true) {
+    const std::size_t got = TRY(file->read_at(at, buffer));
+    if (got == 0) break;
+    hasher.update(ByteView(buffer).first(got));
+    at += got;
+  }
+  const std::string name = hasher.finish().hex();
+  context.print(name + "\n", config::Json::object().set("ok", true).set("name", name).set("bytes", at));
+  return kOk;
+}
+
+}  // namespace exclave::cli

@@ -1,0 +1,221 @@
+#include "cli/parse.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace exclave::cli {
+namespace {
+
+constexpr int kUsageExitCode = 2;
+
+constexpr const char* kFooter =
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 10 not found, 11 locked, 12 key refused,\n"
+    "            13 corruption found, 14 unreachable, 130 interrupted.\n"
+    "Start with: README.md (ten minutes), docs/operations/ (by role).";
+
+class Parser {
+ public:
+  Parser() : app_("Keeps a realm's records alive outside its borders.", "exclave") {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", "exclave 0.1.0");
+    app_.footer(kFooter);
+    app_.fallthrough();
+    app_.add_flag("--json", json_, "print one JSON object on standard output");
+    app_.add_flag("-q,--quiet", quiet_, "no progress");
+    add_realm();
+    add_daemons();
+    add_capture();
+    add_looking();
+    add_release();
+    add_restore();
+  }
+
+  std::variant<Invocation, Ended> parse(std::vector<std::string> arguments) {
+    try {
+      std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+      app_.parse(arguments);
+    } catch (const CLI::ParseError& error) {
+      std::ostringstream out;
+      std::ostringstream err;
+      const int code = app_.exit(error, out, err);
+      if (code == 0) return Ended{0, out.str()};
+      std::string text = err.str();
+      if (text.find("--help") == std::string::npos) text += "Run with --help for more information.\n";
+      return Ended{kUsageExitCode, "exclave: " + text};
+    }
+    return Invocation{(*chosen_)(), json_, quiet_};
+  }
+
+ private:
+  // A subcommand whose settings live as long as the parser.
+  template <typename Settings, typename Fill>
+  void add(CLI::App& parent, const std::string& name, const std::string& description, Fill&& fill) {
+    CLI::App* command = parent.add_subcommand(name, description);
+    auto settings = std::make_shared<Settings>();
+    fill(*command, *settings);
+    command->callback([this, settings] { chosen_ = [settings] { return CommandSettings(*settings); }; });
+  }
+
+  static void add_place(CLI::App& command, PlaceSettings& place) {
+    auto* home = command.add_option("--home", place.home, "the agent's directory");
+    auto* site = command.add_option("--site", place.site, "an executing site's directory");
+    command.add_option("--registry", place.registry, "which registry (at a site with several)");
+    home->excludes(site);
+  }
+  static void add_open(CLI::App& command, OpenSettings& open) {
+    command.add_option("--release", open.release, "the release request the officials approved");
+    command.add_option("--approval", open.approvals, "an official's approval (give it once for each)");
+  }
+
+  void add_realm() {
+    CLI::App* realm = app_.add_subcommand("realm", "create a realm")->require_subcommand(1);
+    add<RealmCreateSettings>(
+        *realm, "create", "make keys, policy and share books, one folder per person and machine",
+        [](CLI::App& command, RealmCreateSettings& s) {
+          command.add_option("directory", s.directory, "a directory that does not exist yet")->required();
+          command.add_option("--name", s.name, "the realm's name, for people")->required();
+          command.add_option("--official", s.officials, "an official's name (several)")->required();
+          command.add_option("--vault", s.vaults, "NAME=HOST:PORT or NAME=dir:PATH (several)")->required();
+          command.add_option("--registry", s.registries, "a registry's name (several)")->required();
+          command.add_option("--threshold", s.threshold, "officials needed to open anything");
+          command.add_option("--site", s.site, "the executing site's name")->capture_default_str();
+          command.add_option("--quota", s.quota, "per registry and vault")->capture_default_str();
+          command.add_option("--retention", s.retention, "how long objects are kept")->capture_default_str();
+          command.add_option("--period", s.period, "the unit of release")->capture_default_str();
+          command.add_option("--periods", s.periods, "periods per era")
+              ->capture_default_str()
+              ->check(CLI::Range(1, 1000));
+          command.add_option("--eras", s.eras, "eras to open at once")->capture_default_str()->check(CLI::Range(2, 20));
+        });
+    CLI::App* ceremony = app_.add_subcommand("ceremony", "open further eras")->require_subcommand(1);
+    add<EraSettings>(*ceremony, "era", "make the keys of a registry's next era", [](CLI::App& command, EraSettings& s) {
+      command.add_option("realm", s.realm, "the realm's directory, as made by `realm create`")->required();
+      command.add_option("--registry", s.registry, "which registry")->required();
+      command.add_option("--eras", s.eras, "how many")->capture_default_str()->check(CLI::Range(1, 20));
+      command.add_option("--period", s.period, "the unit of release")->capture_default_str();
+      command.add_option("--periods", s.periods, "periods per era")->capture_default_str()->check(CLI::Range(1, 1000));
+    });
+  }
+
+  void add_daemons() {
+    add<VaultSettings>(app_, "vault", "run a vault in the foreground (SIGTERM drains and ends it)",
+                       [](CLI::App& command, VaultSettings& s) {
+                         command.add_option("directory", s.directory, "the vault's directory")->required();
+                         command.add_option("--listen", s.listen, "HOST:PORT, if it differs from the policy's address");
+                       });
+    CLI::App* agent = app_.add_subcommand("agent", "care for an agent's keys and state")->require_subcommand(1);
+    add<RecoverSettings>(*agent, "recover",
+                         "open the next era with the operator's offline key file, after the agent's disk was lost",
+                         [](CLI::App& command, RecoverSettings& s) {
+                           command.add_option("--home", s.home, "the agent's directory")->required();
+                           command.add_option("--keys", s.keys, "the next era's key file")->required();
+                         });
+  }
+
+  void add_capture() {
+    add<BackupSettings>(
+        app_, "backup", "capture a file tree into the vaults", [](CLI::App& command, BackupSettings& s) {
+          command.add_option("--home", s.home, "the agent's directory")->required();
+          command.add_option("source", s.source, "the directory to capture")->required();
+          command.add_option("--dataset", s.dataset, "the dataset's name")->capture_default_str();
+          command.add_option("--exclude", s.excludes, "leave out what matches (several)");
+          command.add_flag("--one-file-system", s.one_file_system, "do not enter other file systems");
+          command.add_flag("--verify-content", s.verify_content, "read every file, also unchanged ones");
+          command.add_flag("--dry-run", s.dry_run, "look, but send nothing");
+          command.add_flag("--wait-all", s.wait_all, "end only when every vault holds everything");
+          command.add_flag("--stages", s.stages, "print where the time went");
+        });
+    add<IngestSettings>(app_, "ingest", "capture standard input, or a command's output, if it ends cleanly",
+                        [](CLI::App& command, IngestSettings& s) {
+                          command.add_option("--home", s.home, "the agent's directory")->required();
+                          command.add_option("dataset", s.dataset, "the dataset's name")->required();
+                          command.add_option("command", s.command, "a command and its arguments, after --");
+                          command.add_flag("--wait-all", s.wait_all, "end only when every vault holds everything");
+                        });
+  }
+
+  void add_looking() {
+    add<StatusSettings>(app_, "status", "could we restore, from where, how old",
+                        [](CLI::App& command, StatusSettings& s) { add_place(command, s.place); });
+    add<SnapshotsSettings>(app_, "snapshots", "list snapshots",
+                           [](CLI::App& command, SnapshotsSettings& s) { add_place(command, s.place); });
+    add<ListSettings>(app_, "ls", "list a snapshot's entries", [](CLI::App& command, ListSettings& s) {
+      add_place(command, s.place);
+      add_open(command, s.open);
+      command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")->capture_default_str();
+      command.add_option("--dataset", s.dataset, "at home: which dataset's last listing")->capture_default_str();
+      command.add_flag("-l,--long", s.detailed, "mode, owner, size and time");
+      command.add_option("paths", s.paths, "paths or patterns");
+    });
+    add<VerifySettings>(
+        app_, "verify", "check that the vaults hold what they gave receipts for",
+        [](CLI::App& command, VerifySettings& s) {
+          add_place(command, s.place);
+          add_open(command, s.open);
+          command.add_option("--snapshot", s.snapshot, "with released keys: which snapshot to open whole")
+              ->capture_default_str();
+          command.add_flag("--read-all", s.read_all, "read every byte of every object and check its name");
+        });
+    add<NameSettings>(app_, "name", "print the name a vault must give a file", [](CLI::App& command, NameSettings& s) {
+      command.add_option("file", s.file, "an object's file")->required();
+    });
+  }
+
+  void add_release() {
+    CLI::App* release =
+        app_.add_subcommand("release", "open periods to a site, with the officials")->require_subcommand(1);
+    add<ReleaseRequestSettings>(
+        *release, "request", "at the site: ask for the periods a snapshot needs",
+        [](CLI::App& command, ReleaseRequestSettings& s) {
+          add_place(command, s.place);
+          command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
+              ->capture_default_str();
+          command.add_option("--reason", s.reason, "what the officials will read")->required();
+          command.add_option("--valid", s.valid, "how long the request may be approved")->capture_default_str();
+          command.add_option("--out", s.output, "the request's file")->required();
+        });
+    add<ReleaseShowSettings>(*release, "show", "print what a request asks for",
+                             [](CLI::App& command, ReleaseShowSettings& s) {
+                               command.add_option("--official", s.official, "the official's directory")->required();
+                               command.add_option("request", s.release, "the request's file")->required();
+                             });
+    add<ReleaseApproveSettings>(*release, "approve", "at an official's station: read, sign, and release the share",
+                                [](CLI::App& command, ReleaseApproveSettings& s) {
+                                  command.add_option("--official", s.official, "the official's directory")->required();
+                                  command.add_option("request", s.release, "the request's file")->required();
+                                  command.add_option("--out", s.output, "the approval's file")->required();
+                                  command.add_flag("--yes", s.yes, "do not ask (the official has read the request)");
+                                  command.add_flag("--paper", s.paper, "open the share with the paper key");
+                                });
+  }
+
+  void add_restore() {
+    add<RestoreSettings>(app_, "restore", "at a site: restore a snapshot from the vaults' bytes alone",
+                         [](CLI::App& command, RestoreSettings& s) {
+                           add_place(command, s.place);
+                           add_open(command, s.open);
+                           command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
+                               ->capture_default_str();
+                           command.add_option("--target", s.target, "a fresh directory")->required();
+                           command.add_flag("--no-sync", s.no_sync, "do not wait until everything is on disk");
+                           command.add_flag("--stages", s.stages, "print where the time went");
+                           command.add_option("paths", s.paths, "only these paths or patterns");
+                         });
+  }
+
+  CLI::App app_;
+  bool json_ = false;
+  bool quiet_ = false;
+  std::optional<std::function<CommandSettings()>> chosen_;
+};
+
+}  // namespace
+
+std::variant<Invocation, Ended> parse_command_line(const std::vector<std::string>& arguments) {
+  return Parser().parse(arguments);
+}
+
+}  // namespace exclave::cli

@@ -1,0 +1,139 @@
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+#include "cli/site_folder.h"
+#include "config/quantity.h"
+
+namespace exclave::cli {
+namespace {
+
+struct Station {
+  Acts acts;
+  custody::SignedRelease release;
+};
+
+// What an official's station works with: their own acts, and the request.
+Result<Station> open_station(const Context& context, const std::string& directory, const std::string& release) {
+  Station station {
+    TRY(load_acts(context.env.files, directory))
+    , {}
+  };
+  const Bytes document = TRY(read_document(context.env.files, release));
+  station.release = TRY(custody::SignedRelease::parse(document, release));
+  TRY(custody::check_release(station.acts.signed_policy(), station.release));
+  return station;
+}
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& settings) {
+  const auto site = TRY(SiteFolder::open(context, settings.place));
+  if (!format::is_valid_text_value(settings.reason))
+    return Error(Code::InvalidInput, "the reason has unusable characters").hint("give one line of text");
+  const auto valid = TRY(config::parse_duration(settings.valid));
+  if (context.env.files.stat(settings.output).ok())
+    return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
+  const engine::RegistryHoldings holdings =
+      TRY(engine::find_holdings(site->policy(), site->registry(), site->vaults().all()));
+  for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
+  for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
+  const engine::FoundSnapshot snapshot = TRY(engine::choose_snapshot(holdings, settings.snapshot));
+
+  custody::ReleaseRequest request;
+  request.realm = site->policy().realm;
+  request.registry = site->registry().id;
+  request.registry_name = site->registry().name;
+  request.era = snapshot.era;
+  for (std::uint32_t period = snapshot.oldest_period.value(); period <= snapshot.object.period.value(); ++period)
+    request.periods.push_back(format::PeriodNumber(period));
+  request.site = site->site().name;
+  request.site_identity = site->identity().public_key();
+  crypto::Secret<32> recipient;
+  TRY(context.env.random.fill(recipient.mutable_view()));
+  request.recipient = crypto::x25519_public_key(recipient);
+  request.policy_version = site->policy().version;
+  request.policy_hash = site->acts().signed_policy().hash;
+  request.approvals = site->policy().release_threshold(site->registry());
+  request.reason = settings.reason;
+  request.not_after_seconds =
+      context.env.clock.now().seconds() + std::chrono::duration_cast<std::chrono::seconds>(valid).count();
+  TRY(context.env.random.fill(request.nonce.mutable_view()));
+  const custody::SignedRelease release = custody::SignedRelease::sign(request, site->identity());
+  TRY(custody::check_release(site->acts().signed_policy(), release));
+  // The key first: a request whose key is lost would cost the officials a meeting for nothing.
+  TRY(write_recipient_key(context.env.files, site->release_key_path(release.id), release.id, recipient));
+  TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(release.document), 0644));
+
+  const std::string periods = request.periods.size() == 1
+                                  ? "period " + std::to_string(request.periods.front().value())
+                                  : "periods " + std::to_string(request.periods.front().value()) + " to " +
+                                        std::to_string(request.periods.back().value());
+  std::string text = "request " + release.id.hex().substr(0, 12) + " for snapshot " +
+                     short_hex(snapshot.object.name.view()) + " of registry " + request.registry_name + " (" + periods +
+                     " of era " + std::to_string(request.era.value()) + ") is in " + settings.output + "\n" +
+                     "carry it to " + std::to_string(request.approvals) +
+                     " officials: exclave release approve --official DIRECTORY " + settings.output + " --out FILE\n";
+  config::Json json = config::Json::object();
+  json.set("ok", true)
+      .set("release", release.id.hex())
+      .set("snapshot", snapshot.object.name.hex())
+      .set("era", request.era.value())
+      .set("periods", request.periods.size())
+      .set("approvals", request.approvals)
+      .set("file", settings.output);
+  context.print(text, json);
+  return kOk;
+}
+
+Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings) {
+  const Station station = TRY(open_station(context, settings.official, settings.release));
+  config::Json json = config::Json::object();
+  json.set("ok", true).set("release", station.release.id.hex()).set("document", station.release.document);
+  context.print(custody::release_in_words(station.acts.signed_policy(), station.release) + "\n", json);
+  return kOk;
+}
+
+Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& settings) {
+  const Station station = TRY(open_station(context, settings.official, settings.release));
+  const custody::ReleaseRequest& request = station.release.request;
+  if (context.env.files.stat(settings.output).ok())
+    return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
+  const auto signer = TRY(custody::open_key_file_credential(context.env.files, settings.official));
+  std::unique_ptr<custody::Credential> paper;
+  if (settings.paper)
+    paper = TRY(custody::open_paper_credential(context.env.files, env::join_path(settings.official, "paper.key")));
+  const policy::Registry* registry = station.acts.policy().registry(request.registry);
+  if (registry == nullptr) return Error(Code::NotFound, "the policy has no registry with the id of this request");
+  const policy::SignedEra* era = TRY(station.acts.era(*registry, request.era));
+  const std::string leaf_path =
+      env::join_path(settings.official, "share-book/" + custody::leaf_file_name(request.registry, request.era));
+  const Bytes leaf = TRY(read_document(context.env.files, leaf_path).in([] { return "share book"; }));
+
+  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release) + "\n");
+  if (!settings.yes) {
+    if (!context.terminal.can_ask()) {
+      return Error(Code::Precondition, "approving needs an answer, and there is no terminal")
+          .hint("read the request, then say --yes");
+    }
+    context.terminal.err("Type 'release' to sign this and hand out your share: ");
+    if (TRY(context.terminal.read_line()) != "release")
+      return Error(Code::Cancelled, "not approved; nothing was written");
+  }
+  const std::string approval =
+      TRY(custody::approve_release(context.env.random, station.acts.signed_policy(), station.release, *era, leaf,
+                                   *signer, paper != nullptr ? *paper : *signer, context.env.clock.now().seconds()));
+  TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(approval), 0644));
+  config::Json json = config::Json::object();
+  json.set("ok", true)
+      .set("official", signer->name())
+      .set("release", station.release.id.hex())
+      .set("file", settings.output);
+  context.print(signer->name() + " approved request " + station.release.id.hex().substr(0, 12) + ": " +
+                    settings.output + " goes back to the site\n",
+                json);
+  return kOk;
+}
+
+}  // namespace exclave::cli

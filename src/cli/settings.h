@@ -1,0 +1,146 @@
+// Settings: what one invocation asks for, typed. parse.h fills them from the command line; commands take them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace exclave::cli {
+
+struct RealmCreateSettings {
+  std::string directory;
+  std::string name;
+  std::vector<std::string> officials;
+  std::vector<std::string> vaults;  // NAME=ADDRESS
+  std::vector<std::string> registries;
+  std::string site = "rebuild";
+  std::uint32_t threshold = 0;  // 0: a majority of the officials
+  std::string quota = "1 TB";
+  std::string retention = "3650 days";
+  std::string period = "7 days";
+  std::uint32_t periods = 54;
+  std::uint32_t eras = 2;
+};
+
+struct EraSettings {  // ceremony era
+  std::string realm;
+  std::string registry;
+  std::uint32_t eras = 1;
+  std::string period = "7 days";
+  std::uint32_t periods = 54;
+};
+
+struct VaultSettings {
+  std::string directory;
+  std::string listen;  // empty: the address in the policy
+};
+
+struct BackupSettings {
+  std::string home;
+  std::string source;
+  std::string dataset = "files";
+  std::vector<std::string> excludes;
+  bool one_file_system = false;
+  bool verify_content = false;
+  bool dry_run = false;
+  bool wait_all = false;
+  bool stages = false;
+};
+
+struct IngestSettings {
+  std::string home;
+  std::string dataset;
+  std::vector<std::string> command;  // empty: standard input
+  bool wait_all = false;
+};
+
+// Where a command looks from: an agent's home or a site's directory. Exactly one is set.
+struct PlaceSettings {
+  std::string home;
+  std::string site;
+  std::string registry;  // at a site; may be left out if the policy has one
+};
+
+struct StatusSettings {
+  PlaceSettings place;
+};
+
+struct SnapshotsSettings {
+  PlaceSettings place;
+};
+
+struct OpenSettings {  // how a site opens what was released
+  std::string release;
+  std::vector<std::string> approvals;
+};
+
+struct ListSettings {
+  PlaceSettings place;
+  OpenSettings open;
+  std::string snapshot = "latest";
+  std::string dataset = "files";  // at home
+  std::vector<std::string> paths;
+  bool detailed = false;
+};
+
+struct ReleaseRequestSettings {
+  PlaceSettings place;
+  std::string snapshot = "latest";
+  std::string reason;
+  std::string valid = "24 h";
+  std::string output;
+};
+
+struct ReleaseShowSettings {
+  std::string official;
+  std::string release;
+};
+
+struct ReleaseApproveSettings {
+  std::string official;
+  std::string release;
+  std::string output;
+  bool yes = false;
+  bool paper = false;  // open the share with the paper key
+};
+
+struct RestoreSettings {
+  PlaceSettings place;
+  OpenSettings open;
+  std::string snapshot = "latest";
+  std::string target;
+  std::vector<std::string> paths;
+  bool no_sync = false;
+  bool stages = false;
+};
+
+struct VerifySettings {
+  PlaceSettings place;
+  OpenSettings open;
+  std::string snapshot = "latest";
+  bool read_all = false;
+};
+
+struct RecoverSettings {  // agent recover
+  std::string home;
+  std::string keys;
+};
+
+struct NameSettings {
+  std::string file;
+};
+
+using CommandSettings =
+    std::variant<RealmCreateSettings, EraSettings, VaultSettings, BackupSettings, IngestSettings, StatusSettings,
+                 SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings, ReleaseApproveSettings,
+                 RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
+
+struct Invocation {
+  CommandSettings command;
+  bool json = false;
+  bool quiet = false;
+};
+
+}  // namespace exclave::cli

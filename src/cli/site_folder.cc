@@ -1,0 +1,102 @@
+#include "cli/site_folder.h"
+
+#include "base/text.h"
+
+namespace exclave::cli {
+namespace {
+
+constexpr std::string_view kRecipientDomain = "exclave/recipient-key/v1";
+constexpr std::uint64_t kMaxKeyFileBytes = 4096;
+
+}  // namespace
+
+Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, const PlaceSettings& place) {
+  if (place.site.empty()) return Error(Code::InvalidInput, "no site directory was given").hint("say --site DIRECTORY");
+  std::unique_ptr<SiteFolder> site(new SiteFolder());
+  site->directory_ = place.site;
+  Acts acts = TRY(load_acts(context.env.files, place.site));
+  site->identity_ = TRY(custody::read_signing_key(context.env.files, env::join_path(place.site, "identity.key"),
+                                                  custody::SigningUse::Site));
+  site->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *site->identity_));
+  site->acts_ = TRY(site->vaults_->exchange_acts(context, place.site, std::move(acts)));
+  site->site_ = site->policy().site_by_identity(site->identity_->public_key());
+  if (site->site_ == nullptr) {
+    return Error(Code::Denied, "the identity in '" + printable(place.site) + "' is not a site of policy version " +
+                                   std::to_string(site->policy().version.value()));
+  }
+  site->registry_ = TRY(site->acts_.registry(place.registry));
+  return site;
+}
+
+std::string SiteFolder::release_key_path(const custody::ReleaseId& id) const {
+  return env::join_path(directory_, "releases/" + id.hex() + ".key");
+}
+
+Status write_recipient_key(env::FileSystem& files, const std::string& path, const custody::ReleaseId& id,
+                           const crypto::Secret<32>& key) {
+  std::string hex = to_hex(key.view());
+  format::TextWriter writer(kRecipientDomain);
+  writer.field("release", id.hex()).field("seed", hex);
+  crypto::wipe(MutableByteView(reinterpret_cast<Byte*>(hex.data()), hex.size()));
+  TRY(files.make_directories(env::parent_path(path), 0700));
+  const crypto::SecretBytes text(to_bytes(writer.text()));
+  return env::create_file_durably(files, path, text.view(), 0600);
+}
+
+Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std::string& path,
+                                              const custody::ReleaseId& id) {
+  auto document = files.read_file(path, kMaxKeyFileBytes);
+  if (!document.ok()) {
+    return Error(document.error().code(),
+                 "this site has no key for release " + id.hex().substr(0, 16) + ": " + document.error().message())
+        .hint("a release can be opened only by the site that asked for it, with the directory it asked from");
+  }
+  const crypto::SecretBytes bytes(document.take());
+  format::TextReader reader = TRY(format::TextReader::open(bytes.view(), kRecipientDomain, path));
+  if (TRY(reader.field("release")) != id.hex())
+    return Error(Code::Denied, "'" + printable(path) + "' belongs to another release");
+  crypto::Secret<32> key;
+  std::string seed = TRY(reader.field("seed"));
+  Status decoded = from_hex_into(seed, key.mutable_view());
+  crypto::wipe(MutableByteView(reinterpret_cast<Byte*>(seed.data()), seed.size()));
+  if (!decoded.ok()) return reader.bad("seed is not 32 bytes");
+  return key;
+}
+
+Result<OpenedSnapshot> open_release(const Context& context, SiteFolder& site, const OpenSettings& open,
+                                    const std::string& snapshot) {
+  if (open.release.empty()) {
+    return Error(Code::InvalidInput, "no release was given")
+        .hint("ask for one: exclave release request; then say --release FILE --approval FILE ...");
+  }
+  OpenedSnapshot opened{};
+  const Bytes document = TRY(read_document(context.env.files, open.release));
+  opened.request = TRY(custody::SignedRelease::parse(document, open.release));
+  const custody::ReleaseRequest& request = opened.request.request;
+  if (request.registry != site.registry().id)
+    return Error(Code::Denied, "release '" + printable(open.release) + "' is for registry " + request.registry_name);
+  const crypto::Secret<32> recipient =
+      TRY(read_recipient_key(context.env.files, site.release_key_path(opened.request.id), opened.request.id));
+  std::vector<custody::ApprovalFile> approvals;
+  for (const std::string& path : open.approvals)
+    approvals.push_back({ path, TRY(read_document(context.env.files, path)) });
+  const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
+  opened.release =
+      TRY(custody::combine_release(site.acts().signed_policy(), opened.request, *era, approvals, recipient));
+  for (const std::string& blame : opened.release.blamed) context.note("bad share: " + blame);
+
+  opened.holdings = TRY(engine::find_holdings(site.policy(), site.registry(), site.vaults().all()));
+  for (const std::string& problem : opened.holdings.problems) context.note("problem: " + problem);
+  for (const std::string& lost : opened.holdings.unreachable) context.note("vault " + lost);
+  // Only snapshots of the released era and periods can be opened: "latest" is the latest of those.
+  std::erase_if(opened.holdings.snapshots, [&](const engine::FoundSnapshot& found) {
+    const bool in_era = found.era == request.era;
+    const bool in_periods = !request.periods.empty() && found.oldest_period >= request.periods.front() &&
+                            found.object.period <= request.periods.back();
+    return snapshot == "latest" && !(in_era && in_periods);
+  });
+  opened.snapshot = TRY(engine::choose_snapshot(opened.holdings, snapshot));
+  return opened;
+}
+
+}  // namespace exclave::cli

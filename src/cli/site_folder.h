@@ -1,0 +1,61 @@
+// SiteFolder: an executing site's directory, opened for one command: acts, identity, vaults; and what was released to
+// it.
+//
+//   SITE/identity.key, acts/, releases/<release id>.key      the recipient key of a request, erased when it is no
+//   longer needed
+//
+// Errors: NotFound, Precondition, Denied (not a site of the policy), those of custody.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "cli/context.h"
+#include "cli/folders.h"
+#include "cli/settings.h"
+#include "cli/vault_set.h"
+#include "custody/release.h"
+#include "engine/snapshot_finder.h"
+#include "spread/copies_reader.h"
+
+namespace exclave::cli {
+
+class SiteFolder {
+ public:
+  static Result<std::unique_ptr<SiteFolder>> open(const Context& context, const PlaceSettings& place);
+
+  const Acts& acts() const { return acts_; }
+  const policy::Policy& policy() const { return acts_.policy(); }
+  const policy::Registry& registry() const { return *registry_; }
+  const policy::Site& site() const { return *site_; }
+  const crypto::Ed25519SigningKey& identity() const { return *identity_; }
+  VaultSet& vaults() { return *vaults_; }
+  // Where the private half of a request's recipient key lies.
+  std::string release_key_path(const custody::ReleaseId& id) const;
+
+ private:
+  SiteFolder() = default;
+  std::string directory_;
+  Acts acts_;
+  std::optional<crypto::Ed25519SigningKey> identity_;
+  const policy::Registry* registry_ = nullptr;
+  const policy::Site* site_ = nullptr;
+  std::unique_ptr<VaultSet> vaults_;
+};
+
+Status write_recipient_key(env::FileSystem& files, const std::string& path, const custody::ReleaseId& id,
+                           const crypto::Secret<32>& key);
+Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std::string& path,
+                                              const custody::ReleaseId& id);
+
+// Released keys and the chosen snapshot.
+struct OpenedSnapshot {
+  custody::CombinedRelease release;
+  custody::SignedRelease request;
+  engine::RegistryHoldings holdings;
+  engine::FoundSnapshot snapshot;
+};
+Result<OpenedSnapshot> open_release(const Context& context, SiteFolder& site, const OpenSettings& open,
+                                    const std::string& snapshot);
+
+}  // namespace exclave::cli

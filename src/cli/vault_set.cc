@@ -1,0 +1,149 @@
+#include "cli/vault_set.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "vault/embedded_vault.h"
+#include "wire/http_vault.h"
+
+namespace exclave::cli {
+namespace {
+
+// A vault that cannot be opened: every call says why, so that the set behaves like one with an unreachable vault.
+class BrokenVault final : public store::VaultApi {
+ public:
+  BrokenVault(std::string name, Error error) : name_(std::move(name)), error_(std::move(error)) {}
+  const std::string& name() const override { return name_; }
+  Result<store::VaultStatus> status() override { return error_; }
+  Status open_stream(const format::SignedStream&) override { return error_; }
+  Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry&, ByteView) override { return error_; }
+  Result<bool> has(const format::ObjectName&) override { return error_; }
+  Result<store::QuotaUse> quota(const format::RegistryId&) override { return error_; }
+  Result<std::vector<store::StreamHead>> heads(const format::RegistryId&) override { return error_; }
+  Result<std::vector<store::HeldEntry>> entries(const format::StreamId&, format::EntryIndex, std::size_t) override {
+    return error_;
+  }
+  Result<std::vector<store::Act>> acts() override { return error_; }
+  Result<Bytes> act(const crypto::Hash256&) override { return error_; }
+  Status put_act(ByteView) override { return error_; }
+  Result<std::uint64_t> size_of(const format::ObjectName&) override { return error_; }
+  Status read(const format::ObjectName&, std::uint64_t, MutableByteView) override { return error_; }
+
+ private:
+  std::string name_;
+  Error error_;
+};
+
+vault::World vault_world(const Context& context) {
+  return {context.env.files, context.env.clock, context.env.log, context.env.threads};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
+  env::FileSystem& files = context.env.files;
+  auto receipt_key = TRY(
+      custody::read_signing_key(files, env::join_path(directory, "receipt.key"), custody::SigningUse::VaultReceipt));
+  const vault::Settings settings{std::string(kProgram), {}};
+  const std::string starter = env::join_path(directory, "acts-to-adopt");
+  std::vector<Bytes> documents;
+  const auto names = files.list(starter);
+  if (names.ok()) {
+    for (const std::string& name : names.value())
+      documents.push_back(TRY(read_document(files, env::join_path(starter, name))));
+    Status created = vault::create(vault_world(context), directory, documents, context.open_table);
+    if (!created.ok() && created.error().code() != Code::AlreadyExists) return created.take_error();
+  }
+  return vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
+}
+
+Status VaultSet::open_embedded(const Context& context, const policy::VaultEntry& entry, const policy::Policy& policy,
+                               const crypto::Ed25519PublicKey& caller) {
+  const std::string directory = entry.address.substr(kEmbeddedPrefix.size());
+  embedded_.push_back(TRY(open_vault_directory(context, directory)));
+  vaults_.push_back(
+      std::make_unique<vault::EmbeddedVault>(*embedded_.back(), wire::Caller{caller}, entry, policy.realm));
+  return {};
+}
+
+Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, const policy::Policy& policy,
+                                                    const crypto::Ed25519SigningKey& identity) {
+  std::unique_ptr<VaultSet> set(new VaultSet());
+  set->caller_ = identity.public_key();
+  set->transport_ = wire::make_tls_transport(tls::Identity::from_key(identity));
+  const wire::HttpVault::World world{context.env.clock, context.env.random, context.env.network, context.env.threads};
+  for (const policy::VaultEntry& entry : policy.vaults) {
+    if (!entry.address.starts_with(kEmbeddedPrefix)) {
+      set->vaults_.push_back(std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm));
+      continue;
+    }
+    Status opened = set->open_embedded(context, entry, policy, set->caller_);
+    if (!opened.ok()) set->vaults_.push_back(std::make_unique<BrokenVault>(entry.name, opened.take_error()));
+  }
+  return set;
+}
+
+std::vector<store::VaultApi*> VaultSet::all() const {
+  std::vector<store::VaultApi*> pointers;
+  for (const auto& vault : vaults_) pointers.push_back(vault.get());
+  return pointers;
+}
+
+Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& directory, Acts acts) {
+  const std::string folder = acts_folder(directory);
+  for (const auto& vault : vaults_) {
+    const auto listed = vault->acts();
+    if (!listed.ok()) {
+      context.note("vault " + vault->name() + ": " + listed.error().message());
+      continue;
+    }
+    const auto lists = [&](const crypto::Hash256& hash) {
+      return std::any_of(listed.value().begin(), listed.value().end(),
+                         [&](const store::Act& act) { return act.hash == hash; });
+    };
+    const auto here = [&](const crypto::Hash256& hash) {
+      return std::any_of(acts.policies.begin(), acts.policies.end(),
+                         [&](const auto& p) { return p.hash.array() == hash.array(); }) ||
+             std::any_of(acts.eras.begin(), acts.eras.end(), [&](const auto& e) { return e.hash == hash; });
+    };
+    // What it lacks. Policies first and in order, since eras are verified by them.
+    for (const Bytes& document : documents_of(acts)) {
+      if (lists(crypto::sha256(document))) continue;
+      Status put = vault->put_act(document);
+      if (!put.ok()) context.note("vault " + vault->name() + " did not adopt an act: " + put.error().message());
+    }
+    // What it has and we lack: policies that follow ours, and eras they cover.
+    for (const store::Act& act : listed.value()) {
+      if (here(act.hash)) continue;
+      const auto document = vault->act(act.hash);
+      if (!document.ok()) continue;
+      const std::string source = act.kind + " from vault " + vault->name();
+      if (act.kind == "policy") {
+        auto next = policy::SignedPolicy::parse(document.value(), source);
+        Status follows =
+            next.ok() ? policy::verify_successor(acts.signed_policy(), next.value()) : Status(next.take_error());
+        if (!follows.ok()) {
+          context.note(
+              "vault " + vault->name() +
+              " shows a policy that does not follow ours, and it is not believed: " + follows.error().message());
+          continue;
+        }
+        TRY(save_policy(context.env.files, folder, next.value()));
+        acts.policies.push_back(next.take());
+      } else if (act.kind == "era") {
+        auto era = policy::SignedEra::parse(document.value(), source);
+        Status good = era.ok() ? policy::verify_era(acts.policy(), era.value()) : Status(era.take_error());
+        const policy::Registry* registry = good.ok() ? acts.policy().registry(era.value().era.registry) : nullptr;
+        if (registry == nullptr) {
+          context.note("vault " + vault->name() + " shows an era that is not this realm's, and it is not believed");
+          continue;
+        }
+        TRY(save_era(context.env.files, folder, registry->name, era.value()));
+        acts.eras.push_back(era.take());
+      }
+    }
+  }
+  return acts;
+}
+
+}  // namespace exclave::cli

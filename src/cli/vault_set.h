@@ -1,0 +1,46 @@
+// VaultSet: the policy's vaults, reached as one identity: over HTTPS, or embedded ("dir:/path").
+// Hides: transports, embedded vaults' lifetimes, how acts are exchanged.
+//
+// I1  exchange_acts brings what this side has and a vault lacks, and takes over newer policies and eras that verify as
+//     successors of ours. A vault that shows anything else is named in the notes and left alone (H11).
+// Errors: of a single vault: a note. Of all: Unavailable when first used.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+#include "cli/folders.h"
+#include "store/vault_api.h"
+#include "vault/vault.h"
+#include "wire/transport.h"
+
+namespace exclave::cli {
+
+class VaultSet {
+ public:
+  // `identity`: the caller's signing key (writer or site), by which the vaults know it. The context outlives the set.
+  static Result<std::unique_ptr<VaultSet>> connect(const Context& context, const policy::Policy& policy,
+                                                   const crypto::Ed25519SigningKey& identity);
+  std::vector<store::VaultApi*> all() const;
+  // Returns the acts to go on with (ours, or newer), after saving new ones under `directory`.
+  Result<Acts> exchange_acts(const Context& context, const std::string& directory, Acts acts);
+
+ private:
+  VaultSet() = default;
+  Status open_embedded(const Context& context, const policy::VaultEntry& entry, const policy::Policy& policy,
+                       const crypto::Ed25519PublicKey& caller);
+
+  crypto::Ed25519PublicKey caller_;
+  std::unique_ptr<wire::Transport> transport_;
+  std::vector<std::unique_ptr<vault::Vault>> embedded_;
+  std::vector<std::unique_ptr<store::VaultApi>> vaults_;
+};
+
+// Opens a vault's directory: creates the vault from its acts-to-adopt at the first start.
+Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory);
+
+inline constexpr std::string_view kEmbeddedPrefix = "dir:";
+
+}  // namespace exclave::cli
