@@ -4,7 +4,7 @@
     tools/check_docs.py [--root FOLDER]
 
 - Every relative link in a .md file names a file, and its #anchor a heading there.
-- `ADR-0007` and the like name a file in docs/adr; paths in backticks (`src/...`, `tools/...`, ...) exist.
+- `ADR-0007` and the like name a file in docs/adr, whose index lists every one; paths in backticks (`src/...`, `tools/...`, ...) exist.
 - Shell blocks (```sh, ```console) use verbs that ./dev has, and subcommands of `exclave` that src/cli knows.
 - The layer table in docs/architecture.md says the same as tools/layers.txt (modules that exist, and what they include).
 - docs/threat-model.md: each row that names tests has some in tests/threats whose names begin with the row's id.
@@ -85,6 +85,7 @@ class Checker:
             self.check_links(path, text)
             self.check_names(path, text)
             self.check_commands(path, text)
+        self.check_decisions()
         self.check_layer_table()
         self.check_threat_table()
 
@@ -123,6 +124,13 @@ class Checker:
                 if self.cli_text and f'"{noun}"' not in self.cli_text:
                     self.fault(path, number, f"exclave has no command '{noun}' (src/cli)")
 
+    def check_decisions(self):
+        index = self.root / "docs" / "adr" / "README.md"
+        listed = index.read_text()
+        for page in sorted(index.parent.glob("[0-9]*.md")):
+            if f"({page.name})" not in listed:
+                self.fault(index, 1, f"{page.name} is not in the index")
+
     def check_layer_table(self):
         page = self.root / "docs" / "architecture.md"
         table = self.root / "tools" / "layers.txt"
@@ -149,10 +157,11 @@ class Checker:
     def check_threat_table(self):
         page = self.root / "docs" / "threat-model.md"
         folder = self.root / "tests" / "threats"
-        if not folder.is_dir():
+        sources = sorted(folder.rglob("*.cc")) if folder.is_dir() else []
+        if not sources:
             return
         names = set()
-        for path in folder.rglob("*.cc"):
+        for path in sources:
             names |= {name.lower() for name in re.findall(r"\bTEST(?:_F|_P)?\s*\(\s*\w+\s*,\s*(\w+)\s*\)", path.read_text())}
         for number, line in enumerate(page.read_text().splitlines(), 1):
             match = re.match(r"\|\s*([HCOL]\d+)\s*\|.*`tests/threats/\1_", line)
