@@ -8,9 +8,9 @@
 //     sent unasked. Anything else is Corrupt and uses the connection up.
 // I2  Every wait has a deadline, whatever the server does.
 // Threads: one; shutdown() from any thread.
-// Errors: InvalidInput (our request is not sendable), Corrupt (malformed answer), Unavailable (not sent, or reading;
-// retry on a
-//         new connection), OutcomeUnknown (PUT or POST may have happened; they are idempotent: do it again).
+// Errors: InvalidInput (our request is not sendable), Corrupt (malformed answer), Unavailable (not sent, or reading:
+//         retry on a new connection), OutcomeUnknown (a PUT or POST may have happened; idempotent, so do it again),
+//         Bug (a header that may not be sent).
 // See: ADR-0020.
 #pragma once
 

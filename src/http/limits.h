@@ -13,10 +13,9 @@ namespace exclave::http {
 struct Limits {
   std::size_t head_bytes = 8 * 1024;  // at most 8 KiB: what the codec's buffer is made for
   std::uint64_t body_bytes = 64 * 1024 * 1024;
-  std::chrono::nanoseconds idle = std::chrono::seconds(60);  // server: until the first byte of the next request
-  std::chrono::nanoseconds head = std::chrono::seconds(10);  // server: from its first byte to its last
-  std::chrono::nanoseconds answer =
-      std::chrono::seconds(60);  // client: from the request's last byte to the answer's head
+  std::chrono::nanoseconds idle = std::chrono::seconds(60);    // server: until the first byte of the next request
+  std::chrono::nanoseconds head = std::chrono::seconds(10);    // server: from its first byte to its last
+  std::chrono::nanoseconds answer = std::chrono::seconds(60);  // client: from the request's end to the answer's head
   // A body of n bytes, in either direction: body_grace + n / body_bytes_per_second.
   std::chrono::nanoseconds body_grace = std::chrono::seconds(10);
   std::uint64_t body_bytes_per_second = 64 * 1024;

@@ -12,8 +12,7 @@
 // I2  Requests of one connection are handled one after the other, in order; nothing is read beyond 16 KiB ahead.
 // I3  After an error inside a body (of either direction), and after a refusal, no further request is read.
 // I4  With `stop` requested, the request in progress is answered with "Connection: close"; an idle connection ends
-// within a
-//     second.
+//     within a second.
 // Threads: one per connection; the handler runs on it. To cut a connection, shut it down from any thread.
 // Errors: see serve_connection.
 // See: ADR-0020; docs/threat-model.md H9.

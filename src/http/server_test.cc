@@ -162,8 +162,8 @@ TEST_F(Server, refuses_bytes_that_are_no_head_without_waiting_for_its_end) {
 }
 
 TEST_F(Server, reads_no_request_behind_a_refused_one) {
-  connection.sends("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" +
-                   std::string(kGet));
+  connection.sends("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+      .sends(kGet);
   EXPECT_FALSE(serve().ok());
   EXPECT_THAT(connection.written(), StartsWith("HTTP/1.1 400 "));
   EXPECT_EQ(connection.written().find("200"), std::string::npos);

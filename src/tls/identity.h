@@ -1,15 +1,13 @@
 // TLS identity: a party's Ed25519 identity key in the form in which TLS shows it.
 // Hides: X.509. The certificate is an envelope for the key and says nothing else.
 //
-//   leaf := self-signed X.509 v3, subject = issuer = "CN=exclave", serial 1, valid 1970-01-01 to 9999-12-31, no
-//   extensions,
+//   leaf := self-signed X.509 v3, subject = issuer = "CN=exclave", serial 1, 1970-01-01 to 9999-12-31, no extensions,
 //           SubjectPublicKey = the identity key (Ed25519), signature by that same key
 //
 // I1  The same key gives the same certificate, byte for byte: nothing is issued, stored, renewed or revoked.
 // I2  Dates and names are neither meaningful nor checked by our peers: a wrong clock locks nobody out.
 // I3  TLS 1.3 only, one suite (TLS_AES_256_GCM_SHA384, the cipher our objects are sealed with; AES-128 would save 12 %
-// of
-//     the CPU), one group (X25519), one signature scheme (Ed25519). No tickets, resumption, early data or
+//     of the CPU), one group (X25519), one signature scheme (Ed25519). No tickets, resumption, early data,
 //     renegotiation.
 // Threads: immutable after creation; any number of connections may be made from it at once, and may outlive it.
 // Errors: none; a failing libssl here is a CHECK (out of memory, or a broken library).

@@ -6,25 +6,19 @@
 //
 //   state:   connect/accept -> open -> ended            ended: shutdown(), or dropped
 //
-// Units/limits: a write_some takes at most 128 KiB; a peer's certificate message at most 4 KiB; a handshake at most 64
-// KiB of
-//               input. About 230 KiB of memory per connection that both reads and writes bulk, less otherwise.
-// I1  A connection exists only if the peer proved possession of peer_key() in this handshake, with exactly one
-// certificate:
+// Units/limits: a write_some takes at most 128 KiB; a peer's certificate message has at most 4 KiB, a handshake 64 KiB
+//               of input. About 230 KiB of memory per connection that moves bulk both ways, less otherwise.
+// I1  A connection exists only if the peer proved possession of peer_key() in this handshake, with one certificate:
 //     Ed25519, self-signed with a valid signature. Dates, names and extensions are ignored (ADR-0021).
 // I2  read_some returns 0 only after the peer's close_notify; a stream that ends without one is an error (truncation).
 // I3  No call outlives its deadline: every wait is the inner connection's, under the caller's deadline, and a peer that
-// sends
-//     records without data (key updates, empty records) is cut after 256 KiB of them.
+//     sends records without data (key updates, empty records) is cut after 256 KiB of them.
 // I4  After a failed write_some only reading and dropping are allowed (some of the data may have left). A read_some
-// that
-//     failed by its deadline may be repeated.
+//     that failed by its deadline may be repeated.
 // Threads: NARROWER than env::Connection: read_some and write_some belong to one thread at a time (HTTP/1.1 takes
-// turns);
-//          two at once give Bug, never a race. shutdown() is safe from any thread and wakes a waiting call.
+//          turns); two at once give Bug, never a race. shutdown() is safe from any thread and wakes a waiting call.
 // Errors: Denied (no, wrong or malformed identity; or the peer refused ours), Unsupported (no common TLS version or
-// suite),
-//         Unavailable (deadline, cut, bad record, garbage), Bug (misuse).
+//         suite), Unavailable (deadline, cut, bad record, garbage), Bug (misuse).
 // Randomness is libssl's own (ephemeral keys, record layer), which is why simulations leave TLS out.
 // Source: RFC 8446; ADR-0021.
 #pragma once
