@@ -195,6 +195,7 @@ TEST_P(AttributesConformance, xattrs_come_back_sorted_with_their_bytes) {
       EXPECT_EQ(must(d->stat(name)).modified.nanoseconds, 7);
     }
     EXPECT_EQ(must(must(d->open_file("f"))->xattrs()), expected);
+    EXPECT_EQ(must(must(d->open_directory("sub"))->own_xattrs()), expected);
     attributes.xattrs = {{"user.alpha", to_bytes("new")}};
     EXPECT_TRUE(is_ok(d->set_attributes("f", attributes)));
     EXPECT_EQ(must(d->xattrs("f"))[0].value, to_bytes("new")) << "an existing attribute is replaced";
@@ -227,6 +228,7 @@ TEST_P(AttributesConformance, xattrs_of_everything_without_any_are_empty) {
       EXPECT_EQ(must(d->xattrs(name)), std::vector<env::Xattr>{}) << name;
     }
     EXPECT_EQ(must(must(d->open_file("file"))->xattrs()), std::vector<env::Xattr>{});
+    EXPECT_EQ(must(must(d->open_directory("sub"))->own_xattrs()), std::vector<env::Xattr>{});
     EXPECT_TRUE(failed_with(d->xattrs("missing"), Code::NotFound));
   });
 }
