@@ -1,0 +1,150 @@
+#include "store/directory_store.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+
+#include "sim/crash_points.h"
+#include "tests/conformance/object_store_conformance.h"
+#include "tests/conformance/worlds.h"
+
+namespace exclave::store {
+namespace {
+
+using conformance::failed_with;
+using conformance::is_ok;
+using conformance::must;
+using conformance::ObjectStoreConformance;
+using conformance::ObjectStoreKind;
+
+Result<std::unique_ptr<ObjectStore>> make_and_open(env::Env env, const std::string& directory) {
+  TRY(create_directory_store(env.files, directory + "/objects"));
+  return open_directory_store(env.files, directory + "/objects", {.reserve_bytes = 1 << 20});
+}
+
+const auto kKinds = testing::Values(ObjectStoreKind{"dir_on_posix", conformance::real_world(), make_and_open},
+                                    ObjectStoreKind{"dir_on_sim", conformance::sim_world(1), make_and_open});
+const auto kName = [](const auto& each) { return each.param.name; };
+INSTANTIATE_TEST_SUITE_P(EveryStore, ObjectStoreConformance, kKinds, kName);
+
+Bytes object_of(Byte fill) {
+  return Bytes(20'000, fill);
+}
+format::ObjectName name_of(ByteView object) {
+  return format::ObjectName(crypto::tree_hash(object).array());
+}
+
+TEST(DirectoryStore, opening_what_was_never_created_is_not_found) {
+  sim::Universe universe(1);
+  env::Env env = universe.machine("lux").env();
+  EXPECT_TRUE(failed_with(open_directory_store(env.files, "/srv/objects"), Code::NotFound));
+}
+
+TEST(DirectoryStore, each_object_is_a_file_named_by_its_name_below_its_first_byte) {
+  sim::Universe universe(1);
+  sim::Machine& lux = universe.machine("lux");
+  auto store = must(make_and_open(lux.env(), "/srv"));
+  const Bytes object = object_of(1);
+  const std::string name = name_of(object).hex();
+  must(put_object(*store, name_of(object), object));
+  EXPECT_EQ(must(lux.disk().content("/srv/objects/" + name.substr(0, 2) + "/" + name)), object);
+}
+
+TEST(DirectoryStore, uploads_cut_off_by_a_crash_are_cleared_away_and_strangers_are_left_alone) {
+  sim::Universe universe(1);
+  sim::Machine& lux = universe.machine("lux");
+  lux.set_survival(sim::Survival::Everything);
+  const Bytes object = object_of(2);
+  const std::string directory = "/srv/objects/" + name_of(object).hex().substr(0, 2);
+  lux.run([&] {
+    auto store = must(make_and_open(lux.env(), "/srv"));
+    must(env::create_file_durably(lux.env().files, directory + "/notes.txt", as_bytes("mine"), 0600));
+    auto upload = must(store->begin_upload(name_of(object), object.size()));
+    must(upload->append(object));
+    lux.crash();
+  });
+  lux.restart();
+  EXPECT_EQ(must(lux.env().files.list(directory)).size(), 2U) << "the test needs a leftover";
+  auto store = must(make_and_open(lux.env(), "/srv"));
+  EXPECT_EQ(must(lux.env().files.list(directory)), std::vector<std::string>{"notes.txt"});
+  std::size_t listed = 0;
+  must(store->list([&](const format::ObjectName&) -> Status {
+    ++listed;
+    return {};
+  }));
+  EXPECT_EQ(listed, 0U);
+}
+
+TEST(DirectoryStore, room_promised_to_one_upload_is_not_given_to_another) {
+  sim::Universe universe(1);
+  sim::Machine& lux = universe.machine("lux");
+  auto store = must(make_and_open(lux.env(), "/srv"));
+  lux.disk().set_capacity_bytes(lux.disk().used_bytes() + (10 << 20));  // 1 MiB of it is the reserve
+  auto first = must(store->begin_upload(name_of(object_of(1)), 6 << 20));
+  EXPECT_TRUE(failed_with(store->begin_upload(name_of(object_of(2)), 6 << 20), Code::Exhausted));
+  must(first->append(Bytes(4 << 20, 1)));
+  EXPECT_TRUE(failed_with(store->begin_upload(name_of(object_of(2)), 6 << 20), Code::Exhausted));
+  first.reset();
+  EXPECT_TRUE(is_ok(store->begin_upload(name_of(object_of(2)), 6 << 20)));
+}
+
+// A name that another upload gave, but whose directory could not be synced, must not be vouched for unsynced.
+TEST(DirectoryStore, already_present_is_only_said_of_what_survives_power_loss) {
+  sim::Universe universe(1);
+  sim::Machine& lux = universe.machine("lux");
+  lux.set_survival(sim::Survival::Nothing);
+  const Bytes object = object_of(3);
+  lux.run([&] {
+    auto store = must(make_and_open(lux.env(), "/srv"));
+    lux.inject({.call = sim::FileCall::SyncDirectory, .path_part = "objects"});
+    EXPECT_TRUE(failed_with(put_object(*store, name_of(object), object), Code::Unavailable));
+    const auto again = put_object(*store, name_of(object), object);
+    EXPECT_TRUE(is_ok(again));
+    EXPECT_EQ(again.value(), PutOutcome::AlreadyPresent) << "the test needs the name to be there";
+    lux.crash();
+  });
+  lux.restart();
+  lux.run([&] {
+    auto store = must(make_and_open(lux.env(), "/srv"));
+    EXPECT_EQ(must(read_object(*store, name_of(object), object.size())), object);
+  });
+}
+
+// Objects that publish vouched for are there after any power loss; others are whole or not there.
+struct Deposits {
+  std::map<format::ObjectName, Bytes> tried;
+  std::map<format::ObjectName, Bytes> promised;
+
+  void prepare(sim::Machine& machine) { ignore(make_and_open(machine.env(), "/srv"), "power is stable here"); }
+  void work(sim::Machine& machine) {
+    auto store = make_and_open(machine.env(), "/srv");
+    if (!store.ok()) return;
+    for (const Byte fill : std::array<Byte, 3>{1, 2, 1}) {
+      const Bytes object = object_of(fill);
+      tried[name_of(object)] = object;
+      if (put_object(*store.value(), name_of(object), object).ok()) promised[name_of(object)] = object;
+    }
+  }
+  Status check(sim::Machine& machine) {
+    auto store = TRY(make_and_open(machine.env(), "/srv"));
+    for (const auto& [name, object] : promised) {
+      if (TRY(read_object(*store, name, object.size())) != object) return Error(Code::Corrupt, "promised bytes differ");
+    }
+    return store->list([&](const format::ObjectName& name) -> Status {
+      const auto found = tried.find(name);
+      if (found == tried.end()) return Error(Code::Corrupt, "an object that nobody put");
+      if (TRY(read_object(*store, name, found->second.size())) != found->second) {
+        return Error(Code::Corrupt, "bytes of an unpromised object differ");
+      }
+      return {};
+    });
+  }
+};
+
+TEST(DirectoryStore, H7_published_objects_survive_power_loss_at_every_file_call) {
+  EXPECT_TRUE(sim::for_each_crash_point<Deposits>({.seed = 3, .lotteries = 2}).ok());
+}
+
+}  // namespace
+}  // namespace exclave::store
