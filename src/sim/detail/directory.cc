@@ -131,7 +131,8 @@ class SimDirectory final : public env::Directory {
       return Error(Code::InvalidInput, printable(path_of(name)) + ": link across file systems");
     }
     TRY(check_name(source_name));
-    const CallText text{.name = "create_link", .object = path_of(name), .a = hash_of(as_bytes(source_name))};
+    const std::string path = path_of(name);
+    const CallText text{.name = "create_link", .object = path, .a = hash_of(as_bytes(source_name))};
     return core_.file_call(FileCall::Name, incarnation_, text, [&]() -> Status {
       const NodePtr node = TRY(from->find(source_name));
       if (node->type == FileType::Directory) {
