@@ -3,13 +3,19 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
 
-#include "base/check.h"
 #include "base/text.h"
-#include "posix/time.h"
 
 namespace exclave::posix {
 namespace {
@@ -33,29 +39,63 @@ std::vector<SocketAddress> collect(const addrinfo* found) {
   return addresses;
 }
 
+struct Answer {
+  int error = 0;  // of getaddrinfo
+  std::vector<SocketAddress> addresses;
+};
+
+enum class Source { NumbersOnly, NameService };
+
+Answer look_up(const HostPort& where, Purpose purpose, Source source) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | (purpose == Purpose::Listen ? AI_PASSIVE : 0);
+  if (source == Source::NumbersOnly) hints.ai_flags |= AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  Answer answer;
+  answer.error = ::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
+  if (answer.error != 0) return answer;
+  answer.addresses = collect(found);
+  ::freeaddrinfo(found);
+  return answer;
+}
+
 }  // namespace
 
-// What the C library reads and writes while it looks for an answer: must not move, and lives until it came.
-struct Resolver::Question {
-  Question(const HostPort& where, Purpose purpose) : host(where.host), port(std::to_string(where.port)) {
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV | (purpose == Purpose::Listen ? AI_PASSIVE : AI_ADDRCONFIG);
-    request.ar_name = host.c_str();
-    request.ar_service = port.c_str();
-    request.ar_request = &hints;
-  }
-  Question(const Question&) = delete;
-  Question& operator=(const Question&) = delete;
-  ~Question() {
-    if (request.ar_result != nullptr) ::freeaddrinfo(request.ar_result);
-  }
-  bool is_open() { return ::gai_error(&request) == EAI_INPROGRESS; }
+// One lookup on a thread of its own, which getaddrinfo may hold for as long as it likes.
+class Resolver::Question {
+ public:
+  Question(HostPort where, Purpose purpose)
+      : thread_([this, where = std::move(where), purpose] {
+          ::pthread_setname_np(::pthread_self(), "name-lookup");
+          answer(look_up(where, purpose, Source::NameService));
+        }) {}
 
-  const std::string host;
-  const std::string port;
-  addrinfo hints{};
-  gaicb request{};
+  // nullopt: the deadline passed first.
+  std::optional<Answer> wait_until(env::Instant deadline) {
+    const std::chrono::steady_clock::time_point at(
+        std::chrono::nanoseconds(std::max<std::int64_t>(deadline.nanoseconds, 0)));
+    std::unique_lock lock(mutex_);
+    answered_.wait_until(lock, at, [&] { return answer_.has_value(); });
+    return answer_;
+  }
+  bool is_open() {
+    const std::lock_guard lock(mutex_);
+    return !answer_.has_value();
+  }
+
+ private:
+  void answer(Answer answer) {
+    const std::lock_guard lock(mutex_);
+    answer_ = std::move(answer);
+    answered_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::optional<Answer> answer_;
+  std::jthread thread_;  // last: starts when the rest is made, is joined before the rest goes
 };
 
 Result<HostPort> parse_address(std::string_view address) {
@@ -89,54 +129,29 @@ std::string SocketAddress::text() const {
 }
 
 Resolver::Resolver() = default;
-
-Resolver::~Resolver() {
-  const MutexLock lock(mutex_);
-  for (const auto& question : left_open_) {
-    const std::array<const gaicb*, 1> request = {&question->request};
-    while (question->is_open())
-      static_cast<void>(::gai_suspend(request.data(), 1, nullptr));  // asked again until answered
-  }
-}
-
-void Resolver::keep_until_answered(std::unique_ptr<Question> question) {
-  const MutexLock lock(mutex_);
-  left_open_.push_back(std::move(question));
-}
+Resolver::~Resolver() = default;
 
 Result<std::vector<SocketAddress>> Resolver::resolve(const HostPort& where, Purpose purpose, env::Instant deadline) {
-  auto question = std::make_unique<Question>(where, purpose);
   // Numbers need no name service, hence no waiting.
-  question->hints.ai_flags |= AI_NUMERICHOST;
-  int error = ::getaddrinfo(question->request.ar_name, question->request.ar_service, &question->hints,
-                            &question->request.ar_result);
-  if (error == 0) return collect(question->request.ar_result);
-  question->request.ar_result = nullptr;
-  question->hints.ai_flags &= ~AI_NUMERICHOST;
+  const Answer numeric = look_up(where, purpose, Source::NumbersOnly);
+  if (numeric.error == 0) return numeric.addresses;
   {
     const MutexLock lock(mutex_);
     left_open_.remove_if([](const auto& old) { return !old->is_open(); });
     if (left_open_.size() >= kLeftOpenLimit) return Error(Code::Exhausted, "too many unanswered name lookups");
   }
-  gaicb* request = &question->request;
-  const gaicb* const waiting = request;
-  error = ::getaddrinfo_a(GAI_NOWAIT, &request, 1, nullptr);
-  if (error != 0) return Error(Code::Exhausted, "cannot start the lookup of '" + printable(where.host) + "'");
-  while (question->is_open()) {
-    const timespec left = time_left(deadline);
-    if (left.tv_sec == 0 && left.tv_nsec == 0) {
-      if (::gai_cancel(request) == EAI_NOTCANCELED) keep_until_answered(std::move(question));
-      return Error(Code::Unavailable, "deadline passed while looking up '" + printable(where.host) + "'");
-    }
-    static_cast<void>(::gai_suspend(&waiting, 1, &left));  // woken by answer, time or signal: the loop looks
+  auto question = std::make_unique<Question>(where, purpose);
+  const auto answer = question->wait_until(deadline);
+  if (!answer.has_value()) {
+    const MutexLock lock(mutex_);
+    left_open_.push_back(std::move(question));
+    return Error(Code::Unavailable, "deadline passed while looking up '" + printable(where.host) + "'");
   }
-  error = ::gai_error(request);
-  if (error != 0) {
-    return Error(Code::Unavailable, "cannot resolve '" + printable(where.host) + "': " + ::gai_strerror(error));
+  if (answer->error != 0) {
+    return Error(Code::Unavailable, "cannot resolve '" + printable(where.host) + "': " + ::gai_strerror(answer->error));
   }
-  auto addresses = collect(question->request.ar_result);
-  if (addresses.empty()) return Error(Code::Unavailable, "'" + printable(where.host) + "' has no address");
-  return addresses;
+  if (answer->addresses.empty()) return Error(Code::Unavailable, "'" + printable(where.host) + "' has no address");
+  return answer->addresses;
 }
 
 }  // namespace exclave::posix

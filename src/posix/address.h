@@ -3,8 +3,8 @@
 //
 //   address := host ":" port | "[" ipv6 "]" ":" port          port: 0..65535, decimal, no leading zeros
 //
-// I1  resolve() keeps its deadline: a question still open then is left to the C library's thread, and its memory is
-//     kept until the answer came. At most 64 questions are left that way; then Exhausted.
+// I1  resolve() keeps its deadline: every name is looked up by a thread of its own; one still at it then is kept, and
+//     joined once the answer came. At most 64 are kept that way; then Exhausted.
 // Threads: any.
 // Errors: InvalidInput (form), Unavailable (unknown name, name service, deadline), Exhausted.
 #pragma once
@@ -45,7 +45,7 @@ enum class Purpose { Connect, Listen };
 class Resolver {
  public:
   Resolver();
-  ~Resolver();  // waits for questions left open
+  ~Resolver();  // waits for lookups still open: as long as the name service takes to give up
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
@@ -53,8 +53,7 @@ class Resolver {
   Result<std::vector<SocketAddress>> resolve(const HostPort& where, Purpose purpose, env::Instant deadline);
 
  private:
-  struct Question;
-  void keep_until_answered(std::unique_ptr<Question> question);
+  class Question;
 
   Mutex mutex_;
   std::list<std::unique_ptr<Question>> left_open_ GUARDED_BY(mutex_);
