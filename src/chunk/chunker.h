@@ -9,10 +9,12 @@
 //   A chunk ends at the first length n >= min with window(n) & mask(n) == 0, mask(n) = hard for n < normal, else easy;
 //   at max at the latest; at the end of the file in any case. window: gear.h.
 //
-// Units/limits: bytes; chunks of 512 KiB to 4 MiB, 1.19 MiB on average on random data; the last chunk of a file may be
-// shorter. I1  Whether n can be a cut depends on n and on the 64 bytes before it only: not on slab borders, not on
-// older bytes. I2  The same file has the same cuts in every version of the program: the constants are frozen by
-// chunker_test. Threads: pure functions. Errors: none. See: ADR-0010; chunker_twin.h is the obvious slow twin.
+// Units/limits: bytes; chunks of 512 KiB to 4 MiB, 1.19 MiB on average on random data; a file's last may be shorter.
+// I1  Whether n can be a cut depends on n and on the 64 bytes before it only: not on slab borders or older bytes.
+// I2  The same file has the same cuts in every version of the program: the constants are frozen by chunker_test.
+// Threads: pure functions.
+// Errors: none.
+// See: ADR-0010; chunker_twin.h is the obvious slow twin.
 #pragma once
 
 #include <cstddef>

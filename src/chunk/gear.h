@@ -12,9 +12,8 @@
 //       z = ((z ^ (z >> 27)) * 0x94d049bb133111eb) & M
 //       print(hex(z ^ (z >> 31)))
 //
-// I1  The table is public and never changes: another table would only cost deduplication, but all of it. It is no
-// secret,
-//     because boundaries lie inside sealed, padded packs.
+// I1  The table is public and never changes: another one would only cost deduplication, but all of it. It is no
+//     secret, because boundaries lie inside sealed, padded packs.
 // Threads: constants.
 // Source: Xia et al., FastCDC, USENIX ATC 2016; Steele et al., SplitMix64, OOPSLA 2014.
 #pragma once

@@ -4,14 +4,14 @@
 //   group := file+                     a group ends after a file
 //            once it holds >= 512 KiB and hash(name, size) mod 32 = 0,
 //            or once it holds >= 2 MiB
-//   hash  := stable_hash(name || 0x00 || size as 8 bytes, big-endian)       name = the last component of the path, as
-//   bytes
+//   hash  := stable_hash(name || 0x00 || size as 8 bytes, big-endian)
+//   name  := the last component of the path, as bytes
 //
 // Only the last component: a directory that is renamed keeps its groups.
-// Units/limits: bytes; a file has at most 256 KiB - 1, so a group has less than 2.25 MiB. Empty files belong to no
-// group. I1  The decision depends on the running total and on this file's name and size, never on its content: the
-// reader can
-//     decide before it has read.
+// Units/limits: bytes; a file has at most 256 KiB - 1, so a group has less than 2.25 MiB. The caller leaves empty files
+//               out; they belong to no group.
+// I1  The decision depends on the running total and on this file's name and size, never on its content: the reader
+//     can decide before it has read.
 // Threads: a value. Errors: none. See: ADR-0010.
 #pragma once
 

@@ -1,6 +1,5 @@
 // Stable hash: a public hash, the same for ever on every machine, that decides where groups and listings end.
-// Hides: nothing. Not a cryptographic hash: a hostile name can choose its value, which costs a boundary and nothing
-// else.
+// Hides: nothing. Not a cryptographic hash: a hostile name can choose its value, which costs a boundary, no more.
 //
 //   fnv1a(bytes) := FNV-1a, 64 bit        hash := mix64(fnv1a(bytes))
 //   The mix is needed because FNV's low bits depend on the low bits of the bytes only.

@@ -7,12 +7,11 @@
 // Units/limits: bytes; a chunk has 1 byte to 16 MiB.
 // I1  Compression is not canonical: other versions of libzstd give other frames. Nothing may name a chunk by its frame.
 // I2  decompress never writes past `out` and never reads past `in`; whoever chooses out.size() bounds the memory, the
-// frame
-//     does not.
+//     frame does not.
 // I3  A frame that decompress accepts fills `out` exactly and has not one byte before or after it.
-// Threads: an object by one thread at a time; one per worker. Objects keep about 0.6 MB (compress) and 0.1 MB
-// (decompress). Errors: compress: Exhausted (memory), Bug. decompress: Corrupt, Exhausted (memory). See: ADR-0011.
-// Source: RFC 8878.
+// Threads: an object by one thread at a time; one per worker. An object keeps 0.65 MB (compress), 0.1 MB (decompress).
+// Errors: compress: Exhausted (memory), Bug. decompress: Corrupt, Exhausted (memory).
+// See: ADR-0011. Source: RFC 8878.
 #pragma once
 
 #include <cstddef>

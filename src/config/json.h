@@ -8,8 +8,7 @@
 // Units/limits: numbers are 64-bit integers or doubles; parse_json takes 64 MiB of text and nesting to a depth of 64.
 // I1  Objects keep the order in which keys were set; setting a key again replaces its value in place.
 // I2  dump() is valid UTF-8 JSON on one line. A string that is not valid UTF-8 (file names can be anything) is printed
-//     with \xNN for its bad bytes and control characters; such a string does not survive parse_json(dump()), all others
-//     do.
+//     with \xNN for its bad bytes and control characters; it does not survive parse_json(dump()), all others do.
 // I3  Doubles that JSON cannot say (NaN, infinity) are printed as null.
 // Threads: a value. Errors: parse_json: InvalidInput; accessors of a wrong kind: CHECK.
 // Not for signed texts: those have a grammar of their own.

@@ -1,9 +1,9 @@
 // Quantities as people write them in configuration files and on the command line.
 // Hides: nothing.
 //
-//   size     := number [space] unit     B, kB, MB, GB, TB, PB (powers of 1000), KiB, MiB, GiB, TiB, PiB (powers of
-//   1024) duration := number [space] unit     ms, s, min, h, days (day, d), weeks (week) number   := digits [ "."
-//   digits ]   at most 3 digits behind the point; no sign, no leading zeros but "0"
+//   size     := number [space] unit    B; kB, MB, GB, TB, PB (powers of 1000); KiB, MiB, GiB, TiB, PiB (of 1024)
+//   duration := number [space] unit    ms, s, min, h, d or day or days, week or weeks
+//   number   := digits [ "." digits ]  at most 3 digits behind the point; no sign, no leading zeros but "0"
 //
 // The unit is required: a bare number would mean bytes to one reader and megabytes to another. Months and years are not
 // durations, because they have no fixed length.

@@ -8,10 +8,10 @@
 //   TRY(config->finish());                                      refuses every key that nobody asked for
 //
 // A path is keys joined by dots: "vault.listen" is key `listen` of table `vault`. Keys that hold a dot cannot be
-// reached so; tables with free names are listed by named_sections. Units/limits: a text of at most 1 MiB; sizes in
-// bytes, durations in milliseconds (quantity.h). I1  An error about a value names source, line and full path:
-// "vault.toml:12: vault.listen must be a string, not an
-//     integer". It shows values of sizes and durations only: strings may be secrets.
+// reached so; tables with free names are listed by named_sections.
+// Units/limits: a text of at most 1 MiB; sizes in bytes, durations in milliseconds (quantity.h).
+// I1  An error about a value names source, line and full path: "vault.toml:12: vault.listen must be a string, not an
+//     integer". It shows values of numbers, sizes and durations only: strings may be secrets.
 // I2  finish() fails if the text holds a key that was never asked for; it names the nearest one that was. So asking is
 //     what makes a key known: ask for everything, in one place, then finish.
 // Threads: one thread.

@@ -1,6 +1,6 @@
-// The twin of the RocksDB table for simulations: a sorted map in memory and an append-only log on an env::FileSystem,
-// so that every byte it writes, and every power loss, comes from the simulation's seed. Hides: the log
-// (detail/log_records.h) and when it is written anew.
+// The twin of the RocksDB table for simulations: a sorted map in memory and an append-only log on env::FileSystem, so
+// that every byte it writes, and every power loss, comes from the simulation's seed.
+// Hides: the log (detail/log_records.h) and when it is written anew.
 //
 //   directory/ table.log    header, the whole table as of the last rewriting, then one record per batch
 //              LOCK         held while the table is open
@@ -14,8 +14,7 @@
 // Threads: as Table. Writers take turns; no lock is held during I/O.
 // Durability: as Table.
 // Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Unsupported, Exhausted
-// and
-//   those of FileSystem.
+//   and those of FileSystem.
 // See: ADR-0012.
 #pragma once
 

@@ -6,8 +6,8 @@
 // I1  The directory belongs to one open table at a time.
 // Threads: as Table; RocksDB runs two background threads of its own, for flushing and compaction.
 // Durability: as Table. RocksDB does its own I/O: it never runs inside a simulation (docs/architecture.md).
-// Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Exhausted, Denied,
-// Unavailable. See: ADR-0012.
+// Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Exhausted, Unavailable.
+// See: ADR-0012.
 #pragma once
 
 #include <memory>

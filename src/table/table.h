@@ -6,15 +6,15 @@
 //
 // Units/limits: bytes; keys 1..1,024, values 0..4 MiB, a batch at most 64 MiB.
 // I1  A batch happens whole or not at all, for readers and after a crash alike.
-// I2  After a crash the table is what some first n batches, in the order of their write calls, made of it; n reaches at
-// least
-//     to the last Synced batch whose write returned ok. A Buffered batch survives the end of the process but perhaps
-//     not a power loss, and never survives without all batches before it.
+// I2  After a crash the table is what some first n batches, in the order of their write calls, made of it. n reaches
+//     at least to the last Synced batch whose write returned ok. A Buffered batch survives the end of the process but
+//     perhaps not a power loss, and never survives without all batches before it. A batch whose write failed may be
+//     there or not, but not in part; later batches do not depend on it.
 // I3  A scan sees the table as it was when the scan began, whatever is written meanwhile, even by its own visitor.
-// I4  Bytes that failed a checksum are never returned. Damage to what is durable is reported as Corrupt, but damage to
-// the end
-//     of the write-ahead log cannot always be told from a torn write and then reads as an older state: in the twin,
-//     what was written since the last but one sync; in RocksDB, what is not yet flushed from the log to a table file.
+// I4  Bytes that failed a checksum are never returned. Damage to what is durable is reported as Corrupt. But damage to
+//     the end of the write-ahead log cannot always be told from a torn write, and then reads as an older state: in
+//     the twin, without what was written since the last but one sync; in RocksDB, without what was not yet flushed
+//     from the log to a table file.
 // Threads: all calls from any thread.
 // Durability: see I2; an empty Synced batch makes everything before it durable.
 // Errors: Corrupt (restore or rebuild the table from what it was made of), Exhausted (no space), Unavailable,

@@ -9,15 +9,13 @@
 //   Integers are big-endian, CRCs are CRC-32C.
 //
 // base bytes: the length of the file when it got its name; it was whole and durable then.
-// durable:    the length of the file that was known to be durable when the record was written. A record is a witness: a
-// bad
-//             record at a position below a later record's `durable` was once whole, so it is damage and not a torn
-//             write.
+// durable:    the length of the file that was known to be durable when the record was written. A record is a witness:
+//             a bad record at a position below a later record's `durable` was once whole, so it is damage and not a
+//             torn write.
 //
 // I1  The payload of one record is one batch: it is read whole or not at all.
-// I2  A power loss may leave any subset of the sectors that were not synced; what follows the first bad record is
-// dropped
-//     if no witness speaks against it, even if later records are whole.
+// I2  A power loss may leave any subset of the sectors that were not synced. What follows the first bad record is
+//     dropped if no witness speaks against it, even if later records are whole.
 // Threads: pure. Errors: Corrupt, Unsupported (another version).
 #pragma once
 
