@@ -39,11 +39,11 @@ Result<Timestamp> parse_rfc3339(std::string_view text) {
   };
   const std::int64_t year = digits(0, 4), month = digits(5, 2), day = digits(8, 2);
   const std::int64_t hour = digits(11, 2), minute = digits(14, 2), second = digits(17, 2);
-  if (year < 1700 || month < 1 || day < 1 || hour < 0 || minute < 0 || second < 0) return bad;
+  if (year < 1700 || year > 2261 || month < 1 || day < 1 || hour < 0 || minute < 0 || second < 0) return bad;
   const Timestamp t =
       Timestamp::from_seconds(days_from_civil(year, static_cast<unsigned>(month), static_cast<unsigned>(day)) * 86400 +
                               hour * 3600 + minute * 60 + second);
-  if (year > 2261 || to_rfc3339(t) != text) return bad;  // also refuses 31 February, 24:00 and wrong separators
+  if (to_rfc3339(t) != text) return bad;  // also refuses 31 February, 24:00 and wrong separators
   return t;
 }
 
