@@ -26,9 +26,13 @@ class SpanSource final : public wire::ObjectSource {
 Result<std::optional<format::SignedReceipt>> EmbeddedVault::put(const format::SignedEntry& entry, ByteView object) {
   receipts_.remember(entry.entry);
   SpanSource source(object);
-  auto receipt = TRY(handler_.put(caller_, entry, source));
-  if (receipt.has_value()) TRY(receipts_.check(pinned_, *receipt, entry.entry));
-  return receipt;
+  auto put = handler_.put(caller_, entry, source);
+  if (!put.ok()) {
+    receipts_.forget(entry.entry);  // a commit that failed is sent again before any receipt can be about it
+    return put;
+  }
+  if (put.value().has_value()) TRY(receipts_.check(pinned_, *put.value(), entry.entry));
+  return put;
 }
 
 Result<bool> EmbeddedVault::has(const format::ObjectName& name) {

@@ -46,7 +46,7 @@ using OpenTable = std::function<Result<std::unique_ptr<table::Table>>(const std:
 
 struct Settings {
   std::string program;  // what status() says, "exclave 0.1.0"
-  store::DirectoryStoreOptions store;
+  store::DirectoryStoreOptions store = {};
 };
 
 // Makes a vault in `directory` (which may exist and hold key files) out of the realm's acts: at least the chain of

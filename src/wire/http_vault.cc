@@ -64,11 +64,12 @@ Result<T> HttpVault::readable(Result<T> parsed) const {
 }
 
 template <typename Attempt>
-auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_reused)
+auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_stale)
     -> decltype(attempt(std::declval<http::Client&>())) {
   ConnectionPool::Lease lease = TRY(pool_.take(deadline));
-  was_reused = lease.is_reused();
-  return attempt(lease.client());
+  auto result = attempt(lease.client());
+  was_stale = lease.is_reused() && !lease.client().is_reusable();
+  return result;
 }
 
 template <typename Attempt>
@@ -78,14 +79,14 @@ auto HttpVault::call(const Attempt& attempt) -> decltype(attempt(std::declval<ht
   unsigned failed = 0;
   std::size_t stale = 0;
   for (;;) {
-    bool was_reused = false;
-    auto result = attempt_once(attempt, deadline, was_reused);
+    bool was_stale = false;
+    auto result = attempt_once(attempt, deadline, was_stale);
     if (result.ok() || !may_pass(result.error().code())) {
       is_out_of_reach_ = false;
       if (result.ok()) return result;
       return Error(result.error()).in("vault " + pinned_.name);
     }
-    if (was_reused && stale < options_.connections) {
+    if (was_stale && stale < options_.connections) {
       ++stale;
       pool_.forget_idle();
       continue;
@@ -142,7 +143,7 @@ Status HttpVault::open_stream(const format::SignedStream& stream) {
 Result<std::optional<format::SignedReceipt>> HttpVault::put(const format::SignedEntry& entry, ByteView object) {
   receipts_.remember(entry.entry);
   bool may_be_there = false;
-  return call([&](http::Client& client) -> Result<std::optional<format::SignedReceipt>> {
+  auto put = call([&](http::Client& client) -> Result<std::optional<format::SignedReceipt>> {
     if (may_be_there) {
       auto claimed = put_once(client, entry, {});
       if (claimed.ok() || claimed.error().code() != Code::NotFound) return claimed;
@@ -152,6 +153,8 @@ Result<std::optional<format::SignedReceipt>> HttpVault::put(const format::Signed
     may_be_there = !sent.ok() && sent.error().code() == Code::OutcomeUnknown;
     return sent;
   });
+  if (!put.ok() && !may_pass(put.error().code())) receipts_.forget(entry.entry);
+  return put;
 }
 
 Result<std::optional<format::SignedReceipt>> HttpVault::put_once(http::Client& client, const format::SignedEntry& entry,

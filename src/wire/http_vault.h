@@ -37,7 +37,7 @@ struct HttpVaultOptions {
   std::chrono::nanoseconds call_time = std::chrono::minutes(5);
   std::chrono::nanoseconds first_pause = std::chrono::milliseconds(200);  // doubles, half of it by chance
   std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
-  http::Limits limits;
+  http::Limits limits = {};
 };
 
 class HttpVault final : public store::VaultApi {
@@ -71,8 +71,9 @@ class HttpVault final : public store::VaultApi {
   // Runs attempt(client) until it succeeds, fails for good, or the patience is over.
   template <typename Attempt>
   auto call(const Attempt& attempt) -> decltype(attempt(std::declval<http::Client&>()));
+  // `was_stale`: it failed on a connection from before, which the vault may simply have closed meanwhile.
   template <typename Attempt>
-  auto attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_reused)
+  auto attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_stale)
       -> decltype(attempt(std::declval<http::Client&>()));
   Result<std::chrono::nanoseconds> pause_before(unsigned attempt);
   // The whole body of a 200 answer to GET, at most `limit` bytes.

@@ -1,9 +1,16 @@
 #include "wire/receipts.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace exclave::wire {
 namespace {
 
 constexpr std::size_t kRemembered = 1024;
+
+bool is_same_place(const format::Entry& a, const format::Entry& b) {
+  return a.stream == b.stream && a.index == b.index;
+}
 
 Error not_credible(const PinnedVault& vault, const std::string& why) {
   return {Code::Corrupt, "vault " + vault.name + " gave a receipt that " + why};
@@ -25,20 +32,30 @@ void ReceiptMemory::remember(const format::Entry& entry) {
   if (entries_.size() > kRemembered) entries_.pop_front();
 }
 
+void ReceiptMemory::forget(const format::Entry& entry) {
+  const MutexLock lock(mutex_);
+  const auto is_it = [&](const format::Entry& other) {
+    return is_same_place(other, entry) && other.chain == entry.chain;
+  };
+  const auto found = std::find_if(entries_.rbegin(), entries_.rend(), is_it);
+  if (found != entries_.rend()) entries_.erase(std::next(found).base());
+}
+
 Status ReceiptMemory::check(const PinnedVault& vault, const format::SignedReceipt& receipt, const format::Entry& sent) {
   TRY(check_receipt(vault, receipt, sent.stream));
   const std::string index = std::to_string(receipt.receipt.index.value());
   if (receipt.receipt.index < sent.index) {
     return not_credible(vault, "ends at index " + index + ", before the entry it was given for");
   }
+  bool was_sent = false;
   const MutexLock lock(mutex_);
   for (const format::Entry& entry : entries_) {
-    const bool is_it = entry.stream == receipt.receipt.stream && entry.index == receipt.receipt.index;
-    if (is_it && entry.chain != receipt.receipt.chain) {
-      return not_credible(vault, "names another chain at index " + index + " than the one that was sent");
-    }
+    if (entry.stream != sent.stream || entry.index != receipt.receipt.index) continue;
+    if (entry.chain == receipt.receipt.chain) return {};
+    was_sent = true;
   }
-  return {};
+  if (!was_sent) return {};
+  return not_credible(vault, "names another chain at index " + index + " than the one that was sent");
 }
 
 }  // namespace exclave::wire

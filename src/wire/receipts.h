@@ -2,8 +2,8 @@
 // Hides: how much of what was sent is remembered.
 //
 // I1  Accepted receipts are by the pinned key, of this realm, for the stream that was asked about.
-// I2  A receipt that names the index of a remembered entry names that entry's chain too.
-// Units/limits: the last 1,024 entries are remembered.
+// I2  A receipt that names the index of an entry that was sent names such an entry's chain too.
+// Units/limits: the last 1,024 entries are remembered, but for those that were refused.
 // Threads: check_receipt is pure; a ReceiptMemory from any thread.
 // Errors: Corrupt, naming the vault: what it says is not to be relied upon.
 #pragma once
@@ -28,7 +28,10 @@ Status check_receipt(const PinnedVault& vault, const format::SignedReceipt& rece
 
 class ReceiptMemory {
  public:
+  // Before an entry is sent.
   void remember(const format::Entry& entry);
+  // After it was refused for good: the vault does not hold it.
+  void forget(const format::Entry& entry);
   // I1 and I2, and that the receipt reaches the entry that it was given for.
   Status check(const PinnedVault& vault, const format::SignedReceipt& receipt, const format::Entry& sent);
 

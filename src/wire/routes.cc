@@ -196,6 +196,8 @@ Result<ByteRange> parse_range(std::string_view text) {
 
 Result<http::Response> get_object(const Request& request) {
   const auto name = TRY(id_in<format::ObjectName>(request.path[1], "object"));
+  // Asked first: who may not read shall hear that, and not whether the object is there.
+  if (request.head.method == "GET") TRY(request.handler.read(request.caller, name, 0, {}));
   const std::uint64_t whole = TRY(request.handler.size_of(request.caller, name));
   http::Response response;
   if (request.head.method == "HEAD") {

@@ -1,0 +1,234 @@
+#include "vault/vault.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/conformance/vault_bench.h"
+#include "tests/conformance/worlds.h"
+#include "vault/claims.h"
+
+namespace exclave::vault {
+namespace {
+
+using conformance::Door;
+using conformance::failed_with;
+using conformance::is_ok;
+using conformance::must;
+using conformance::object_name;
+using conformance::sealed_object;
+using conformance::seeded_id;
+using conformance::VaultBench;
+using conformance::WriterStream;
+
+// A bench on a simulated machine whose disk, clock and faults the test can reach. Runs on the test's own thread.
+class VaultTest : public testing::Test {
+ protected:
+  VaultTest() : bench_(lux().env(), "/srv/vault", Door::Embedded) { must(writer().open_stream(stream_.stream())); }
+
+  sim::Machine& lux() { return universe_.machine("lux"); }
+  store::VaultApi& writer() {
+    if (writer_ == nullptr) writer_ = bench_.as(bench_.realm.writer());
+    return *writer_;
+  }
+  store::VaultApi& site() {
+    if (site_ == nullptr) site_ = bench_.as(bench_.realm.site());
+    return *site_;
+  }
+  Bytes object(std::uint64_t fill) const { return sealed_object({.registry = bench_.realm.land(), .fill = fill}); }
+  std::uint64_t used() { return must(writer().quota(bench_.realm.land())).used_bytes; }
+  std::string path_of(const format::ObjectName& name) const {
+    return "/srv/vault/objects/" + name.hex().substr(0, 2) + "/" + name.hex();
+  }
+  std::int64_t retained_until(std::uint64_t index) {
+    return must(site().entries(stream_.id(), format::EntryIndex(index), 1)).at(0).retain_until_seconds;
+  }
+
+  sim::Universe universe_{1};
+  VaultBench bench_;
+  WriterStream stream_{bench_.realm, bench_.realm.writer(), bench_.realm.land()};
+  std::unique_ptr<store::VaultApi> writer_;
+  std::unique_ptr<store::VaultApi> site_;
+};
+
+TEST_F(VaultTest, retention_comes_from_the_policy_and_this_vaults_clock) {
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  const auto retention = static_cast<std::int64_t>(bench_.realm.policy().registries[0].retention_seconds);
+  EXPECT_EQ(retained_until(0), lux().env().clock.now().seconds() + retention);
+}
+
+TEST_F(VaultTest, retention_is_extended_by_another_entry_and_never_shortened) {
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  const std::int64_t first = retained_until(0);
+  lux().jump_clock(std::chrono::hours(24));
+  must(writer().put(stream_.next(object_name(sealed)), {}));
+  EXPECT_EQ(retained_until(0), first + 86'400);
+  lux().jump_clock(std::chrono::hours(-240));
+  must(writer().put(stream_.next(object_name(sealed)), {}));
+  EXPECT_EQ(retained_until(0), first + 86'400) << "a clock that was set back shortens nothing";
+  const auto shorter = bench_.realm.successor(bench_.realm.first,
+                                              [](policy::Policy& next) { next.registries[0].retention_seconds = 1; });
+  must(site().put_act(as_bytes(shorter.document)));
+  must(writer().put(stream_.next(object_name(sealed)), {}));
+  EXPECT_EQ(retained_until(0), first + 86'400) << "nor does a policy with a shorter one";
+}
+
+TEST_F(VaultTest, retention_that_exceeds_time_itself_stays_at_the_end_of_time) {
+  const auto longest = bench_.realm.successor(
+      bench_.realm.first, [](policy::Policy& next) { next.registries[0].retention_seconds = ~std::uint64_t{0}; });
+  must(site().put_act(as_bytes(longest.document)));
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  EXPECT_EQ(retained_until(0), std::numeric_limits<std::int64_t>::max());
+}
+
+TEST_F(VaultTest, an_object_that_the_disk_lost_is_not_claimed_to_be_held_and_can_be_put_again) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  must(writer().put(entry, sealed));
+  const std::uint64_t before = used();
+  must(lux().env().files.remove_file(path_of(object_name(sealed))));
+  EXPECT_FALSE(must(writer().has(object_name(sealed))));
+  EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::NotFound)) << "no receipt for what is known to be lost";
+  EXPECT_TRUE(must(writer().put(entry, sealed)).has_value());
+  EXPECT_EQ(must(store::read_object(site(), object_name(sealed), sealed.size())), sealed);
+  EXPECT_EQ(used(), before);
+}
+
+TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  lux().inject({.call = sim::FileCall::Sync, .path_part = "/objects/"});
+  EXPECT_TRUE(failed_with(writer().put(entry, sealed), Code::Unavailable));
+  EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].receipt, std::nullopt);
+  lux().inject({.call = sim::FileCall::Sync, .path_part = "/table/"});
+  EXPECT_FALSE(writer().put(entry, sealed).ok());
+  EXPECT_TRUE(must(writer().put(entry, sealed)).has_value()) << "and once it syncs again, all is well";
+  EXPECT_EQ(must(site().status()).object_count, 1U);
+}
+
+TEST_F(VaultTest, a_full_disk_refuses_objects_and_keeps_answering) {
+  const Bytes first = object(1);
+  must(writer().put(stream_.next(object_name(first)), first));
+  lux().disk().set_capacity_bytes(lux().disk().used_bytes() + (1 << 20));  // the reserve of the bench's store
+  const Bytes second = object(2);
+  const auto entry = stream_.next(object_name(second));
+  EXPECT_TRUE(failed_with(writer().put(entry, second), Code::Exhausted));
+  EXPECT_TRUE(must(site().heads(bench_.realm.land()))[0].receipt.has_value());
+  EXPECT_EQ(must(store::read_object(site(), object_name(first), first.size())), first);
+  lux().disk().set_capacity_bytes(std::uint64_t{1} << 40);
+  EXPECT_TRUE(must(writer().put(entry, second)).has_value());
+}
+
+TEST_F(VaultTest, fork_evidence_is_kept_once_per_stream_and_logged_once) {
+  const Bytes first = object(1);
+  const Bytes other = object(2);
+  WriterStream forked = stream_;
+  const auto held = stream_.next(object_name(first));
+  const auto rival = forked.next(object_name(other));
+  must(writer().put(held, first));
+  EXPECT_TRUE(failed_with(writer().put(rival, other), Code::Conflict));
+  EXPECT_TRUE(failed_with(writer().put(rival, other), Code::Conflict));
+  std::size_t logged = 0;
+  for (const auto& line : lux().log()) logged += line.message.find("fork:") != std::string::npos ? 1U : 0U;
+  EXPECT_EQ(logged, 1U);
+  writer_.reset();
+  bench_.close();
+  const auto table = must(table::open_log_table(lux().env().files, lux().env().threads, "/srv/vault/table"));
+  const auto evidence = must(Records(*table).fork(stream_.id()));
+  ASSERT_TRUE(evidence.has_value());
+  EXPECT_EQ(evidence->first, held.document());
+  EXPECT_EQ(evidence->second, rival.document());
+}
+
+TEST_F(VaultTest, a_file_of_acts_that_was_altered_is_reported_and_not_served) {
+  const crypto::Hash256 hash = bench_.realm.era.hash;
+  must(lux().disk().flip_bit("/srv/vault/acts/" + hash.hex(), 40));
+  EXPECT_TRUE(failed_with(site().act(hash), Code::Corrupt));
+}
+
+TEST_F(VaultTest, heads_of_more_streams_than_a_page_holds_come_complete_and_in_order) {
+  for (std::size_t i = 0; i < wire::kHeadsPerPage + 1; ++i) {
+    const WriterStream more(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "more " + std::to_string(i));
+    must(writer().open_stream(more.stream()));
+  }
+  const auto heads = must(site().heads(bench_.realm.land()));
+  ASSERT_EQ(heads.size(), wire::kHeadsPerPage + 2);
+  for (std::size_t i = 1; i < heads.size(); ++i) {
+    EXPECT_LT(heads[i - 1].stream.descriptor.id(), heads[i].stream.descriptor.id());
+  }
+}
+
+TEST_F(VaultTest, a_directory_belongs_to_one_open_vault) {
+  const auto second = Vault::open(bench_.vault_world(), "/srv/vault", policy::testing::machine_key("lux receipt"),
+                                  bench_.open_table(), {.program = "", .store = {}});
+  EXPECT_TRUE(failed_with(second, Code::Conflict));
+}
+
+TEST_F(VaultTest, opening_needs_a_vault_and_the_receipt_key_of_some_policy) {
+  bench_.close();
+  const auto open = [&](const std::string& path, std::string_view key) {
+    return Vault::open(bench_.vault_world(), path, policy::testing::machine_key(key), bench_.open_table(), {});
+  };
+  EXPECT_TRUE(failed_with(open("/srv/nothing", "lux receipt"), Code::NotFound));
+  EXPECT_TRUE(failed_with(open("/srv/vault", "another key"), Code::Precondition));
+  EXPECT_TRUE(is_ok(open("/srv/vault", "lux receipt")));
+}
+
+TEST_F(VaultTest, creating_checks_the_acts_and_happens_once) {
+  const auto create_from = [&](const std::string& path, const std::vector<std::string>& documents) {
+    std::vector<Bytes> acts;
+    for (const std::string& document : documents) acts.push_back(to_bytes(document));
+    return create(bench_.vault_world(), path, acts, bench_.open_table());
+  };
+  const auto& realm = bench_.realm;
+  const auto second = realm.successor(realm.first, [](policy::Policy& next) { next.expires_seconds += 1; });
+  const auto forged = policy::SignedEra::sign(realm.era_document(realm.land(), 1), realm.stranger);
+  EXPECT_TRUE(failed_with(create_from("/srv/a", {}), Code::InvalidInput));
+  EXPECT_TRUE(failed_with(create_from("/srv/a", {"nonsense"}), Code::InvalidInput));
+  EXPECT_FALSE(create_from("/srv/a", {second.document}).ok()) << "the chain begins with version 1";
+  EXPECT_TRUE(failed_with(create_from("/srv/a", {realm.first.document, forged.document}), Code::Denied));
+  bench_.close();
+  EXPECT_TRUE(failed_with(create_from("/srv/vault", {realm.first.document}), Code::AlreadyExists));
+  EXPECT_TRUE(is_ok(create_from("/srv/a", {realm.era.document, second.document, realm.first.document})));
+  const auto vault = must(Vault::open(bench_.vault_world(), "/srv/a", policy::testing::machine_key("lux receipt"),
+                                      bench_.open_table(), {}));
+  EXPECT_EQ(vault->policy().policy.version, format::PolicyVersion(2));
+  EXPECT_EQ(must(vault->acts({realm.site().public_key()})).size(), 3U);
+}
+
+TEST(Claims, a_place_and_an_object_are_held_by_one_put_at_a_time) {
+  Claims claims;
+  const auto stream = seeded_id<format::StreamId>("stream");
+  const auto object = seeded_id<format::ObjectName>("object");
+  const auto other = seeded_id<format::ObjectName>("other");
+  {
+    const auto claim = must(claims.take(stream, format::EntryIndex(1), object));
+    EXPECT_TRUE(failed_with(claims.take(stream, format::EntryIndex(1), other), Code::Unavailable));
+    EXPECT_TRUE(failed_with(claims.take(stream, format::EntryIndex(2), object), Code::Unavailable));
+    EXPECT_TRUE(is_ok(claims.take(stream, format::EntryIndex(2), other))) << "a refused claim holds nothing";
+  }
+  EXPECT_TRUE(is_ok(claims.take(stream, format::EntryIndex(1), object)));
+}
+
+TEST(Claims, bytes_on_their_way_count_against_the_quota_until_they_are_given_back) {
+  Claims claims;
+  const auto stream = seeded_id<format::StreamId>("stream");
+  const auto land = seeded_id<format::RegistryId>("land");
+  auto first = must(claims.take(stream, format::EntryIndex(1), seeded_id<format::ObjectName>("1")));
+  auto second = must(claims.take(stream, format::EntryIndex(2), seeded_id<format::ObjectName>("2")));
+  {
+    const auto moved = std::move(first);
+    must(second.reserve(land, 60, 0, 100));
+  }
+  auto third = must(claims.take(stream, format::EntryIndex(1), seeded_id<format::ObjectName>("1")));
+  EXPECT_TRUE(failed_with(third.reserve(land, 41, 0, 100), Code::Exhausted));
+  EXPECT_TRUE(failed_with(third.reserve(land, 31, 10, 100), Code::Exhausted));
+  EXPECT_TRUE(failed_with(third.reserve(land, 1, 101, 100), Code::Exhausted));
+  EXPECT_TRUE(is_ok(third.reserve(land, 30, 10, 100)));
+  auto fourth = must(claims.take(stream, format::EntryIndex(4), seeded_id<format::ObjectName>("4")));
+  EXPECT_TRUE(is_ok(fourth.reserve(seeded_id<format::RegistryId>("people"), 100, 0, 100))) << "each registry by itself";
+}
+
+}  // namespace
+}  // namespace exclave::vault

@@ -1,0 +1,356 @@
+#include "wire/http_vault.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <stop_token>
+
+#include "http/server.h"
+#include "policy/testing/realm.h"
+#include "tests/conformance/worlds.h"
+#include "wire/documents.h"
+#include "wire/testing/plain_transport.h"
+
+namespace exclave::wire {
+namespace {
+
+using conformance::failed_with;
+using conformance::is_ok;
+using conformance::must;
+using policy::testing::machine_key;
+using policy::testing::seeded_id;
+using std::chrono::seconds;
+using testing::PlainTransport;
+
+const crypto::Ed25519SigningKey& receipt_key() {
+  static const crypto::Ed25519SigningKey key = machine_key("lux receipt");
+  return key;
+}
+
+// A vault that answers requests as a test's script says, one by one; it closes the connection where there is no answer.
+class ScriptedVault {
+ public:
+  struct Answer {
+    int status = 200;
+    std::string body = {};
+    http::Headers headers = {};
+    bool vanishes = false;  // takes the request, and cuts the connection
+  };
+  struct Request {
+    std::string line;
+    std::uint64_t body_bytes = 0;
+  };
+
+  explicit ScriptedVault(env::Env env) : env_(env), listener_(must(env.network.listen("127.0.0.1:0"))) {
+    thread_ = env_.threads.start("scripted vault", [this] { serve(); });
+  }
+  ~ScriptedVault() {
+    listener_->close();
+    thread_->join();
+  }
+  ScriptedVault(const ScriptedVault&) = delete;
+  ScriptedVault& operator=(const ScriptedVault&) = delete;
+
+  std::string address() const { return listener_->address(); }
+  void will(Answer answer) { script_.push_back(std::move(answer)); }
+  void will_say(std::string body) { will({.body = std::move(body)}); }
+  std::vector<Request> requests;  // what came; read it between calls
+
+ private:
+  void serve() {
+    PlainTransport transport(machine_key("lux identity").public_key());
+    for (;;) {
+      auto bare = listener_->accept();
+      if (!bare.ok()) return;
+      auto peer = transport.accept(bare.take(), env_.clock.monotonic() + seconds(5));
+      if (!peer.ok()) continue;
+      std::stop_source stop;
+      const http::Handler handler = [&](const http::RequestHead& head, http::BodyReader& body) {
+        return answer(head, body, stop);
+      };
+      ignore(http::serve_connection(*peer.value().connection, env_.clock, {}, handler, stop.get_token()), "scripted");
+    }
+  }
+
+  Result<http::Response> answer(const http::RequestHead& head, http::BodyReader& body, std::stop_source& stop) {
+    const Bytes received = TRY(body.read_all(head.content_length));
+    requests.push_back({head.method + " " + head.target, received.size()});
+    if (script_.empty()) return Error(Code::Bug, "the script has ended");
+    Answer next = std::move(script_.front());
+    script_.pop_front();
+    if (next.vanishes) stop.request_stop();
+    http::Response response = http::text_response(next.status, next.body);
+    for (const http::Header& line : next.headers.lines()) response.headers.add(line.name, line.value);
+    if (next.vanishes) response.body = std::make_unique<Nothing>();
+    return response;
+  }
+
+  // A body that ends before it begins: the connection is cut in the middle of the answer.
+  class Nothing final : public http::BodySource {
+    std::uint64_t size() const override { return 1'000; }
+    Result<std::size_t> read(MutableByteView) override { return std::size_t{0}; }
+  };
+
+  env::Env env_;
+  const std::unique_ptr<env::Listener> listener_;
+  std::deque<Answer> script_;
+  std::unique_ptr<env::Thread> thread_;
+};
+
+class HttpVaultTest : public ::testing::Test {
+ protected:
+  void run(const std::function<void(ScriptedVault&, HttpVault&)>& body) {
+    sim::Machine& lux = universe_.machine("lux");
+    lux.run([&] {
+      try {
+        ScriptedVault vault(lux.env());
+        policy::VaultEntry entry = policy::testing::make_vault("lux");
+        entry.address = vault.address();
+        const env::Env env = lux.env();
+        // One connection, so that the scripted vault serves one after the other.
+        HttpVault client({env.clock, env.random, env.network, env.threads}, transport_, entry, kRealm,
+                         {.connections = 1, .attempts = 3, .call_time = std::chrono::minutes(10)});
+        body(vault, client);
+      } catch (const conformance::BodyAbandoned&) {
+        SUCCEED() << "the failure is already recorded";
+      }
+    });
+    universe_.run();
+  }
+
+  static format::SignedEntry entry() {
+    const format::Entry entry{kStream, format::EntryIndex(5), seeded_id<format::ObjectName>("object"),
+                              seeded_id<format::ChainHash>("chain"), std::nullopt};
+    return format::SignedEntry::sign(entry, machine_key("writer"));
+  }
+  static format::Receipt receipt() {
+    format::Receipt receipt;
+    receipt.vault = receipt_key().public_key();
+    receipt.realm = kRealm;
+    receipt.stream = kStream;
+    receipt.index = format::EntryIndex(5);
+    receipt.chain = seeded_id<format::ChainHash>("chain");
+    receipt.term = format::Term(1);
+    return receipt;
+  }
+  static std::string signed_document(const format::Receipt& receipt) {
+    return format::SignedReceipt::sign(receipt, receipt_key()).document();
+  }
+  static ScriptedVault::Answer range(std::string body, std::string content_range) {
+    return {.status = 206, .body = std::move(body), .headers = {{"Content-Range", std::move(content_range)}}};
+  }
+
+  static inline const auto kRealm = seeded_id<format::RealmId>("realm");
+  static inline const auto kStream = seeded_id<format::StreamId>("stream");
+  static inline const auto kRegistry = seeded_id<format::RegistryId>("land");
+  static inline const auto kObject = seeded_id<format::ObjectName>("object");
+  sim::Universe universe_{3};
+  PlainTransport transport_{machine_key("site lisbon").public_key()};
+};
+
+TEST_F(HttpVaultTest, a_credible_receipt_is_returned_and_202_means_not_yet) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    vault.will_say(signed_document(receipt()));
+    vault.will({.status = 202});
+    EXPECT_EQ(must(client.put(entry(), Bytes(100)))->receipt.index, format::EntryIndex(5));
+    EXPECT_EQ(must(client.put(entry(), Bytes(100))), std::nullopt);
+    EXPECT_EQ(vault.requests.at(0).line, "PUT /v1/streams/" + kStream.hex() + "/5");
+  });
+}
+
+TEST_F(HttpVaultTest, H9_receipts_that_are_not_credible_are_corrupt_and_not_asked_for_twice) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    std::vector<std::string> lies;
+    format::Receipt lie = receipt();
+    lie.stream = seeded_id<format::StreamId>("another");
+    lies.push_back(signed_document(lie));
+    lie = receipt();
+    lie.index = format::EntryIndex(4);
+    lies.push_back(signed_document(lie));
+    lie = receipt();
+    lie.chain = seeded_id<format::ChainHash>("another");
+    lies.push_back(signed_document(lie));
+    lies.push_back(format::SignedReceipt::sign(receipt(), machine_key("est receipt")).document());
+    lies.emplace_back("thank you\n");
+    lies.emplace_back("");
+    lies.emplace_back(20'000, 'x');
+    for (const std::string& each : lies) {
+      vault.will_say(each);
+      EXPECT_TRUE(failed_with(client.put(entry(), Bytes(10)), Code::Corrupt)) << each.substr(0, 300);
+    }
+    EXPECT_EQ(vault.requests.size(), lies.size());
+  });
+}
+
+TEST_F(HttpVaultTest, H9_answers_that_are_too_large_or_without_end_are_refused_in_bounded_memory) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    vault.will_say(std::string((4U << 20) + 1, 'x'));
+    EXPECT_TRUE(failed_with(client.acts(), Code::Corrupt));
+    vault.will_say(std::string((4U << 20) + 1, 'x'));
+    EXPECT_TRUE(failed_with(client.act(seeded_id<crypto::Hash256>("act")), Code::Corrupt));
+    HeadsPage endless;
+    endless.next = seeded_id<format::StreamId>("next");
+    vault.will_say(heads_document(kRegistry, endless));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt));
+  });
+}
+
+TEST_F(HttpVaultTest, H9_heads_that_turn_in_circles_or_belong_elsewhere_are_refused) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    const auto writer = machine_key("writer");
+    format::StreamDescriptor descriptor;
+    descriptor.realm = kRealm;
+    descriptor.writer = writer.public_key();
+    descriptor.registry = kRegistry;
+    descriptor.era = format::EraNumber(1);
+    const auto stream = format::SignedStream::sign(descriptor, writer);
+    HeadsPage page;
+    page.heads.push_back({stream, 0, std::nullopt});
+    page.next = descriptor.id();
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "the next page begins where this one did";
+
+    page.next.reset();
+    page.heads.push_back(page.heads.front());
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "a stream twice";
+
+    page.heads.pop_back();
+    format::Receipt forged = receipt();
+    forged.stream = descriptor.id();
+    page.heads[0].receipt = format::SignedReceipt::sign(forged, machine_key("est receipt"));
+    page.heads[0].entries = 6;
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "a forged receipt";
+
+    page.heads[0].receipt = format::SignedReceipt::sign(forged, receipt_key());
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(is_ok(client.heads(kRegistry)));
+    page.heads[0].entries = 5;
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "a receipt for more than it holds";
+
+    page.heads[0].receipt.reset();
+    descriptor.registry = seeded_id<format::RegistryId>("people");
+    page.heads[0].stream = format::SignedStream::sign(descriptor, writer);
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "another registry's stream";
+  });
+}
+
+TEST_F(HttpVaultTest, H9_entries_out_of_order_or_more_than_asked_for_are_refused) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    const auto held = [](std::uint64_t index) {
+      format::SignedEntry signed_entry = entry();
+      signed_entry.entry.index = format::EntryIndex(index);
+      return store::HeldEntry{signed_entry, 1, 1};
+    };
+    const auto ask = [&](const std::vector<store::HeldEntry>& answer) {
+      vault.will_say(entries_document(kStream, answer));
+      return client.entries(kStream, format::EntryIndex(5), 2);
+    };
+    EXPECT_EQ(must(ask({held(5), held(9)})).size(), 2U);
+    EXPECT_TRUE(failed_with(ask({held(9), held(5)}), Code::Corrupt));
+    EXPECT_TRUE(failed_with(ask({held(5), held(5)}), Code::Corrupt));
+    EXPECT_TRUE(failed_with(ask({held(4)}), Code::Corrupt));
+    EXPECT_TRUE(failed_with(ask({held(5), held(6), held(7)}), Code::Corrupt));
+  });
+}
+
+TEST_F(HttpVaultTest, H9_another_range_or_another_act_than_asked_for_is_refused) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    Bytes out(4);
+    vault.will(range("abcd", "bytes 8-11/100"));
+    EXPECT_TRUE(is_ok(client.read(kObject, 8, out)));
+    EXPECT_EQ(as_text(out), "abcd");
+    vault.will(range("abcd", "bytes 0-3/100"));
+    EXPECT_TRUE(failed_with(client.read(kObject, 8, out), Code::Corrupt));
+    vault.will(range("abcde", "bytes 8-11/100"));
+    EXPECT_TRUE(failed_with(client.read(kObject, 8, out), Code::Corrupt)) << "more bytes than the range has";
+    vault.will_say("abcd");
+    EXPECT_TRUE(failed_with(client.read(kObject, 8, out), Code::Corrupt)) << "the whole object instead";
+    vault.will_say("some document");
+    EXPECT_TRUE(failed_with(client.act(seeded_id<crypto::Hash256>("act")), Code::Corrupt));
+    vault.will_say("some document");
+    EXPECT_TRUE(is_ok(client.act(crypto::sha256(as_bytes("some document")))));
+  });
+}
+
+TEST_F(HttpVaultTest, what_may_pass_is_tried_again_and_what_will_not_is_not) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    vault.will({.status = 503});
+    vault.will({.status = 503});
+    vault.will_say(acts_document({}));
+    EXPECT_TRUE(is_ok(client.acts()));
+    EXPECT_EQ(vault.requests.size(), 3U);
+    for (const int status : {400, 403, 404, 409, 412, 422}) vault.will({.status = status});
+    for (const Code code :
+         {Code::InvalidInput, Code::Denied, Code::NotFound, Code::Conflict, Code::Precondition, Code::InvalidInput}) {
+      EXPECT_TRUE(failed_with(client.acts(), code));
+    }
+    EXPECT_EQ(vault.requests.size(), 9U);
+  });
+}
+
+TEST_F(HttpVaultTest, after_an_unknown_outcome_the_bytes_are_not_sent_again_if_they_arrived) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    vault.will({.status = 504});
+    vault.will_say(signed_document(receipt()));
+    EXPECT_TRUE(must(client.put(entry(), Bytes(1'000))).has_value());
+    ASSERT_EQ(vault.requests.size(), 2U);
+    EXPECT_EQ(vault.requests[0].body_bytes, 1'000U);
+    EXPECT_EQ(vault.requests[1].body_bytes, 0U);
+    vault.will({.status = 504});
+    vault.will({.status = 404});
+    vault.will_say(signed_document(receipt()));
+    EXPECT_TRUE(must(client.put(entry(), Bytes(1'000))).has_value());
+    ASSERT_EQ(vault.requests.size(), 5U);
+    EXPECT_EQ(vault.requests[4].body_bytes, 1'000U) << "the vault did not hold them after all";
+  });
+}
+
+TEST_F(HttpVaultTest, a_connection_that_the_vault_closed_meanwhile_is_replaced_without_a_pause) {
+  run([this](ScriptedVault& vault, HttpVault& client) {
+    env::Clock& clock = universe_.machine("lux").env().clock;
+    vault.will_say(acts_document({}));
+    EXPECT_TRUE(is_ok(client.acts()));
+    vault.will({.vanishes = true});
+    vault.will_say(acts_document({}));
+    const env::Instant begin = clock.monotonic();
+    EXPECT_TRUE(is_ok(client.acts()));
+    EXPECT_LT(clock.monotonic() - begin, std::chrono::milliseconds(100)) << "the first pause alone takes that long";
+  });
+}
+
+TEST_F(HttpVaultTest, a_vault_out_of_reach_is_given_up_after_its_attempts_and_then_asked_once) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    for (int i = 0; i < 5; ++i) vault.will({.status = 503});
+    EXPECT_TRUE(failed_with(client.acts(), Code::Unavailable));
+    EXPECT_EQ(vault.requests.size(), 3U);
+    EXPECT_TRUE(failed_with(client.acts(), Code::Unavailable));
+    EXPECT_EQ(vault.requests.size(), 4U);
+    EXPECT_TRUE(failed_with(client.acts(), Code::Unavailable));
+    vault.will_say(acts_document({}));
+    EXPECT_TRUE(is_ok(client.acts()));
+    vault.will({.status = 503});
+    vault.will_say(acts_document({}));
+    EXPECT_TRUE(is_ok(client.acts())) << "it is back, so it gets its attempts again";
+  });
+}
+
+TEST_F(HttpVaultTest, a_vault_with_another_identity_is_denied) {
+  sim::Machine& lux = universe_.machine("lux");
+  lux.run([&] {
+    ScriptedVault vault(lux.env());
+    policy::VaultEntry entry = policy::testing::make_vault("est");
+    entry.address = vault.address();
+    const env::Env env = lux.env();
+    HttpVault client({env.clock, env.random, env.network, env.threads}, transport_, entry, kRealm, {.attempts = 1});
+    EXPECT_TRUE(failed_with(client.status(), Code::Denied));
+    EXPECT_TRUE(vault.requests.empty());
+  });
+  universe_.run();
+}
+
+}  // namespace
+}  // namespace exclave::wire

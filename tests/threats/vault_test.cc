@@ -1,0 +1,286 @@
+// What a hostile home, a hostile host and an impostor can do to a vault, row by row of docs/threat-model.md.
+#include <gtest/gtest.h>
+
+#include "http/client.h"
+#include "tests/conformance/vault_bench.h"
+#include "tests/conformance/worlds.h"
+
+namespace exclave {
+namespace {
+
+using conformance::BenchRealm;
+using conformance::Door;
+using conformance::failed_with;
+using conformance::is_ok;
+using conformance::machine_key;
+using conformance::must;
+using conformance::object_name;
+using conformance::sealed_object;
+using conformance::seeded_id;
+using conformance::Tables;
+using conformance::VaultBench;
+using conformance::VaultKind;
+using conformance::WriterStream;
+
+// A home that was taken over: it holds the writer's key and does with it what it likes.
+class CompromisedHome {
+ public:
+  explicit CompromisedHome(VaultBench& bench)
+      : bench_(bench),
+        writer(bench.as(bench.realm.writer())),
+        site(bench.as(bench.realm.site())),
+        stream(bench.realm, bench.realm.writer(), bench.realm.land()) {
+    must(writer->open_stream(stream.stream()));
+    must(writer->put(stream.next(object_name(good)), good));
+  }
+  // What was deposited before is there, unchanged and retained as long as before.
+  void expect_past_is_safe() {
+    const auto held = must(site->entries(stream.id(), {}, 1));
+    ASSERT_EQ(held.size(), 1U);
+    EXPECT_EQ(held[0].entry.entry.object, object_name(good));
+    EXPECT_GE(held[0].retain_until_seconds, retained_until);
+    EXPECT_EQ(must(store::read_object(*site, object_name(good), good.size())), good);
+    EXPECT_TRUE(must(site->heads(bench_.realm.land())).at(0).receipt.has_value());
+  }
+  std::int64_t retention() { return must(site->entries(stream.id(), {}, 1)).at(0).retain_until_seconds; }
+
+ private:
+  VaultBench& bench_;
+
+ public:
+  std::unique_ptr<store::VaultApi> writer;
+  std::unique_ptr<store::VaultApi> site;
+  WriterStream stream;
+  const Bytes good = sealed_object({.registry = bench_.realm.land(), .fill = 1});
+  std::int64_t retained_until = 0;
+};
+
+void with_home(Door door, const std::function<void(VaultBench&, CompromisedHome&)>& body) {
+  with_vault({"", conformance::sim_world(1), door, Tables::Log}, [&](VaultBench& bench) {
+    CompromisedHome home(bench);
+    home.retained_until = home.retention();
+    body(bench, home);
+  });
+}
+
+// One request of any method, by the writer; the status of the answer.
+int status_of_request(VaultBench& bench, std::string_view method, const std::string& target) {
+  const env::Instant soon = bench.env.clock.monotonic() + std::chrono::seconds(10);
+  wire::testing::PlainTransport transport(bench.realm.writer().public_key());
+  auto bare = must(bench.env.network.connect(bench.address(), soon));
+  const auto connection = must(transport.connect(std::move(bare), machine_key("lux identity").public_key(), soon));
+  const std::string request =
+      std::string(method) + " " + target + " HTTP/1.1\r\nHost: lux\r\nContent-Length: 0\r\n\r\n";
+  must(env::write_all(*connection, as_bytes(request), soon));
+  Bytes answer(16);
+  std::size_t got = 0;
+  while (got < 12) {
+    const std::size_t more = must(connection->read_some(MutableByteView(answer).subspan(got), soon));
+    if (more == 0) return 0;
+    got += more;
+  }
+  return std::stoi(std::string(as_text(ByteView(answer).subspan(9, 3))));
+}
+
+TEST(ThreatsVault, C2_nobody_can_delete_because_no_request_does) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    const std::string stream = "/v1/streams/" + home.stream.id().hex();
+    const std::vector<std::string> targets = {"/v1/objects/" + object_name(home.good).hex(),
+                                              stream,
+                                              stream + "/0",
+                                              stream + "/entries",
+                                              "/v1/acts/" + bench.realm.era.hash.hex(),
+                                              "/v1/registries/" + bench.realm.land().hex(),
+                                              "/v1/status"};
+    for (const std::string& target : targets) {
+      for (const std::string_view method : {"DELETE", "POST", "PATCH", "MOVE", "TRUNCATE"}) {
+        const int status = status_of_request(bench, method, target);
+        EXPECT_TRUE(status == 404 || status == 405) << method << " " << target << " gave " << status;
+      }
+    }
+    EXPECT_EQ(status_of_request(bench, "PUT", targets[0]), 405) << "nor are objects put without an entry";
+    home.expect_past_is_safe();
+  });
+}
+
+TEST(ThreatsVault, C2_nobody_can_overwrite_an_entry_or_an_object) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    const Bytes other = sealed_object({.registry = bench.realm.land(), .fill = 2});
+    WriterStream again(bench.realm, bench.realm.writer(), bench.realm.land());
+    EXPECT_TRUE(failed_with(home.writer->put(again.next(object_name(other)), other), Code::Conflict));
+    const auto under_its_name = home.stream.next(object_name(home.good));
+    EXPECT_TRUE(is_ok(home.writer->put(under_its_name, other))) << "the bytes are not even looked at";
+    home.expect_past_is_safe();
+  });
+}
+
+TEST(ThreatsVault, C2_retention_cannot_be_shortened_by_the_writer) {
+  with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
+    // All a writer can do is refer to the object again, in this stream or in new ones.
+    must(home.writer->put(home.stream.next(object_name(home.good)), {}));
+    WriterStream fresh(bench.realm, bench.realm.writer(), bench.realm.land(), "fresh");
+    must(home.writer->open_stream(fresh.stream()));
+    must(home.writer->put(fresh.next(object_name(home.good)), home.good));
+    home.expect_past_is_safe();
+    const auto shorter = bench.realm.successor(bench.realm.first,
+                                               [](policy::Policy& next) { next.registries[0].retention_seconds = 1; });
+    policy::Policy self_made = shorter.policy;
+    const auto unsigned_one = bench.realm.realm.signed_by(self_made, {});
+    EXPECT_TRUE(failed_with(home.writer->put_act(as_bytes(unsigned_one.document)), Code::Denied));
+    home.expect_past_is_safe();
+  });
+}
+
+TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms) {
+  with_vault({"", conformance::sim_world(1), Door::Embedded, Tables::Log}, [](VaultBench& bench) {
+    const auto small = bench.realm.successor(bench.realm.first,
+                                             [](policy::Policy& next) { next.registries[0].quota_bytes = 3'000'000; });
+    must(bench.as(bench.realm.site())->put_act(as_bytes(small.document)));
+    CompromisedHome home(bench);
+    home.retained_until = home.retention();
+    std::uint64_t accepted = 0;
+    for (std::uint64_t fill = 2; fill < 40; ++fill) {
+      WriterStream next = home.stream;
+      const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = fill});
+      const auto entry = next.next(object_name(object));
+      const auto put = home.writer->put(entry, object);
+      if (put.ok()) {
+        ++accepted;
+        home.stream.next(object_name(object));
+      } else {
+        EXPECT_EQ(put.error().code(), Code::Exhausted) << put.error().message();
+        EXPECT_FALSE(must(home.writer->has(object_name(object)))) << "what is refused takes no room";
+      }
+    }
+    EXPECT_EQ(accepted, 10U);
+    const auto quota = must(home.writer->quota(bench.realm.land()));
+    EXPECT_LE(quota.used_bytes, quota.quota_bytes);
+    home.expect_past_is_safe();
+
+    // Nor can rows be made without end, out of one object or out of nothing.
+    Status refused;
+    for (int i = 0; i < 10'000 && refused.ok(); ++i) {
+      const auto put = home.writer->put(home.stream.next(object_name(home.good)), {});
+      if (!put.ok()) refused = put.error();
+    }
+    EXPECT_TRUE(failed_with(refused, Code::Exhausted));
+    const WriterStream another(bench.realm, bench.realm.writer(), bench.realm.land(), "another");
+    EXPECT_TRUE(failed_with(home.writer->open_stream(another.stream()), Code::Exhausted));
+    home.expect_past_is_safe();
+  });
+}
+
+TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
+  with_vault({"", conformance::sim_world(1), Door::Plain, Tables::Log}, [](VaultBench& bench) {
+    const auto small = bench.realm.successor(bench.realm.first,
+                                             [](policy::Policy& next) { next.registries[0].quota_bytes = 1'000'000; });
+    must(bench.as(bench.realm.site())->put_act(as_bytes(small.document)));
+    CompromisedHome home(bench);
+    std::vector<std::unique_ptr<env::Thread>> threads;
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 10 + i});
+      const auto entry = home.stream.next(object_name(object));
+      threads.push_back(bench.env.threads.start(
+          "flood", [&, object, entry] { ignore(home.writer->put(entry, object), "most are refused"); }));
+    }
+    for (auto& thread : threads) thread->join();
+    const auto quota = must(home.writer->quota(bench.realm.land()));
+    EXPECT_LE(quota.used_bytes, quota.quota_bytes);
+    EXPECT_LE(must(home.site->status()).object_count, 3U);
+  });
+}
+
+TEST(ThreatsVault, C11_objects_sealed_to_a_foreign_or_unlisted_key_are_refused) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    const auto land = bench.realm.land();
+    const auto refused = [&](const conformance::SealedLooks& looks) {
+      WriterStream copy = home.stream;
+      const Bytes object = sealed_object(looks);
+      const auto put = home.writer->put(copy.next(object_name(object)), object);
+      EXPECT_FALSE(must(home.writer->has(object_name(object))));
+      return put;
+    };
+    EXPECT_TRUE(failed_with(refused({.registry = bench.realm.people(), .fill = 5}), Code::Denied));
+    EXPECT_TRUE(failed_with(refused({.registry = seeded_id<format::RegistryId>("x"), .fill = 5}), Code::Denied));
+    EXPECT_TRUE(failed_with(refused({.registry = land, .era = 2, .fill = 5}), Code::Denied));
+    EXPECT_TRUE(failed_with(refused({.registry = land, .period = 3, .fill = 5}), Code::Denied)) << "three are listed";
+    EXPECT_TRUE(is_ok(refused({.registry = land, .period = 2, .fill = 5}))) << "the last listed one is fine";
+    home.expect_past_is_safe();
+  });
+}
+
+TEST(ThreatsVault, C11_a_held_object_of_another_era_cannot_be_claimed_for_this_one) {
+  with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
+    auto second = bench.realm.era_document(bench.realm.land(), 2);
+    must(home.site->put_act(as_bytes(policy::SignedEra::sign(second, bench.realm.realm.ceremony).document)));
+    format::StreamDescriptor descriptor = home.stream.stream().descriptor;
+    descriptor.era = format::EraNumber(2);
+    const auto stream = format::SignedStream::sign(descriptor, bench.realm.writer());
+    must(home.writer->open_stream(stream));
+    const format::StreamId id = descriptor.id();
+    const format::ObjectName name = object_name(home.good);
+    const auto entry = format::SignedEntry::sign(
+        {id, format::EntryIndex(0), name, format::next_chain(format::chain_start(id), name, {}), {}},
+        bench.realm.writer());
+    EXPECT_TRUE(failed_with(home.writer->put(entry, {}), Code::Denied));
+  });
+}
+
+TEST(ThreatsVault, H11_an_older_policy_never_comes_back) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    const auto second = bench.realm.successor(bench.realm.first, [](policy::Policy& next) {
+      next.registries[0].writer = machine_key("new writer land").public_key();
+    });
+    must(home.site->put_act(as_bytes(second.document)));
+    const auto rival =
+        bench.realm.successor(bench.realm.first, [](policy::Policy& next) { next.expires_seconds += 9; });
+    EXPECT_FALSE(home.site->put_act(as_bytes(rival.document)).ok());
+    EXPECT_TRUE(is_ok(home.site->put_act(as_bytes(bench.realm.first.document)))) << "held already: nothing changes";
+    EXPECT_EQ(must(home.site->status()).policy, format::PolicyVersion(2));
+    EXPECT_TRUE(failed_with(home.writer->status(), Code::Denied)) << "the revoked writer stays out";
+  });
+}
+
+TEST(ThreatsVault, H11_objects_of_an_unknown_suite_or_version_are_refused) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    for (const std::size_t at : {8U, 9U, 10U, 11U}) {
+      Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 6});
+      object[at] ^= 2;
+      WriterStream copy = home.stream;
+      EXPECT_TRUE(failed_with(home.writer->put(copy.next(object_name(object)), object), Code::Unsupported)) << at;
+      EXPECT_FALSE(must(home.writer->has(object_name(object))));
+    }
+  });
+}
+
+// Over real TLS on the loopback: an impostor answers at the vault's address with a certificate of its own.
+TEST(ThreatsVault, H10_posing_as_a_vault_or_as_the_site_with_ones_own_key_is_denied) {
+  with_vault({"", conformance::real_world(), Door::Tls, Tables::Rocksdb}, [](VaultBench& bench) {
+    WriterStream stream(bench.realm, bench.realm.writer(), bench.realm.land());
+    const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 1});
+    {
+      const auto writer = bench.as(bench.realm.writer());
+      must(writer->open_stream(stream.stream()));
+      must(writer->put(stream.next(object_name(object)), object));
+    }
+    Bytes out(16);
+    const auto false_site = bench.as(machine_key("another site"));
+    EXPECT_TRUE(failed_with(false_site->read(object_name(object), 0, out), Code::Denied));
+    const auto other_vault = bench.as(bench.realm.other_vault);
+    EXPECT_TRUE(failed_with(other_vault->read(object_name(object), 0, out), Code::Denied)) << "nor another vault";
+
+    const auto impostor = wire::make_tls_transport(tls::Identity::from_key(machine_key("impostor")));
+    const auto server = wire::Server::start({bench.env.clock, bench.env.log, bench.env.threads},
+                                            must(bench.env.network.listen("127.0.0.1:0")), *impostor, bench.vault());
+    const auto site = wire::make_tls_transport(tls::Identity::from_key(bench.realm.site()));
+    policy::VaultEntry pinned = bench.realm.policy().vaults.front();
+    pinned.address = server->address();
+    wire::HttpVault deceived({bench.env.clock, bench.env.random, bench.env.network, bench.env.threads}, *site, pinned,
+                             bench.realm.policy().realm, {.attempts = 1});
+    EXPECT_TRUE(failed_with(deceived.read(object_name(object), 0, out), Code::Denied));
+    EXPECT_TRUE(failed_with(deceived.heads(bench.realm.land()), Code::Denied));
+  });
+}
+
+}  // namespace
+}  // namespace exclave
