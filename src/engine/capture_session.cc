@@ -45,6 +45,7 @@ format::PeriodNumber current_period(const CaptureContext& context, const std::ve
 Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureContext& context, std::string_view dataset,
                                                               repo::CatalogueWriter* catalogue, StageTimes& times) {
   std::unique_ptr<CaptureSession> session(new CaptureSession(context, dataset, times));
+  session->catalogue_ = catalogue;
   session->index_ = TRY(repo::DedupIndex::open(context.table));
   session->period_ = current_period(context, TRY(newest_vault_times(*session->index_)));
   if (context.keys.key_for(session->period_) == nullptr) {
@@ -103,8 +104,7 @@ Status CaptureSession::keep_receipts() {
   return {};
 }
 
-Status CaptureSession::finish(const Facts& facts, CaptureReport& report,
-                              std::optional<repo::CatalogueWriter> catalogue) {
+Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
   // 1. Everything cut has been identified, compressed and packed; every pack is durable and known.
   ContentPipeline::Outcome outcome = TRY(pipeline_->finish());
   TRY(packs_->finish());
@@ -150,8 +150,8 @@ Status CaptureSession::finish(const Facts& facts, CaptureReport& report,
   summary.oldest_period = snapshot.oldest_period;
   summary.period = written.period;
   TRY(index_->finish_snapshot(summary, new_indexes));
-  if (catalogue.has_value()) {
-    TRY(std::move(*catalogue)
+  if (catalogue_ != nullptr) {
+    TRY(std::move(*catalogue_)
             .commit({context_.policy.realm, context_.registry.id, context_.era.number, dataset_, written.name,
                      snapshot.oldest_period, facts.source, facts.totals}));
   }

@@ -16,7 +16,7 @@ namespace exclave::engine {
 
 class CaptureSession {
  public:
-  enum class Sending { Vaults, Nowhere };  // Nowhere: a dry run
+  // `catalogue` (or null) takes the listing's entries until finish() commits it; it outlives the session.
   static Result<std::unique_ptr<CaptureSession>> begin(const CaptureContext& context, std::string_view dataset,
                                                        repo::CatalogueWriter* catalogue, StageTimes& times);
 
@@ -33,7 +33,7 @@ class CaptureSession {
     Behind behind = Behind::GracePeriod;
   };
   // Fills report.snapshot, number, packs, vaults, entries.
-  Status finish(const Facts& facts, CaptureReport& report, std::optional<repo::CatalogueWriter> catalogue);
+  Status finish(const Facts& facts, CaptureReport& report);
 
  private:
   CaptureSession(const CaptureContext& context, std::string_view dataset, StageTimes& times)
@@ -44,6 +44,7 @@ class CaptureSession {
   const CaptureContext& context_;
   std::string dataset_;
   StageTimes& times_;
+  repo::CatalogueWriter* catalogue_ = nullptr;
   format::PeriodNumber period_;
   std::optional<repo::DedupIndex> index_;
   std::unique_ptr<spread::StreamWriter> stream_;

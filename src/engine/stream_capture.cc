@@ -76,7 +76,7 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
   report.read_bytes = pending.entry.size;
   facts.totals = report.totals;
   TRY(pipeline.add_entry(std::move(pending)));
-  TRY(session->finish(facts, report, std::nullopt));
+  TRY(session->finish(facts, report));
   report.duration = context.env.clock.monotonic() - start;
   return report;
 }

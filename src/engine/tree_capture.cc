@@ -374,9 +374,8 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
     TreeScanner scanner(context.env, std::move(walker), std::move(previous), options.rereading, times);
     return count_tree(scanner, on_progress);
   }
-  std::optional<repo::CatalogueWriter> catalogue =
-      TRY(repo::CatalogueWriter::create(context.env.files, context.state_directory));
-  const auto session = TRY(CaptureSession::begin(context, options.dataset, &*catalogue, times));
+  repo::CatalogueWriter catalogue = TRY(repo::CatalogueWriter::create(context.env.files, context.state_directory));
+  const auto session = TRY(CaptureSession::begin(context, options.dataset, &catalogue, times));
 
   // 2. Walk, read and cut; the pipeline does the rest behind.
   CaptureReport report;
@@ -402,7 +401,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   // 3. Make it a snapshot.
   facts.totals = report.totals;
   if (reader.reused_any()) facts.reused_oldest = previous_oldest;
-  TRY(session->finish(facts, report, std::move(catalogue)));
+  TRY(session->finish(facts, report));
   report.duration = context.env.clock.monotonic() - start;
   return report;
 }

@@ -1,0 +1,239 @@
+#include "engine/verify.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "crypto/tree_hash.h"
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::size_t kReadBytes = 1U << 20;
+
+std::string short_name(const format::ObjectName& name) {
+  return name.hex().substr(0, 16);
+}
+
+class VaultChecker {
+ public:
+  VaultChecker(env::Env& env, const policy::Policy& policy, const policy::Registry& registry, store::VaultApi& vault,
+               Reading reading)
+      : env_(env), policy_(policy), registry_(registry), vault_(vault), reading_(reading) {
+    verdict_.vault = vault.name();
+  }
+
+  // Unavailable in the middle ends the check of this vault with a finding.
+  VaultVerdict check(const RegistryHoldings& all, std::stop_token stop) {
+    Status checked = check_streams(stop);
+    if (!checked.ok()) {
+      verdict_.reachable = checked.error().code() != Code::Unavailable;
+      find(checked.error().message());
+    } else {
+      check_completeness(all);
+    }
+    return std::move(verdict_);
+  }
+
+ private:
+  void find(std::string what) {
+    ++verdict_.finding_count;
+    if (verdict_.findings.size() < kMaxFindings) verdict_.findings.push_back(std::move(what));
+  }
+
+  Status check_streams(std::stop_token stop) {
+    for (const store::StreamHead& head : TRY(vault_.heads(registry_.id))) {
+      if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
+      ++verdict_.streams;
+      TRY(check_stream(head, stop));
+    }
+    return {};
+  }
+
+  Status check_stream(const store::StreamHead& head, std::stop_token stop) {
+    const format::StreamId id = head.stream.descriptor.id();
+    const std::string stream = "stream " + id.hex().substr(0, 16);
+    if (head.stream.descriptor.realm != policy_.realm || !head.stream.check_signature().ok()) {
+      find(stream + ": its descriptor is not signed by its writer");
+      return {};
+    }
+    format::ChainHash chain = format::chain_start(id);
+    std::uint64_t next = 0;
+    std::optional<format::ChainHash> at_receipt;
+    while (true) {
+      const auto page = TRY(vault_.entries(id, format::EntryIndex(next), store::kMaxEntriesPerCall));
+      if (page.empty()) break;
+      for (const store::HeldEntry& held : page) {
+        if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
+        const format::Entry& entry = held.entry.entry;
+        if (entry.index.value() != next) {
+          find(stream + ": entry " + std::to_string(next) + " is missing, later ones are there");
+          return {};
+        }
+        chain = format::next_chain(chain, entry.object, entry.snapshot_oldest);
+        if (entry.chain != chain || !held.entry.check_signature(head.stream.descriptor.writer).ok()) {
+          find(stream + ": entry " + std::to_string(next) + " is not what the writer signed");
+          return {};
+        }
+        ++verdict_.entries;
+        if (head.receipt.has_value() && head.receipt->receipt.index == entry.index) at_receipt = chain;
+        TRY(check_object(held));
+        ++next;
+      }
+    }
+    check_receipt(head, stream, next, at_receipt);
+    return {};
+  }
+
+  void check_receipt(const store::StreamHead& head, const std::string& stream, std::uint64_t held,
+                     const std::optional<format::ChainHash>& chain_at_receipt) {
+    if (!head.receipt.has_value()) {
+      if (held > 0) find(stream + ": holds " + std::to_string(held) + " entries but gives no receipt");
+      return;
+    }
+    const format::Receipt& receipt = head.receipt->receipt;
+    if (!chain_at_receipt.has_value()) {
+      find(stream + ": has a receipt up to entry " + std::to_string(receipt.index.value()) + ", but only " +
+           std::to_string(held) + " entries are there");
+    } else if (receipt.chain != *chain_at_receipt) {
+      find(stream + ": its receipt vouches for another history");
+    } else if (receipt.index.value() + 1 < held) {
+      find(stream + ": its receipt covers " + std::to_string(receipt.index.value() + 1) + " of " +
+           std::to_string(held) + " entries");
+    }
+  }
+
+  Status check_object(const store::HeldEntry& held) {
+    const format::ObjectName& name = held.entry.entry.object;
+    if (!seen_.insert(name).second) return {};
+    ++verdict_.objects;
+    const std::int64_t now = env_.clock.now().seconds();
+    const auto retention = static_cast<std::int64_t>(registry_.retention_seconds);
+    if (held.retain_until_seconds > now + retention + 86400) {
+      find("object " + short_name(name) + ": retained longer than the policy says");
+    }
+    auto size = vault_.size_of(name);
+    if (!size.ok()) {
+      if (size.error().code() == Code::Unavailable) return size.take_error();
+      find("object " + short_name(name) + ": " + size.error().message());
+      return {};
+    }
+    if (size.value() != held.object_bytes) {
+      find("object " + short_name(name) + ": has " + std::to_string(size.value()) + " bytes instead of " +
+           std::to_string(held.object_bytes));
+      return {};
+    }
+    return reading_ == Reading::EveryByte ? check_bytes(name, size.value()) : Status();
+  }
+
+  Status check_bytes(const format::ObjectName& name, std::uint64_t size) {
+    crypto::TreeHasher hasher;
+    Bytes piece;
+    for (std::uint64_t at = 0; at < size; at += piece.size()) {
+      piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, size - at)));
+      Status read = vault_.read(name, at, piece);
+      if (!read.ok()) {
+        if (read.error().code() == Code::Unavailable) return read;
+        find("object " + short_name(name) + ": " + read.error().message());
+        return {};
+      }
+      verdict_.bytes_read += piece.size();
+      hasher.update(piece);
+    }
+    if (format::ObjectName(hasher.finish().array()) != name)
+      find("object " + short_name(name) + ": its bytes were altered");
+    return {};
+  }
+
+  // What other vaults prove and this one lacks.
+  void check_completeness(const RegistryHoldings& all) {
+    for (const FoundStream& stream : all.streams) {
+      const auto mine = stream.heads.find(verdict_.vault);
+      const std::uint64_t held = mine == stream.heads.end() ? 0 : mine->second;
+      if (held < stream.entries) {
+        find("stream " + stream.stream.descriptor.id().hex().substr(0, 16) + ": behind, " + std::to_string(held) +
+             " of " + std::to_string(stream.entries) + " entries");
+      }
+    }
+  }
+
+  env::Env& env_;
+  const policy::Policy& policy_;
+  const policy::Registry& registry_;
+  store::VaultApi& vault_;
+  const Reading reading_;
+  VaultVerdict verdict_;
+  std::set<format::ObjectName> seen_;
+};
+
+}  // namespace
+
+bool HoldingsVerdict::is_clean() const {
+  return problems.empty() &&
+         std::all_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) { return vault.finding_count == 0; });
+}
+
+Result<HoldingsVerdict> verify_holdings(env::Env& env, const policy::Policy& policy, const policy::Registry& registry,
+                                        const std::vector<store::VaultApi*>& vaults, Reading reading,
+                                        std::stop_token stop) {
+  const RegistryHoldings all = TRY(find_holdings(policy, registry, vaults));
+  HoldingsVerdict verdict;
+  verdict.problems = all.problems;
+  std::vector<VaultVerdict> verdicts(vaults.size());
+  std::vector<std::unique_ptr<env::Thread>> threads;
+  for (std::size_t i = 0; i < vaults.size(); ++i) {
+    threads.push_back(env.threads.start("verify-" + vaults[i]->name(), [&, i] {
+      verdicts[i] = VaultChecker(env, policy, registry, *vaults[i], reading).check(all, stop);
+    }));
+  }
+  for (const auto& thread : threads) thread->join();
+  if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
+  verdict.vaults = std::move(verdicts);
+  return verdict;
+}
+
+Result<ContentVerdict> verify_content(repo::ObjectOpener& opener, const SnapshotContent& content,
+                                      std::stop_token stop) {
+  ContentVerdict verdict;
+  std::set<format::ChunkId> wanted;
+  TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
+    ++verdict.entries;
+    for (const format::Slice& slice : entry.slices) wanted.insert(slice.chunk);
+    return {};
+  }));
+  struct Located {
+    repo::ChunkPlace place;
+    format::ChunkId id;
+  };
+  std::vector<Located> located;
+  for (const format::ChunkId& id : wanted) {
+    auto place = content.chunks().locate(id);
+    if (place.ok()) {
+      located.push_back({place.value(), id});
+    } else {
+      verdict.findings.push_back(place.error().message());
+    }
+  }
+  std::sort(located.begin(), located.end(), [](const Located& a, const Located& b) {
+    return std::pair(a.place.pack, a.place.offset) < std::pair(b.place.pack, b.place.offset);
+  });
+  repo::ChunkDecoder decoder(content.record().dedup_key);
+  Bytes plain;
+  for (const Located& chunk : located) {
+    if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
+    auto stored =
+        opener.open_range(content.chunks().pack(chunk.place.pack), chunk.place.offset, chunk.place.stored_bytes);
+    Status good =
+        stored.ok() ? decoder.decode(chunk.place, chunk.id, stored.value(), plain) : Status(stored.take_error());
+    if (!good.ok()) {
+      if (good.error().code() == Code::Unavailable) return good.take_error();
+      verdict.findings.push_back(good.error().message());
+      continue;
+    }
+    ++verdict.chunks;
+    verdict.bytes += plain.size();
+  }
+  return verdict;
+}
+
+}  // namespace exclave::engine
