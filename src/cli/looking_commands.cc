@@ -9,6 +9,7 @@
 #include "cli/site_folder.h"
 #include "crypto/tree_hash.h"
 #include "engine/verify.h"
+#include "repo/catalogue.h"
 
 namespace exclave::cli {
 namespace {
