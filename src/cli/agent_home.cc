@@ -12,7 +12,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->directory_ = directory;
   Acts acts = TRY(load_acts(files, directory));
   home->writer_ =
-      TRY(custody::read_signing_key(files, env::join_path(directory, "writer.key"), custody::SigningUse::Writer));
+      TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
   home->keys_ = TRY(newest_agent_keys(files, directory));
   auto lock = files.lock(env::join_path(directory, "agent.lock"));
   if (!lock.ok() && lock.error().code() == Code::Conflict) {
@@ -21,7 +21,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   }
   home->lock_ = TRY(std::move(lock));
 
-  home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_));
+  home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_, Patience::Long));
   home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
   home->registry_ = home->acts_.policy().registry_by_writer(home->writer_->public_key());
   if (home->registry_ == nullptr) {

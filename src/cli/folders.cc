@@ -10,6 +10,12 @@ namespace {
 constexpr std::uint64_t kMaxDocumentBytes = 4U << 20;
 constexpr std::string_view kActSuffix = ".exclave";
 
+Error key_refused(Error error, std::string_view remedy) {
+  const bool is_file_at_fault = error.code() == Code::InvalidInput || error.code() == Code::Precondition;
+  Error refused(is_file_at_fault ? Code::Denied : error.code(), error.message());
+  return std::move(refused).hint(error.hint_text().empty() ? std::string(remedy) : error.hint_text());
+}
+
 }  // namespace
 
 std::string acts_folder(std::string_view directory) {
@@ -107,7 +113,19 @@ Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::
     return Error(Code::NotFound, "'" + printable(home) + "' holds no era keys")
         .hint("give the agent's directory, or bring the operator's next era: exclave agent recover");
   }
-  return custody::read_agent_keys(files, env::join_path(home, era_keys_name(format::EraNumber(*newest))));
+  auto keys = custody::read_agent_keys(files, env::join_path(home, era_keys_name(format::EraNumber(*newest))));
+  if (!keys.ok()) return key_refused(keys.take_error(), "bring the operator's next era: exclave agent recover");
+  return keys;
+}
+
+Result<crypto::Ed25519SigningKey> read_role_key(env::FileSystem& files, const std::string& directory,
+                                                std::string_view name, custody::SigningUse use) {
+  auto key = custody::read_signing_key(files, env::join_path(directory, name), use);
+  if (!key.ok()) {
+    return key_refused(key.take_error(), "give the directory that `exclave realm create` made for this role, with its " +
+                                             std::string(name));
+  }
+  return key;
 }
 
 }  // namespace exclave::cli

@@ -45,7 +45,10 @@ Status save_era(env::FileSystem& files, const std::string& acts_directory, const
 std::vector<Bytes> documents_of(const Acts& acts);
 
 std::string era_keys_name(format::EraNumber era);
-// The highest era whose keys lie in an agent's directory.
+// A role's own key. Whatever is wrong with the file itself is Denied: the key is refused, with a remedy.
+Result<crypto::Ed25519SigningKey> read_role_key(env::FileSystem& files, const std::string& directory,
+                                                std::string_view name, custody::SigningUse use);
+// The highest era whose keys lie in an agent's directory. Denied as above.
 Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::string& home);
 
 // A small document from a file: at most 4 MiB.

@@ -168,9 +168,10 @@ Result<ExitCode> show_status(const Context& context, const StatusView& view, con
   json.set("ok", reachable >= view.policy.quorum.k);
   context.print(text, json);
   if (reachable < view.policy.quorum.k) {
-    return Error(Code::Unavailable, "only " + std::to_string(reachable) + " of " +
-                                        std::to_string(view.policy.vaults.size()) + " vaults answer, " +
-                                        std::to_string(view.policy.quorum.k) + " are needed for a backup");
+    context.note("exclave: only " + std::to_string(reachable) + " of " + std::to_string(view.policy.vaults.size()) +
+                 " vaults answer, " + std::to_string(view.policy.quorum.k) + " are needed for a backup\n" +
+                 "  hint: look at the vaults above: their machines, the network, and `exclave vault`");
+    return kUnreachable;
   }
   return kOk;
 }

@@ -15,9 +15,8 @@ Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, con
   std::unique_ptr<SiteFolder> site(new SiteFolder());
   site->directory_ = place.site;
   Acts acts = TRY(load_acts(context.env.files, place.site));
-  site->identity_ = TRY(custody::read_signing_key(context.env.files, env::join_path(place.site, "identity.key"),
-                                                  custody::SigningUse::Site));
-  site->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *site->identity_));
+  site->identity_ = TRY(read_role_key(context.env.files, place.site, "identity.key", custody::SigningUse::Site));
+  site->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *site->identity_, Patience::Short));
   site->acts_ = TRY(site->vaults_->exchange_acts(context, place.site, std::move(acts)));
   site->site_ = site->policy().site_by_identity(site->identity_->public_key());
   if (site->site_ == nullptr) {

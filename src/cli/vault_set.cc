@@ -34,6 +34,12 @@ class BrokenVault final : public store::VaultApi {
   Error error_;
 };
 
+// "vault lux: <what>"; the transport's messages begin with the vault's name already.
+std::string told_of(const store::VaultApi& vault, const Error& error) {
+  const std::string prefix = "vault " + vault.name() + ": ";
+  return error.message().starts_with(prefix) ? error.message() : prefix + error.message();
+}
+
 vault::World vault_world(const Context& context) {
   return {context.env.files, context.env.clock, context.env.log, context.env.threads};
 }
@@ -42,8 +48,7 @@ vault::World vault_world(const Context& context) {
 
 Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
   env::FileSystem& files = context.env.files;
-  auto receipt_key = TRY(
-      custody::read_signing_key(files, env::join_path(directory, "receipt.key"), custody::SigningUse::VaultReceipt));
+  auto receipt_key = TRY(read_role_key(files, directory, "receipt.key", custody::SigningUse::VaultReceipt));
   const vault::Settings settings{std::string(kProgram), {}};
   const std::string starter = env::join_path(directory, "acts-to-adopt");
   std::vector<Bytes> documents;
@@ -67,14 +72,16 @@ Status VaultSet::open_embedded(const Context& context, const policy::VaultEntry&
 }
 
 Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, const policy::Policy& policy,
-                                                    const crypto::Ed25519SigningKey& identity) {
+                                                    const crypto::Ed25519SigningKey& identity, Patience patience) {
   std::unique_ptr<VaultSet> set(new VaultSet());
   set->caller_ = identity.public_key();
   set->transport_ = wire::make_tls_transport(tls::Identity::from_key(identity));
   const wire::HttpVault::World world{context.env.clock, context.env.random, context.env.network, context.env.threads};
+  wire::HttpVaultOptions options;
+  if (patience == Patience::Short) options.attempts = 2;
   for (const policy::VaultEntry& entry : policy.vaults) {
     if (!entry.address.starts_with(kEmbeddedPrefix)) {
-      set->vaults_.push_back(std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm));
+      set->vaults_.push_back(std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm, options));
       continue;
     }
     Status opened = set->open_embedded(context, entry, policy, set->caller_);
@@ -94,7 +101,7 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
   for (const auto& vault : vaults_) {
     const auto listed = vault->acts();
     if (!listed.ok()) {
-      context.note("vault " + vault->name() + ": " + listed.error().message());
+      context.note(told_of(*vault, listed.error()));
       continue;
     }
     const auto lists = [&](const crypto::Hash256& hash) {

@@ -18,11 +18,15 @@
 
 namespace exclave::cli {
 
+// How long a vault that does not answer is asked again: a capture can wait, a restore in a crisis goes to the next
+// vault.
+enum class Patience { Long, Short };
+
 class VaultSet {
  public:
   // `identity`: the caller's signing key (writer or site), by which the vaults know it. The context outlives the set.
   static Result<std::unique_ptr<VaultSet>> connect(const Context& context, const policy::Policy& policy,
-                                                   const crypto::Ed25519SigningKey& identity);
+                                                   const crypto::Ed25519SigningKey& identity, Patience patience);
   std::vector<store::VaultApi*> all() const;
   // Returns the acts to go on with (ours, or newer), after saving new ones under `directory`.
   Result<Acts> exchange_acts(const Context& context, const std::string& directory, Acts acts);
