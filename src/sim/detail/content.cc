@@ -16,6 +16,10 @@ std::uint8_t sectors_of(std::uint64_t begin, std::uint64_t end) {
   return static_cast<std::uint8_t>(mask);
 }
 
+bool has_sector(unsigned mask, unsigned sector) {
+  return (mask >> sector & 1U) != 0;
+}
+
 }  // namespace
 
 std::size_t Content::read(std::uint64_t offset, MutableByteView out) const {
@@ -112,7 +116,7 @@ void Content::sync() {
       disk_.pages[index] = page->second;
     } else {
       for (unsigned s = 0; s < kSectorsPerPage; ++s) {
-        if ((mask >> s & 1U) != 0) copy_sector(now_, disk_, index, s);
+        if (has_sector(mask, s)) copy_sector(now_, disk_, index, s);
       }
     }
   }
@@ -136,7 +140,7 @@ void Content::write_back_some(Rng& rng) {
       continue;
     }
     for (unsigned s = 0; s < kSectorsPerPage; ++s) {
-      if ((page->second >> s & 1U) != 0) copy_sector(now_, disk_, page->first, s);
+      if (has_sector(page->second, s)) copy_sector(now_, disk_, page->first, s);
     }
     page = dirty_.erase(page);
   }
@@ -149,7 +153,7 @@ void Content::write_back_some(Rng& rng) {
 void Content::power_loss(Rng& rng, std::uint32_t keep_percent) {
   for (const auto& [index, mask] : dirty_) {
     for (unsigned s = 0; s < kSectorsPerPage; ++s) {
-      if ((mask >> s & 1U) != 0 && rng.percent(keep_percent)) copy_sector(now_, disk_, index, s);
+      if (has_sector(mask, s) && rng.percent(keep_percent)) copy_sector(now_, disk_, index, s);
     }
   }
   if (size_dirty_ && rng.percent(keep_percent)) {
