@@ -1,6 +1,8 @@
 #include "store/directory_store.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "base/checked.h"
 #include "base/mutex.h"
@@ -157,10 +159,12 @@ class DirectoryStore final : public ObjectStore {
 
 Status create_directory_store(env::FileSystem& files, const std::string& path) {
   TRY(files.make_directories(path, kDirectoryMode));
+  const std::vector<std::string> present = TRY(files.list(path));
   const auto directory = TRY(files.open_directory(path));
   for (unsigned first = 0; first < 256; ++first) {
-    const Status made = directory->create_directory(fan_out_name(static_cast<Byte>(first)), kDirectoryMode);
-    if (!made.ok() && made.error().code() != Code::AlreadyExists) return made;
+    const std::string name = fan_out_name(static_cast<Byte>(first));
+    if (std::binary_search(present.begin(), present.end(), name)) continue;
+    TRY(directory->create_directory(name, kDirectoryMode));
   }
   return files.sync_directory(path);  // once for all of them: 256 syncs take seconds on a busy disk
 }

@@ -146,5 +146,23 @@ TEST(DirectoryStore, H7_published_objects_survive_power_loss_at_every_file_call)
   EXPECT_TRUE(sim::for_each_crash_point<Deposits>({.seed = 3, .lotteries = 2}).ok());
 }
 
+// After any crash while it is made, the same call makes it usable.
+struct Creation {
+  void work(sim::Machine& machine) {
+    ignore(create_directory_store(machine.env().files, "/srv/objects"), "the power fails somewhere in it");
+  }
+  Status check(sim::Machine& machine) {
+    const auto store = TRY(make_and_open(machine.env(), "/srv"));
+    for (const Byte fill : std::array<Byte, 2>{1, 2}) {
+      TRY(put_object(*store, name_of(object_of(fill)), object_of(fill)));
+    }
+    return {};
+  }
+};
+
+TEST(DirectoryStore, H7_creation_can_be_repeated_after_power_loss_at_any_file_call) {
+  EXPECT_TRUE(sim::for_each_crash_point<Creation>({.seed = 4, .lotteries = 1}).ok());
+}
+
 }  // namespace
 }  // namespace exclave::store

@@ -86,7 +86,10 @@ Result<VerifiedActs> verify_acts(const std::vector<Bytes>& documents) {
   const auto by_version = [](const auto& a, const auto& b) { return a.policy.version < b.policy.version; };
   std::sort(acts.policies.begin(), acts.policies.end(), by_version);
   TRY(policy::verify_chain(acts.policies, acts.policies.front().hash));
+  std::map<std::pair<format::RegistryId, format::EraNumber>, crypto::Hash256> places;
   for (const policy::SignedEra& era : acts.eras) {
+    const auto [place, is_new] = places.try_emplace({era.era.registry, era.era.number}, era.hash);
+    if (!is_new && place->second != era.hash) return Error(Code::Conflict, "two documents for " + name_of(era.era));
     const auto signs = [&](const policy::SignedPolicy& policy) { return policy::verify_era(policy.policy, era).ok(); };
     if (std::none_of(acts.policies.begin(), acts.policies.end(), signs)) {
       return Error(Code::Denied, name_of(era.era) + " does not verify under any of the policies");

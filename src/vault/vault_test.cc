@@ -188,6 +188,11 @@ TEST_F(VaultTest, creating_checks_the_acts_and_happens_once) {
   EXPECT_TRUE(failed_with(create_from("/srv/a", {"nonsense"}), Code::InvalidInput));
   EXPECT_FALSE(create_from("/srv/a", {second.document}).ok()) << "the chain begins with version 1";
   EXPECT_TRUE(failed_with(create_from("/srv/a", {realm.first.document, forged.document}), Code::Denied));
+  auto rival = realm.era_document(realm.land(), 1);
+  rival.starts_seconds += 1;
+  const auto second_era = policy::SignedEra::sign(rival, realm.realm.ceremony);
+  EXPECT_TRUE(failed_with(create_from("/srv/a", {realm.first.document, realm.era.document, second_era.document}),
+                          Code::Conflict));
   bench_.close();
   EXPECT_TRUE(failed_with(create_from("/srv/vault", {realm.first.document}), Code::AlreadyExists));
   EXPECT_TRUE(is_ok(create_from("/srv/a", {realm.era.document, second.document, realm.first.document})));

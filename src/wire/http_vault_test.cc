@@ -2,14 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <stop_token>
-
-#include "http/server.h"
 #include "policy/testing/realm.h"
 #include "tests/conformance/worlds.h"
 #include "wire/documents.h"
 #include "wire/testing/plain_transport.h"
+#include "wire/testing/scripted_vault.h"
 
 namespace exclave::wire {
 namespace {
@@ -19,83 +16,13 @@ using conformance::is_ok;
 using conformance::must;
 using policy::testing::machine_key;
 using policy::testing::seeded_id;
-using std::chrono::seconds;
 using testing::PlainTransport;
+using testing::ScriptedVault;
 
 const crypto::Ed25519SigningKey& receipt_key() {
   static const crypto::Ed25519SigningKey key = machine_key("lux receipt");
   return key;
 }
-
-// A vault that answers requests as a test's script says, one by one; it closes the connection where there is no answer.
-class ScriptedVault {
- public:
-  struct Answer {
-    int status = 200;
-    std::string body = {};
-    http::Headers headers = {};
-    bool vanishes = false;  // takes the request, and cuts the connection
-  };
-  struct Request {
-    std::string line;
-    std::uint64_t body_bytes = 0;
-  };
-
-  explicit ScriptedVault(env::Env env) : env_(env), listener_(must(env.network.listen("127.0.0.1:0"))) {
-    thread_ = env_.threads.start("scripted vault", [this] { serve(); });
-  }
-  ~ScriptedVault() {
-    listener_->close();
-    thread_->join();
-  }
-  ScriptedVault(const ScriptedVault&) = delete;
-  ScriptedVault& operator=(const ScriptedVault&) = delete;
-
-  std::string address() const { return listener_->address(); }
-  void will(Answer answer) { script_.push_back(std::move(answer)); }
-  void will_say(std::string body) { will({.body = std::move(body)}); }
-  std::vector<Request> requests;  // what came; read it between calls
-
- private:
-  void serve() {
-    PlainTransport transport(machine_key("lux identity").public_key());
-    for (;;) {
-      auto bare = listener_->accept();
-      if (!bare.ok()) return;
-      auto peer = transport.accept(bare.take(), env_.clock.monotonic() + seconds(5));
-      if (!peer.ok()) continue;
-      std::stop_source stop;
-      const http::Handler handler = [&](const http::RequestHead& head, http::BodyReader& body) {
-        return answer(head, body, stop);
-      };
-      ignore(http::serve_connection(*peer.value().connection, env_.clock, {}, handler, stop.get_token()), "scripted");
-    }
-  }
-
-  Result<http::Response> answer(const http::RequestHead& head, http::BodyReader& body, std::stop_source& stop) {
-    const Bytes received = TRY(body.read_all(head.content_length));
-    requests.push_back({head.method + " " + head.target, received.size()});
-    if (script_.empty()) return Error(Code::Bug, "the script has ended");
-    Answer next = std::move(script_.front());
-    script_.pop_front();
-    if (next.vanishes) stop.request_stop();
-    http::Response response = http::text_response(next.status, next.body);
-    for (const http::Header& line : next.headers.lines()) response.headers.add(line.name, line.value);
-    if (next.vanishes) response.body = std::make_unique<Nothing>();
-    return response;
-  }
-
-  // A body that ends before it begins: the connection is cut in the middle of the answer.
-  class Nothing final : public http::BodySource {
-    std::uint64_t size() const override { return 1'000; }
-    Result<std::size_t> read(MutableByteView) override { return std::size_t{0}; }
-  };
-
-  env::Env env_;
-  const std::unique_ptr<env::Listener> listener_;
-  std::deque<Answer> script_;
-  std::unique_ptr<env::Thread> thread_;
-};
 
 class HttpVaultTest : public ::testing::Test {
  protected:
@@ -103,7 +30,7 @@ class HttpVaultTest : public ::testing::Test {
     sim::Machine& lux = universe_.machine("lux");
     lux.run([&] {
       try {
-        ScriptedVault vault(lux.env());
+        ScriptedVault vault(lux.env(), machine_key("lux identity").public_key());
         policy::VaultEntry entry = policy::testing::make_vault("lux");
         entry.address = vault.address();
         const env::Env env = lux.env();
@@ -341,7 +268,7 @@ TEST_F(HttpVaultTest, a_vault_out_of_reach_is_given_up_after_its_attempts_and_th
 TEST_F(HttpVaultTest, a_vault_with_another_identity_is_denied) {
   sim::Machine& lux = universe_.machine("lux");
   lux.run([&] {
-    ScriptedVault vault(lux.env());
+    ScriptedVault vault(lux.env(), machine_key("lux identity").public_key());
     policy::VaultEntry entry = policy::testing::make_vault("est");
     entry.address = vault.address();
     const env::Env env = lux.env();

@@ -51,7 +51,7 @@ class Server {
   ~Server();  // stops without patience
 
   std::string address() const;  // "host:port" with the real port
-  // Requests in progress have until `deadline`. Idempotent.
+  // Requests in progress have until `deadline`; a handshake in progress, its own few seconds. Idempotent.
   void stop(env::Instant deadline);
 
  private:

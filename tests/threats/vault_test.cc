@@ -1,9 +1,10 @@
 // What a hostile home, a hostile host and an impostor can do to a vault, row by row of docs/threat-model.md.
 #include <gtest/gtest.h>
 
-#include "http/client.h"
 #include "tests/conformance/vault_bench.h"
 #include "tests/conformance/worlds.h"
+#include "wire/documents.h"
+#include "wire/testing/scripted_vault.h"
 
 namespace exclave {
 namespace {
@@ -20,6 +21,7 @@ using conformance::seeded_id;
 using conformance::Tables;
 using conformance::VaultBench;
 using conformance::VaultKind;
+using conformance::with_vault;
 using conformance::WriterStream;
 
 // A home that was taken over: it holds the writer's key and does with it what it likes.
@@ -63,14 +65,12 @@ void with_home(Door door, const std::function<void(VaultBench&, CompromisedHome&
   });
 }
 
-// One request of any method, by the writer; the status of the answer.
-int status_of_request(VaultBench& bench, std::string_view method, const std::string& target) {
+// One request as these bytes, by the writer; the status of the answer, 0 if there is none.
+int status_of_bytes(VaultBench& bench, const std::string& request) {
   const env::Instant soon = bench.env.clock.monotonic() + std::chrono::seconds(10);
   wire::testing::PlainTransport transport(bench.realm.writer().public_key());
   auto bare = must(bench.env.network.connect(bench.address(), soon));
   const auto connection = must(transport.connect(std::move(bare), machine_key("lux identity").public_key(), soon));
-  const std::string request =
-      std::string(method) + " " + target + " HTTP/1.1\r\nHost: lux\r\nContent-Length: 0\r\n\r\n";
   must(env::write_all(*connection, as_bytes(request), soon));
   Bytes answer(16);
   std::size_t got = 0;
@@ -80,6 +80,10 @@ int status_of_request(VaultBench& bench, std::string_view method, const std::str
     got += more;
   }
   return std::stoi(std::string(as_text(ByteView(answer).subspan(9, 3))));
+}
+int status_of_request(VaultBench& bench, std::string_view method, const std::string& target) {
+  return status_of_bytes(bench,
+                         std::string(method) + " " + target + " HTTP/1.1\r\nHost: lux\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST(ThreatsVault, C2_nobody_can_delete_because_no_request_does) {
@@ -197,7 +201,7 @@ TEST(ThreatsVault, C11_objects_sealed_to_a_foreign_or_unlisted_key_are_refused) 
       WriterStream copy = home.stream;
       const Bytes object = sealed_object(looks);
       const auto put = home.writer->put(copy.next(object_name(object)), object);
-      EXPECT_FALSE(must(home.writer->has(object_name(object))));
+      EXPECT_EQ(must(home.writer->has(object_name(object))), put.ok());
       return put;
     };
     EXPECT_TRUE(failed_with(refused({.registry = bench.realm.people(), .fill = 5}), Code::Denied));
@@ -250,6 +254,56 @@ TEST(ThreatsVault, H11_objects_of_an_unknown_suite_or_version_are_refused) {
       EXPECT_TRUE(failed_with(home.writer->put(copy.next(object_name(object)), object), Code::Unsupported)) << at;
       EXPECT_FALSE(must(home.writer->has(object_name(object))));
     }
+  });
+}
+
+TEST(ThreatsVault, H9_malformed_huge_and_traversing_requests_are_refused_and_the_vault_goes_on) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    const std::string entry = "/v1/streams/" + home.stream.id().hex() + "/1";
+    const std::string huge = "PUT " + entry + " HTTP/1.1\r\nHost: lux\r\nContent-Length: ";
+    EXPECT_EQ(status_of_bytes(bench, huge + "1000000000000\r\n\r\n"), 413);
+    EXPECT_EQ(status_of_bytes(bench, huge + "99999999999999999999999999\r\n\r\n"), 400);
+    EXPECT_EQ(status_of_bytes(bench, "PUT " + entry + " HTTP/1.1\r\nHost: lux\r\nContent-Length: 0\r\n\r\n"), 400)
+        << "an entry without its headers";
+    for (const std::string_view target : {"/v1/objects/../../../../etc/passwd", "/v1/acts/..%2f..%2flock",
+                                          "/v1/objects/00", "/v1/acts/lock", "/v1/streams/x/entries"}) {
+      const int status = status_of_request(bench, "GET", std::string(target));
+      EXPECT_TRUE(status == 400 || status == 404) << target << " gave " << status;
+    }
+    EXPECT_NE(status_of_bytes(bench, std::string(100'000, 'A') + "\r\n\r\n") / 100, 2);
+    home.expect_past_is_safe();
+  });
+}
+
+TEST(ThreatsVault, H9_a_vault_that_answers_with_lies_or_floods_is_caught_in_bounded_memory) {
+  const auto world = conformance::sim_world(1).make();
+  world->run([](env::Env env) {
+    const auto lux = policy::testing::make_vault("lux");
+    wire::testing::ScriptedVault vault(env, lux.identity);
+    wire::testing::PlainTransport transport(machine_key("site lisbon").public_key());
+    policy::VaultEntry reached = lux;
+    reached.address = vault.address();
+    const auto realm = seeded_id<format::RealmId>("realm");
+    wire::HttpVault client({env.clock, env.random, env.network, env.threads}, transport, reached, realm,
+                           {.connections = 1, .attempts = 1});
+    format::Receipt receipt;
+    receipt.vault = lux.receipt;
+    receipt.realm = realm;
+    receipt.stream = seeded_id<format::StreamId>("stream");
+    receipt.term = format::Term(1);
+    const auto forged = format::SignedReceipt::sign(receipt, machine_key("the host's own key"));
+    const auto writer = machine_key("writer land");
+    const auto entry = format::SignedEntry::sign({receipt.stream, {}, {}, receipt.chain, {}}, writer);
+    vault.will_say(forged.document());
+    EXPECT_TRUE(failed_with(client.put(entry, Bytes(100)), Code::Corrupt));
+    vault.will_say(std::string(5'000'000, 'x'));
+    EXPECT_TRUE(failed_with(client.acts(), Code::Corrupt));
+    const auto land = seeded_id<format::RegistryId>("registry land");
+    vault.will_say(wire::heads_document(land, {{}, seeded_id<format::StreamId>("more")}));
+    EXPECT_TRUE(failed_with(client.heads(land), Code::Corrupt)) << "pages without end";
+    vault.will({.status = 206, .body = "shifted", .headers = {{"Content-Range", "bytes 1-7/100"}}});
+    Bytes out(7);
+    EXPECT_TRUE(failed_with(client.read({}, 0, out), Code::Corrupt));
   });
 }
 
