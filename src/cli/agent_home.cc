@@ -11,8 +11,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   std::unique_ptr<AgentHome> home(new AgentHome());
   home->directory_ = directory;
   Acts acts = TRY(load_acts(files, directory));
-  home->writer_ =
-      TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
+  home->writer_ = TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
   home->keys_ = TRY(newest_agent_keys(files, directory));
   auto lock = files.lock(env::join_path(directory, "agent.lock"));
   if (!lock.ok() && lock.error().code() == Code::Conflict) {

@@ -97,6 +97,11 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
 }  // namespace
 
 Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
+  const auto source = context.env.files.stat(settings.source);
+  if (source.ok() && source.value().type == env::FileType::Regular) {
+    return Error(Code::InvalidInput, "source '" + printable(settings.source) + "' is not a directory")
+        .hint("name its directory, or send one file's bytes: exclave ingest --home DIRECTORY NAME < FILE");
+  }
   const auto home = TRY(AgentHome::open(context, settings.home));
   engine::TreeCaptureOptions options;
   options.dataset = settings.dataset;

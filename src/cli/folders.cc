@@ -122,8 +122,9 @@ Result<crypto::Ed25519SigningKey> read_role_key(env::FileSystem& files, const st
                                                 std::string_view name, custody::SigningUse use) {
   auto key = custody::read_signing_key(files, env::join_path(directory, name), use);
   if (!key.ok()) {
-    return key_refused(key.take_error(), "give the directory that `exclave realm create` made for this role, with its " +
-                                             std::string(name));
+    return key_refused(
+        key.take_error(),
+        "give the directory that `exclave realm create` made for this role, with its " + std::string(name));
   }
   return key;
 }

@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 
+#include "base/text.h"
+
 namespace exclave::cli {
 namespace {
 
@@ -34,6 +36,7 @@ class Parser {
   }
 
   std::variant<Invocation, Ended> parse(std::vector<std::string> arguments) {
+    if (auto unknown = unknown_command(arguments)) return std::move(*unknown);
     try {
       std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
       app_.parse(arguments);
@@ -50,6 +53,16 @@ class Parser {
   }
 
  private:
+  // CLI11 would only say that a command is missing.
+  std::optional<Ended> unknown_command(const std::vector<std::string>& arguments) const {
+    if (arguments.empty() || arguments.front().starts_with('-')) return std::nullopt;
+    const std::string& name = arguments.front();
+    const auto has_name = [&](const CLI::App* command) { return command->get_name() == name; };
+    if (!app_.get_subcommands(has_name).empty()) return std::nullopt;
+    return Ended{kUsageExitCode,
+                 "exclave: there is no command '" + printable(name) + "'\nRun with --help for more information.\n"};
+  }
+
   // A subcommand whose settings live as long as the parser.
   template <typename Settings, typename Fill>
   void add(CLI::App& parent, const std::string& name, const std::string& description, Fill&& fill) {

@@ -90,7 +90,41 @@ class RealmBuilder {
       return Error(Code::AlreadyExists, "'" + printable(settings_.directory) + "' exists already")
           .hint("name a directory that does not exist yet; nothing was changed");
     }
-    return {};
+    return rehearse().in([] { return "nothing was written"; });
+  }
+
+  // The policy's rules with made-up keys: what they refuse is refused before any real key is on disk.
+  Status rehearse() {
+    policy::Policy policy;
+    policy.realm = TRY(random_id<format::RealmId>(random_));
+    policy.name = settings_.name;
+    policy.threshold_policy = policy.threshold_release = threshold_;
+    policy.ceremony = TRY(random_id<crypto::Ed25519PublicKey>(random_));
+    for (const std::string& name : settings_.officials) {
+      policy.officials.push_back({
+        name, TRY(random_id<crypto::P384PublicKey>(random_))
+        , TRY(random_id<crypto::P384PublicKey>(random_))
+        , TRY(random_id<crypto::X25519PublicKey>(random_))
+      });
+    }
+    for (const NamedAddress& vault : vaults_) {
+      policy.vaults.push_back({
+        vault.name, TRY(random_id<crypto::Ed25519PublicKey>(random_))
+        , TRY(random_id<crypto::Ed25519PublicKey>(random_))
+        , vault.address
+      });
+    }
+    policy.sites.push_back({ settings_.site, TRY(random_id<crypto::Ed25519PublicKey>(random_)) });
+    for (const std::string& name : settings_.registries) {
+      policy::Registry registry;
+      registry.name = name;
+      registry.id = TRY(random_id<format::RegistryId>(random_));
+      registry.threshold = threshold_;
+      registry.writer = TRY(random_id<crypto::Ed25519PublicKey>(random_));
+      policy.registries.push_back(registry);
+    }
+    policy.quorum = policy::default_quorum(policy.vaults.size());
+    return policy::check_rules(policy);
   }
 
   Status make_people_and_machines() {

@@ -109,7 +109,12 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
   const policy::SignedEra* era = TRY(station.acts.era(*registry, request.era));
   const std::string leaf_path =
       env::join_path(settings.official, "share-book/" + custody::leaf_file_name(request.registry, request.era));
-  const Bytes leaf = TRY(read_document(context.env.files, leaf_path).in([] { return "share book"; }));
+  auto found_leaf = read_document(context.env.files, leaf_path).in([] { return "share book"; });
+  if (!found_leaf.ok()) {
+    return std::move(found_leaf.take_error())
+        .hint("the ceremony writes this leaf for " + signer->name() + " when it opens the era: ask its keepers for it");
+  }
+  const Bytes leaf = found_leaf.take();
 
   context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release) + "\n");
   if (!settings.yes) {

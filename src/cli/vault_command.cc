@@ -13,7 +13,8 @@ constexpr std::chrono::seconds kDrainTime(20);
 
 Result<ExitCode> run(const Context& context, const VaultSettings& settings) {
   env::Env& env = context.env;
-  const auto identity = TRY(read_role_key(env.files, settings.directory, "identity.key", custody::SigningUse::VaultIdentity));
+  const auto identity =
+      TRY(read_role_key(env.files, settings.directory, "identity.key", custody::SigningUse::VaultIdentity));
   const auto vault = TRY(open_vault_directory(context, settings.directory));
   const policy::SignedPolicy policy = vault->policy();
   const policy::VaultEntry* entry = policy.policy.vault_by_identity(identity.public_key());

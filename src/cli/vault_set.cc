@@ -59,7 +59,11 @@ Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& contex
     Status created = vault::create(vault_world(context), directory, documents, context.open_table);
     if (!created.ok() && created.error().code() != Code::AlreadyExists) return created.take_error();
   }
-  return vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
+  auto vault =
+      vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
+  if (!vault.ok() && vault.error().code() == Code::Conflict)
+    return std::move(vault.take_error()).hint("one daemon serves a vault: end the other one first");
+  return vault;
 }
 
 Status VaultSet::open_embedded(const Context& context, const policy::VaultEntry& entry, const policy::Policy& policy,

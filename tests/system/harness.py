@@ -1,0 +1,285 @@
+"""Runs the real program: a realm in a scratch directory, real vault daemons on loopback, commands with their exit codes.
+
+    python3 tests/system/NAME.py path/to/exclave [test names]
+
+Every process that a test starts ends with it, by its own id; if the test itself is killed, the kernel ends them. Nothing
+outside the scratch directory is written. Standard library only.
+"""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+VAULTS = ("lux", "oslo", "rome")
+OFFICIALS = ("alice", "bob", "carla", "dan", "eve")
+COMMAND_SECONDS = 120
+START_SECONDS = 60
+DRAIN_SECONDS = 60
+
+# Exit codes (src/cli/context.h, docs/operations/messages.md).
+OK, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
+NOT_FOUND, LOCKED, KEY_REFUSED, CORRUPTION, UNREACHABLE = 10, 11, 12, 13, 14
+
+_program = None
+
+
+def program():
+    """The built binary that is under test."""
+    return _program
+
+
+def end_with_parent():
+    """In a child: the kernel kills it when the test dies, also by SIGKILL."""
+    set_death_signal = 1
+    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+
+
+def free_port():
+    """A port below the kernel's own range, so that no outgoing connection takes it while its vault is down."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with contextlib.closing(socket.socket()) as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+class Ended:
+    """What a command left: exit code, standard output and error."""
+
+    def __init__(self, arguments, code, out, err):
+        self.arguments, self.code, self.out, self.err = arguments, code, out, err
+
+    def json(self):
+        return json.loads(self.out.splitlines()[-1])
+
+    def __str__(self):
+        return f"$ {' '.join(map(str, self.arguments))}\n=> {self.code}\n{self.out}{self.err}"
+
+
+def run_process(arguments, cwd, stdin=None, **options):
+    """`stdin`: bytes to feed; otherwise there is none."""
+    feed = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    done = subprocess.run([str(a) for a in arguments], cwd=cwd, capture_output=True, timeout=COMMAND_SECONDS, check=False,
+                          preexec_fn=end_with_parent, **feed, **options)
+    return Ended(arguments, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+class Daemon:
+    """A running `exclave vault`."""
+
+    def __init__(self, directory, log, cwd, options=()):
+        self.log_path = log
+        with open(log, "ab") as sink:
+            seen = sink.tell()
+            self.process = subprocess.Popen([program(), "vault", str(directory), *options], cwd=cwd, stdout=sink, stderr=sink,
+                                            stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
+        deadline = time.monotonic() + START_SECONDS
+        while b"listens on" not in log.read_bytes()[seen:]:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"vault {directory} did not start:\n{self.log()}")
+            time.sleep(0.05)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self):
+        """SIGTERM, and the exit code of the drain."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(DRAIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"a vault did not drain within {DRAIN_SECONDS} s:\n{self.log()}") from None
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Realm:
+    """A realm's folders side by side, its daemons, and the commands of each role."""
+
+    def __init__(self, scratch, name="realm", ports=None, registry="docs", extra=()):
+        self.scratch, self.name, self.registry = scratch, name, registry
+        self.ports = ports or {vault: free_port() for vault in VAULTS}
+        self.daemons = {}
+        arguments = ["realm", "create", name, "--name", "Testland", "--registry", registry, *extra]
+        for official in OFFICIALS:
+            arguments += ["--official", official]
+        for vault, port in self.ports.items():
+            arguments += ["--vault", f"{vault}=127.0.0.1:{port}"]
+        created = self.exclave(*arguments)
+        if created.code != OK:
+            raise AssertionError(str(created))
+
+    # --- places ---
+
+    @property
+    def root(self):
+        return self.scratch / self.name
+
+    @property
+    def home(self):
+        return self.root / "home" / self.registry
+
+    @property
+    def site(self):
+        return self.root / "sites" / "rebuild"
+
+    def official(self, name):
+        return self.root / "officials" / name
+
+    def vault(self, name):
+        return self.root / "vaults" / name
+
+    def objects(self, vault):
+        """A vault's sealed objects, by name."""
+        return sorted(p for p in (self.vault(vault) / "objects").rglob("*") if p.is_file())
+
+    # --- daemons ---
+
+    def start(self, *vaults):
+        for vault in vaults or self.ports:
+            self.daemons[vault] = Daemon(self.vault(vault), self.scratch / f"{self.name}-{vault}.log", self.scratch)
+
+    def stop(self, *vaults):
+        """Drains; returns the exit codes."""
+        return [self.daemons.pop(vault).stop() for vault in vaults or list(self.daemons)]
+
+    def kill_all(self):
+        while self.daemons:
+            self.daemons.popitem()[1].kill()
+
+    # --- commands ---
+
+    def exclave(self, *arguments, **options):
+        return run_process([program(), *arguments], self.scratch, **options)
+
+    def backup(self, source="source", *options):
+        return self.exclave("backup", "--home", self.home, source, *options)
+
+    def verify(self, *options):
+        return self.exclave("verify", "--site", self.site, *options)
+
+    def release(self, label="release", officials=OFFICIALS[:3], request_options=()):
+        """Asks and lets the officials approve: the options with which a site opens what was released."""
+        request = self.scratch / f"{label}.request"
+        asked = self.exclave("release", "request", "--site", self.site, "--reason", "a test", "--out", request,
+                             *request_options)
+        if asked.code != OK:
+            raise AssertionError(str(asked))
+        options = ["--release", request]
+        for official in officials:
+            approval = self.scratch / f"{label}.{official}"
+            given = self.exclave("release", "approve", "--official", self.official(official), request, "--out", approval,
+                                 "--yes")
+            if given.code != OK:
+                raise AssertionError(str(given))
+            options += ["--approval", approval]
+        return options
+
+    def restore(self, opening, target="restored", *options, **process):
+        return self.exclave("restore", "--site", self.site, *opening, "--target", target, *options, **process)
+
+
+def make_tree(directory, seed=1, files=12, size=40_000):
+    """A small tree that compresses in parts, with a link, an empty file and folders."""
+    generator = random.Random(seed)
+    for i in range(files):
+        folder = directory / f"folder-{i % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file-{i}").write_bytes(generator.randbytes(generator.randrange(size)) + b"plain text " * 200)
+    (directory / "empty").write_bytes(b"")
+    (directory / "link").symlink_to("folder-0/file-0")
+
+
+def tree_contents(directory):
+    """Relative path -> (kind, content): what must be equal after a restore."""
+    directory = os.fsencode(directory)
+    found = {}
+    for folder, directories, files in os.walk(directory):
+        for name in directories + files:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, directory)
+            if os.path.islink(path):
+                found[relative] = ("link", os.readlink(path))
+            elif os.path.isdir(path):
+                found[relative] = ("directory", b"")
+            else:
+                with open(path, "rb") as file:
+                    found[relative] = ("file", file.read())
+    return found
+
+
+class SystemTest(unittest.TestCase):
+    """One scratch directory per test class or test; asserts on commands."""
+
+    maxDiff = 2000
+
+    def setUp(self):
+        self.scratch = self.make_scratch()
+        self.realms = []
+        self.addCleanup(lambda: [realm.kill_all() for realm in self.realms])
+
+    def make_scratch(self):
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="exclave-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        return directory
+
+    def make_realm(self, *arguments, start=True, **options):
+        realm = Realm(self.scratch, *arguments, **options)
+        self.realms.append(realm)
+        if start:
+            realm.start()
+        return realm
+
+    def make_source(self, name="source", **options):
+        make_tree(self.scratch / name, **options)
+        return self.scratch / name
+
+    def ok(self, ended, code=OK):
+        self.assertEqual(ended.code, code, str(ended))
+        return ended
+
+    def refused(self, ended, code, *texts):
+        """One clear message: the exit code, and each text on standard error; never a bug, never silence."""
+        self.assertEqual(ended.code, code, str(ended))
+        self.assertNotIn("bug", ended.err, str(ended))
+        self.assertIn("exclave: ", ended.err, str(ended))
+        for text in texts:
+            self.assertIn(text, ended.err, str(ended))
+        return ended
+
+    def same_tree(self, restored, source="source"):
+        self.assertEqual(tree_contents(self.scratch / restored), tree_contents(self.scratch / source))
+
+
+class _Loader(unittest.TestLoader):
+    """Tests are methods called test_..., or after a row of the threat model (H1_..., C1_..., O1_..., L1_...)."""
+
+    def getTestCaseNames(self, testCaseClass):  # noqa: N802 (the base class's name)
+        return sorted(n for n in dir(testCaseClass) if re.match(r"test_|[HCOL]\d+_", n))
+
+
+def main():
+    """Of every test script: `script.py EXCLAVE [unittest arguments]`."""
+    global _program
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        sys.exit(f"usage: {sys.argv[0]} path/to/exclave [test names]")
+    _program = os.path.abspath(sys.argv.pop(1))
+    unittest.main(module="__main__", testLoader=_Loader(), verbosity=2)
