@@ -1,0 +1,105 @@
+// A realm on this machine for tests that need a real file system: everything below one fresh temporary directory.
+// Hides: making and removing that directory, waiting out the file system's clock tick.
+//
+// Threads: one test.
+#pragma once
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "posix/world.h"
+#include "tests/realm/realm.h"
+#include "tests/realm/trees.h"
+
+namespace exclave::realm_tests {
+
+class PosixRealm : public testing::Test {
+ protected:
+  PosixRealm() {
+    base_ = testing::TempDir() + "/exclave-realm-XXXXXX";
+    CHECK(::mkdtemp(base_.data()) != nullptr);
+    make_directory("source");
+    for (std::size_t i = 0; i < 3; ++i) {
+      hosts_.push_back(std::make_unique<VaultHost>(env(), base_ + "/vault" + std::to_string(i), keys(), i));
+    }
+    open_doors();
+    agent_ = std::make_unique<Agent>(env(), base_ + "/agent", keys(), pointers(writer_taps_));
+  }
+  ~PosixRealm() override {
+    agent_.reset();
+    site_.reset();
+    auto removal = env().processes.start({"rm", "-rf", "--", base_});
+    if (removal.ok()) ignore(removal.value()->wait(), "a leftover in the temporary directory");
+  }
+
+  env::Env env() { return world_.env(); }
+  env::FileSystem& files() { return env_.files; }
+  static const RealmKeys& keys() {
+    static const RealmKeys made(posix::World(env::LogLevel::Error).env().clock.now().seconds());
+    return made;
+  }
+  static bool is_root() { return ::geteuid() == 0; }
+
+  std::string at(const std::string& path) const { return base_ + "/" + path; }
+  std::string source(const std::string& path = "") const { return at(path.empty() ? "source" : "source/" + path); }
+  void make_directory(const std::string& path, ::mode_t mode = 0755) {
+    must(files().make_directories(at(path), 0755));
+    CHECK(::chmod(at(path).c_str(), mode) == 0);
+  }
+  void write(const std::string& path, ByteView content, std::uint32_t mode = 0644) {
+    write_file(files(), source(path), content, mode);
+  }
+  void write(const std::string& path, std::string_view content) { write(path, as_bytes(content)); }
+
+  // New changes get a later time stamp than everything so far: the kernel's clock ticks every 10 ms at the slowest.
+  void let_time_pass() {
+    ignore(env().clock.sleep_until(env().clock.monotonic() + std::chrono::milliseconds(120)), "never fails here");
+  }
+  engine::CaptureReport capture() { return must(agent_->capture(source())); }
+  Site& site() {
+    if (site_ == nullptr) site_ = std::make_unique<Site>(env(), keys(), pointers(site_taps_));
+    return *site_;
+  }
+  // Restores into a fresh directory and returns its path.
+  std::string restored(const format::ObjectName& snapshot) {
+    const std::string target = at("restored" + std::to_string(++restores_));
+    const auto report = must(site().restore(snapshot, target));
+    EXPECT_EQ(report.problem_count, 0U) << (report.problems.empty() ? "" : report.problems.front().why);
+    return target;
+  }
+  void expect_equal(const std::string& wanted, const std::string& found) {
+    EXPECT_EQ(differences(files(), wanted, found), std::vector<std::string>());
+  }
+  void expect_restores_as_source(const format::ObjectName& snapshot) { expect_equal(source(), restored(snapshot)); }
+
+  std::uint64_t puts() const {
+    std::uint64_t all = 0;
+    for (const auto& tap : writer_taps_) all += tap->puts;
+    return all;
+  }
+
+  posix::World world_{env::LogLevel::Error};
+  env::Env env_ = world_.env();
+  std::string base_;
+  std::vector<std::unique_ptr<VaultHost>> hosts_;
+  std::vector<std::unique_ptr<TapVault>> writer_taps_;
+  std::vector<std::unique_ptr<TapVault>> site_taps_;
+  std::unique_ptr<Agent> agent_;
+
+ private:
+  void open_doors() {
+    for (const auto& host : hosts_) {
+      writer_taps_.push_back(std::make_unique<TapVault>(host->door(keys().writer())));
+      site_taps_.push_back(std::make_unique<TapVault>(host->door(keys().site())));
+    }
+  }
+  std::unique_ptr<Site> site_;
+  int restores_ = 0;
+};
+
+}  // namespace exclave::realm_tests
