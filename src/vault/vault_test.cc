@@ -120,6 +120,43 @@ TEST_F(VaultTest, a_full_disk_refuses_objects_and_keeps_answering) {
   EXPECT_TRUE(must(writer().put(entry, second)).has_value());
 }
 
+// An object on its way in, during which something happens.
+class EventfulSource final : public wire::ObjectSource {
+ public:
+  EventfulSource(ByteView object, std::function<void()> event) : object_(object), event_(std::move(event)) {}
+  std::uint64_t size() const override { return object_.size(); }
+  Status read_exactly(MutableByteView out) override {
+    std::copy_n(object_.begin(), out.size(), out.begin());
+    event_();
+    return {};
+  }
+
+ private:
+  const ByteView object_;
+  const std::function<void()> event_;
+};
+
+TEST_F(VaultTest, a_policy_that_comes_during_an_upload_decides_about_it) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  const auto revoking = bench_.realm.successor(bench_.realm.first, [](policy::Policy& next) {
+    next.registries[0].writer = policy::testing::machine_key("new writer land").public_key();
+  });
+  EventfulSource source(sealed, [&] { must(site().put_act(as_bytes(revoking.document))); });
+  const wire::Caller caller{bench_.realm.writer().public_key()};
+  EXPECT_TRUE(failed_with(bench_.vault().put(caller, entry, source), Code::Denied));
+  EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].entries, 0U);
+}
+
+TEST_F(VaultTest, the_same_entry_on_two_connections_is_received_once) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  EventfulSource source(sealed, [&] { EXPECT_TRUE(failed_with(writer().put(entry, sealed), Code::Unavailable)); });
+  const wire::Caller caller{bench_.realm.writer().public_key()};
+  EXPECT_TRUE(is_ok(bench_.vault().put(caller, entry, source)));
+  EXPECT_TRUE(must(writer().put(entry, {})).has_value());
+}
+
 TEST_F(VaultTest, fork_evidence_is_kept_once_per_stream_and_logged_once) {
   const Bytes first = object(1);
   const Bytes other = object(2);

@@ -135,8 +135,10 @@ TEST(ThreatsVault, C2_retention_cannot_be_shortened_by_the_writer) {
   });
 }
 
-TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms) {
-  with_vault({"", conformance::sim_world(1), Door::Embedded, Tables::Log}, [](VaultBench& bench) {
+TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms_once) {
+  conformance::SimWorld world(1);
+  world.run([&](env::Env env) {
+    VaultBench bench(env, "/srv/vault", Door::Embedded);
     const auto small = bench.realm.successor(bench.realm.first,
                                              [](policy::Policy& next) { next.registries[0].quota_bytes = 3'000'000; });
     must(bench.as(bench.realm.site())->put_act(as_bytes(small.document)));
@@ -172,6 +174,11 @@ TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms) {
     EXPECT_TRUE(failed_with(home.writer->open_stream(another.stream()), Code::Exhausted));
     home.expect_past_is_safe();
   });
+  std::size_t alarms = 0;
+  for (const sim::LogLine& line : world.machine().log()) {
+    if (line.level == env::LogLevel::Error && line.message.find("registry land: quota") == 0) ++alarms;
+  }
+  EXPECT_EQ(alarms, 1U) << "and the flood does not reach the log";
 }
 
 TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
@@ -190,7 +197,12 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
     for (auto& thread : threads) thread->join();
     const auto quota = must(home.writer->quota(bench.realm.land()));
     EXPECT_LE(quota.used_bytes, quota.quota_bytes);
-    EXPECT_LE(must(home.site->status()).object_count, 3U);
+    std::uint64_t files = 0;
+    for (const std::string& fan_out : must(bench.env.files.list("/srv/test/vault/objects"))) {
+      files += must(bench.env.files.list("/srv/test/vault/objects/" + fan_out)).size();
+    }
+    EXPECT_EQ(files, must(home.site->status()).object_count) << "what is refused was never stored";
+    EXPECT_LE(files, 3U);
   });
 }
 
