@@ -310,12 +310,8 @@ Result<ExitCode> run(const Context& context, const ListSettings& settings) {
     while (const auto entry = TRY(catalogue.next())) printer.print(entry->entry);
   } else {
     const auto site = TRY(SiteFolder::open(context, settings.place));
-    OpenedSnapshot opened = TRY(open_release(context, *site, settings.open, settings.snapshot));
-    spread::CopiesReader reader(context.env.threads, context.env.clock, site->vaults().all());
-    repo::ObjectOpener opener(site->policy().realm, std::move(opened.release.keys), reader);
-    const auto content =
-        TRY(engine::SnapshotContent::open(opener, opened.snapshot.object, opened.holdings.objects, reader));
-    TRY(content->for_each_entry([&](const format::ListingEntry& entry) -> Status {
+    const ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
+    TRY(released.content->for_each_entry([&](const format::ListingEntry& entry) -> Status {
       printer.print(entry);
       return {};
     }));
@@ -360,14 +356,11 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
   json.set("clean", verdict.is_clean()).set("vaults", std::move(vaults));
   bool clean = verdict.is_clean();
   if (!settings.open.release.empty()) {
-    OpenedSnapshot opened = TRY(open_release(context, *site, settings.open, settings.snapshot));
-    spread::CopiesReader reader(context.env.threads, context.env.clock, site->vaults().all());
-    repo::ObjectOpener opener(site->policy().realm, std::move(opened.release.keys), reader);
-    const auto content =
-        TRY(engine::SnapshotContent::open(opener, opened.snapshot.object, opened.holdings.objects, reader));
-    const engine::ContentVerdict inside = TRY(engine::verify_content(opener, *content, context.stop));
+    const ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
+    const engine::ContentVerdict inside =
+        TRY(engine::verify_content(*released.opener, *released.content, context.stop));
     text += fmt::format("snapshot {}: {} entries, {} chunks of {} opened and checked, {} findings\n",
-                        short_hex(opened.snapshot.object.name.view()), inside.entries, inside.chunks,
+                        short_hex(released.snapshot.object.name.view()), inside.entries, inside.chunks,
                         human_bytes(inside.bytes), inside.findings.size());
     for (const std::string& finding : inside.findings) text += finding + "\n";
     clean = clean && inside.findings.empty();

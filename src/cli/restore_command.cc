@@ -24,43 +24,13 @@ config::Json incidents_json(const std::vector<spread::ReadIncident>& incidents) 
   return list;
 }
 
-}  // namespace
+constexpr std::size_t kShownIncidents = 8;
+constexpr std::size_t kShownProblems = 20;
 
-Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
-  if (!settings.place.home.empty()) {
-    return Error(Code::Denied, "the agent cannot read back what it deposited: it holds no opening keys")
-        .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");
-  }
-  const auto site = TRY(SiteFolder::open(context, settings.place));
-  OpenedSnapshot opened = TRY(open_release(context, *site, settings.open, settings.snapshot));
-  spread::CopiesReader reader(context.env.threads, context.env.clock, site->vaults().all());
-  repo::ObjectOpener opener(site->policy().realm, std::move(opened.release.keys), reader);
-  const auto content =
-      TRY(engine::SnapshotContent::open(opener, opened.snapshot.object, opened.holdings.objects, reader));
-  for (const std::string& note : content->notes()) context.note(note);
-
-  engine::RestoreOptions options;
-  options.target = settings.target;
-  options.paths = settings.paths;
-  if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
-  engine::StageTimes times;
-  ProgressLine progress(context, "restore");
-  const engine::RestoreReport report = TRY(engine::restore_snapshot(
-      context.env, opener, *content, opened.snapshot.object.name, options, times, progress.callback(), context.stop));
-
-  const auto incidents = reader.incidents();
-  std::string text = fmt::format(
-      "restored snapshot {} ({}) into {}: {} files, {} directories, {} others, {} in {} ({}/s), synced in {}\n",
-      short_hex(opened.snapshot.object.name.view()), local_time(content->record().started_ns / 1'000'000'000),
-      settings.target, report.totals.files, report.totals.directories, report.totals.others,
-      human_bytes(report.totals.bytes), human_duration(report.duration),
-      human_bytes(static_cast<std::uint64_t>(static_cast<double>(report.written_bytes) /
-                                             std::max(1e-9, seconds(report.duration)))),
-      human_duration(report.sync_duration));
-  if (report.kept_files > 0) text += std::to_string(report.kept_files) + " files were finished by an earlier run\n";
+config::Json report_json(const engine::RestoreReport& report, const ReleasedSnapshot& released) {
   config::Json json = config::Json::object();
   json.set("ok", true)
-      .set("snapshot", opened.snapshot.object.name.hex())
+      .set("snapshot", released.snapshot.object.name.hex())
       .set("files", report.totals.files)
       .set("directories", report.totals.directories)
       .set("others", report.totals.others)
@@ -70,44 +40,83 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
       .set("sync_seconds", seconds(report.sync_duration))
       .set("ownership_restored", report.ownership_restored)
       .set("problem_count", report.problem_count)
-      .set("incidents", incidents_json(incidents));
+      .set("incidents", incidents_json(released.reader->incidents()));
   config::Json vaults = config::Json::array();
-  for (const spread::VaultReadStatistics& vault : reader.statistics()) {
-    if (vault.reads > 0)
-      text += fmt::format("  from vault {}: {} in {} reads, {} failed\n", vault.vault, human_bytes(vault.bytes),
-                          vault.reads, vault.failures);
-    vaults.push(config::Json::object()
-                    .set("vault", vault.vault)
-                    .set("bytes", vault.bytes)
-                    .set("reads", vault.reads)
-                    .set("failures", vault.failures));
+  for (const spread::VaultReadStatistics& vault : released.reader->statistics()) {
+    config::Json entry = config::Json::object();
+    entry.set("vault", vault.vault).set("bytes", vault.bytes).set("reads", vault.reads).set("failures", vault.failures);
+    vaults.push(std::move(entry));
   }
-  json.set("vaults", std::move(vaults));
   config::Json approved = config::Json::array();
-  for (const std::string& official : opened.release.approved_by) approved.push(official);
-  json.set("approved_by", std::move(approved));
-  std::string last_vault;
-  std::size_t shown = 0;
-  for (const spread::ReadIncident& incident : incidents) {
-    if (++shown > 8) break;
-    text += "  went round: object " + short_hex(incident.object.view()) + " at vault " + incident.vault + ": " +
-            incident.error.message() + "\n";
+  for (const std::string& official : released.approved_by) approved.push(official);
+  config::Json problems = config::Json::array();
+  for (const engine::CaptureProblem& problem : report.problems) {
+    problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
   }
-  if (incidents.size() > 8)
-    text += "  and " + std::to_string(incidents.size() - 8) + " more reads went round a failure\n";
+  json.set("vaults", std::move(vaults)).set("approved_by", std::move(approved)).set("problems", std::move(problems));
+  return json;
+}
+
+std::string report_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
+                        const std::string& target) {
+  const double rate = static_cast<double>(report.written_bytes) / std::max(1e-9, seconds(report.duration));
+  std::string text = fmt::format(
+      "restored snapshot {} ({}) into {}: {} files, {} directories, {} others, {} in {} ({}/s), synced in {}\n",
+      short_hex(released.snapshot.object.name.view()),
+      local_time(released.content->record().started_ns / 1'000'000'000), target, report.totals.files,
+      report.totals.directories, report.totals.others, human_bytes(report.totals.bytes),
+      human_duration(report.duration), human_bytes(static_cast<std::uint64_t>(rate)),
+      human_duration(report.sync_duration));
+  if (report.kept_files > 0) text += std::to_string(report.kept_files) + " files were finished by an earlier run\n";
+  for (const spread::VaultReadStatistics& vault : released.reader->statistics()) {
+    if (vault.reads == 0) continue;
+    text += fmt::format("  from vault {}: {} in {} reads, {} failed\n", vault.vault, human_bytes(vault.bytes),
+                        vault.reads, vault.failures);
+  }
+  const auto incidents = released.reader->incidents();
+  for (std::size_t i = 0; i < std::min(incidents.size(), kShownIncidents); ++i) {
+    text += "  went round: object " + short_hex(incidents[i].object.view()) + " at vault " + incidents[i].vault + ": " +
+            incidents[i].error.message() + "\n";
+  }
+  if (incidents.size() > kShownIncidents) {
+    text += "  and " + std::to_string(incidents.size() - kShownIncidents) + " more reads went round a failure\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
+  if (!settings.place.home.empty()) {
+    return Error(Code::Denied, "the agent cannot read back what it deposited: it holds no opening keys")
+        .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");
+  }
+  const auto site = TRY(SiteFolder::open(context, settings.place));
+  const ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
+
+  engine::RestoreOptions options;
+  options.target = settings.target;
+  options.paths = settings.paths;
+  if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
+  engine::StageTimes times;
+  ProgressLine progress(context, "restore");
+  const engine::RestoreReport report =
+      TRY(engine::restore_snapshot(context.env, *released.opener, *released.content, released.snapshot.object.name,
+                                   options, times, progress.callback(), context.stop));
+
+  std::string text = report_text(report, released, settings.target);
+  config::Json json = report_json(report, released);
   if (settings.stages) {
     text += render_stages(times, report.totals.bytes, true);
     json.set("stages", stages_json(times));
   }
-  config::Json problems = config::Json::array();
-  for (const auto& problem : report.problems)
-    problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
-  json.set("problems", std::move(problems));
   context.print(text, json);
-  if (!report.ownership_restored)
+  if (!report.ownership_restored) {
     context.note("owners were not restored, and set-id bits were left off: run as root to restore them");
-  for (std::size_t i = 0; i < std::min<std::size_t>(report.problems.size(), 20); ++i)
+  }
+  for (std::size_t i = 0; i < std::min(report.problems.size(), kShownProblems); ++i) {
     context.note("  " + printable(report.problems[i].path) + ": " + report.problems[i].why);
+  }
   return report.is_partial() ? kPartial : kOk;
 }
 

@@ -62,40 +62,49 @@ Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std:
   return key;
 }
 
-Result<OpenedSnapshot> open_release(const Context& context, SiteFolder& site, const OpenSettings& open,
-                                    const std::string& snapshot) {
+Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
+                                       const std::string& snapshot) {
   if (open.release.empty()) {
     return Error(Code::InvalidInput, "no release was given")
         .hint("ask for one: exclave release request; then say --release FILE --approval FILE ...");
   }
-  OpenedSnapshot opened{};
   const Bytes document = TRY(read_document(context.env.files, open.release));
-  opened.request = TRY(custody::SignedRelease::parse(document, open.release));
-  const custody::ReleaseRequest& request = opened.request.request;
-  if (request.registry != site.registry().id)
+  const custody::SignedRelease signed_release = TRY(custody::SignedRelease::parse(document, open.release));
+  const custody::ReleaseRequest& request = signed_release.request;
+  if (request.registry != site.registry().id) {
     return Error(Code::Denied, "release '" + printable(open.release) + "' is for registry " + request.registry_name);
+  }
   const crypto::Secret<32> recipient =
-      TRY(read_recipient_key(context.env.files, site.release_key_path(opened.request.id), opened.request.id));
+      TRY(read_recipient_key(context.env.files, site.release_key_path(signed_release.id), signed_release.id));
   std::vector<custody::ApprovalFile> approvals;
-  for (const std::string& path : open.approvals)
+  for (const std::string& path : open.approvals) {
     approvals.push_back({ path, TRY(read_document(context.env.files, path)) });
+  }
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
-  opened.release =
-      TRY(custody::combine_release(site.acts().signed_policy(), opened.request, *era, approvals, recipient));
-  for (const std::string& blame : opened.release.blamed) context.note("bad share: " + blame);
+  custody::CombinedRelease release =
+      TRY(custody::combine_release(site.acts().signed_policy(), signed_release, *era, approvals, recipient));
+  for (const std::string& blame : release.blamed) context.note("bad share: " + blame);
 
-  opened.holdings = TRY(engine::find_holdings(site.policy(), site.registry(), site.vaults().all()));
-  for (const std::string& problem : opened.holdings.problems) context.note("problem: " + problem);
-  for (const std::string& lost : opened.holdings.unreachable) context.note("vault " + lost);
-  // Only snapshots of the released era and periods can be opened: "latest" is the latest of those.
-  std::erase_if(opened.holdings.snapshots, [&](const engine::FoundSnapshot& found) {
-    const bool in_era = found.era == request.era;
-    const bool in_periods = !request.periods.empty() && found.oldest_period >= request.periods.front() &&
-                            found.object.period <= request.periods.back();
-    return snapshot == "latest" && !(in_era && in_periods);
+  auto holdings = TRY(engine::find_holdings(site.policy(), site.registry(), site.vaults().all()));
+  for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
+  for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
+  // "latest" means the latest that the released periods open.
+  std::erase_if(holdings.snapshots, [&](const engine::FoundSnapshot& found) {
+    const bool is_open = found.era == request.era && !request.periods.empty() &&
+                         found.oldest_period >= request.periods.front() &&
+                         found.object.period <= request.periods.back();
+    return snapshot == "latest" && !is_open;
   });
-  opened.snapshot = TRY(engine::choose_snapshot(opened.holdings, snapshot));
-  return opened;
+  ReleasedSnapshot released;
+  released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
+  released.approved_by = std::move(release.approved_by);
+  released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
+  released.opener =
+      std::make_unique<repo::ObjectOpener>(site.policy().realm, std::move(release.keys), *released.reader);
+  released.content = TRY(
+      engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects, *released.reader));
+  for (const std::string& note : released.content->notes()) context.note(note);
+  return released;
 }
 
 }  // namespace exclave::cli

@@ -15,7 +15,7 @@
 #include "cli/settings.h"
 #include "cli/vault_set.h"
 #include "custody/release.h"
-#include "engine/snapshot_finder.h"
+#include "engine/snapshot_content.h"
 #include "spread/copies_reader.h"
 
 namespace exclave::cli {
@@ -48,14 +48,16 @@ Status write_recipient_key(env::FileSystem& files, const std::string& path, cons
 Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std::string& path,
                                               const custody::ReleaseId& id);
 
-// Released keys and the chosen snapshot.
-struct OpenedSnapshot {
-  custody::CombinedRelease release;
-  custody::SignedRelease request;
-  engine::RegistryHoldings holdings;
+// A snapshot opened with what the officials released: everything that ls, restore and verify read it with.
+struct ReleasedSnapshot {
   engine::FoundSnapshot snapshot;
+  std::vector<std::string> approved_by;
+  std::unique_ptr<spread::CopiesReader> reader;
+  std::unique_ptr<repo::ObjectOpener> opener;        // uses reader
+  std::unique_ptr<engine::SnapshotContent> content;  // uses opener
 };
-Result<OpenedSnapshot> open_release(const Context& context, SiteFolder& site, const OpenSettings& open,
-                                    const std::string& snapshot);
+// `site` outlives the result.
+Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
+                                       const std::string& snapshot);
 
 }  // namespace exclave::cli

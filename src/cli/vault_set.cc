@@ -40,6 +40,11 @@ std::string told_of(const store::VaultApi& vault, const Error& error) {
   return error.message().starts_with(prefix) ? error.message() : prefix + error.message();
 }
 
+Error with_lock_hint(Error error) {
+  if (error.code() != Code::Conflict) return error;
+  return std::move(error).hint("one process serves a vault: end the other one first");
+}
+
 vault::World vault_world(const Context& context) {
   return {context.env.files, context.env.clock, context.env.log, context.env.threads};
 }
@@ -57,12 +62,11 @@ Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& contex
     for (const std::string& name : names.value())
       documents.push_back(TRY(read_document(files, env::join_path(starter, name))));
     Status created = vault::create(vault_world(context), directory, documents, context.open_table);
-    if (!created.ok() && created.error().code() != Code::AlreadyExists) return created.take_error();
+    if (!created.ok() && created.error().code() != Code::AlreadyExists) return with_lock_hint(created.take_error());
   }
   auto vault =
       vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
-  if (!vault.ok() && vault.error().code() == Code::Conflict)
-    return std::move(vault.take_error()).hint("one daemon serves a vault: end the other one first");
+  if (!vault.ok()) return with_lock_hint(vault.take_error());
   return vault;
 }
 

@@ -1,7 +1,9 @@
 #include "engine/snapshot_finder.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
+#include <tuple>
 
 #include "base/text.h"
 
@@ -64,101 +66,124 @@ Result<format::ObjectReference> look_at_header(const std::vector<store::VaultApi
   return Error(Code::NotFound, "object " + name.hex().substr(0, 16) + ": " + reasons);
 }
 
+// Gathers what each vault shows, then joins it.
+class HoldingsFinder {
+ public:
+  HoldingsFinder(const policy::Policy& policy, const policy::Registry& registry,
+                 const std::vector<store::VaultApi*>& vaults)
+      : policy_(policy), registry_(registry), vaults_(vaults) {}
+
+  Result<RegistryHoldings> find() {
+    for (store::VaultApi* vault : vaults_) ask(*vault);
+    if (answered_ == 0) {
+      std::string reasons;
+      for (const std::string& reason : holdings_.unreachable) reasons += (reasons.empty() ? "" : "; ") + reason;
+      return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
+    }
+    for (const auto& [id, stream] : streams_) join(id, stream);
+    std::stable_sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), [](const auto& a, const auto& b) {
+      return std::tuple(a.era, a.durable_at_seconds, a.start, a.index) <
+             std::tuple(b.era, b.durable_at_seconds, b.start, b.index);
+    });
+    return std::move(holdings_);
+  }
+
+ private:
+  void ask(store::VaultApi& vault) {
+    auto heads = vault.heads(registry_.id);
+    if (!heads.ok()) {
+      holdings_.unreachable.push_back(vault.name() + ": " + heads.error().message());
+      return;
+    }
+    ++answered_;
+    for (const store::StreamHead& head : heads.value()) {
+      const format::StreamDescriptor& descriptor = head.stream.descriptor;
+      if (descriptor.realm != policy_.realm || descriptor.registry != registry_.id ||
+          !head.stream.check_signature().ok()) {
+        holdings_.problems.push_back("vault " + vault.name() + " shows a stream that is not this registry's");
+        continue;
+      }
+      auto view = fetch_stream(vault, head.stream, holdings_.problems);
+      if (!view.ok()) {
+        holdings_.unreachable.push_back(vault.name() + ": " + view.error().message());
+        return;
+      }
+      streams_.emplace(descriptor.id(), head.stream);
+      views_[descriptor.id()].push_back(view.take());
+    }
+  }
+
+  // One stream, as its longest holder has it; the others must agree as far as they go.
+  void join(const format::StreamId& id, const format::SignedStream& stream) {
+    const std::vector<VaultView>& views = views_[id];
+    FoundStream found;
+    found.stream = stream;
+    for (const VaultView& view : views) found.heads[view.vault] = view.entries.size();
+    const VaultView& longest =
+        *std::max_element(views.begin(), views.end(),
+                          [](const VaultView& a, const VaultView& b) { return a.entries.size() < b.entries.size(); });
+    found.entries = longest.entries.size();
+    for (const VaultView& view : views) {
+      const std::size_t common = view.entries.size();
+      if (common > 0 && view.entries[common - 1].entry.entry.chain != longest.entries[common - 1].entry.entry.chain) {
+        holdings_.problems.push_back("fork: vaults " + view.vault + " and " + longest.vault +
+                                     " hold different histories of " + stream_words(id) +
+                                     ", both signed by the writer");
+      }
+    }
+    for (std::size_t i = 0; i < longest.entries.size(); ++i) {
+      const store::HeldEntry& held = longest.entries[i];
+      const bool is_snapshot = held.entry.entry.snapshot_oldest.has_value();
+      if (seen_.insert(held.entry.entry.object).second) {
+        holdings_.objects.push_back({held.entry.entry.object, held.object_bytes, is_snapshot, stream.descriptor.era});
+      }
+      if (is_snapshot) add_snapshot(stream, held.entry.entry, views, i);
+    }
+    holdings_.streams.push_back(std::move(found));
+  }
+
+  void add_snapshot(const format::SignedStream& stream, const format::Entry& entry, const std::vector<VaultView>& views,
+                    std::size_t index) {
+    FoundSnapshot snapshot;
+    snapshot.stream = entry.stream;
+    snapshot.start = stream.descriptor.start;
+    snapshot.index = entry.index;
+    snapshot.era = stream.descriptor.era;
+    snapshot.oldest_period = *entry.snapshot_oldest;
+    snapshot.durable_at_seconds = std::numeric_limits<std::int64_t>::max();
+    for (const VaultView& view : views) {
+      if (view.entries.size() <= index) continue;
+      snapshot.complete_at.push_back(view.vault);
+      // The vault set retain-until to its own time plus the policy's retention.
+      const std::int64_t durable_at =
+          view.entries[index].retain_until_seconds - static_cast<std::int64_t>(registry_.retention_seconds);
+      snapshot.durable_at_seconds = std::min(snapshot.durable_at_seconds, durable_at);
+    }
+    auto reference = look_at_header(vaults_, entry.object);
+    if (!reference.ok()) {
+      holdings_.problems.push_back("snapshot " + entry.object.hex().substr(0, 16) +
+                                   " cannot be read: " + reference.error().message());
+      return;
+    }
+    snapshot.object = reference.value();
+    holdings_.snapshots.push_back(std::move(snapshot));
+  }
+
+  const policy::Policy& policy_;
+  const policy::Registry& registry_;
+  const std::vector<store::VaultApi*>& vaults_;
+  std::size_t answered_ = 0;
+  std::map<format::StreamId, format::SignedStream> streams_;
+  std::map<format::StreamId, std::vector<VaultView>> views_;
+  std::set<format::ObjectName> seen_;
+  RegistryHoldings holdings_;
+};
+
 }  // namespace
 
 Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const policy::Registry& registry,
                                        const std::vector<store::VaultApi*>& vaults) {
-  RegistryHoldings holdings;
-  std::map<format::StreamId, format::SignedStream> streams;
-  std::map<format::StreamId, std::vector<VaultView>> views;
-  std::size_t answered = 0;
-  for (store::VaultApi* vault : vaults) {
-    auto heads = vault->heads(registry.id);
-    if (!heads.ok()) {
-      holdings.unreachable.push_back(vault->name() + ": " + heads.error().message());
-      continue;
-    }
-    ++answered;
-    for (const store::StreamHead& head : heads.value()) {
-      const format::StreamDescriptor& descriptor = head.stream.descriptor;
-      if (descriptor.realm != policy.realm || descriptor.registry != registry.id ||
-          !head.stream.check_signature().ok()) {
-        holdings.problems.push_back("vault " + vault->name() + " shows a stream that is not this registry's");
-        continue;
-      }
-      streams.emplace(descriptor.id(), head.stream);
-      auto view = fetch_stream(*vault, head.stream, holdings.problems);
-      if (!view.ok()) {
-        holdings.unreachable.push_back(vault->name() + ": " + view.error().message());
-        continue;
-      }
-      views[descriptor.id()].push_back(view.take());
-    }
-  }
-  if (answered == 0) {
-    std::string reasons;
-    for (const std::string& reason : holdings.unreachable) reasons += (reasons.empty() ? "" : "; ") + reason;
-    return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
-  }
-
-  std::set<format::ObjectName> seen;
-  for (const auto& [id, stream] : streams) {
-    FoundStream found;
-    found.stream = stream;
-    const VaultView* longest = nullptr;
-    for (const VaultView& view : views[id]) {
-      found.heads[view.vault] = view.entries.size();
-      if (longest == nullptr || view.entries.size() > longest->entries.size()) longest = &view;
-    }
-    if (longest == nullptr) continue;
-    found.entries = longest->entries.size();
-    for (const VaultView& view : views[id]) {
-      const std::size_t common = view.entries.size();
-      if (common > 0 && view.entries[common - 1].entry.entry.chain != longest->entries[common - 1].entry.entry.chain) {
-        holdings.problems.push_back("fork: vaults " + view.vault + " and " + longest->vault +
-                                    " hold different histories of " + stream_words(id) + ", both signed by the writer");
-      }
-    }
-    for (std::size_t i = 0; i < longest->entries.size(); ++i) {
-      const store::HeldEntry& held = longest->entries[i];
-      const format::Entry& entry = held.entry.entry;
-      if (seen.insert(entry.object).second) {
-        holdings.objects.push_back(
-            {entry.object, held.object_bytes, entry.snapshot_oldest.has_value(), stream.descriptor.era});
-      }
-      if (!entry.snapshot_oldest.has_value()) continue;
-      FoundSnapshot snapshot;
-      snapshot.stream = id;
-      snapshot.start = stream.descriptor.start;
-      snapshot.index = entry.index;
-      snapshot.era = stream.descriptor.era;
-      snapshot.oldest_period = *entry.snapshot_oldest;
-      snapshot.durable_at_seconds = held.retain_until_seconds - static_cast<std::int64_t>(registry.retention_seconds);
-      for (const VaultView& view : views[id]) {
-        if (view.entries.size() > i) {
-          snapshot.complete_at.push_back(view.vault);
-          snapshot.durable_at_seconds =
-              std::min(snapshot.durable_at_seconds,
-                       view.entries[i].retain_until_seconds - static_cast<std::int64_t>(registry.retention_seconds));
-        }
-      }
-      auto reference = look_at_header(vaults, entry.object);
-      if (!reference.ok()) {
-        holdings.problems.push_back("snapshot " + entry.object.hex().substr(0, 16) +
-                                    " cannot be read: " + reference.error().message());
-        continue;
-      }
-      snapshot.object = reference.value();
-      holdings.snapshots.push_back(std::move(snapshot));
-    }
-    holdings.streams.push_back(std::move(found));
-  }
-  std::stable_sort(holdings.snapshots.begin(), holdings.snapshots.end(),
-                   [](const FoundSnapshot& a, const FoundSnapshot& b) {
-                     return std::tuple(a.era, a.durable_at_seconds, a.start, a.index) <
-                            std::tuple(b.era, b.durable_at_seconds, b.start, b.index);
-                   });
-  return holdings;
+  return HoldingsFinder(policy, registry, vaults).find();
 }
 
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted) {

@@ -5,6 +5,17 @@
 #include "base/text.h"
 
 namespace exclave::engine {
+namespace {
+
+std::vector<std::string> sorted_descending(std::vector<env::DirectoryEntry> entries) {
+  std::vector<std::string> names;
+  names.reserve(entries.size());
+  for (env::DirectoryEntry& entry : entries) names.push_back(std::move(entry.name));
+  std::sort(names.begin(), names.end(), std::greater<>());
+  return names;
+}
+
+}  // namespace
 
 Result<TreeWalker> TreeWalker::open(env::FileSystem& files, std::string_view root, ExcludeList excludes,
                                     FileSystemBorder border) {
@@ -18,9 +29,7 @@ std::optional<Error> TreeWalker::enter(std::unique_ptr<env::Directory> directory
   Level level;
   level.device = info.device;
   level.inode = info.inode;
-  level.names.reserve(entries.value().size());
-  for (env::DirectoryEntry& entry : entries.value()) level.names.push_back(std::move(entry.name));
-  std::sort(level.names.begin(), level.names.end(), std::greater<>());
+  level.names = sorted_descending(entries.take());
   level.directory = std::move(directory);
   level.path = std::move(path);
   levels_.push_back(std::move(level));
@@ -49,23 +58,56 @@ Status TreeWalker::reopen_top() {
   return {};
 }
 
+WalkItem TreeWalker::start_at_root(const env::FileInfo& info, std::vector<env::DirectoryEntry> entries) {
+  root_device_ = info.device;
+  Level level;
+  level.device = info.device;
+  level.inode = info.inode;
+  level.names = sorted_descending(std::move(entries));
+  levels_.push_back(std::move(level));
+  WalkItem item;
+  item.info = info;
+  item.self = root_.get();
+  return item;
+}
+
+std::optional<WalkItem> TreeWalker::visit_next(env::Directory& directory) {
+  Level& top = levels_.back();
+  WalkItem item;
+  item.path = env::join_path(top.path, top.names.back());
+  top.names.pop_back();
+  item.parent = &directory;
+  auto info = directory.stat(item.name());
+  // Gone since the directory was read: as if it had never been there.
+  if (!info.ok() && info.error().code() == Code::NotFound) return std::nullopt;
+  if (info.ok()) item.info = info.value();
+  const bool is_directory = info.ok() && item.info.type == env::FileType::Directory;
+  if (excludes_.excludes(item.path, is_directory)) {
+    ++excluded_;
+    return std::nullopt;
+  }
+  if (!info.ok()) {
+    item.problem = info.take_error();
+    return item;
+  }
+  if (!is_directory || (border_ == FileSystemBorder::Stay && item.info.device != root_device_)) return item;
+  auto opened = directory.open_directory(item.name());
+  if (!opened.ok()) {
+    item.problem = opened.take_error();
+    return item;
+  }
+  env::Directory* self = opened.value().get();
+  item.problem = enter(opened.take(), item.info, item.path);
+  if (!item.problem.has_value()) item.self = self;
+  item.parent = nullptr;  // entering may just have closed it
+  return item;
+}
+
 Result<std::optional<WalkItem>> TreeWalker::next() {
   if (!started_) {
     started_ = true;
-    WalkItem item;
-    item.info = TRY(root_->info());
-    root_device_ = item.info.device;
-    // A second handle, so that the root stays open for reopening whatever happens to the stack.
-    item.self = root_.get();
-    auto entries = root_->entries();
-    if (!entries.ok()) return entries.take_error();
-    Level level;
-    level.device = item.info.device;
-    level.inode = item.info.inode;
-    for (env::DirectoryEntry& entry : entries.value()) level.names.push_back(std::move(entry.name));
-    std::sort(level.names.begin(), level.names.end(), std::greater<>());
-    levels_.push_back(std::move(level));
-    return std::optional(std::move(item));
+    const env::FileInfo info = TRY(root_->info());
+    return std::optional(start_at_root(info, TRY(root_->entries())));
   }
   while (!levels_.empty()) {
     Level& top = levels_.back();
@@ -74,53 +116,18 @@ Result<std::optional<WalkItem>> TreeWalker::next() {
       continue;
     }
     const bool is_root_level = levels_.size() == 1;
-    if (!is_root_level && top.directory == nullptr) {
-      Status reopened = reopen_top();
-      if (!reopened.ok()) {
-        // What was still to come in this directory cannot be reached: say so once, for the directory.
-        WalkItem item;
-        item.path = top.path;
-        item.problem = reopened.take_error();
-        item.late = true;
-        levels_.pop_back();
-        return std::optional(std::move(item));
-      }
-    }
-    env::Directory& directory = is_root_level ? *root_ : *top.directory;
-    WalkItem item;
-    item.path = env::join_path(top.path, top.names.back());
-    top.names.pop_back();
-    item.parent = &directory;
-    auto info = directory.stat(item.name());
-    if (!info.ok()) {
-      // Gone since the directory was read: as if it had never been there.
-      if (info.error().code() == Code::NotFound) continue;
-      if (excludes_.excludes(item.path, false)) {
-        ++excluded_;
-        continue;
-      }
-      item.problem = info.take_error();
+    Status reopened = is_root_level || top.directory != nullptr ? Status() : reopen_top();
+    if (!reopened.ok()) {
+      // What was still to come in this directory cannot be reached: say so once, for the directory.
+      WalkItem item;
+      item.path = top.path;
+      item.problem = reopened.take_error();
+      item.late = true;
+      levels_.pop_back();
       return std::optional(std::move(item));
     }
-    item.info = info.value();
-    const bool is_directory = item.info.type == env::FileType::Directory;
-    if (excludes_.excludes(item.path, is_directory)) {
-      ++excluded_;
-      continue;
-    }
-    if (is_directory && (border_ == FileSystemBorder::Cross || item.info.device == root_device_)) {
-      auto opened = directory.open_directory(item.name());
-      if (!opened.ok()) {
-        item.problem = opened.take_error();
-        return std::optional(std::move(item));
-      }
-      env::Directory* self = opened.value().get();
-      item.problem = enter(opened.take(), item.info, item.path);
-      if (!item.problem.has_value()) item.self = self;
-      // `top` may have moved, and its directory may just have been closed.
-      item.parent = nullptr;
-    }
-    return std::optional(std::move(item));
+    auto item = visit_next(is_root_level ? *root_ : *top.directory);
+    if (item.has_value()) return item;
   }
   return std::optional<WalkItem>();
 }

@@ -53,6 +53,9 @@ class TreeWalker {
   };
   TreeWalker(std::unique_ptr<env::Directory> root, ExcludeList excludes, FileSystemBorder border)
       : root_(std::move(root)), excludes_(std::move(excludes)), border_(border) {}
+  WalkItem start_at_root(const env::FileInfo& info, std::vector<env::DirectoryEntry> entries);
+  // The next entry of the top level; nullopt if it was left out or is gone.
+  std::optional<WalkItem> visit_next(env::Directory& directory);
   Status reopen_top();
   // Puts a directory on the stack; a problem if it cannot be read.
   std::optional<Error> enter(std::unique_ptr<env::Directory> directory, const env::FileInfo& info, std::string path);
