@@ -1,0 +1,208 @@
+"""Life with the program: drains, restarts, kills, recovery of an agent, streams, a restore without root."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+from harness import FAILED, KEY_REFUSED, NOT_FOUND, OK  # noqa: E402
+
+NOBODY = 65534
+
+
+class Daemons(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+
+    def test_sigterm_drains_and_a_restart_keeps_everything(self):
+        self.ok(self.realm.backup("source", "--wait-all"))
+        before = {v: [p.name for p in self.realm.objects(v)] for v in harness.VAULTS}
+        self.assertEqual([OK, OK, OK], self.realm.stop())
+        for vault in harness.VAULTS:
+            log = (self.scratch / f"realm-{vault}.log").read_text()
+            self.assertIn(f"vault {vault} is draining", log)
+            self.assertIn(f"vault {vault} has ended", log)
+        self.realm.start()
+        self.assertEqual(before, {v: [p.name for p in self.realm.objects(v)] for v in harness.VAULTS})
+        self.ok(self.realm.verify("--read-all"))
+        self.ok(self.realm.restore(self.realm.release()))
+        self.same_tree("restored")
+
+    def test_a_vault_that_drains_while_a_backup_runs_costs_nothing(self):
+        (self.scratch / "source/large").write_bytes(os.urandom(40_000_000))
+        backup = self.start_backup()
+        self.wait_for_objects("oslo")
+        self.assertEqual([OK], self.realm.stop("oslo"))
+        self.assertEqual(backup.wait(harness.COMMAND_SECONDS), OK)
+        self.realm.start("oslo")
+        (self.scratch / "source/after").write_bytes(b"after")
+        self.assertIn("durable at lux, oslo, rome", self.ok(self.realm.backup("source", "--wait-all")).out)
+        # What the vault missed stays visible until it is repaired from the others.
+        found = self.realm.verify("--read-all")
+        self.assertNotEqual(found.code, OK, str(found))
+        self.assertIn("vault oslo: stream", found.out)
+        self.assertNotIn("vault lux:", found.out)
+        self.ok(self.realm.restore(self.realm.release()))
+        self.same_tree("restored")
+
+    def test_kill_in_the_middle_of_a_backup_loses_nothing_and_the_next_one_finishes(self):
+        (self.scratch / "source/large").write_bytes(os.urandom(40_000_000))
+        for vaults_die_too in (False, True):
+            with self.subTest(vaults_die_too=vaults_die_too):
+                (self.scratch / "source/more").write_bytes(os.urandom(20_000_000))
+                held = len(self.realm.objects("lux"))
+                backup = self.start_backup()
+                self.wait_for_objects("lux", held)
+                backup.kill()
+                self.assertEqual(backup.wait(), -signal.SIGKILL)
+                if vaults_die_too:
+                    self.realm.kill_all()
+                    self.realm.start()
+                self.ok(self.realm.backup("source", "--wait-all"))
+                self.ok(self.realm.verify("--read-all"))
+        self.ok(self.realm.restore(self.realm.release()))
+        self.same_tree("restored")
+
+    def start_backup(self):
+        backup = subprocess.Popen([harness.program(), "backup", "--home", self.realm.home, "source"], cwd=self.scratch,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  preexec_fn=harness.end_with_parent)
+        self.addCleanup(lambda: backup.poll() is None and backup.kill())
+        return backup
+
+    def wait_for_objects(self, vault, more_than=0):
+        deadline = time.monotonic() + 60
+        while len(self.realm.objects(vault)) <= more_than:
+            self.assertLess(time.monotonic(), deadline, "the backup sends nothing")
+            time.sleep(0.01)
+
+
+class Agent(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+
+    def test_an_agent_that_lost_its_disk_goes_on_in_the_next_era_and_both_eras_restore(self):
+        self.ok(self.realm.backup())
+        first = self.snapshots()[0]["snapshot"]
+        shutil.copytree(self.scratch / "source", self.scratch / "source-1", symlinks=True)
+        shutil.rmtree(self.realm.home / "state")
+        (self.realm.home / "era-1.keys").unlink()
+        self.refused(self.realm.backup(), NOT_FOUND, "holds no era keys", "exclave agent recover")
+
+        keys = self.realm.root / "operator/docs/era-2.keys"
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys", keys))
+        (self.scratch / "source/new").write_bytes(b"written in era 2")
+        self.ok(self.realm.backup())
+        self.ok(self.realm.verify("--read-all"))
+        self.assertEqual([1, 2], [snapshot["era"] for snapshot in self.snapshots()])
+
+        self.ok(self.realm.restore(self.realm.release("second"), "restored-2"))
+        self.same_tree("restored-2")
+        opening = self.realm.release("first", request_options=["--snapshot", first])
+        self.ok(self.realm.restore(opening, "restored-1"))
+        self.same_tree("restored-1", "source-1")
+        refused = self.realm.restore(opening, "restored-3", "--snapshot", self.snapshots()[1]["snapshot"])
+        self.assertNotEqual(refused.code, OK, "a release of era 1 opened era 2")
+
+    def snapshots(self):
+        return self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, "--json")).json()["snapshots"]
+
+    def test_state_alone_lost_is_refused_or_repaired_but_never_forks(self):
+        """The keys are there, the state is not: whatever the program does, the vaults stay clean and nothing is lost."""
+        self.ok(self.realm.backup())
+        shutil.rmtree(self.realm.home / "state")
+        ended = self.realm.backup()
+        self.assertNotIn("bug", ended.err, str(ended))
+        self.ok(self.realm.verify("--read-all"))
+        self.ok(self.realm.restore(self.realm.release()))
+        self.same_tree("restored")
+
+
+class Streams(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.realm = self.make_realm()
+        self.dump = os.urandom(300_000) + b"insert into citizens;\n" * 5000
+
+    def ingest(self, *arguments, **options):
+        return self.realm.exclave("ingest", "--home", self.realm.home, *arguments, **options)
+
+    def count(self):
+        return len(self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, "--json")).json()["snapshots"])
+
+    def test_standard_input_becomes_a_snapshot_and_comes_back(self):
+        self.ok(self.ingest("dump", stdin=self.dump))
+        self.ok(self.realm.restore(self.realm.release()))
+        self.assertEqual([self.dump], [p.read_bytes() for p in (self.scratch / "restored").rglob("*") if p.is_file()])
+
+    def test_a_commands_output_becomes_a_snapshot(self):
+        (self.scratch / "data").write_bytes(self.dump)
+        self.ok(self.ingest("dump", "--", "cat", "data"))
+        self.assertEqual(1, self.count())
+
+    def test_a_producer_that_fails_leaves_no_snapshot(self):
+        self.refused(self.ingest("dump", "--", "sh", "-c", "echo half a dump; exit 3"), FAILED, "stream dump", "status 3",
+                     "hint:")
+        self.refused(self.ingest("dump", "--", "sh", "-c", "echo half a dump; kill -9 $$"), FAILED, "stream dump", "hint:")
+        self.refused(self.ingest("dump", "--", "/no/such/program"), NOT_FOUND, "/no/such/program")
+        self.assertEqual(0, self.count())
+        self.ok(self.ingest("dump", stdin=self.dump))
+        self.assertEqual(1, self.count())
+        self.ok(self.realm.verify("--read-all"))
+
+    def test_an_empty_stream_is_a_snapshot_of_nothing(self):
+        self.ok(self.ingest("dump", stdin=b""))
+        self.ok(self.realm.restore(self.realm.release()))
+        self.assertEqual([b""], [p.read_bytes() for p in (self.scratch / "restored").rglob("*") if p.is_file()])
+
+
+@unittest.skipUnless(os.geteuid() == 0, "giving up root takes root")
+class WithoutRoot(harness.SystemTest):
+    def test_a_restore_without_root_says_what_it_left_off_and_restores_the_rest(self):
+        self.make_source()
+        owned = self.scratch / "source/of-another"
+        owned.write_bytes(b"set-id program")
+        os.chown(owned, 1234, 1234)
+        owned.chmod(0o4755)
+        realm = self.make_realm()
+        self.ok(realm.backup())
+        opening = realm.release()
+        self.scratch.chmod(0o755)
+        for path in [realm.root, realm.root / "sites"]:
+            path.chmod(0o755)
+        for path in [realm.site, *realm.site.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        (self.scratch / "target").mkdir()
+        os.chown(self.scratch / "target", NOBODY, NOBODY)
+        program = self.scratch / "exclave"  # the build directory may be closed to nobody
+        shutil.copy(harness.program(), program)
+        ended = harness.run_process([program, "--json", "restore", "--site", realm.site, *opening, "--target", "target/tree"],
+                                    self.scratch, user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assertIn(ended.code, (OK, harness.PARTIAL), str(ended))
+        self.assertIn("owners were not restored", ended.err)
+        self.assertFalse(ended.json()["ownership_restored"])
+        self.same_tree("target/tree")
+        restored = (self.scratch / "target/tree/of-another").stat()
+        self.assertEqual((restored.st_uid, restored.st_mode & 0o7777), (NOBODY, 0o755), "no set-id bit for the wrong owner")
+
+    def test_a_stranger_cannot_read_a_realms_keys(self):
+        realm = self.make_realm(start=False)
+        self.scratch.chmod(0o755)
+        program = self.scratch / "exclave"
+        shutil.copy(harness.program(), program)
+        ended = harness.run_process([program, "backup", "--home", realm.home, "."], self.scratch, user=NOBODY, group=NOBODY,
+                                    extra_groups=[])
+        self.refused(ended, KEY_REFUSED, "realm", "Permission denied")
+
+
+if __name__ == "__main__":
+    harness.main()
