@@ -79,7 +79,8 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
     if (code != Code::NotFound) all_missing = false;
     reasons += (reasons.empty() ? "" : "; ") + source.statistics.vault + ": " + result.error().message();
     if (incidents_.size() < kMaxIncidents) incidents_.push_back({source.statistics.vault, name, result.error()});
-    if (!worst.has_value() || code == Code::Corrupt) worst = result.error();
+    // A vault that cannot answer may hold what the others lack: missing is only what all of them miss.
+    if (!worst.has_value() || worst->code() == Code::NotFound || code == Code::Corrupt) worst = result.error();
   }
   const Code code = all_missing ? Code::NotFound : worst->code();
   return Error(code, "object " + name.hex().substr(0, 16) + ": no vault gave a good copy (" + reasons + ")");
