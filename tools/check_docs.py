@@ -163,6 +163,8 @@ class Checker:
         names = set()
         for path in sources:
             names |= {name.lower() for name in re.findall(r"\bTEST(?:_F|_P)?\s*\(\s*\w+\s*,\s*(\w+)\s*\)", path.read_text())}
+        for path in sorted(folder.rglob("*.py")):
+            names |= {name.lower() for name in re.findall(r"^    def ([HCOL]\d+_\w+)\(self", path.read_text(), flags=re.M)}
         for number, line in enumerate(page.read_text().splitlines(), 1):
             match = re.match(r"\|\s*([HCOL]\d+)\s*\|.*`tests/threats/\1_", line)
             if match and not any(name.startswith(match.group(1).lower() + "_") for name in names):
