@@ -1,6 +1,7 @@
 #include "engine/tree_scanner.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace exclave::engine {
 namespace {
@@ -8,6 +9,11 @@ namespace {
 constexpr std::size_t kEntriesPerBatch = 128;
 constexpr std::size_t kFilesPerBatch = 32;
 constexpr std::size_t kBatchesAhead = kWindowFiles / kFilesPerBatch - 2;
+// The kernel stamps changes by a clock that ticks every 1 to 10 ms. A second change within the tick of the first leaves
+// all times as they are, so what was changed this lately is not trusted to be unchanged next time.
+constexpr std::chrono::milliseconds kTooYoung(100);
+// A change time that no file has.
+constexpr std::int64_t kNotToBeTrusted = std::numeric_limits<std::int64_t>::min();
 
 format::EntryType entry_type(env::FileType type) {
   switch (type) {
@@ -122,7 +128,8 @@ void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
 ScannedEntry TreeScanner::describe(WalkItem& item, std::optional<repo::CatalogueEntry> previous) {
   ScannedEntry scanned;
   scanned.info = item.info;
-  scanned.facts = {item.info.changed.nanoseconds, item.info.inode, item.info.device};
+  const bool is_too_young = item.info.changed + kTooYoung > env_.clock.now();
+  scanned.facts = {is_too_young ? kNotToBeTrusted : item.info.changed.nanoseconds, item.info.inode, item.info.device};
   const bool reusable = previous.has_value() && !item.problem.has_value() && is_unchanged(item.info, *previous);
   if (reusable && (rereading_ == Rereading::ChangedOnly || item.info.type != env::FileType::Regular)) {
     scanned.action = ScannedEntry::Action::Reuse;
