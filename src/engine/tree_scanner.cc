@@ -15,6 +15,9 @@ constexpr std::chrono::milliseconds kTooYoung(100);
 // A change time that no file has.
 constexpr std::int64_t kNotToBeTrusted = std::numeric_limits<std::int64_t>::min();
 
+// A listing holds no link without a target; a restore leaves unreadable ones out and says so.
+constexpr std::string_view kUnknownTarget = "unreadable";
+
 format::EntryType entry_type(env::FileType type) {
   switch (type) {
     case env::FileType::Regular:
@@ -116,8 +119,8 @@ void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
   }
   if (item.info.type == env::FileType::Symlink) {
     auto target = item.parent->read_link(item.name());
+    entry.link_target = target.ok() ? target.value() : std::string(kUnknownTarget);
     if (!target.ok()) return fail(target.take_error());
-    entry.link_target = target.take();
   }
   if (item.self == nullptr && item.parent == nullptr) return;
   auto xattrs = item.self != nullptr ? item.self->own_xattrs() : item.parent->xattrs(item.name());
@@ -153,7 +156,7 @@ ScannedEntry TreeScanner::describe(WalkItem& item, std::optional<repo::Catalogue
   if (item.problem.has_value()) {
     entry.problem = format::EntryProblem::Unreadable;
     scanned.problem = item.problem->message();
-    if (entry.type == format::EntryType::Symlink) entry.type = format::EntryType::Fifo;  // no target is known
+    if (entry.type == format::EntryType::Symlink) entry.link_target = kUnknownTarget;
     return scanned;
   }
   read_attributes(item, scanned);
