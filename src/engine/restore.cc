@@ -178,7 +178,7 @@ class Selection {
       while (path.ends_with('/')) path.remove_suffix(1);
       while (path.starts_with("./")) path.remove_prefix(2);
       while (path.starts_with('/')) path.remove_prefix(1);
-      if (path.empty()) return Selection();  // the root: everything
+      if (path.empty() || path == ".") return Selection();  // the root: everything
       selection.exact_.push_back(std::string(path));
       selection.patterns_.push_back(
           TRY(PathPattern::parse(path.starts_with('/') ? std::string(path) : "/" + std::string(path))));
@@ -254,6 +254,8 @@ Status Planner::add(format::ListingEntry entry) {
   if (!selection_.is_everything()) TRY(make_parents(entry.path));
   if (entry.problem == format::EntryProblem::Unreadable) {
     restorer_.note_problem(entry.path, "could not be read when it was captured");
+    // A link without its target, a node nobody could look at: better absent than made up.
+    if (!is_directory && entry.type != format::EntryType::Regular) return {};
   } else if (entry.problem == format::EntryProblem::ChangedWhileRead) {
     restorer_.note_problem(entry.path, "changed while it was captured: restored as it was read");
   }
