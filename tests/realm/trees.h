@@ -21,9 +21,10 @@ namespace exclave::realm_tests {
 class TreeComparer {
  public:
   // Contents of the root directories' own attributes are compared too.
-  std::vector<std::string> compare(env::FileSystem& files, const std::string& wanted, const std::string& found) {
-    const auto a = conformance::must(files.open_directory(wanted));
-    const auto b = conformance::must(files.open_directory(found));
+  std::vector<std::string> compare(env::FileSystem& wanted_in, const std::string& wanted, env::FileSystem& found_in,
+                                   const std::string& found) {
+    const auto a = conformance::must(wanted_in.open_directory(wanted));
+    const auto b = conformance::must(found_in.open_directory(found));
     compare_info("", conformance::must(a->info()), conformance::must(b->info()));
     if (conformance::must(a->own_xattrs()) != conformance::must(b->own_xattrs())) differ("", "xattrs differ");
     compare_directories("", *a, *b);
@@ -134,7 +135,7 @@ class TreeComparer {
 
 inline std::vector<std::string> differences(env::FileSystem& files, const std::string& wanted,
                                             const std::string& found) {
-  return TreeComparer().compare(files, wanted, found);
+  return TreeComparer().compare(files, wanted, files, found);
 }
 
 // Bytes that do not compress and never repeat between seeds.

@@ -1,0 +1,168 @@
+// A realm whose machines die: what was promised is there, and what was not promised does not stand in the way.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "engine/verify.h"
+#include "tests/sim/sim_realm.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+using NoDifferences = std::vector<std::string>;
+
+std::uint64_t seeds(std::uint64_t by_default) {
+  const char* wanted = ::getenv("EXCLAVE_SIM_SEEDS");
+  return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : by_default;
+}
+
+TEST(SimRealm, H7_an_agent_that_dies_at_any_file_call_of_a_capture_is_followed_by_one_that_succeeds) {
+  constexpr std::uint64_t kPointsPerRealm = 25;
+  const std::uint64_t step = seeds(0) == 0 ? 7 : 1;  // a campaign tries each
+  std::uint64_t point = 0;
+  bool reached_the_end = false;
+  while (!reached_the_end) {
+    SimRealm realm(1000 + point);
+    must(realm.capture());
+    for (std::uint64_t i = 0; i < kPointsPerRealm && !reached_the_end; ++i, point += step) {
+      realm.write("/data/f1", noise(1000 + point, point + 50));
+      realm.write("/data/new" + std::to_string(point), noise(100, point + 900));
+      must(realm.home().env().files.sync_all("/data"));
+      realm.home().set_survival(point % 3 == 0   ? sim::Survival::Nothing
+                                : point % 3 == 1 ? sim::Survival::Everything
+                                                 : sim::Survival::Seeded);
+      realm.home().crash_at_call(point);
+      const auto interrupted = realm.capture();
+      reached_the_end = realm.home().is_up();
+      if (reached_the_end) {
+        EXPECT_TRUE(is_ok(interrupted));
+        break;
+      }
+      realm.home().wait();
+      realm.universe().run_for(std::chrono::minutes(10));  // until the vaults have given up the dead connections
+      realm.home().restart();
+      const auto report = realm.capture();
+      ASSERT_TRUE(is_ok(report)) << "point " << point << "\n" << realm.universe().recent_calls(20);
+      EXPECT_EQ(realm.differences_of(report.value().snapshot), NoDifferences()) << "point " << point;
+      if (interrupted.ok()) {
+        EXPECT_EQ(realm.differences_of(interrupted.value().snapshot), NoDifferences()) << "point " << point;
+      }
+      ASSERT_FALSE(testing::Test::HasFailure()) << "point " << point;
+    }
+  }
+  EXPECT_GT(point, 60U) << "a capture makes more file calls than that";
+  GTEST_LOG_(INFO) << point << " file calls in a capture";
+}
+
+TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
+  for (std::uint64_t seed = 0; seed < seeds(12); ++seed) {
+    SimRealm realm(seed);
+    must(realm.capture());
+    realm.write("/data/deep/large", noise(700'000, seed + 100));
+    SimVault& victim = realm.vault(seed % 3);
+    victim.machine().crash_at_call(seed * 5);
+    const auto report = realm.capture(engine::Behind::GracePeriod);
+    ASSERT_TRUE(is_ok(report)) << "seed " << seed << ": two of three vaults are enough";
+    if (victim.machine().is_up()) victim.machine().crash();
+    victim.start_again();
+    realm.on_site([&](Site& site) {
+      const auto holdings = must(site.holdings());
+      EXPECT_EQ(holdings.problems, NoDifferences()) << "seed " << seed;
+      for (const auto& progress : report.value().vaults) {
+        if (!progress.receipt.has_value()) continue;
+        for (const auto& stream : holdings.streams) {
+          if (stream.stream.descriptor.id() != progress.receipt->receipt.stream) continue;
+          EXPECT_GE(stream.heads.at(progress.vault), progress.head) << "seed " << seed << " " << progress.vault;
+        }
+      }
+    });
+    realm.abroad().run([&] {
+      const auto doors = realm.doors_from(realm.abroad(), realm.site_transport());
+      env::Env env = realm.abroad().env();
+      const auto verdict = must(engine::verify_holdings(env, sim_keys().policy(), sim_keys().registry(),
+                                                        SimRealm::pointers_to(doors), engine::Reading::EveryByte, {}));
+      EXPECT_EQ(verdict.problems, NoDifferences()) << "seed " << seed;
+      for (const auto& vault : verdict.vaults) {
+        for (const std::string& finding : vault.findings) {
+          // It may be behind the others; what it holds must be whole.
+          EXPECT_TRUE(vault.vault == victim.name() && finding.find(": behind, ") != std::string::npos)
+              << "seed " << seed << " " << vault.vault << ": " << finding;
+        }
+      }
+    });
+    EXPECT_EQ(realm.differences_of(report.value().snapshot), NoDifferences()) << "seed " << seed;
+    if (testing::Test::HasFailure()) break;
+  }
+}
+
+TEST(SimRealm, unreadable_files_are_reported_and_the_rest_is_captured) {
+  SimRealm realm(5);
+  realm.home().inject(
+      {.call = sim::FileCall::Open, .path_part = "data/f2", .times = sim::kForEver, .code = Code::Denied});
+  const auto report = must(realm.capture());
+  realm.home().clear_faults();
+  EXPECT_TRUE(report.is_partial());
+  EXPECT_EQ(report.totals.unreadable, 1U);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_EQ(report.problems[0].path, "f2");
+  const auto differences = realm.differences_of(report.snapshot);
+  EXPECT_FALSE(differences.empty());
+  for (const std::string& each : differences) EXPECT_TRUE(each.starts_with("'f2'")) << each;
+  const auto again = must(realm.capture());
+  EXPECT_FALSE(again.is_partial());
+  EXPECT_EQ(again.read_bytes, 2000U) << "what had a problem is read again, and only that";
+  EXPECT_EQ(realm.differences_of(again.snapshot), NoDifferences());
+}
+
+std::uint64_t trace_of(std::uint64_t seed) {
+  SimRealm realm(seed);
+  must(realm.capture());
+  realm.write("/data/f3", noise(5000, 3));
+  EXPECT_EQ(realm.differences_of(must(realm.capture()).snapshot), NoDifferences());
+  return realm.universe().trace_hash();
+}
+
+TEST(SimRealm, a_capture_and_a_restore_are_the_same_in_every_run_of_a_seed) {
+  EXPECT_EQ(trace_of(7), trace_of(7));
+  EXPECT_NE(trace_of(7), trace_of(8));
+}
+
+TEST(SimRealm, C7_an_agent_set_back_to_a_snapshot_of_its_machine_repeats_no_salt_and_forks_nothing) {
+  for (std::uint64_t seed = 0; seed < seeds(10); ++seed) {
+    SimRealm realm(seed);
+    must(realm.capture());
+    const sim::DiskSnapshot image = realm.home().disk().snapshot();
+    realm.write("/data/f3", noise(5000, seed + 1));
+    const auto lived = must(realm.capture());
+    realm.home().crash();
+    realm.home().wait();
+    realm.home().disk().restore(image);
+    realm.home().rewind_random();
+    realm.home().restart();
+    realm.write("/data/f3", noise(5000, seed + 2));
+    const auto relived = must(realm.capture());
+    EXPECT_NE(lived.snapshot, relived.snapshot);
+    EXPECT_EQ(realm.differences_of(relived.snapshot), NoDifferences()) << "seed " << seed;
+
+    realm.on_site([&](Site& site) {
+      const auto holdings = must(site.holdings());
+      EXPECT_EQ(holdings.problems, NoDifferences()) << "seed " << seed;
+      EXPECT_EQ(holdings.streams.size(), 3U);
+      EXPECT_EQ(holdings.snapshots.size(), 3U);
+      std::map<Bytes, format::ObjectName> fronts;
+      for (const auto& object : holdings.objects) {
+        Bytes front(format::kSegmentsOffset);
+        must(site.reader().read(object.name, 0, front));
+        const auto decoded = must(format::decode_front(front));
+        for (const ByteView secret_of_one : {ByteView(decoded.encapsulated.view()), ByteView(decoded.salt)}) {
+          EXPECT_TRUE(fronts.emplace(to_bytes(secret_of_one), object.name).second)
+              << "seed " << seed << ": object " << object.name.hex() << " repeats a salt or an ephemeral";
+        }
+      }
+      EXPECT_GE(fronts.size(), 2U * 8U);
+    });
+    if (testing::Test::HasFailure()) break;
+  }
+}
+
+}  // namespace
+}  // namespace exclave::realm_tests
