@@ -137,6 +137,7 @@ Status decode_attributes(BinaryReader& body, std::uint16_t flags, const std::opt
 
 Status decode_extents(BinaryReader& body, ListingEntry& entry) {
   const std::size_t count = TRY(body.count(2));
+  if (count > kMaxSlicesPerPart) return body.corrupt("part has too many extents");
   for (std::size_t i = 0; i < count; ++i) {
     DataExtent extent;
     extent.offset = TRY(body.varint());
@@ -284,6 +285,7 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
   if (pending_->sparse) TRY(decode_extents(body, *pending_));
   if (pending_->type == EntryType::Regular) {
     const std::size_t count = TRY(body.count(3));
+    if (count > kMaxSlicesPerPart) return body.corrupt("part has too many slices");
     for (std::size_t i = 0; i < count; ++i) {
       const std::uint8_t same = TRY(body.u8());
       if (same > 1 || (same == 1 && !state.chunk.has_value()))

@@ -1,6 +1,10 @@
 #include "format/snapshot.h"
 
+#include <algorithm>
+
 #include "format/binary.h"
+#include "format/object.h"
+#include "format/pack.h"
 
 namespace exclave::format {
 namespace {
@@ -76,6 +80,8 @@ Result<Snapshot> decode_snapshot(ByteView record) {
     ListingReference reference;
     reference.id = TRY(reader.id<ChunkId>());
     reference.plain_bytes = TRY(reader.u32());
+    if (reference.plain_bytes == 0 || reference.plain_bytes > kMaxChunkPlainBytes)
+      return reader.corrupt("listing chunk size out of range");
     snapshot.listing.push_back(reference);
   }
   const std::size_t indexes = TRY(reader.count(ObjectName::kSize + 5));
@@ -84,6 +90,8 @@ Result<Snapshot> decode_snapshot(ByteView record) {
     ObjectReference reference;
     reference.name = TRY(reader.id<ObjectName>());
     reference.size_class = TRY(reader.u8());
+    if (std::find(kSizeClasses.begin(), kSizeClasses.end(), reference.size_class) == kSizeClasses.end())
+      return reader.corrupt("unknown size class");
     reference.period = PeriodNumber(TRY(reader.u32()));
     snapshot.indexes.push_back(reference);
   }
