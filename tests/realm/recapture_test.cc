@@ -1,0 +1,224 @@
+// The second capture and those after it: what is read, what is stored, what is remembered, and what is refused.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/realm/posix_realm.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+class Recapture : public PosixRealm {
+ protected:
+  void make_tree() {
+    make_directory("source/a");
+    make_directory("source/b");
+    for (int i = 0; i < 20; ++i) write("a/small" + std::to_string(i), noise(3000, static_cast<std::uint64_t>(i) + 1));
+    write("b/large", noise(3 << 20, 77));
+    write("b/other", noise(1 << 20, 78));
+    let_time_pass();
+  }
+  std::vector<std::string> state_of_vaults() {
+    std::vector<std::string> all;
+    const auto holdings = must(site().holdings());
+    for (const auto& object : holdings.objects) all.push_back(object.name.hex());
+    all.push_back(std::to_string(holdings.streams.size()));
+    return all;
+  }
+};
+
+TEST_F(Recapture, an_unchanged_tree_is_not_read_and_adds_its_snapshot_only) {
+  make_tree();
+  const auto first = capture();
+  const std::uint64_t before = puts();
+  const auto second = capture();
+  EXPECT_EQ(second.read_bytes, 0U);
+  EXPECT_EQ(second.unchanged_files, 22U);
+  EXPECT_EQ(second.totals, first.totals);
+  EXPECT_EQ(second.packs.packs, 0U);
+  EXPECT_EQ(second.entries, 1U);
+  EXPECT_EQ(puts() - before, 3U) << "one snapshot object to each vault";
+  EXPECT_EQ(second.number, 2U);
+  expect_restores_as_source(second.snapshot);
+}
+
+TEST_F(Recapture, a_new_time_on_old_content_stores_the_listing_alone) {
+  make_tree();
+  static_cast<void>(capture());
+  CHECK(::utimensat(AT_FDCWD, source("a/small3").c_str(), nullptr, 0) == 0);
+  let_time_pass();
+  const auto second = capture();
+  EXPECT_EQ(second.read_bytes, 3000U);
+  EXPECT_EQ(second.packs.chunks, 1U) << "the listing's chunk, and no content";
+  expect_restores_as_source(second.snapshot);
+}
+
+TEST_F(Recapture, only_what_was_edited_is_read_again_and_the_past_stays) {
+  make_tree();
+  const auto first = capture();
+  const std::string before = restored(first.snapshot);
+  expect_equal(source(), before);
+  write("b/other", noise(1 << 20, 1000));
+  CHECK(::unlink(source("a/small7").c_str()) == 0);
+  CHECK(::rename(source("a/small8").c_str(), source("b/moved").c_str()) == 0);
+  let_time_pass();
+  const auto second = capture();
+  EXPECT_EQ(second.read_bytes, (1U << 20) + 3000U);
+  EXPECT_EQ(second.totals.files, 21U);
+  EXPECT_EQ(second.unchanged_files, 19U);
+  expect_restores_as_source(second.snapshot);
+  expect_equal(before, restored(first.snapshot));
+}
+
+TEST_F(Recapture, everything_can_be_read_again_without_storing_it_again) {
+  make_tree();
+  const auto first = capture();
+  engine::TreeCaptureOptions options;
+  options.source = source();
+  options.rereading = engine::Rereading::Everything;
+  const auto second = must(agent_->capture(options));
+  EXPECT_EQ(second.read_bytes, first.read_bytes);
+  EXPECT_EQ(second.packs.packs, 0U);
+  expect_restores_as_source(second.snapshot);
+}
+
+TEST_F(Recapture, excluded_paths_and_what_is_below_them_are_left_out_and_counted) {
+  make_tree();
+  make_directory("source/b/cache");
+  write("b/cache/x", "x");
+  write("a/notes.tmp", "x");
+  engine::TreeCaptureOptions options;
+  options.source = source();
+  options.excludes = {"cache/", "*.tmp", "/b/large"};
+  options.border = engine::FileSystemBorder::Stay;
+  const auto report = must(agent_->capture(options));
+  EXPECT_EQ(report.excluded, 3U);
+  EXPECT_EQ(report.totals.files, 21U);
+  const std::string target = restored(report.snapshot);
+  EXPECT_TRUE(failed_with(files().stat(target + "/b/cache"), Code::NotFound));
+  EXPECT_TRUE(failed_with(files().stat(target + "/a/notes.tmp"), Code::NotFound));
+  EXPECT_TRUE(failed_with(files().stat(target + "/b/large"), Code::NotFound));
+  EXPECT_TRUE(is_ok(files().stat(target + "/b/other")));
+}
+
+TEST_F(Recapture, a_dry_run_counts_and_changes_nothing) {
+  make_tree();
+  static_cast<void>(capture());
+  write("b/other", "new");
+  const auto vaults = state_of_vaults();
+  const Bytes catalogue = must(files().read_file(agent_->catalogues() + "/files.catalogue", 1 << 20));
+  engine::TreeCaptureOptions options;
+  options.source = source();
+  options.mode = engine::CaptureMode::DryRun;
+  const auto report = must(agent_->capture(options));
+  EXPECT_EQ(report.read_bytes, 3U);
+  EXPECT_EQ(report.unchanged_files, 21U);
+  EXPECT_EQ(state_of_vaults(), vaults);
+  EXPECT_EQ(must(files().read_file(agent_->catalogues() + "/files.catalogue", 1 << 20)), catalogue);
+  EXPECT_EQ(must(files().list(agent_->catalogues())).size(), 1U);
+}
+
+TEST_F(Recapture, an_interrupted_capture_leaves_no_snapshot_and_no_draft) {
+  make_tree();
+  engine::TreeCaptureOptions options;
+  options.source = source();
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_TRUE(failed_with(agent_->capture(options, stop.get_token()), Code::Cancelled));
+  EXPECT_EQ(must(site().holdings()).snapshots.size(), 0U);
+  EXPECT_EQ(must(files().list(agent_->catalogues())).size(), 0U);
+  expect_restores_as_source(capture().snapshot);
+}
+
+TEST_F(Recapture, a_missing_or_damaged_catalogue_costs_reading_and_nothing_else) {
+  make_tree();
+  const auto first = capture();
+  const std::string path = agent_->catalogues() + "/files.catalogue";
+  const Bytes good = must(files().read_file(path, 1 << 20));
+  must(files().remove_file(path));
+  const auto without = capture();
+  EXPECT_EQ(without.read_bytes, first.read_bytes);
+  EXPECT_EQ(without.packs.packs, 0U) << "nothing is stored again";
+  for (const std::size_t place : {std::size_t{3}, std::size_t{40}, std::size_t{16400}, good.size() - 3}) {
+    Bytes damaged = good;
+    damaged[place] ^= 1;
+    write_file(files(), path, damaged);
+    const auto report = must(agent_->capture(source()));
+    EXPECT_FALSE(report.is_partial()) << place;
+    EXPECT_EQ(report.packs.packs, 0U) << place;
+    expect_restores_as_source(report.snapshot);
+  }
+  write_file(files(), path, ByteView(good).first(good.size() / 2));
+  expect_restores_as_source(capture().snapshot);
+}
+
+TEST_F(Recapture, what_cannot_be_read_is_reported_and_the_rest_is_captured) {
+  if (is_root()) GTEST_SKIP() << "root reads everything; tests/sim has the same with injected faults";
+  make_tree();
+  CHECK(::chmod(source("a/small1").c_str(), 0) == 0);
+  make_directory("source/closed", 0);
+  const auto report = capture();
+  CHECK(::chmod(source("closed").c_str(), 0700) == 0);
+  EXPECT_EQ(report.totals.unreadable, 2U);
+  EXPECT_TRUE(report.is_partial());
+  EXPECT_EQ(report.totals.files, 22U);
+  const auto restored = must(site().restore(report.snapshot, at("target")));
+  EXPECT_EQ(restored.problem_count, 2U);
+}
+
+TEST_F(Recapture, two_datasets_share_what_they_have_in_common) {
+  make_tree();
+  static_cast<void>(capture());
+  engine::TreeCaptureOptions options;
+  options.source = source();
+  options.dataset = "copy";
+  const auto copy = must(agent_->capture(options));
+  EXPECT_EQ(copy.number, 1U);
+  EXPECT_EQ(copy.packs.packs, 0U);
+  expect_restores_as_source(copy.snapshot);
+}
+
+// --- streams ---
+
+engine::ReadStream reader_of(const Bytes& bytes, std::size_t& at) {
+  return [&bytes, &at](MutableByteView out) -> Result<std::size_t> {
+    const std::size_t take = std::min({out.size(), bytes.size() - at, std::size_t{100'003}});
+    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), take, out.begin());
+    at += take;
+    return take;
+  };
+}
+
+TEST_F(Recapture, a_stream_comes_back_byte_for_byte) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{20'000'001}}) {
+    const Bytes bytes = noise(size, size + 1);
+    std::size_t at_byte = 0;
+    const auto report = must(agent_->capture_stream({.dataset = "dump", .source = "a test", .behind = {}},
+                                                    reader_of(bytes, at_byte), [] { return Status(); }));
+    EXPECT_EQ(report.totals.bytes, size);
+    const std::string target = restored(report.snapshot);
+    EXPECT_EQ(must(files().read_file(target + "/dump", 1 << 30)), bytes);
+  }
+}
+
+TEST_F(Recapture, a_producer_that_fails_leaves_no_snapshot) {
+  const Bytes bytes = noise(9'000'000, 4);
+  std::size_t at_byte = 0;
+  const auto failed =
+      agent_->capture_stream({.dataset = "dump", .source = "a test", .behind = {}}, reader_of(bytes, at_byte),
+                             [] { return Status(Error(Code::Cancelled, "pg_dump ended with status 1")); });
+  EXPECT_TRUE(failed_with(failed, Code::Cancelled));
+  const auto broken = agent_->capture_stream(
+      {.dataset = "dump", .source = "a test", .behind = {}},
+      [](MutableByteView) -> Result<std::size_t> { return Error(Code::Unavailable, "pipe broke"); },
+      [] { return Status(); });
+  EXPECT_TRUE(failed_with(broken, Code::Unavailable));
+  EXPECT_EQ(must(site().holdings()).snapshots.size(), 0U);
+  at_byte = 0;
+  const auto report = must(agent_->capture_stream({.dataset = "dump", .source = "a test", .behind = {}},
+                                                  reader_of(bytes, at_byte), [] { return Status(); }));
+  EXPECT_EQ(report.number, 1U);
+  EXPECT_EQ(must(files().read_file(restored(report.snapshot) + "/dump", 1 << 30)), bytes);
+}
+
+}  // namespace
+}  // namespace exclave::realm_tests

@@ -1,0 +1,266 @@
+// Restore into targets that are not what they should be, from listings that are not either, in parts and in pieces.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+
+#include "tests/realm/posix_realm.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+using format::EntryType;
+using format::ListingEntry;
+
+ListingEntry entry_of(std::string path, EntryType type) {
+  ListingEntry entry;
+  entry.path = std::move(path);
+  entry.type = type;
+  entry.mode = type == EntryType::Directory ? 0755 : 0644;
+  return entry;
+}
+ListingEntry link_to(std::string path, std::string target) {
+  ListingEntry entry = entry_of(std::move(path), EntryType::Symlink);
+  entry.link_target = std::move(target);
+  return entry;
+}
+
+class Restore : public PosixRealm {
+ protected:
+  // A snapshot as a writer with stolen keys could make it: any listing at all, sealed and signed as it should be.
+  format::ObjectName forge(const std::vector<ListingEntry>& entries) {
+    must(agent_->open());
+    const custody::AgentKeys agent_keys = keys().agent_keys();
+    format::ChunkIdentifier identifier(agent_keys.dedup);
+    format::ListingEncoder encoder;
+    format::BinaryWriter listing;
+    for (const ListingEntry& entry : entries) encoder.append(entry, listing);
+
+    format::StreamDescriptor descriptor;
+    descriptor.realm = keys().policy().realm;
+    descriptor.writer = keys().writer().public_key();
+    descriptor.registry = keys().registry().id;
+    descriptor.era = keys().era().number;
+    must(env_.random.fill(descriptor.start.mutable_view()));
+    auto index = must(repo::DedupIndex::open(agent_->table()));
+    const auto stream =
+        must(spread::StreamWriter::open(env_.threads, env_.clock, pointers(writer_taps_), 2,
+                                        format::SignedStream::sign(descriptor, keys().writer()), keys().writer()));
+    repo::PackWriter packs(env_.threads, env_.clock, repo::Sealer(keys().policy().realm, env_.random),
+                           [&]() -> Result<const format::SealingKey*> { return &agent_keys.periods.front(); }, *stream,
+                           index, {});
+    const format::ChunkId id = identifier.of_bytes(format::ChunkKind::Listing, listing.view());
+    const auto size = static_cast<std::uint32_t>(listing.size());
+    must(packs.add({id, format::ChunkKind::Listing, format::ChunkCodec::Raw, size, listing.view()}));
+    const format::ChunkId content = identifier.of_bytes(format::ChunkKind::Content, as_bytes(kContent));
+    must(
+        packs.add({content, format::ChunkKind::Content, format::ChunkCodec::Raw, kContent.size(), as_bytes(kContent)}));
+    must(packs.finish());
+    Bytes sections;
+    std::uint32_t count = 0;
+    for (const repo::PackRecord& pack : must(index.unindexed_packs())) {
+      format::append_index_section(sections, pack.name, pack.size_class, pack.period, pack.directory);
+      ++count;
+    }
+    format::Snapshot snapshot;
+    snapshot.dataset = "files";
+    snapshot.number = 1;
+    snapshot.dedup_key = agent_keys.dedup.clone();
+    snapshot.listing.push_back({id, size});
+    snapshot.indexes.push_back(must(packs.put_plaintext(format::PlaintextType::Index, sections, count, {})));
+    const auto written = must(packs.put_plaintext(format::PlaintextType::Snapshot, format::encode_snapshot(snapshot), 1,
+                                                  format::PeriodNumber(0)));
+    must(packs.settle());
+    stream->finish(std::nullopt);
+    return written.name;
+  }
+  ListingEntry file_of(std::string path) {
+    ListingEntry entry = entry_of(std::move(path), EntryType::Regular);
+    entry.size = kContent.size();
+    const custody::AgentKeys agent_keys = keys().agent_keys();
+    format::ChunkIdentifier identifier(agent_keys.dedup);
+    entry.slices.push_back({identifier.of_bytes(format::ChunkKind::Content, as_bytes(kContent)), 0, kContent.size()});
+    return entry;
+  }
+  // Everything below the base but target and vaults: what must not change.
+  std::string outside() {
+    std::string all;
+    for (const std::string& name : must(files().list(at("outside")))) {
+      all += name + "=" + std::string(as_text(must(files().read_file(at("outside/" + name), 1000)))) + "\n";
+    }
+    for (const std::string& name : must(files().list(base_))) all += name + "\n";
+    return all;
+  }
+
+  static constexpr std::string_view kContent = "written by the restore";
+};
+
+TEST_F(Restore, a_forged_but_harmless_snapshot_is_restored) {
+  const auto snapshot =
+      forge({entry_of("", EntryType::Directory), entry_of("d", EntryType::Directory), file_of("d/f")});
+  must(site().restore(snapshot, at("target")));
+  EXPECT_EQ(as_text(must(files().read_file(at("target/d/f"), 1000))), kContent);
+}
+
+TEST_F(Restore, E_no_listing_reaches_outside_the_target) {
+  make_directory("outside");
+  write_file(files(), at("outside/victim"), as_bytes("as it was"));
+  make_directory("targets");
+  const ListingEntry root = entry_of("", EntryType::Directory);
+  ListingEntry first_name = link_to("a", at("outside/victim"));
+  first_name.hard_link = format::HardLinkId{1, 1};
+  ListingEntry second_name = file_of("b");
+  second_name.hard_link = format::HardLinkId{1, 1};
+  const std::vector<std::vector<ListingEntry>> attacks = {
+      {root, file_of("../outside/x")},
+      {root, file_of("..")},
+      {root, file_of(".")},
+      {root, file_of(at("outside/x"))},
+      {root, file_of("a/../../outside/x")},
+      {root, file_of("a//x")},
+      {root, file_of("a/")},
+      {root, file_of(std::string("a\0b", 3))},
+      {root, link_to("a", at("outside")), file_of("a/x")},
+      {root, link_to("a", at("outside")), entry_of("a/x", EntryType::Directory), file_of("a/x/y")},
+      {root, link_to("a", at("outside")), entry_of("a", EntryType::Directory), file_of("a/x")},
+      {root, entry_of("a", EntryType::Directory), link_to("a", at("outside")), file_of("a/x")},
+      {root, link_to("a", at("outside/victim")), file_of("a")},
+      {root, first_name, second_name},
+      {link_to("", at("outside")), file_of("x")},
+      {file_of("missing/directory")},
+  };
+  int number = 0;
+  for (const auto& attack : attacks) {
+    const auto snapshot = forge(attack);
+    const std::string before = outside();
+    const auto result = site().restore(snapshot, at("targets/" + std::to_string(number)));
+    EXPECT_EQ(result.ok(), number == 13) << "attack " << number << ": only the strange hard link does no harm";
+    EXPECT_EQ(outside(), before) << "attack " << number;
+    ++number;
+  }
+}
+
+TEST_F(Restore, E_a_link_planted_in_an_unfinished_target_is_not_followed) {
+  make_directory("source/d");
+  write("d/f", "content");
+  write("top", "content");
+  const auto report = capture();
+  make_directory("outside");
+  write_file(files(), at("outside/top"), as_bytes("as it was"));
+  make_directory("target");
+  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " another boot\n"));
+  CHECK(::symlink(at("outside/top").c_str(), at("target/top").c_str()) == 0);
+  CHECK(::symlink(at("outside").c_str(), at("target/d").c_str()) == 0);
+  EXPECT_FALSE(site().restore(report.snapshot, at("target")).ok());
+  EXPECT_EQ(must(files().list(at("outside"))), std::vector<std::string>{"top"});
+  CHECK(::unlink(at("target/d").c_str()) == 0);
+  must(site().restore(report.snapshot, at("target")));
+  EXPECT_EQ(as_text(must(files().read_file(at("outside/top"), 100))), "as it was");
+  expect_equal(source(), at("target"));
+}
+
+TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
+  write("f", "content");
+  const auto first = capture();
+  write("f", "other content");
+  const auto second = capture();
+  make_directory("foreign");
+  write_file(files(), at("foreign/mine"), as_bytes("mine"));
+  EXPECT_TRUE(failed_with(site().restore(first.snapshot, at("foreign")), Code::Precondition));
+  EXPECT_EQ(must(files().list(at("foreign"))), std::vector<std::string>{"mine"});
+  write_file(files(), at("file"), as_bytes("mine"));
+  EXPECT_TRUE(failed_with(site().restore(first.snapshot, at("file")), Code::Precondition));
+  write_file(files(), at("foreign.exclave-restore"), as_bytes(second.snapshot.hex() + " boot\n"));
+  EXPECT_TRUE(failed_with(site().restore(first.snapshot, at("foreign")), Code::Precondition));
+  must(site().restore(first.snapshot, at("finished")));
+  EXPECT_TRUE(failed_with(site().restore(first.snapshot, at("finished")), Code::Precondition)) << "it is finished";
+  make_directory("empty");
+  must(site().restore(first.snapshot, at("empty") + "/"));
+  EXPECT_EQ(as_text(must(files().read_file(at("empty/f"), 100))), "content");
+}
+
+TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
+  for (int d = 0; d < 60; ++d) {
+    const std::string directory = "d" + std::to_string(100 + d);
+    make_directory("source/" + directory);
+    for (int f = 0; f < 5; ++f)
+      write(directory + "/f" + std::to_string(f), noise(2000, static_cast<std::uint64_t>(d * 10 + f)));
+  }
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  std::stop_source stop;
+  const auto wanted = must(files().stat(source("d100/f0")));
+  const auto stop_when_some_are_finished = [&](const engine::CaptureProgress& progress) {
+    if (progress.files < 256) return;
+    for (int tries = 0; tries < 1000; ++tries) {
+      const auto info = files().stat(at("target/d100/f0"));
+      if (info.ok() && info.value().modified == wanted.modified) break;
+      ignore(env_.clock.sleep_until(env_.clock.monotonic() + std::chrono::milliseconds(10)), "never fails here");
+    }
+    stop.request_stop();
+  };
+  EXPECT_TRUE(failed_with(engine::restore_snapshot(env_, site().opener(), *content, report.snapshot, options, times,
+                                                   stop_when_some_are_finished, stop.get_token()),
+                          Code::Cancelled));
+  // A file of the right size that was not finished must not be taken for one that was.
+  write_file(files(), at("target/d100/f1"), Bytes(2000));
+  const auto resumed =
+      must(engine::restore_snapshot(env_, site().opener(), *content, report.snapshot, options, times, {}, {}));
+  EXPECT_GT(resumed.kept_files, 0U);
+  EXPECT_LT(resumed.kept_files, 300U);
+  EXPECT_EQ(resumed.problem_count, 0U);
+  expect_equal(source(), at("target"));
+  EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
+}
+
+TEST_F(Restore, parts_are_chosen_by_path_and_by_pattern) {
+  make_directory("source/a/deep");
+  make_directory("source/b");
+  make_directory("source/ab");
+  write("a/deep/x.txt", "1");
+  write("a/deep/y.bin", "2");
+  write("a/z.txt", "3");
+  write("b/x.txt", "4");
+  write("ab/x.txt", "5");
+  CHECK(::link(source("a/z.txt").c_str(), source("b/same").c_str()) == 0);
+  CHECK(::link(source("a/z.txt").c_str(), source("b/third").c_str()) == 0);
+  const auto report = capture();
+  const auto restore_part = [&](const std::vector<std::string>& paths, const std::string& target) {
+    engine::RestoreOptions options;
+    options.target = at(target);
+    options.paths = paths;
+    return site().restore(report.snapshot, options);
+  };
+  EXPECT_EQ(must(restore_part({"a/deep/"}, "t1")).totals.files, 2U);
+  expect_equal(source("a/deep"), at("t1/a/deep"));
+  EXPECT_EQ(must(files().list(at("t1"))), std::vector<std::string>{"a"});
+  EXPECT_EQ(must(files().list(at("t1/a"))), std::vector<std::string>{"deep"});
+  EXPECT_EQ(must(restore_part({"/b/x.txt"}, "t2")).totals.files, 1U);
+  EXPECT_EQ(must(restore_part({"**/*.txt"}, "t3")).totals.files, 4U);
+  EXPECT_EQ(must(restore_part({"*/x.txt"}, "t4")).totals.files, 2U);
+  // Both names of the pair lie in the part, the first one does not.
+  EXPECT_EQ(must(restore_part({"b"}, "t5")).totals.files, 3U);
+  const auto same = must(files().stat(at("t5/b/same")));
+  const auto third = must(files().stat(at("t5/b/third")));
+  EXPECT_EQ(same.inode, third.inode);
+  EXPECT_EQ(as_text(must(files().read_file(at("t5/b/third"), 10))), "3");
+  EXPECT_EQ(must(restore_part({"./"}, "t6")).totals.files, 7U);
+  expect_equal(source(), at("t6"));
+  EXPECT_TRUE(failed_with(restore_part({"no/such"}, "t7"), Code::NotFound));
+}
+
+TEST_F(Restore, without_a_periods_key_nothing_of_it_is_restored) {
+  write("f", "content");
+  const auto report = capture();
+  auto opening = keys().opening_keys();
+  opening.erase(opening.begin());
+  repo::ObjectOpener opener(keys().policy().realm, std::move(opening), site().reader());
+  const auto found = must(site().holdings());
+  const auto chosen = must(engine::choose_snapshot(found, report.snapshot.hex()));
+  EXPECT_TRUE(
+      failed_with(engine::SnapshotContent::open(opener, chosen.object, found.objects, site().reader()), Code::Denied));
+}
+
+}  // namespace
+}  // namespace exclave::realm_tests
