@@ -131,17 +131,18 @@ class Spoil:
 
     @contextlib.contextmanager
     def a_corrupt_object_everywhere(self):
-        """An object that cannot be gone round: every copy of the pack with the content has a flipped byte."""
+        """What cannot be gone round: every copy of the pack with the content is spoilt."""
         victim = max(self.realm.objects("lux"), key=lambda p: p.stat().st_size).name
         copies = [p for v in harness.VAULTS for p in self.realm.objects(v) if p.name == victim]
         with contextlib.ExitStack() as stack:
             for copy in copies:
                 content = bytearray(copy.read_bytes())
-                content[len(content) // 2] ^= 1
+                for at in range(200, len(content), 1000):
+                    content[at] ^= 1
                 mode = copy.stat().st_mode & 0o777
                 copy.chmod(0o600)
                 stack.callback(copy.chmod, mode)
-                stack.callback(copy.write_bytes, copy.read_bytes())
+                stack.callback(copy.write_bytes, bytes(copy.read_bytes()))
                 copy.write_bytes(content)
             yield
 

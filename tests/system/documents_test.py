@@ -1,9 +1,11 @@
 """The commands in the documents work: every ```sh block that begins with the line `# tested` runs.
 
 The blocks of one page run in order, as one shell script in one scratch directory, with `exclave` on the PATH; each must end
-with exit code 0, unless its first line is `# tested: exit N`. `$LUX`, `$OSLO`, `$ROME` hold addresses that are free.
-Processes started in the background end with the page.
+with exit code 0, unless its first line is `# tested: exit N`. After `# tested: in the background` each line is a command that
+is left running as soon as it has said something. `$LUX`, `$OSLO`, `$ROME` hold addresses that are free, and the same goes for
+each address of the form 127.0.0.1:PORT. What is left running ends with the page.
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -16,8 +18,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-PAGE_SECONDS = 300
-BLOCK = re.compile(r"^```sh\n# tested(?:: exit (\d+))?\n(.*?)^```", flags=re.M | re.S)
+PAGE_SECONDS = 600
+BLOCK = re.compile(r"^```sh\n# tested(?:: (?:exit (\d+)|in the (background)))?\n(.*?)^```", flags=re.M | re.S)
+LEFT_RUNNING = """
+{command} >{log} 2>&1 &
+for _ in $(seq 600); do [ -s {log} ] && break; sleep 0.1; done
+kill -0 $! || {{ cat {log} >&2; exit 98; }}
+"""
 
 
 def pages():
@@ -28,8 +35,16 @@ def pages():
 def tested_blocks(page):
     """(line number, expected exit code, commands) of each marked block."""
     text = page.read_text(encoding="utf-8")
-    return [(text.count("\n", 0, block.start(2)) + 1, int(block.group(1) or 0), block.group(2))
-            for block in BLOCK.finditer(text)]
+    ports = {}
+    blocks = []
+    for block in BLOCK.finditer(text):
+        commands = re.sub(r"127\.0\.0\.1:(\d+)", lambda m: f"127.0.0.1:{ports.setdefault(m[1], harness.free_port())}",
+                          block.group(3))
+        if block.group(2):
+            commands = "".join(LEFT_RUNNING.format(command=line, log=f"background-{block.start()}-{i}")
+                               for i, line in enumerate(commands.splitlines()))
+        blocks.append((text.count("\n", 0, block.start(3)) + 1, int(block.group(1) or 0), commands))
+    return blocks
 
 
 def script_of(page, blocks):
@@ -71,7 +86,8 @@ class Documents(harness.SystemTest):
             try:
                 code = shell.wait(PAGE_SECONDS)
             finally:
-                os.killpg(shell.pid, signal.SIGKILL)  # its own session: the shell and what it left running
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(shell.pid, signal.SIGKILL)  # its own session: the shell and what it left running
         self.assertEqual(code, 0, said.read_text(errors="replace"))
 
     def test_the_runner_notices_a_command_that_fails(self):
@@ -82,6 +98,9 @@ class Documents(harness.SystemTest):
         page.write_text("```sh\n# tested: exit 3\n(exit 4)\n```\n")
         with self.assertRaises(AssertionError):
             self.run_page(page, tested_blocks(page))
+        page.write_text("```sh\n# tested: in the background\nfalse\n```\n")
+        with self.assertRaises(AssertionError):
+            self.run_page(page, [(n, c, t.replace("600", "2")) for n, c, t in tested_blocks(page)])
         page.write_text("```sh\n# tested: exit 3\n(exit 3)\n```\n```sh\nfalse\n```\n")
         self.run_page(page, tested_blocks(page))
         self.assertEqual(1, len(tested_blocks(page)))
