@@ -33,7 +33,7 @@ class PosixRealm : public testing::Test {
   ~PosixRealm() override {
     agent_.reset();
     site_.reset();
-    auto removal = env().processes.start({"rm", "-rf", "--", base_});
+    auto removal = env().processes.start({"sh", "-c", "chmod -R u+rwX -- \"$0\"; rm -rf -- \"$0\"", base_});
     if (removal.ok()) ignore(removal.value()->wait(), "a leftover in the temporary directory");
   }
 
