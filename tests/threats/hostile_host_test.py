@@ -161,13 +161,15 @@ class H3(HostileHost):
         ]
 
     def H3_damaged_objects_are_refused_from_one_vault_and_gone_round_with_three(self):
-        self.protect(files=6)
+        self.protect(files=12, size=80_000)
         opening = self.realm.release()
         store = self.realm.vault("lux") / "objects"
         shutil.copytree(store, self.scratch / "whole")
         listed = self.realm.exclave("snapshots", "--site", self.realm.site, "--json").json()["snapshots"]
         snapshot = listed[0]["snapshot"]
-        packs = {max(self.realm.objects("lux"), key=lambda p: p.stat().st_size).name}
+        by_size = sorted(self.realm.objects("lux"), key=lambda p: p.stat().st_size)
+        packs = {by_size[-1].name}
+        self.assertGreater(by_size[-1].stat().st_size, by_size[-2].stat().st_size, "which one is the pack?")
         for number, (name, damage) in enumerate(self.damages()):
             with self.subTest(name):
                 for path in self.realm.objects("lux"):  # each object of this vault, one after the other
