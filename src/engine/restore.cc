@@ -7,6 +7,7 @@
 #include "base/mutex.h"
 #include "base/text.h"
 #include "engine/target_tree.h"
+#include "engine/tree_walker.h"
 #include "env/workers.h"
 
 namespace exclave::engine {
@@ -452,11 +453,12 @@ Status Planner::add_other(format::ListingEntry& entry) {
 // Directory attributes, deepest first: setting a parent's time or mode early would be undone, or lock us out.
 class DirectoryFinisher {
  public:
-  DirectoryFinisher(Restorer& restorer, TargetTree& tree) : restorer_(restorer), tree_(tree) {}
+  DirectoryFinisher(Restorer& restorer, std::shared_ptr<env::Directory> root)
+      : restorer_(restorer), root_(std::move(root)) {}
 
   Status add(const format::ListingEntry& entry) {
     TRY(leave_until(entry.path));
-    if (entry.type == format::EntryType::Directory) waiting_.push_back(entry);
+    waiting_.push_back({entry, nullptr});
     return {};
   }
   Status finish() {
@@ -465,27 +467,52 @@ class DirectoryFinisher {
   }
 
  private:
+  struct Waiting {
+    format::ListingEntry entry;
+    std::shared_ptr<env::Directory> directory;  // null while closed
+  };
+
   Status leave_until(std::string_view path) {
     while (!waiting_.empty()) {
-      const std::string& open = waiting_.back().path;
+      const std::string& open = waiting_.back().entry.path;
       if (open.empty() || (path.starts_with(open) && path.size() > open.size() && path[open.size()] == '/')) return {};
       TRY(leave());
     }
     return {};
   }
+
+  // Opens the deepest directory, and those just above it for the next calls: one descent serves kOpenLevels of them.
+  Status open_last() {
+    std::shared_ptr<env::Directory> at = root_;
+    std::string_view below;  // the path of `at`
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+      Waiting& level = waiting_[i];
+      if (level.directory == nullptr || i + kOpenLevels < waiting_.size()) {
+        std::string_view rest = std::string_view(level.entry.path).substr(below.empty() ? 0 : below.size());
+        for (const std::string_view step : split(rest, '/')) {
+          if (!step.empty()) at = std::shared_ptr<env::Directory>(TRY(at->open_directory(step)));
+        }
+        if (i + kOpenLevels >= waiting_.size()) level.directory = at;
+      } else {
+        at = level.directory;
+      }
+      below = level.entry.path;
+    }
+    return {};
+  }
+
   Status leave() {
-    const format::ListingEntry entry = std::move(waiting_.back());
+    if (waiting_.back().directory == nullptr) TRY(open_last());
+    const Waiting last = std::move(waiting_.back());
     waiting_.pop_back();
-    // Levels above may have been closed by depth, so each directory is reached anew; its parents still have mode 0700.
-    const auto directory = TRY(tree_.reach(entry.path));
-    Status applied = restorer_.apply(*directory, "", attributes_of(entry));
-    if (!applied.ok()) restorer_.note_problem(entry.path, applied.error().message());
+    Status applied = restorer_.apply(*last.directory, "", attributes_of(last.entry));
+    if (!applied.ok()) restorer_.note_problem(last.entry.path, applied.error().message());
     return {};
   }
 
   Restorer& restorer_;
-  TargetTree& tree_;
-  std::vector<format::ListingEntry> waiting_;
+  std::shared_ptr<env::Directory> root_;
+  std::vector<Waiting> waiting_;
 };
 
 std::string boot_id(env::FileSystem& files) {
@@ -571,7 +598,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, repo::ObjectOpener& opener
 
   // 3. Directories, deepest first; then durability, and the marker goes.
   Selection again = TRY(Selection::parse(options.paths));
-  DirectoryFinisher finisher(restorer, tree);
+  DirectoryFinisher finisher(restorer, tree.root());
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
     const bool is_directory = entry.type == format::EntryType::Directory;
     if (!is_directory || !again.chooses(entry.path, true)) return {};

@@ -28,7 +28,13 @@ Status TargetTree::make_directory(std::string_view path) {
   const std::shared_ptr<env::Directory> parent = TRY(parent_of(path));
   const std::string_view name = env::base_name(path);
   Status created = parent->create_directory(name, 0700);
-  if (!created.ok() && created.error().code() != Code::AlreadyExists) return created;
+  if (!created.ok()) {
+    if (created.error().code() != Code::AlreadyExists) return created;
+    // An unfinished restore may have closed it already, which would lock out everyone but root.
+    env::FileAttributes open_to_us;
+    open_to_us.mode = 0700;
+    TRY(parent->set_attributes(name, open_to_us));
+  }
   std::shared_ptr<env::Directory> opened(TRY(parent->open_directory(name)));
   levels_.push_back({std::string(path), std::move(opened)});
   if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].directory.reset();

@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::size_t kEntriesPerBatch = 128;
 constexpr std::size_t kFilesPerBatch = 32;
+// A listing record must fit into a chunk. Larger attribute sets exist on paper only; they are reported, never dropped
+// silently.
+constexpr std::size_t kMaxXattrBytes = 1U << 20;
 constexpr std::size_t kBatchesAhead = kWindowFiles / kFilesPerBatch - 2;
 // The kernel stamps changes by a clock that ticks every 1 to 10 ms. A second change within the tick of the first leaves
 // all times as they are, so what was changed this lately is not trusted to be unchanged next time.
@@ -97,6 +100,14 @@ Result<std::optional<repo::CatalogueEntry>> TreeScanner::previous_of(const std::
   return std::optional<repo::CatalogueEntry>();
 }
 
+Status TreeScanner::keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry) {
+  std::size_t bytes = 0;
+  for (const env::Xattr& xattr : xattrs) bytes += xattr.name.size() + xattr.value.size();
+  if (bytes > kMaxXattrBytes) return Error(Code::Exhausted, "extended attributes of more than 1 MiB are not captured");
+  entry.xattrs = to_format(std::move(xattrs));
+  return {};
+}
+
 // Everything that costs a system call beyond stat.
 void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
   format::ListingEntry& entry = scanned.entry;
@@ -110,7 +121,8 @@ void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
     scanned.file = opened.take();
     auto xattrs = scanned.file->xattrs();
     if (!xattrs.ok()) return fail(xattrs.take_error());
-    entry.xattrs = to_format(xattrs.take());
+    Status kept = keep_xattrs(xattrs.take(), entry);
+    if (!kept.ok()) fail(kept.take_error());
     if (item.info.size > 0) {
       scanned.file->will_need();
       scanned.action = ScannedEntry::Action::Read;
@@ -125,7 +137,8 @@ void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
   if (item.self == nullptr && item.parent == nullptr) return;
   auto xattrs = item.self != nullptr ? item.self->own_xattrs() : item.parent->xattrs(item.name());
   if (!xattrs.ok()) return fail(xattrs.take_error());
-  entry.xattrs = to_format(xattrs.take());
+  Status kept = keep_xattrs(xattrs.take(), entry);
+  if (!kept.ok()) fail(kept.take_error());
 }
 
 ScannedEntry TreeScanner::describe(WalkItem& item, std::optional<repo::CatalogueEntry> previous) {

@@ -7,7 +7,8 @@
 //
 // Window: kWindowFiles open files ahead of the reader, in batches.
 // I1  Items come in walk order, one per entry.
-// I2  Reuse only if type, size, mtime, ctime and inode are those of the catalogue and the entry had no problem. An entry
+// I2  Reuse only if type, size, mtime, ctime and inode are those of the catalogue and the entry had no problem. An
+// entry
 //     whose ctime was less than 100 ms ago when it was scanned enters the catalogue as one that is never reused.
 // Threads: one caller; one thread inside, named "scan". Errors: those of the root and of the catalogue (Corrupt).
 #pragma once
@@ -55,6 +56,7 @@ class TreeScanner {
   Result<std::optional<ScannedEntry>> scan_one();
   Result<std::optional<repo::CatalogueEntry>> previous_of(const std::string& path);
   ScannedEntry describe(WalkItem& item, std::optional<repo::CatalogueEntry> previous);
+  static Status keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry);
   void read_attributes(WalkItem& item, ScannedEntry& scanned);
 
   env::Env& env_;
