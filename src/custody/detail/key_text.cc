@@ -106,13 +106,13 @@ Result<std::string_view> KeyTextReader::field(std::string_view key) {
 }
 
 Result<std::uint32_t> KeyTextReader::u32(std::string_view key) {
-  const auto number = parse_u32(TRY(field(key)));
+  auto number = parse_u32(TRY(field(key)));
   if (!number.ok()) return bad("holds no whole number below 2^32");
   return number;
 }
 
 Result<std::int64_t> KeyTextReader::seconds(std::string_view key) {
-  const auto number = parse_i64(TRY(field(key)));
+  auto number = parse_i64(TRY(field(key)));
   if (!number.ok() || number.value() < 0 || number.value() > policy::kLatestSeconds) {
     return bad("holds no number of seconds between 1970 and 2255");
   }
