@@ -58,7 +58,7 @@ std::string where_it_is(const engine::CaptureReport& report) {
   for (const spread::VaultProgress& vault : report.vaults) {
     if (vault.head == report.entries) complete += (complete.empty() ? "" : ", ") + vault.vault;
   }
-  return "durable at " + complete;
+  return "durable; received whole by " + complete;
 }
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,

@@ -330,31 +330,37 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
   const engine::HoldingsVerdict verdict = TRY(engine::verify_holdings(
       context.env, site->policy(), site->registry(), site->vaults().all(),
       settings.read_all ? engine::Reading::EveryByte : engine::Reading::HeadersOnly, context.stop));
-  std::vector<std::vector<std::string>> rows = {{"vault", "streams", "entries", "objects", "read", "findings"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"vault", "streams", "entries", "objects", "read", "findings", "behind"}};
   config::Json vaults = config::Json::array();
   std::string findings;
-  bool unreachable = false;
   for (const engine::VaultVerdict& vault : verdict.vaults) {
-    unreachable = unreachable || !vault.reachable;
     rows.push_back({vault.vault, std::to_string(vault.streams), std::to_string(vault.entries),
-                    std::to_string(vault.objects), human_bytes(vault.bytes_read), std::to_string(vault.finding_count)});
+                    std::to_string(vault.objects), human_bytes(vault.bytes_read), std::to_string(vault.finding_count),
+                    std::to_string(vault.behind.size())});
     config::Json list = config::Json::array();
     for (const std::string& finding : vault.findings) {
       findings += "vault " + vault.vault + ": " + finding + "\n";
       list.push(finding);
+    }
+    config::Json behind = config::Json::array();
+    for (const std::string& stream : vault.behind) {
+      findings += "vault " + vault.vault + " is behind: " + stream + "\n";
+      behind.push(stream);
     }
     vaults.push(config::Json::object()
                     .set("vault", vault.vault)
                     .set("reachable", vault.reachable)
                     .set("entries", vault.entries)
                     .set("objects", vault.objects)
-                    .set("findings", std::move(list)));
+                    .set("findings", std::move(list))
+                    .set("behind", std::move(behind)));
   }
   for (const std::string& problem : verdict.problems) findings += problem + "\n";
-  std::string text = render_table(rows, "lrrrrr") + findings;
+  std::string text = render_table(rows, "lrrrrrr") + findings;
   config::Json json = config::Json::object();
   json.set("clean", verdict.is_clean()).set("vaults", std::move(vaults));
-  bool clean = verdict.is_clean();
+  bool damaged = verdict.is_damaged();
   if (!settings.open.release.empty()) {
     const ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
     const engine::ContentVerdict inside =
@@ -363,14 +369,16 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
                         short_hex(released.snapshot.object.name.view()), inside.entries, inside.chunks,
                         human_bytes(inside.bytes), inside.findings.size());
     for (const std::string& finding : inside.findings) text += finding + "\n";
-    clean = clean && inside.findings.empty();
+    damaged = damaged || !inside.findings.empty();
     json.set("chunks", inside.chunks).set("content_findings", inside.findings.size());
   }
-  text += clean ? "clean\n" : "NOT clean\n";
+  const bool clean = !damaged && verdict.is_clean();
+  text += clean ? "clean\n" : damaged ? "NOT clean\n" : "nothing is damaged, but not every vault holds everything\n";
   json.set("ok", clean);
   context.print(text, json);
   if (clean) return kOk;
-  return unreachable ? kUnreachable : kCorruption;
+  if (damaged) return kCorruption;
+  return verdict.is_reachable() ? kPartial : kUnreachable;
 }
 
 Result<ExitCode> run(const Context& context, const NameSettings& settings) {

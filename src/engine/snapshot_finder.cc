@@ -81,6 +81,7 @@ class HoldingsFinder {
       return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
     }
     for (const auto& [id, stream] : streams_) join(id, stream);
+    for (FoundSnapshot& snapshot : holdings_.snapshots) keep_complete(snapshot);
     std::stable_sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), [](const auto& a, const auto& b) {
       return std::tuple(a.era, a.durable_at_seconds, a.start, a.index) <
              std::tuple(b.era, b.durable_at_seconds, b.start, b.index);
@@ -142,6 +143,18 @@ class HoldingsFinder {
     holdings_.streams.push_back(std::move(found));
   }
 
+  // A snapshot refers to objects of earlier streams of its era too: a vault that missed part of one is not complete.
+  void keep_complete(FoundSnapshot& snapshot) const {
+    std::erase_if(snapshot.complete_at, [&](const std::string& vault) {
+      return std::any_of(holdings_.streams.begin(), holdings_.streams.end(), [&](const FoundStream& stream) {
+        const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+        if (descriptor.era != snapshot.era || descriptor.start >= snapshot.start) return false;
+        const auto head = stream.heads.find(vault);
+        return (head == stream.heads.end() ? 0 : head->second) < stream.entries;
+      });
+    });
+  }
+
   void add_snapshot(const format::SignedStream& stream, const format::Entry& entry, const std::vector<VaultView>& views,
                     std::size_t index) {
     FoundSnapshot snapshot;
@@ -187,6 +200,10 @@ Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const polic
 }
 
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted) {
+  if (holdings.snapshots.empty() && !holdings.problems.empty()) {
+    return Error(Code::Corrupt, "no snapshot of this registry can be read: " + holdings.problems.front())
+        .hint("look at all of it: exclave verify --site DIRECTORY --read-all");
+  }
   if (holdings.snapshots.empty()) return Error(Code::NotFound, "the vaults hold no snapshot of this registry");
   if (wanted == "latest") return holdings.snapshots.back();
   const FoundSnapshot* match = nullptr;

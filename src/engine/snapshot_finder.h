@@ -25,7 +25,7 @@ struct FoundSnapshot {
   format::EraNumber era;
   format::PeriodNumber oldest_period;
   std::int64_t durable_at_seconds = 0;   // earliest vault's time
-  std::vector<std::string> complete_at;  // vaults whose head has reached it
+  std::vector<std::string> complete_at;  // vaults that hold it, and every earlier stream of its era whole
 };
 
 struct FoundStream {

@@ -151,8 +151,8 @@ class VaultChecker {
       const auto mine = stream.heads.find(verdict_.vault);
       const std::uint64_t held = mine == stream.heads.end() ? 0 : mine->second;
       if (held < stream.entries) {
-        find("stream " + stream.stream.descriptor.id().hex().substr(0, 16) + ": behind, " + std::to_string(held) +
-             " of " + std::to_string(stream.entries) + " entries");
+        verdict_.behind.push_back("stream " + stream.stream.descriptor.id().hex().substr(0, 16) + ": " +
+                                  std::to_string(held) + " of " + std::to_string(stream.entries) + " entries");
       }
     }
   }
@@ -168,9 +168,22 @@ class VaultChecker {
 
 }  // namespace
 
+bool HoldingsVerdict::is_damaged() const {
+  return !problems.empty() || std::any_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) {
+    return vault.reachable && vault.finding_count > 0;
+  });
+}
+
+bool HoldingsVerdict::is_behind() const {
+  return std::any_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) { return !vault.behind.empty(); });
+}
+
+bool HoldingsVerdict::is_reachable() const {
+  return std::all_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) { return vault.reachable; });
+}
+
 bool HoldingsVerdict::is_clean() const {
-  return problems.empty() &&
-         std::all_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) { return vault.finding_count == 0; });
+  return !is_damaged() && !is_behind() && is_reachable();
 }
 
 Result<HoldingsVerdict> verify_holdings(env::Env& env, const policy::Policy& policy, const policy::Registry& registry,

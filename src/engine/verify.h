@@ -27,15 +27,19 @@ struct VaultVerdict {
   std::uint64_t entries = 0;
   std::uint64_t objects = 0;
   std::uint64_t bytes_read = 0;
-  std::vector<std::string> findings;  // the first kMaxFindings
+  std::vector<std::string> findings;  // the first kMaxFindings: something is not as it was promised
   std::uint64_t finding_count = 0;
+  std::vector<std::string> behind;  // streams that other vaults hold further: a gap to be filled, no broken promise
 };
 inline constexpr std::size_t kMaxFindings = 1000;
 
 struct HoldingsVerdict {
   std::vector<VaultVerdict> vaults;
   std::vector<std::string> problems;  // forks and the like, across vaults
-  bool is_clean() const;
+  bool is_clean() const;              // no finding, nobody behind
+  bool is_damaged() const;            // a reachable vault broke a promise
+  bool is_behind() const;
+  bool is_reachable() const;  // every vault answered
 };
 
 Result<HoldingsVerdict> verify_holdings(env::Env& env, const policy::Policy& policy, const policy::Registry& registry,

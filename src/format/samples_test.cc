@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 
 #include "format/listing.h"
 #include "format/pack.h"
@@ -11,6 +13,14 @@
 #include "format/testing/samples.h"
 
 namespace exclave::format {
+
+std::string testing::repository_file(const std::string& path) {
+  std::ifstream file(std::string(EXCLAVE_SOURCE_DIR) + "/" + path, std::ios::binary);
+  std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  CHECK(!content.empty());
+  return content;
+}
+
 namespace {
 
 using testing::id_of;

@@ -53,7 +53,7 @@ Result<ChunkPlace> ChunkSource::locate(const format::ChunkId& id) const {
       std::lower_bound(places_.begin(), places_.end(), id,
                        [](const Located& located, const format::ChunkId& wanted) { return located.id < wanted; });
   if (found == places_.end() || found->id != id) {
-    return Error(Code::NotFound, "chunk " + id.hex().substr(0, 16) + " is in no index");
+    return Error(Code::Corrupt, "chunk " + id.hex().substr(0, 16) + " is in no index that could be read");
   }
   return found->place;
 }

@@ -4,7 +4,7 @@
 //
 // I1  Every chunk handed out has the id that was asked for: recomputed with the era's dedup key.
 // I2  Decompression is bounded by the directory's plain size.
-// Threads: locate and read from any thread after load. Errors: NotFound (names the chunk), Corrupt, Denied,
+// Threads: locate and read from any thread after load. Errors: Corrupt (also for a chunk that is in no readable index), NotFound, Denied,
 // Unavailable.
 #pragma once
 

@@ -128,10 +128,19 @@ Result<store::QuotaUse> Vault::quota(const wire::Caller& caller, const format::R
   };
 }
 
+// What the disk said is for the operator's log; a caller learns which object and what to do, not how the host's files
+// lie.
+Error Vault::unreadable(const format::ObjectName& name, const Error& error) const {
+  world_.log.write(env::LogLevel::Error, "object " + name.hex() + ": " + error.message());
+  return Error(error.code(), "object " + name.hex().substr(0, 16) + " cannot be read from the vault's disk");
+}
+
 Result<ObjectRow> Vault::present_object(const format::ObjectName& name) const {
   const auto row = TRY(records_->object(name));
   if (!row.has_value()) return Error(Code::NotFound, "object " + name.hex() + " is not held here");
-  if (TRY(objects_->size_of(name)) != row->bytes) {
+  const auto size = objects_->size_of(name);
+  if (!size.ok()) return unreadable(name, size.error());
+  if (size.value() != row->bytes) {
     return Error(Code::Corrupt, "object " + name.hex() + " has changed its size on disk");
   }
   return *row;
@@ -156,7 +165,9 @@ Status Vault::read(const wire::Caller& caller, const format::ObjectName& name, s
   if (offset > row.bytes || out.size() > row.bytes - offset) {
     return Error(Code::InvalidInput, "object " + name.hex() + " ends before the range that was asked for");
   }
-  return objects_->read(name, offset, out);
+  const Status read = objects_->read(name, offset, out);
+  if (!read.ok()) return unreadable(name, read.error());
+  return {};
 }
 
 Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::RegistryId& registry,

@@ -89,6 +89,7 @@ class Vault final : public wire::Handler {
   std::optional<format::SignedReceipt> receipt_for(const policy::Policy& policy, const format::StreamId& stream,
                                                    const HeadRow& head) const;
   // Of an object whose entry is durable and whose file is there; otherwise NotFound.
+  Error unreadable(const format::ObjectName& name, const Error& error) const;
   Result<ObjectRow> present_object(const format::ObjectName& name) const;
 
   const World world_;

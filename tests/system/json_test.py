@@ -70,7 +70,7 @@ class Json(harness.SystemTest):
         self.check_ls(home)
         verify = self.run_json("verify", *site)
         self.same_fields(verify, "verify")
-        self.assertEqual({"vault", "reachable", "entries", "objects", "findings"}, set(verify["vaults"][0]))
+        self.assertEqual({"vault", "reachable", "entries", "objects", "findings", "behind"}, set(verify["vaults"][0]))
         self.check_release(site, home)
         named = self.run_json("name", "source/empty")
         self.assertEqual(row_fields("name"), set(named))

@@ -43,7 +43,7 @@ class Daemons(harness.SystemTest):
         self.assertEqual(backup.wait(harness.COMMAND_SECONDS), OK)
         self.realm.start("oslo")
         (self.scratch / "source/after").write_bytes(b"after")
-        self.assertIn("durable at lux, oslo, rome", self.ok(self.realm.backup("source", "--wait-all")).out)
+        self.assertIn("received whole by lux, oslo, rome", self.ok(self.realm.backup("source", "--wait-all")).out)
         # What the vault missed stays visible until it is repaired from the others.
         found = self.realm.verify("--read-all")
         self.assertNotEqual(found.code, OK, str(found))

@@ -7,8 +7,6 @@
 // Threads: pure.
 #pragma once
 
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -68,12 +66,8 @@ inline ObjectName name_of(ByteView object) {
   return ObjectName(crypto::tree_hash(object).array());
 }
 
-inline std::string repository_file(const std::string& path) {
-  std::ifstream file(std::string(EXCLAVE_SOURCE_DIR) + "/" + path, std::ios::binary);
-  std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  CHECK(!content.empty());
-  return content;
-}
+// A file of the repository; defined in samples_test.cc, because only tests read files by themselves.
+std::string repository_file(const std::string& path);
 inline std::string page(const std::string& name) {
   return repository_file("docs/formats/" + name);
 }
