@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/commands.h"
@@ -61,6 +64,37 @@ std::string where_it_is(const engine::CaptureReport& report) {
   return "durable; received whole by " + complete;
 }
 
+// Vaults that lack entries of this era's earlier captures, which later snapshots refer to.
+std::vector<std::string> vaults_missing_earlier(AgentHome& home) {
+  std::map<format::StreamId, std::vector<std::uint64_t>> all;
+  std::map<std::string, std::map<format::StreamId, std::uint64_t>> held;
+  for (store::VaultApi* vault : home.vaults().all()) {
+    const auto heads = vault->heads(home.registry().id);
+    if (!heads.ok()) continue;
+    auto& mine = held[vault->name()];
+    for (const store::StreamHead& head : heads.value()) {
+      if (head.stream.descriptor.era != home.era().era.number || !head.receipt.has_value()) continue;
+      const format::StreamId id = head.stream.descriptor.id();
+      mine[id] = head.receipt->receipt.index.value() + 1;
+      all[id].push_back(mine[id]);
+    }
+  }
+  // What k vaults hold is what the agent knows of and later snapshots may refer to.
+  std::map<format::StreamId, std::uint64_t> durable;
+  for (auto& [id, heads] : all) {
+    std::sort(heads.begin(), heads.end(), std::greater<>());
+    const std::size_t k = home.policy().quorum.k;
+    durable[id] = heads.size() < k ? 0 : heads[k - 1];
+  }
+  std::vector<std::string> missing;
+  for (auto& [vault, mine] : held) {
+    const bool lacks = std::any_of(durable.begin(), durable.end(),
+                                   [&](const auto& stream) { return mine[stream.first] < stream.second; });
+    if (lacks) missing.push_back(vault);
+  }
+  return missing;
+}
+
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
                                 const engine::StageTimes& times, bool stages, bool wait_all) {
   TRY(home.erase_ended_periods(context));
@@ -86,12 +120,17 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
                    " is behind: " + (vault.failure.has_value() ? vault.failure->message() : "it was still receiving"));
     }
   }
+  const std::vector<std::string> missing = vaults_missing_earlier(home);
+  for (const std::string& vault : missing) {
+    context.note("vault " + vault +
+                 " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
+  }
   if (report.is_partial()) {
     context.note(std::to_string(report.totals.unreadable) + " entries could not be captured whole:");
     show_problems(context, report.problems, report.totals.unreadable);
     return kPartial;
   }
-  return wait_all && !behind.empty() ? kPartial : kOk;
+  return wait_all && (!behind.empty() || !missing.empty()) ? kPartial : kOk;
 }
 
 }  // namespace

@@ -301,9 +301,10 @@ Result<ExitCode> run(const Context& context, const ListSettings& settings) {
           .hint("leave --snapshot out, or look at a site with released keys");
     }
     const auto home = TRY(AgentHome::open(context, settings.place.home));
-    auto opened = repo::CatalogueReader::open(context.env.files, home->state_directory(), settings.dataset);
+    const std::string dataset = settings.open.dataset.empty() ? "files" : settings.open.dataset;
+    auto opened = repo::CatalogueReader::open(context.env.files, home->state_directory(), dataset);
     if (!opened.ok() && opened.error().code() == Code::NotFound) {
-      return Error(Code::NotFound, "dataset '" + printable(settings.dataset) + "' has not been captured in this era")
+      return Error(Code::NotFound, "dataset '" + printable(dataset) + "' has not been captured in this era")
           .hint("see what was: exclave snapshots --home DIRECTORY");
     }
     repo::CatalogueReader catalogue = TRY(std::move(opened));
@@ -363,8 +364,7 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
   bool damaged = verdict.is_damaged();
   if (!settings.open.release.empty()) {
     const ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
-    const engine::ContentVerdict inside =
-        TRY(engine::verify_content(*released.opener, *released.content, context.stop));
+    const engine::ContentVerdict inside = TRY(engine::verify_content(*released.content, context.stop));
     text += fmt::format("snapshot {}: {} entries, {} chunks of {} opened and checked, {} findings\n",
                         short_hex(released.snapshot.object.name.view()), inside.entries, inside.chunks,
                         human_bytes(inside.bytes), inside.findings.size());

@@ -80,6 +80,8 @@ class Parser {
   }
   static void add_open(CLI::App& command, OpenSettings& open) {
     command.add_option("--release", open.release, "the release request the officials approved");
+    command.add_option("--dataset", open.dataset,
+                       "whose latest snapshot or listing (default: the newest of all; at home: files)");
     command.add_option("--approval", open.approvals, "an official's approval (give it once for each)");
   }
 
@@ -159,7 +161,6 @@ class Parser {
       add_place(command, s.place);
       add_open(command, s.open);
       command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")->capture_default_str();
-      command.add_option("--dataset", s.dataset, "at home: which dataset's last listing")->capture_default_str();
       command.add_flag("-l,--long", s.detailed, "mode, owner, size and time");
       command.add_option("paths", s.paths, "paths or patterns");
     });

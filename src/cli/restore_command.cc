@@ -101,8 +101,8 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
   engine::StageTimes times;
   ProgressLine progress(context, "restore");
   const engine::RestoreReport report =
-      TRY(engine::restore_snapshot(context.env, *released.opener, *released.content, released.snapshot.object.name,
-                                   options, times, progress.callback(), context.stop));
+      TRY(engine::restore_snapshot(context.env, *released.content, released.snapshot.object.name, options, times,
+                                   progress.callback(), context.stop));
 
   std::string text = report_text(report, released, settings.target);
   config::Json json = report_json(report, released);

@@ -71,7 +71,8 @@ struct SnapshotsSettings {
   PlaceSettings place;
 };
 
-struct OpenSettings {  // how a site opens what was released
+struct OpenSettings {  // how a site opens what was released, and which dataset's latest snapshot it means
+  std::string dataset;
   std::string release;
   std::vector<std::string> approvals;
 };
@@ -80,7 +81,6 @@ struct ListSettings {
   PlaceSettings place;
   OpenSettings open;
   std::string snapshot = "latest";
-  std::string dataset = "files";  // at home
   std::vector<std::string> paths;
   bool detailed = false;
 };

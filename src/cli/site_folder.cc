@@ -1,5 +1,7 @@
 #include "cli/site_folder.h"
 
+#include <set>
+
 #include "base/text.h"
 
 namespace exclave::cli {
@@ -62,6 +64,47 @@ Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std:
   return key;
 }
 
+// Leaves the snapshots of one dataset: the one asked for, or the newest one's, and says so if there are others. Only
+// opened snapshots tell their dataset, so this looks at the newest kDatasetLook.
+Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const std::string& wanted,
+                    engine::RegistryHoldings& holdings) {
+  constexpr std::size_t kDatasetLook = 200;
+  std::vector<engine::FoundSnapshot> kept;
+  std::set<std::string> others;
+  std::string chosen = wanted;
+  std::size_t looked = 0;
+  for (auto found = holdings.snapshots.rbegin(); found != holdings.snapshots.rend() && looked < kDatasetLook;
+       ++found, ++looked) {
+    const auto record = repo::open_snapshot(opener, found->object);
+    if (!record.ok()) {
+      context.note("snapshot " + found->object.name.hex().substr(0, 12) +
+                   " cannot be opened: " + record.error().message());
+      continue;
+    }
+    if (chosen.empty()) chosen = record.value().dataset;
+    if (record.value().dataset == chosen) {
+      kept.insert(kept.begin(), *found);
+    } else {
+      others.insert(record.value().dataset);
+    }
+  }
+  std::string names;
+  for (const std::string& other : others) names += (names.empty() ? "" : ", ") + printable(other);
+  if (kept.empty()) {
+    if (chosen.empty())
+      return Error(Code::Corrupt, "no released snapshot can be opened")
+          .hint("exclave verify --site DIRECTORY --read-all");
+    return Error(Code::NotFound, "the released periods hold no snapshot of dataset '" + printable(chosen) + "'")
+        .hint("they hold: " + names);
+  }
+  if (wanted.empty() && !others.empty()) {
+    context.note("taking the newest snapshot, of dataset " + printable(chosen) + "; others are there: " + names +
+                 " (choose with --dataset)");
+  }
+  holdings.snapshots = std::move(kept);
+  return {};
+}
+
 Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
                                        const std::string& snapshot) {
   if (open.release.empty()) {
@@ -96,11 +139,13 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
     return snapshot == "latest" && !is_open;
   });
   ReleasedSnapshot released;
-  released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
-  released.approved_by = std::move(release.approved_by);
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
   released.opener =
       std::make_unique<repo::ObjectOpener>(site.policy().realm, std::move(release.keys), *released.reader);
+  if (snapshot == "latest" && !holdings.snapshots.empty())
+    TRY(keep_dataset(context, *released.opener, open.dataset, holdings));
+  released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
+  released.approved_by = std::move(release.approved_by);
   released.content = TRY(
       engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects, *released.reader));
   for (const std::string& note : released.content->notes()) context.note(note);

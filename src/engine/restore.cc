@@ -56,9 +56,8 @@ struct Nothing {};
 // Shared by the planner and the workers.
 class Restorer {
  public:
-  Restorer(env::Env& env, repo::ObjectOpener& opener, const SnapshotContent& content, RestoreReport& report,
-           StageTimes& times)
-      : env_(env), opener_(opener), content_(content), report_(report), times_(times) {
+  Restorer(env::Env& env, const SnapshotContent& content, RestoreReport& report, StageTimes& times)
+      : env_(env), content_(content), report_(report), times_(times) {
     const std::size_t workers = env.threads.cores();
     for (std::size_t i = 0; i < workers; ++i) tools_.push_back(std::make_unique<Tools>(content.record().dedup_key));
     pipeline_ = std::make_unique<env::OrderedPipeline<Run, Nothing>>(
@@ -116,15 +115,15 @@ class Restorer {
     Bytes stored;
     {
       const StageTimer timer(times_, env_.clock, Stage::Open);
-      stored = TRY(opener_.open_range(content_.chunks().pack(first.pack), first.offset,
-                                      last.offset + last.stored_bytes - first.offset));
+      stored = TRY(content_.chunks().fetch(first.pack, first.offset, last.offset + last.stored_bytes - first.offset));
     }
     for (ChunkTask& chunk : run.chunks) {
       {
         const StageTimer timer(times_, env_.clock, Stage::Decompress);
-        TRY(tools.decoder.decode(chunk.place, chunk.id,
-                                 ByteView(stored).subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes),
-                                 tools.plain));
+        TRY(content_.chunks().decode(
+            chunk.id, chunk.place,
+            ByteView(stored).subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes), tools.decoder,
+            tools.plain));
       }
       const StageTimer timer(times_, env_.clock, Stage::Write);
       for (Placement& placement : chunk.placements) TRY(place(placement, tools.plain));
@@ -150,7 +149,6 @@ class Restorer {
   }
 
   env::Env& env_;
-  repo::ObjectOpener& opener_;
   const SnapshotContent& content_;
   Mutex mutex_;
   RestoreReport& report_;  // problems under mutex_
@@ -558,7 +556,7 @@ Result<bool> prepare_target(env::FileSystem& files, const format::ObjectName& sn
 
 }  // namespace
 
-Result<RestoreReport> restore_snapshot(env::Env& env, repo::ObjectOpener& opener, const SnapshotContent& content,
+Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& content,
                                        const format::ObjectName& snapshot, const RestoreOptions& options,
                                        StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
   const env::Instant start = env.clock.monotonic();
@@ -574,7 +572,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, repo::ObjectOpener& opener
 
   // 2. Names at once, contents through the pipeline.
   RestoreReport report;
-  Restorer restorer(env, opener, content, report, times);
+  Restorer restorer(env, content, report, times);
   Planner planner(env, content, restorer, tree, selection, trust_present, report);
   CaptureProgress progress;
   progress.expected_files = content.record().totals.files;

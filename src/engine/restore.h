@@ -44,7 +44,7 @@ struct RestoreReport {
   bool is_partial() const { return problem_count > 0; }
 };
 
-Result<RestoreReport> restore_snapshot(env::Env& env, repo::ObjectOpener& opener, const SnapshotContent& content,
+Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& content,
                                        const format::ObjectName& snapshot, const RestoreOptions& options,
                                        StageTimes& times, const OnProgress& on_progress, std::stop_token stop);
 

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "crypto/tree_hash.h"
 
 namespace exclave::engine {
 namespace {
@@ -49,19 +50,44 @@ Result<VaultView> fetch_stream(store::VaultApi& vault, const format::SignedStrea
   }
 }
 
-// Period and class of a snapshot's object, from its header at any vault that has it.
+Result<format::ObjectReference> reference_from(const format::ObjectName& name, ByteView header) {
+  const format::ObjectHeader decoded = TRY(format::decode_header(header));
+  return format::ObjectReference{name, decoded.size_class, decoded.key.period};
+}
+
+// From an object whose bytes bear its name.
+Result<format::ObjectReference> reference_from_whole(store::VaultApi& vault, const format::ObjectName& name) {
+  const std::uint64_t size = TRY(vault.size_of(name));
+  if (size > format::kMaxObjectBytes) return Error(Code::Corrupt, "is larger than an object can be");
+  const Bytes object = TRY(store::read_object(vault, name, size));
+  if (format::ObjectName(crypto::tree_hash(object).array()) != name)
+    return Error(Code::Corrupt, "its bytes have another name");
+  return reference_from(name, object);
+}
+
+// Period and class of a snapshot's object: what every vault's header says, or, if they differ, what a named object
+// says.
 Result<format::ObjectReference> look_at_header(const std::vector<store::VaultApi*>& vaults,
                                                const format::ObjectName& name) {
   std::string reasons;
+  std::optional<format::ObjectReference> agreed;
+  bool differ = false;
   for (store::VaultApi* vault : vaults) {
     Bytes header(format::kObjectHeaderBytes);
     Status read = vault->read(name, 0, header);
-    if (read.ok()) {
-      auto decoded = format::decode_header(header);
-      if (decoded.ok()) return format::ObjectReference{name, decoded.value().size_class, decoded.value().key.period};
-      read = decoded.take_error();
+    auto found = read.ok() ? reference_from(name, header) : Result<format::ObjectReference>(read.take_error());
+    if (!found.ok()) {
+      reasons += (reasons.empty() ? "" : "; ") + vault->name() + ": " + found.error().message();
+      continue;
     }
-    reasons += (reasons.empty() ? "" : "; ") + vault->name() + ": " + read.error().message();
+    differ = differ || (agreed.has_value() && !(*agreed == found.value()));
+    agreed = found.value();
+  }
+  if (agreed.has_value() && !differ) return *agreed;
+  for (store::VaultApi* vault : vaults) {
+    auto found = reference_from_whole(*vault, name);
+    if (found.ok()) return found;
+    reasons += (reasons.empty() ? "" : "; ") + vault->name() + ": " + found.error().message();
   }
   return Error(Code::NotFound, "object " + name.hex().substr(0, 16) + ": " + reasons);
 }
@@ -124,6 +150,10 @@ class HoldingsFinder {
         *std::max_element(views.begin(), views.end(),
                           [](const VaultView& a, const VaultView& b) { return a.entries.size() < b.entries.size(); });
     found.entries = longest.entries.size();
+    std::vector<std::uint64_t> heads;
+    for (const auto& [vault, head] : found.heads) heads.push_back(head);
+    std::sort(heads.begin(), heads.end(), std::greater<>());
+    found.durable_entries = heads.size() < policy_.quorum.k ? found.entries : heads[policy_.quorum.k - 1];
     for (const VaultView& view : views) {
       const std::size_t common = view.entries.size();
       if (common > 0 && view.entries[common - 1].entry.entry.chain != longest.entries[common - 1].entry.entry.chain) {
@@ -150,7 +180,7 @@ class HoldingsFinder {
         const format::StreamDescriptor& descriptor = stream.stream.descriptor;
         if (descriptor.era != snapshot.era || descriptor.start >= snapshot.start) return false;
         const auto head = stream.heads.find(vault);
-        return (head == stream.heads.end() ? 0 : head->second) < stream.entries;
+        return (head == stream.heads.end() ? 0 : head->second) < stream.durable_entries;
       });
     });
   }
@@ -207,8 +237,12 @@ Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::str
   if (holdings.snapshots.empty()) return Error(Code::NotFound, "the vaults hold no snapshot of this registry");
   if (wanted == "latest") return holdings.snapshots.back();
   const FoundSnapshot* match = nullptr;
+  if (wanted.size() < 4) {
+    return Error(Code::InvalidInput, "snapshot '" + printable(wanted) + "' is too short a name")
+        .hint("give at least 4 digits, or 'latest'");
+  }
   for (const FoundSnapshot& snapshot : holdings.snapshots) {
-    if (wanted.size() < 6 || !snapshot.object.name.hex().starts_with(wanted)) continue;
+    if (!snapshot.object.name.hex().starts_with(wanted)) continue;
     if (match != nullptr) {
       return Error(Code::InvalidInput, "snapshot '" + printable(wanted) + "' is ambiguous")
           .hint("give more digits of its name");

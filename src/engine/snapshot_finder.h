@@ -52,7 +52,7 @@ struct RegistryHoldings {
 Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const policy::Registry& registry,
                                        const std::vector<store::VaultApi*>& vaults);
 
-// A snapshot by an unambiguous prefix of its name in hex (at least 6 digits), or "latest".
+// A snapshot by an unambiguous prefix of its name in hex (at least 4 digits), or "latest".
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted);
 
 }  // namespace exclave::engine

@@ -1,6 +1,7 @@
 #include "engine/tree_scanner.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace exclave::engine {
@@ -54,6 +55,14 @@ std::vector<format::ExtendedAttribute> to_format(std::vector<env::Xattr> xattrs)
   converted.reserve(xattrs.size());
   for (env::Xattr& xattr : xattrs) converted.push_back({std::move(xattr.name), std::move(xattr.value)});
   return converted;
+}
+
+// Files of /proc and /sys: the kernel says 0 bytes and gives some.
+bool holds_data_all_the_same(env::ReadableFile& file) {
+  std::array<Byte, 1> byte{};
+  const auto got = file.read_at(0, byte);
+  const auto info = file.info();
+  return got.ok() && got.value() > 0 && info.ok() && info.value().size == 0;
 }
 
 }  // namespace
@@ -123,6 +132,9 @@ void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
     if (!xattrs.ok()) return fail(xattrs.take_error());
     Status kept = keep_xattrs(xattrs.take(), entry);
     if (!kept.ok()) fail(kept.take_error());
+    if (item.info.size == 0 && holds_data_all_the_same(*scanned.file)) {
+      return fail(Error(Code::Unsupported, "the kernel makes its content up and tells no size (as in /proc and /sys)"));
+    }
     if (item.info.size > 0) {
       scanned.file->will_need();
       scanned.action = ScannedEntry::Action::Read;

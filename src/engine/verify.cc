@@ -150,9 +150,9 @@ class VaultChecker {
     for (const FoundStream& stream : all.streams) {
       const auto mine = stream.heads.find(verdict_.vault);
       const std::uint64_t held = mine == stream.heads.end() ? 0 : mine->second;
-      if (held < stream.entries) {
+      if (held < stream.durable_entries) {
         verdict_.behind.push_back("stream " + stream.stream.descriptor.id().hex().substr(0, 16) + ": " +
-                                  std::to_string(held) + " of " + std::to_string(stream.entries) + " entries");
+                                  std::to_string(held) + " of " + std::to_string(stream.durable_entries) + " entries");
       }
     }
   }
@@ -205,8 +205,7 @@ Result<HoldingsVerdict> verify_holdings(env::Env& env, const policy::Policy& pol
   return verdict;
 }
 
-Result<ContentVerdict> verify_content(repo::ObjectOpener& opener, const SnapshotContent& content,
-                                      std::stop_token stop) {
+Result<ContentVerdict> verify_content(const SnapshotContent& content, std::stop_token stop) {
   ContentVerdict verdict;
   std::set<format::ChunkId> wanted;
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
@@ -234,12 +233,11 @@ Result<ContentVerdict> verify_content(repo::ObjectOpener& opener, const Snapshot
   Bytes plain;
   for (const Located& chunk : located) {
     if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
-    auto stored =
-        opener.open_range(content.chunks().pack(chunk.place.pack), chunk.place.offset, chunk.place.stored_bytes);
-    Status good =
-        stored.ok() ? decoder.decode(chunk.place, chunk.id, stored.value(), plain) : Status(stored.take_error());
+    auto stored = content.chunks().fetch(chunk.place.pack, chunk.place.offset, chunk.place.stored_bytes);
+    const Status good = stored.ok() ? content.chunks().decode(chunk.id, chunk.place, stored.value(), decoder, plain)
+                                    : Status(stored.take_error());
     if (!good.ok()) {
-      if (good.error().code() == Code::Unavailable) return good.take_error();
+      if (good.error().code() == Code::Unavailable) return good.error();
       verdict.findings.push_back(good.error().message());
       continue;
     }

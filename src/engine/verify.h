@@ -52,6 +52,6 @@ struct ContentVerdict {
   std::uint64_t bytes = 0;
   std::vector<std::string> findings;
 };
-Result<ContentVerdict> verify_content(repo::ObjectOpener& opener, const SnapshotContent& content, std::stop_token stop);
+Result<ContentVerdict> verify_content(const SnapshotContent& content, std::stop_token stop);
 
 }  // namespace exclave::engine

@@ -76,6 +76,8 @@ Result<TextReader> TextReader::open(ByteView document, std::string_view domain, 
   };
   if (document.size() > kMaxDocumentBytes) return fail(1, "document is larger than 4 MiB");
   const std::string_view found = domain_of(document);
+  if (found.ends_with('\r'))
+    return fail(1, "ends with CR LF: its line ends were changed on the way; have it sent as a file");
   if (found != domain) {
     if (!found.empty() && family_of(found) == family_of(domain)) {
       return Error(Code::Unsupported,

@@ -58,11 +58,24 @@ Result<ChunkPlace> ChunkSource::locate(const format::ChunkId& id) const {
   return found->place;
 }
 
+Result<Bytes> ChunkSource::fetch(std::uint32_t pack, std::uint32_t offset, std::uint32_t size) const {
+  return opener_.open_range(packs_[pack], offset, size);
+}
+
+Status ChunkSource::decode(const format::ChunkId& id, const ChunkPlace& place, ByteView stored, ChunkDecoder& decoder,
+                           Bytes& plain) const {
+  Status decoded = decoder.decode(place, id, stored, plain);
+  if (decoded.ok() || decoded.error().code() != Code::Corrupt) return decoded;
+  const Bytes whole = TRY(opener_.open_whole(packs_[place.pack]));
+  if (place.offset > whole.size() || place.stored_bytes > whole.size() - place.offset) return decoded;
+  return decoder.decode(place, id, ByteView(whole).subspan(place.offset, place.stored_bytes), plain);
+}
+
 Result<Bytes> ChunkSource::read(const format::ChunkId& id, ChunkDecoder& decoder) const {
   const ChunkPlace place = TRY(locate(id));
-  const Bytes stored = TRY(opener_.open_range(packs_[place.pack], place.offset, place.stored_bytes));
+  const Bytes stored = TRY(fetch(place.pack, place.offset, place.stored_bytes));
   Bytes plain;
-  TRY(decoder.decode(place, id, stored, plain));
+  TRY(decode(id, place, stored, decoder, plain));
   return plain;
 }
 

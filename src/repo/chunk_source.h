@@ -4,8 +4,8 @@
 //
 // I1  Every chunk handed out has the id that was asked for: recomputed with the era's dedup key.
 // I2  Decompression is bounded by the directory's plain size.
-// Threads: locate and read from any thread after load. Errors: Corrupt (also for a chunk that is in no readable index), NotFound, Denied,
-// Unavailable.
+// Threads: locate and read from any thread after load. Errors: Corrupt (also for a chunk that is in no readable index),
+// NotFound, Denied, Unavailable.
 #pragma once
 
 #include <vector>
@@ -51,6 +51,14 @@ class ChunkSource {
   const format::ObjectReference& pack(std::uint32_t ordinal) const { return packs_[ordinal]; }
   std::size_t pack_count() const { return packs_.size(); }
   std::size_t chunk_count() const { return places_.size(); }
+
+  // Stored bytes [offset, offset + size) of a pack. They are authentic bytes of *some* object of the registry: only
+  // decode() tells whether a vault swapped objects.
+  Result<Bytes> fetch(std::uint32_t pack, std::uint32_t offset, std::uint32_t size) const;
+  // Decodes and checks a chunk; if its bytes are not the chunk's, fetches the whole pack with its name checked, which
+  // goes round the vault that gave the wrong object, and decodes again.
+  Status decode(const format::ChunkId& id, const ChunkPlace& place, ByteView stored, ChunkDecoder& decoder,
+                Bytes& plain) const;
 
   // Reads one chunk by itself: for listings and single files.
   Result<Bytes> read(const format::ChunkId& id, ChunkDecoder& decoder) const;

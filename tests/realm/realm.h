@@ -320,7 +320,7 @@ class Site {
     const auto content = TRY(open(snapshot));
     notes = content->notes();
     engine::StageTimes times;
-    return engine::restore_snapshot(env_, opener_, *content, snapshot, options, times, {}, stop);
+    return engine::restore_snapshot(env_, *content, snapshot, options, times, {}, stop);
   }
   Result<engine::RestoreReport> restore(const format::ObjectName& snapshot, const std::string& target) {
     engine::RestoreOptions options;

@@ -200,13 +200,12 @@ TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
     }
     stop.request_stop();
   };
-  EXPECT_TRUE(failed_with(engine::restore_snapshot(env_, site().opener(), *content, report.snapshot, options, times,
+  EXPECT_TRUE(failed_with(engine::restore_snapshot(env_, *content, report.snapshot, options, times,
                                                    stop_when_some_are_finished, stop.get_token()),
                           Code::Cancelled));
   // A file of the right size that was not finished must not be taken for one that was.
   write_file(files(), at("target/d100/f1"), Bytes(2000));
-  const auto resumed =
-      must(engine::restore_snapshot(env_, site().opener(), *content, report.snapshot, options, times, {}, {}));
+  const auto resumed = must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {}));
   EXPECT_GT(resumed.kept_files, 0U);
   EXPECT_LT(resumed.kept_files, 300U);
   EXPECT_EQ(resumed.problem_count, 0U);

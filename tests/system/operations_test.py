@@ -43,11 +43,12 @@ class Daemons(harness.SystemTest):
         self.assertEqual(backup.wait(harness.COMMAND_SECONDS), OK)
         self.realm.start("oslo")
         (self.scratch / "source/after").write_bytes(b"after")
-        self.assertIn("received whole by lux, oslo, rome", self.ok(self.realm.backup("source", "--wait-all")).out)
-        # What the vault missed stays visible until it is repaired from the others.
-        found = self.realm.verify("--read-all")
-        self.assertNotEqual(found.code, OK, str(found))
-        self.assertIn("vault oslo: stream", found.out)
+        # This capture reaches every vault, but what oslo missed stays visible until it is repaired from the others.
+        ended = self.ok(self.realm.backup("source", "--wait-all"), harness.PARTIAL)
+        self.assertIn("received whole by lux, oslo, rome", ended.out)
+        self.assertIn("vault oslo lacks objects of earlier captures", ended.err)
+        found = self.ok(self.realm.verify("--read-all"), harness.PARTIAL)
+        self.assertIn("vault oslo is behind: stream", found.out)
         self.assertNotIn("vault lux:", found.out)
         self.ok(self.realm.restore(self.realm.release()))
         self.same_tree("restored")
@@ -65,8 +66,12 @@ class Daemons(harness.SystemTest):
                 if vaults_die_too:
                     self.realm.kill_all()
                     self.realm.start()
-                self.ok(self.realm.backup("source", "--wait-all"))
-                self.ok(self.realm.verify("--read-all"))
+                ended = self.realm.backup("source", "--wait-all")
+                # The third vault may lack what the killed capture had made durable at the other two: then it is said.
+                self.assertIn(ended.code, (OK, harness.PARTIAL), str(ended))
+                if ended.code == harness.PARTIAL:
+                    self.assertIn("lacks objects of earlier captures", ended.err)
+                self.assertEqual(ended.code, self.realm.verify("--read-all").code)
         self.ok(self.realm.restore(self.realm.release()))
         self.same_tree("restored")
 

@@ -343,7 +343,7 @@ class H11(HostileHost):
         self.realm.start("lux")  # a fresh vault with the genuine identity
         found = self.realm.verify()
         self.assertNotEqual(found.code, OK, str(found))
-        self.assertIn("vault lux: stream", found.out)
+        self.assertIn("vault lux is behind: stream", found.out)
         listed = self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, "--json")).json()["snapshots"]
         self.assertEqual(["oslo, rome"], [s["complete_at"] for s in listed])
         self.ok(self.realm.restore(self.realm.release(), "restored"))
