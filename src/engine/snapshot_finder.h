@@ -30,7 +30,10 @@ struct FoundSnapshot {
 
 struct FoundStream {
   format::SignedStream stream;
-  std::uint64_t entries = 0;                   // the longest unbroken run any vault holds
+  std::uint64_t entries = 0;  // the longest unbroken run any vault holds
+  // What k vaults hold: only that was ever known to the agent as stored, and referred to by later snapshots. With fewer
+  // than k vaults to ask, the longest run must be assumed to have been durable.
+  std::uint64_t durable_entries = 0;
   std::map<std::string, std::uint64_t> heads;  // by vault
 };
 
