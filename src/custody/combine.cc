@@ -75,7 +75,6 @@ Result<GoodApproval> check_approval(const Release& release, const ApprovalFile& 
 std::vector<GoodApproval> choose(const Release& release, const std::vector<ApprovalFile>& files, std::size_t needed,
                                  std::vector<std::string>& blamed) {
   std::vector<GoodApproval> good;
-  std::set<std::string> officials;
   std::set<crypto::P384PublicKey> keys;
   for (const ApprovalFile& file : files) {
     auto checked = check_approval(release, file);
@@ -85,9 +84,8 @@ std::vector<GoodApproval> choose(const Release& release, const std::vector<Appro
       continue;
     }
     const policy::Official& official = *checked.value().official;
-    if (officials.contains(official.name) || keys.contains(official.sign)) continue;  // counts once
-    officials.insert(official.name);
-    keys.insert(official.sign);
+    // An official has one key and check_rules gives it to nobody else; so who counts once is a matter of keys alone.
+    if (!keys.insert(official.sign).second) continue;
     if (good.size() < needed) good.push_back(checked.take());
   }
   return good;
