@@ -26,6 +26,14 @@ Result<Station> open_station(const Context& context, const std::string& director
   return station;
 }
 
+// The era the request asks for, from which an official sees dates.
+Result<const policy::SignedEra*> era_of(const Station& station) {
+  const custody::ReleaseRequest& request = station.release.request;
+  const policy::Registry* registry = station.acts.policy().registry(request.registry);
+  if (registry == nullptr) return Error(Code::NotFound, "the policy has no registry with the id of this request");
+  return station.acts.era(*registry, request.era);
+}
+
 }  // namespace
 
 Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& settings) {
@@ -50,9 +58,9 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
     request.periods.push_back(format::PeriodNumber(period));
   request.site = site->site().name;
   request.site_identity = site->identity().public_key();
-  crypto::Secret<32> recipient;
-  TRY(context.env.random.fill(recipient.mutable_view()));
-  request.recipient = crypto::x25519_public_key(recipient);
+  custody::RecipientKey recipient;
+  TRY(context.env.random.fill(recipient.seed.mutable_view()));
+  request.recipient = crypto::x25519_public_key(recipient.seed);
   request.policy_version = site->policy().version;
   request.policy_hash = site->acts().signed_policy().hash;
   request.approvals = site->policy().release_threshold(site->registry());
@@ -63,7 +71,10 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const custody::SignedRelease release = custody::SignedRelease::sign(request, site->identity());
   TRY(custody::check_release(site->acts().signed_policy(), release));
   // The key first: a request whose key is lost would cost the officials a meeting for nothing.
-  TRY(write_recipient_key(context.env.files, site->release_key_path(release.id), release.id, recipient));
+  recipient.release = release.id;
+  const std::string key_path = site->release_key_path(release.id);
+  TRY(context.env.files.make_directories(env::parent_path(key_path), 0700));
+  TRY(custody::create_recipient_key(context.env.files, key_path, recipient));
   TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(release.document), 0644));
 
   const std::string periods = request.periods.size() == 1
@@ -91,7 +102,8 @@ Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings
   const Station station = TRY(open_station(context, settings.official, settings.release));
   config::Json json = config::Json::object();
   json.set("ok", true).set("release", station.release.id.hex()).set("document", station.release.document);
-  context.print(custody::release_in_words(station.acts.signed_policy(), station.release) + "\n", json);
+  const policy::SignedEra* era = TRY(era_of(station));
+  context.print(custody::release_in_words(station.acts.signed_policy(), station.release, era) + "\n", json);
   return kOk;
 }
 
@@ -104,9 +116,7 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
   std::unique_ptr<custody::Credential> paper;
   if (settings.paper)
     paper = TRY(custody::open_paper_credential(context.env.files, env::join_path(settings.official, "paper.key")));
-  const policy::Registry* registry = station.acts.policy().registry(request.registry);
-  if (registry == nullptr) return Error(Code::NotFound, "the policy has no registry with the id of this request");
-  const policy::SignedEra* era = TRY(station.acts.era(*registry, request.era));
+  const policy::SignedEra* era = TRY(era_of(station));
   const std::string leaf_path =
       env::join_path(settings.official, "share-book/" + custody::leaf_file_name(request.registry, request.era));
   auto found_leaf = read_document(context.env.files, leaf_path).in([] { return "share book"; });
@@ -116,7 +126,7 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
   }
   const Bytes leaf = found_leaf.take();
 
-  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release) + "\n");
+  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release, era) + "\n");
   if (!settings.yes) {
     if (!context.terminal.can_ask()) {
       return Error(Code::Precondition, "approving needs an answer, and there is no terminal")

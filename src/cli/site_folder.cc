@@ -5,12 +5,6 @@
 #include "base/text.h"
 
 namespace exclave::cli {
-namespace {
-
-constexpr std::string_view kRecipientDomain = "exclave/recipient-key/v1";
-constexpr std::uint64_t kMaxKeyFileBytes = 4096;
-
-}  // namespace
 
 Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, const PlaceSettings& place) {
   if (place.site.empty()) return Error(Code::InvalidInput, "no site directory was given").hint("say --site DIRECTORY");
@@ -33,34 +27,19 @@ std::string SiteFolder::release_key_path(const custody::ReleaseId& id) const {
   return env::join_path(directory_, "releases/" + id.hex() + ".key");
 }
 
-Status write_recipient_key(env::FileSystem& files, const std::string& path, const custody::ReleaseId& id,
-                           const crypto::Secret<32>& key) {
-  std::string hex = to_hex(key.view());
-  format::TextWriter writer(kRecipientDomain);
-  writer.field("release", id.hex()).field("seed", hex);
-  crypto::wipe(MutableByteView(reinterpret_cast<Byte*>(hex.data()), hex.size()));
-  TRY(files.make_directories(env::parent_path(path), 0700));
-  const crypto::SecretBytes text(to_bytes(writer.text()));
-  return env::create_file_durably(files, path, text.view(), 0600);
-}
+namespace {
 
-Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std::string& path,
-                                              const custody::ReleaseId& id) {
-  auto document = files.read_file(path, kMaxKeyFileBytes);
-  if (!document.ok()) {
-    return Error(document.error().code(),
-                 "this site has no key for release " + id.hex().substr(0, 16) + ": " + document.error().message())
+// The private half of a release's recipient key, if this site is the one that asked.
+Result<custody::RecipientKey> recipient_key_of(env::FileSystem& files, const SiteFolder& site,
+                                               const custody::ReleaseId& id) {
+  auto key = custody::read_recipient_key(files, site.release_key_path(id));
+  if (!key.ok()) {
+    return Error(key.error().code(),
+                 "this site has no key for release " + id.hex().substr(0, 16) + ": " + key.error().message())
         .hint("a release can be opened only by the site that asked for it, with the directory it asked from");
   }
-  const crypto::SecretBytes bytes(document.take());
-  format::TextReader reader = TRY(format::TextReader::open(bytes.view(), kRecipientDomain, path));
-  if (TRY(reader.field("release")) != id.hex())
-    return Error(Code::Denied, "'" + printable(path) + "' belongs to another release");
-  crypto::Secret<32> key;
-  std::string seed = TRY(reader.field("seed"));
-  Status decoded = from_hex_into(seed, key.mutable_view());
-  crypto::wipe(MutableByteView(reinterpret_cast<Byte*>(seed.data()), seed.size()));
-  if (!decoded.ok()) return reader.bad("seed is not 32 bytes");
+  if (key.value().release != id)
+    return Error(Code::Denied, "the key file of release " + id.hex().substr(0, 16) + " belongs to another release");
   return key;
 }
 
@@ -105,6 +84,8 @@ Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const st
   return {};
 }
 
+}  // namespace
+
 Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
                                        const std::string& snapshot) {
   if (open.release.empty()) {
@@ -117,15 +98,14 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   if (request.registry != site.registry().id) {
     return Error(Code::Denied, "release '" + printable(open.release) + "' is for registry " + request.registry_name);
   }
-  const crypto::Secret<32> recipient =
-      TRY(read_recipient_key(context.env.files, site.release_key_path(signed_release.id), signed_release.id));
+  const custody::RecipientKey recipient = TRY(recipient_key_of(context.env.files, site, signed_release.id));
   std::vector<custody::ApprovalFile> approvals;
   for (const std::string& path : open.approvals) {
     approvals.push_back({ path, TRY(read_document(context.env.files, path)) });
   }
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
   custody::CombinedRelease release =
-      TRY(custody::combine_release(site.acts().signed_policy(), signed_release, *era, approvals, recipient));
+      TRY(custody::combine_release(site.acts().signed_policy(), signed_release, *era, approvals, recipient.seed));
   for (const std::string& blame : release.blamed) context.note("bad share: " + blame);
 
   auto holdings = TRY(engine::find_holdings(site.policy(), site.registry(), site.vaults().all()));

@@ -43,11 +43,6 @@ class SiteFolder {
   std::unique_ptr<VaultSet> vaults_;
 };
 
-Status write_recipient_key(env::FileSystem& files, const std::string& path, const custody::ReleaseId& id,
-                           const crypto::Secret<32>& key);
-Result<crypto::Secret<32>> read_recipient_key(env::FileSystem& files, const std::string& path,
-                                              const custody::ReleaseId& id);
-
 // A snapshot opened with what the officials released: everything that ls, restore and verify read it with.
 struct ReleasedSnapshot {
   engine::FoundSnapshot snapshot;
