@@ -112,14 +112,14 @@ void ignore(const Result<T>& result, std::string_view reason) {
 
 }  // namespace exclave
 
-// Evaluates to the value, or returns the error from the enclosing function. Each use has a name of its own, because a TRY may
-// stand in a lambda that is an argument of another.
+// Evaluates to the value, or returns the error from the enclosing function. Each use has a name of its own, because a
+// TRY may stand in a lambda that is an argument of another.
 #define TRY(...) EXCLAVE_TRY_NAMED(__COUNTER__, __VA_ARGS__)
 #define EXCLAVE_TRY_NAMED(number, ...) EXCLAVE_TRY_WITH(number, __VA_ARGS__)
-#define EXCLAVE_TRY_WITH(number, ...)                                      \
-  __extension__({                                                          \
-    auto try_result_##number = (__VA_ARGS__);                              \
-    if (!try_result_##number.ok()) [[unlikely]]                            \
-      return try_result_##number.take_error();                             \
-    try_result_##number.take();                                            \
+#define EXCLAVE_TRY_WITH(number, ...)           \
+  __extension__({                               \
+    auto try_result_##number = (__VA_ARGS__);   \
+    if (!try_result_##number.ok()) [[unlikely]] \
+      return try_result_##number.take_error();  \
+    try_result_##number.take();                 \
   })

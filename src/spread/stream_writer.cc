@@ -183,7 +183,9 @@ void StreamWriter::finish(std::optional<env::Instant> deadline) {
     const env::MonitorLock lock(*monitor_);
     closed_ = true;
     monitor_->notify_all();
-    const auto is_sending = [](const auto& lane) { return !lane->queue.empty() && !lane->progress.failure.has_value(); };
+    const auto is_sending = [](const auto& lane) {
+      return !lane->queue.empty() && !lane->progress.failure.has_value();
+    };
     while (std::any_of(lanes_.begin(), lanes_.end(), is_sending)) {
       if (!deadline.has_value()) {
         monitor_->wait();

@@ -30,7 +30,8 @@ class ObjectReader {
   virtual Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) = 0;
   // read, then `check`: a reader with several copies goes on to the next one when the check says Corrupt.
   using Check = std::function<Status(ByteView)>;
-  virtual Status read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out, const Check& check);
+  virtual Status read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,
+                              const Check& check);
 };
 
 enum class PutOutcome { Stored, AlreadyPresent };

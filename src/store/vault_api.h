@@ -10,8 +10,8 @@
 // Threads: from several threads; implementations bound their parallelism themselves.
 // Errors: Denied (role, policy, key id, signature of a foreign key), Exhausted (quota, disk full, a limit), Conflict
 //         (another object or chain under this index), InvalidInput (the object has another name or form), NotFound,
-//         Precondition (an act is missing at the vault: put_act first), Unavailable (retry later, or use another vault),
-//         Corrupt.
+//         Precondition (an act is missing at the vault: put_act first), Unavailable (retry later, or use another
+//         vault), Corrupt.
 // Source: docs/protocols/vault-http.md.
 #pragma once
 
