@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "engine/snapshot_finder.h"
 
 namespace exclave::cli {
 namespace {
@@ -64,37 +64,6 @@ std::string where_it_is(const engine::CaptureReport& report) {
   return "durable; received whole by " + complete;
 }
 
-// Vaults that lack entries of this era's earlier captures, which later snapshots refer to.
-std::vector<std::string> vaults_missing_earlier(AgentHome& home) {
-  std::map<format::StreamId, std::vector<std::uint64_t>> all;
-  std::map<std::string, std::map<format::StreamId, std::uint64_t>> held;
-  for (store::VaultApi* vault : home.vaults().all()) {
-    const auto heads = vault->heads(home.registry().id);
-    if (!heads.ok()) continue;
-    auto& mine = held[vault->name()];
-    for (const store::StreamHead& head : heads.value()) {
-      if (head.stream.descriptor.era != home.era().era.number || !head.receipt.has_value()) continue;
-      const format::StreamId id = head.stream.descriptor.id();
-      mine[id] = head.receipt->receipt.index.value() + 1;
-      all[id].push_back(mine[id]);
-    }
-  }
-  // What k vaults hold is what the agent knows of and later snapshots may refer to.
-  std::map<format::StreamId, std::uint64_t> durable;
-  for (auto& [id, heads] : all) {
-    std::sort(heads.begin(), heads.end(), std::greater<>());
-    const std::size_t k = home.policy().quorum.k;
-    durable[id] = heads.size() < k ? 0 : heads[k - 1];
-  }
-  std::vector<std::string> missing;
-  for (auto& [vault, mine] : held) {
-    const bool lacks = std::any_of(durable.begin(), durable.end(),
-                                   [&](const auto& stream) { return mine[stream.first] < stream.second; });
-    if (lacks) missing.push_back(vault);
-  }
-  return missing;
-}
-
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
                                 const engine::StageTimes& times, bool stages, bool wait_all) {
   TRY(home.erase_ended_periods(context));
@@ -120,7 +89,8 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
                    " is behind: " + (vault.failure.has_value() ? vault.failure->message() : "it was still receiving"));
     }
   }
-  const std::vector<std::string> missing = vaults_missing_earlier(home);
+  const std::vector<std::string> missing =
+      engine::vaults_missing_entries(home.policy(), home.registry(), home.era().era.number, home.vaults().all());
   for (const std::string& vault : missing) {
     context.note("vault " + vault +
                  " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
@@ -152,8 +122,9 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
 
   engine::CaptureContext capture = home->capture_context(context);
   engine::StageTimes times;
-  if (settings.dry_run || context.wants_progress()) {
-    // A look ahead: what a dry run is, and what the progress bar needs to know how far it is.
+  std::optional<format::SnapshotTotals> expected = engine::last_totals(capture, settings.dataset);
+  // A look ahead: what a dry run is, and what the progress bar of a first capture needs to know how far it is.
+  if (settings.dry_run || (context.wants_progress() && !expected.has_value())) {
     ProgressLine looking(context, "looking");
     engine::TreeCaptureOptions look = options;
     look.mode = engine::CaptureMode::DryRun;
@@ -169,8 +140,11 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
       show_problems(context, seen.problems, seen.totals.unreadable);
       return seen.is_partial() ? kPartial : kOk;
     }
-    options.expected_files = seen.totals.files;
-    options.expected_bytes = seen.totals.bytes;
+    expected = seen.totals;
+  }
+  if (expected.has_value()) {
+    options.expected_files = expected->files;
+    options.expected_bytes = expected->bytes;
   }
   engine::StageTimes real_times;
   ProgressLine progress(context, "backup");

@@ -95,6 +95,9 @@ struct CaptureReport {
   std::vector<std::string> vaults_behind() const;
 };
 
+// Totals of the dataset's last capture, if there is one to go on from: what progress may be measured against.
+std::optional<format::SnapshotTotals> last_totals(const CaptureContext& context, std::string_view dataset);
+
 Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCaptureOptions& options, StageTimes& times,
                                    const OnProgress& on_progress, std::stop_token stop);
 

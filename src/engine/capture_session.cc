@@ -31,11 +31,7 @@ std::vector<std::string> CaptureReport::vaults_behind() const {
 
 format::PeriodNumber current_period(const CaptureContext& context, const std::vector<std::int64_t>& vault_times) {
   std::int64_t now = context.env.clock.now().seconds();
-  std::vector<std::int64_t> times = vault_times;
-  if (times.size() >= context.policy.quorum.k) {
-    std::sort(times.begin(), times.end(), std::greater<>());
-    now = std::min(now, times[context.policy.quorum.k - 1]);
-  }
+  now = std::min(now, policy::reached_by(context.policy.quorum.k, vault_times).value_or(now));
   const format::PeriodNumber period = context.era.period_at(now);
   // Keys of earlier periods have been erased: what is left starts at the oldest one held.
   if (!context.keys.periods.empty()) return std::max(period, context.keys.periods.front().id.period);

@@ -152,8 +152,7 @@ class HoldingsFinder {
     found.entries = longest.entries.size();
     std::vector<std::uint64_t> heads;
     for (const auto& [vault, head] : found.heads) heads.push_back(head);
-    std::sort(heads.begin(), heads.end(), std::greater<>());
-    found.durable_entries = heads.size() < policy_.quorum.k ? found.entries : heads[policy_.quorum.k - 1];
+    found.durable_entries = policy::reached_by(policy_.quorum.k, std::move(heads)).value_or(found.entries);
     for (const VaultView& view : views) {
       const std::size_t common = view.entries.size();
       if (common > 0 && view.entries[common - 1].entry.entry.chain != longest.entries[common - 1].entry.entry.chain) {
@@ -227,6 +226,32 @@ class HoldingsFinder {
 Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const policy::Registry& registry,
                                        const std::vector<store::VaultApi*>& vaults) {
   return HoldingsFinder(policy, registry, vaults).find();
+}
+
+std::vector<std::string> vaults_missing_entries(const policy::Policy& policy, const policy::Registry& registry,
+                                                format::EraNumber era, const std::vector<store::VaultApi*>& vaults) {
+  using Heads = std::map<format::StreamId, std::uint64_t>;
+  std::map<std::string, Heads> heads_of;
+  std::map<format::StreamId, std::vector<std::uint64_t>> heads_in;
+  for (store::VaultApi* vault : vaults) {
+    const auto heads = vault->heads(registry.id);
+    if (!heads.ok()) continue;
+    Heads& held = heads_of[vault->name()];
+    for (const store::StreamHead& head : heads.value()) {
+      if (head.stream.descriptor.era != era || !head.receipt.has_value()) continue;
+      const std::uint64_t entries = head.receipt->receipt.index.value() + 1;
+      held[head.stream.descriptor.id()] = entries;
+      heads_in[head.stream.descriptor.id()].push_back(entries);
+    }
+  }
+  std::vector<std::string> missing;
+  for (auto& [vault, held] : heads_of) {
+    const bool lacks = std::any_of(heads_in.begin(), heads_in.end(), [&](const auto& stream) {
+      return held[stream.first] < policy::reached_by(policy.quorum.k, stream.second).value_or(0);
+    });
+    if (lacks) missing.push_back(vault);
+  }
+  return missing;
 }
 
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted) {

@@ -55,6 +55,11 @@ struct RegistryHoldings {
 Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const policy::Registry& registry,
                                        const std::vector<store::VaultApi*>& vaults);
 
+// The vaults, of those that answer, that lack entries of this era which k vaults hold: later snapshots may refer to
+// them. Asks for heads only, which the registry's own writer may do too.
+std::vector<std::string> vaults_missing_entries(const policy::Policy& policy, const policy::Registry& registry,
+                                                format::EraNumber era, const std::vector<store::VaultApi*>& vaults);
+
 // A snapshot by an unambiguous prefix of its name in hex (at least 4 digits), or "latest".
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted);
 

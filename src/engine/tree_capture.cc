@@ -25,6 +25,30 @@ bool has_changed(const env::FileInfo& before, const env::FileInfo& after) {
   return before.size != after.size || before.modified != after.modified || before.changed != after.changed;
 }
 
+// What every walk counts of an entry, dry or not. False if the entry is not part of the tree.
+bool count_entry(const ScannedEntry& scanned, CaptureReport& report) {
+  if (scanned.problem.has_value()) {
+    ++report.totals.unreadable;
+    if (report.problems.size() < kMaxListedProblems) report.problems.push_back({scanned.entry.path, *scanned.problem});
+    if (!scanned.is_new_entry) return false;
+  }
+  switch (scanned.entry.type) {
+    case format::EntryType::Regular:
+      ++report.totals.files;
+      report.totals.bytes += scanned.entry.size;
+      if (scanned.action == ScannedEntry::Action::Reuse) ++report.unchanged_files;
+      if (scanned.action == ScannedEntry::Action::Read) report.read_bytes += scanned.entry.size;
+      break;
+    case format::EntryType::Directory:
+      ++report.totals.directories;
+      break;
+    default:
+      ++report.totals.others;
+      break;
+  }
+  return true;
+}
+
 class TreeReader {
  public:
   TreeReader(const CaptureContext& context, ContentPipeline& pipeline, CaptureReport& report, StageTimes& times)
@@ -48,8 +72,7 @@ class TreeReader {
                   PendingEntry& pending);
   void carry_over(std::shared_ptr<Bytes>& slab, std::size_t& filled, std::size_t& carried_from);
   Status end_group();
-  void note_problem(const std::string& path, format::EntryProblem problem, std::string why,
-                    format::ListingEntry* entry);
+  void note_problem(format::ListingEntry& entry, format::EntryProblem problem, std::string why);
   void check_unchanged(ScannedEntry& scanned);
   PendingEntry pending_of(ScannedEntry& scanned) const { return {std::move(scanned.entry), scanned.facts, {}, {}}; }
 
@@ -73,49 +96,29 @@ class TreeReader {
   chunk::GroupRule group_rule_;
 };
 
-void TreeReader::note_problem(const std::string& path, format::EntryProblem problem, std::string why,
-                              format::ListingEntry* entry) {
-  if (entry != nullptr) entry->problem = problem;
+void TreeReader::note_problem(format::ListingEntry& entry, format::EntryProblem problem, std::string why) {
+  entry.problem = problem;
   ++report_.totals.unreadable;
-  if (report_.problems.size() < kMaxListedProblems) report_.problems.push_back({path, std::move(why)});
+  if (report_.problems.size() < kMaxListedProblems) report_.problems.push_back({entry.path, std::move(why)});
 }
 
 void TreeReader::check_unchanged(ScannedEntry& scanned) {
   const auto after = scanned.file->info();
   if (after.ok() && !has_changed(scanned.info, after.value())) return;
   if (scanned.entry.problem != format::EntryProblem::None) return;
-  note_problem(scanned.entry.path, format::EntryProblem::ChangedWhileRead, "changed while it was read", &scanned.entry);
+  note_problem(scanned.entry, format::EntryProblem::ChangedWhileRead, "changed while it was read");
 }
 
 Status TreeReader::add(ScannedEntry scanned) {
-  if (scanned.problem.has_value()) {
-    note_problem(scanned.entry.path, scanned.entry.problem, std::move(*scanned.problem), nullptr);
-    if (!scanned.is_new_entry) return {};
-  }
-  switch (scanned.entry.type) {
-    case format::EntryType::Regular:
-      ++report_.totals.files;
-      report_.totals.bytes += scanned.entry.size;
-      break;
-    case format::EntryType::Directory:
-      ++report_.totals.directories;
-      break;
-    default:
-      ++report_.totals.others;
-      break;
-  }
+  if (!count_entry(scanned, report_)) return {};
   if (group_ != nullptr && ++entries_beside_group_ > kMaxGroupMembers) TRY(end_group());
   switch (scanned.action) {
     case ScannedEntry::Action::Reuse:
-      if (scanned.entry.type == format::EntryType::Regular) {
-        ++report_.unchanged_files;
-        reused_any_ = reused_any_ || !scanned.entry.slices.empty();
-      }
+      reused_any_ = reused_any_ || !scanned.entry.slices.empty();
       return pipeline_.add_entry(pending_of(scanned));
     case ScannedEntry::Action::Plain:
       return pipeline_.add_entry(pending_of(scanned));
     case ScannedEntry::Action::Read:
-      report_.read_bytes += scanned.entry.size;
       if (scanned.info.size < chunk::kSmallFileBytes) return read_small(scanned);
       return read_large(scanned);
   }
@@ -138,7 +141,7 @@ Status TreeReader::read_small(ScannedEntry& scanned) {
     while (got < room.size()) {
       auto read = scanned.file->read_at(got, room.subspan(got));
       if (!read.ok()) {
-        note_problem(scanned.entry.path, format::EntryProblem::Unreadable, read.error().message(), &scanned.entry);
+        note_problem(scanned.entry, format::EntryProblem::Unreadable, read.error().message());
         return pipeline_.add_entry(pending_of(scanned));
       }
       if (read.value() == 0) break;
@@ -246,7 +249,7 @@ void TreeReader::carry_over(std::shared_ptr<Bytes>& slab, std::size_t& filled, s
 Status TreeReader::read_large(ScannedEntry& scanned) {
   auto found = find_extents(scanned);
   if (!found.ok()) {
-    note_problem(scanned.entry.path, format::EntryProblem::Unreadable, found.error().message(), &scanned.entry);
+    note_problem(scanned.entry, format::EntryProblem::Unreadable, found.error().message());
     return pipeline_.add_entry(pending_of(scanned));
   }
   std::vector<format::DataExtent> extents = found.take();
@@ -283,7 +286,7 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
   format::ListingEntry& entry = scanned.entry;
   entry.slices = std::move(pending.entry.slices);
   if (failure.has_value()) {
-    note_problem(entry.path, format::EntryProblem::Unreadable, failure->message(), &entry);
+    note_problem(entry, format::EntryProblem::Unreadable, failure->message());
     entry.slices.clear();  // half a file is no file: the chunks stay for the next try
     entry.sparse = false;
   } else {
@@ -299,7 +302,12 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
   return {};
 }
 
-// The catalogue to merge with: of this realm, registry, era and root, or none.
+bool is_of_this_era(const CaptureContext& context, const repo::CatalogueHeader& header) {
+  return header.realm == context.policy.realm && header.registry == context.registry.id &&
+         header.era == context.era.number;
+}
+
+// The catalogue to merge with: of this realm, registry and era, or none.
 std::optional<repo::CatalogueReader> usable_catalogue(const CaptureContext& context,
                                                       const TreeCaptureOptions& options) {
   auto opened = repo::CatalogueReader::open(context.env.files, context.state_directory, options.dataset);
@@ -309,9 +317,7 @@ std::optional<repo::CatalogueReader> usable_catalogue(const CaptureContext& cont
     }
     return std::nullopt;
   }
-  const repo::CatalogueHeader& header = opened.value().header();
-  if (header.realm != context.policy.realm || header.registry != context.registry.id ||
-      header.era != context.era.number) {
+  if (!is_of_this_era(context, opened.value().header())) {
     context.env.log.write(env::LogLevel::Warning,
                           "catalogue of dataset " + options.dataset + " is another era's; the whole tree is read");
     return std::nullopt;
@@ -324,22 +330,7 @@ Result<CaptureReport> count_tree(TreeScanner& scanner, const OnProgress& on_prog
   CaptureReport report;
   CaptureProgress progress;
   while (auto scanned = TRY(scanner.next())) {
-    if (scanned->problem.has_value()) {
-      ++report.totals.unreadable;
-      if (report.problems.size() < kMaxListedProblems)
-        report.problems.push_back({scanned->entry.path, *scanned->problem});
-      if (!scanned->is_new_entry) continue;
-    }
-    if (scanned->entry.type == format::EntryType::Regular) {
-      ++report.totals.files;
-      report.totals.bytes += scanned->entry.size;
-      if (scanned->action == ScannedEntry::Action::Reuse) ++report.unchanged_files;
-      if (scanned->action == ScannedEntry::Action::Read) report.read_bytes += scanned->entry.size;
-    } else if (scanned->entry.type == format::EntryType::Directory) {
-      ++report.totals.directories;
-    } else {
-      ++report.totals.others;
-    }
+    if (!count_entry(*scanned, report)) continue;
     progress.files = report.totals.files;
     progress.bytes = report.totals.bytes;
     if (on_progress && report.totals.files % kProgressEveryFiles == 0) on_progress(progress);
@@ -349,6 +340,12 @@ Result<CaptureReport> count_tree(TreeScanner& scanner, const OnProgress& on_prog
 }
 
 }  // namespace
+
+std::optional<format::SnapshotTotals> last_totals(const CaptureContext& context, std::string_view dataset) {
+  const auto last = repo::CatalogueReader::open(context.env.files, context.state_directory, dataset);
+  if (!last.ok() || !is_of_this_era(context, last.value().header())) return std::nullopt;
+  return last.value().header().totals;
+}
 
 Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCaptureOptions& options, StageTimes& times,
                                    const OnProgress& on_progress, std::stop_token stop) {

@@ -14,6 +14,24 @@ constexpr std::size_t kMaxText = 4096;
 
 }  // namespace
 
+void write_totals(BinaryWriter& writer, const SnapshotTotals& totals) {
+  writer.u64(totals.files);
+  writer.u64(totals.directories);
+  writer.u64(totals.others);
+  writer.u64(totals.bytes);
+  writer.u64(totals.unreadable);
+}
+
+Result<SnapshotTotals> read_totals(BinaryReader& reader) {
+  SnapshotTotals totals;
+  totals.files = TRY(reader.u64());
+  totals.directories = TRY(reader.u64());
+  totals.others = TRY(reader.u64());
+  totals.bytes = TRY(reader.u64());
+  totals.unreadable = TRY(reader.u64());
+  return totals;
+}
+
 Bytes encode_snapshot(const Snapshot& snapshot) {
   BinaryWriter writer;
   writer.u16(kRecordVersion);
@@ -25,11 +43,7 @@ Bytes encode_snapshot(const Snapshot& snapshot) {
   writer.text(snapshot.host);
   writer.text(snapshot.source);
   writer.text(snapshot.program);
-  writer.u64(snapshot.totals.files);
-  writer.u64(snapshot.totals.directories);
-  writer.u64(snapshot.totals.others);
-  writer.u64(snapshot.totals.bytes);
-  writer.u64(snapshot.totals.unreadable);
+  write_totals(writer, snapshot.totals);
   writer.u32(snapshot.oldest_period.value());
   writer.u8(snapshot.previous.has_value() ? 1 : 0);
   if (snapshot.previous.has_value()) writer.id(*snapshot.previous);
@@ -64,11 +78,7 @@ Result<Snapshot> decode_snapshot(ByteView record) {
   snapshot.host = TRY(reader.text(kMaxText));
   snapshot.source = TRY(reader.text(kMaxText));
   snapshot.program = TRY(reader.text(kMaxText));
-  snapshot.totals.files = TRY(reader.u64());
-  snapshot.totals.directories = TRY(reader.u64());
-  snapshot.totals.others = TRY(reader.u64());
-  snapshot.totals.bytes = TRY(reader.u64());
-  snapshot.totals.unreadable = TRY(reader.u64());
+  snapshot.totals = TRY(read_totals(reader));
   snapshot.oldest_period = PeriodNumber(TRY(reader.u32()));
   const std::uint8_t has_previous = TRY(reader.u8());
   if (has_previous > 1) return reader.corrupt("flag is neither 0 nor 1");

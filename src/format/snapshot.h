@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crypto/secret.h"
+#include "format/binary.h"
 #include "format/ids.h"
 
 namespace exclave::format {
@@ -27,6 +28,10 @@ struct SnapshotTotals {
   std::uint64_t unreadable = 0;  // entries that could not be captured whole; each is listed in the listing as such
   friend bool operator==(const SnapshotTotals&, const SnapshotTotals&) = default;
 };
+
+// The five counts as u64 in the order above: 40 bytes, wherever a record holds totals.
+void write_totals(BinaryWriter& writer, const SnapshotTotals& totals);
+Result<SnapshotTotals> read_totals(BinaryReader& reader);
 
 struct ObjectReference {
   ObjectName name;

@@ -33,6 +33,8 @@
 // Source: docs/formats/policy.md; design: docs/architecture.md, quorums.
 #pragma once
 
+#include <algorithm>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -117,6 +119,15 @@ struct Policy {
   // Unsigned; lists come out sorted by name, however they are held. Precondition: check_rules() is ok.
   std::string text() const;
 };
+
+// The k-th highest of the vaults' counts or times: what k vaults have reached, so what is durable. nullopt: fewer than
+// k.
+template <typename Count>
+std::optional<Count> reached_by(std::uint32_t k, std::vector<Count> counts) {
+  if (k == 0 || counts.size() < k) return std::nullopt;
+  std::nth_element(counts.begin(), counts.begin() + (k - 1), counts.end(), std::greater<>());
+  return counts[k - 1];
+}
 
 // I1 to I3; InvalidInput names the offending entry.
 Status check_rules(const Policy& policy);

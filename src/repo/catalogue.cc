@@ -25,11 +25,7 @@ Result<Bytes> encode_header(const CatalogueHeader& header) {
   writer.id(header.snapshot);
   writer.u32(header.oldest_period.value());
   writer.text(header.root);
-  writer.u64(header.totals.files);
-  writer.u64(header.totals.directories);
-  writer.u64(header.totals.others);
-  writer.u64(header.totals.bytes);
-  writer.u64(header.totals.unreadable);
+  format::write_totals(writer, header.totals);
   writer.raw(crypto::sha256(writer.view()).view().first(8));
   if (writer.size() > kHeaderRoom) return Error(Code::InvalidInput, "captured path is longer than 8 KiB");
   Bytes bytes = writer.take();
@@ -132,11 +128,7 @@ Status CatalogueReader::read_header() {
   header_.snapshot = TRY(reader.id<format::ObjectName>());
   header_.oldest_period = format::PeriodNumber(TRY(reader.u32()));
   header_.root = TRY(reader.text(kHeaderRoom));
-  header_.totals.files = TRY(reader.u64());
-  header_.totals.directories = TRY(reader.u64());
-  header_.totals.others = TRY(reader.u64());
-  header_.totals.bytes = TRY(reader.u64());
-  header_.totals.unreadable = TRY(reader.u64());
+  header_.totals = TRY(format::read_totals(reader));
   const std::size_t covered = bytes.size() - reader.remaining();
   const ByteView check = TRY(reader.raw(8));
   if (!equal(check, crypto::sha256(ByteView(bytes).first(covered)).view().first(8)))

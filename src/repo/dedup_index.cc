@@ -64,11 +64,7 @@ Bytes encode_summary(const SnapshotSummary& summary) {
   writer.i64(summary.started_ns);
   writer.i64(summary.finished_ns);
   writer.text(summary.source);
-  writer.u64(summary.totals.files);
-  writer.u64(summary.totals.directories);
-  writer.u64(summary.totals.others);
-  writer.u64(summary.totals.bytes);
-  writer.u64(summary.totals.unreadable);
+  format::write_totals(writer, summary.totals);
   writer.u64(summary.stored_bytes);
   writer.u32(summary.oldest_period.value());
   writer.u32(summary.period.value());
@@ -84,11 +80,7 @@ Result<SnapshotSummary> decode_summary(ByteView value) {
   summary.started_ns = TRY(reader.i64());
   summary.finished_ns = TRY(reader.i64());
   summary.source = TRY(reader.text(1U << 16));
-  summary.totals.files = TRY(reader.u64());
-  summary.totals.directories = TRY(reader.u64());
-  summary.totals.others = TRY(reader.u64());
-  summary.totals.bytes = TRY(reader.u64());
-  summary.totals.unreadable = TRY(reader.u64());
+  summary.totals = TRY(format::read_totals(reader));
   summary.stored_bytes = TRY(reader.u64());
   summary.oldest_period = format::PeriodNumber(TRY(reader.u32()));
   summary.period = format::PeriodNumber(TRY(reader.u32()));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "policy/policy.h"
+
 namespace exclave::spread {
 
 struct StreamWriter::Lane {
@@ -111,8 +113,7 @@ void StreamWriter::run_lane(Lane& lane) {
 std::uint64_t StreamWriter::durable_count_locked() const {
   std::vector<std::uint64_t> heads;
   for (const auto& lane : lanes_) heads.push_back(lane->progress.head);
-  std::sort(heads.begin(), heads.end(), std::greater<>());
-  return heads.size() < durable_copies_ ? 0 : heads[durable_copies_ - 1];
+  return policy::reached_by(durable_copies_, std::move(heads)).value_or(0);
 }
 
 std::optional<Error> StreamWriter::too_few_left_locked() const {
