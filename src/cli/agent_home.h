@@ -24,6 +24,7 @@ class AgentHome {
   const Acts& acts() const { return acts_; }
   const policy::Policy& policy() const { return acts_.policy(); }
   const policy::Registry& registry() const { return *registry_; }
+  engine::PinnedRegistry pinned() const { return acts_.pinned(*registry_); }
   const policy::SignedEra& era() const { return *era_; }
   const std::string& state_directory() const { return state_; }
   VaultSet& vaults() { return *vaults_; }

@@ -90,7 +90,7 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
     }
   }
   const std::vector<std::string> missing =
-      engine::vaults_missing_entries(home.policy(), home.registry(), home.era().era.number, home.vaults().all());
+      engine::vaults_missing_entries(home.pinned(), home.era().era.number, home.vaults().all());
   for (const std::string& vault : missing) {
     context.note("vault " + vault +
                  " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "custody/key_files.h"
+#include "engine/snapshot_finder.h"
 #include "env/file_system.h"
 #include "policy/era.h"
 
@@ -32,7 +33,10 @@ struct Acts {
   const policy::Policy& policy() const { return policies.back().policy; }
   // NotFound if the folder has none.
   Result<const policy::SignedEra*> era(const policy::Registry& registry, format::EraNumber number) const;
-  Result<const policy::Registry*> registry(std::string_view name) const;  // "" = the only one
+  Result<const policy::Registry*> registry(std::string_view name) const;   // "" = the only one
+  engine::PinnedRegistry pinned(const policy::Registry& registry) const {  // refers to these acts
+    return {policy(), registry, policy::writers_of(policies, registry.id)};
+  }
 };
 
 std::string acts_folder(std::string_view directory);

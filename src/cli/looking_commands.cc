@@ -212,7 +212,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  const auto holdings = engine::find_holdings(site->policy(), site->registry(), site->vaults().all());
+  const auto holdings = engine::find_holdings(site->pinned(), site->vaults().all());
   config::Json json = config::Json::object();
   std::string headline = "registry " + site->registry().name + ": ";
   if (!holdings.ok()) {
@@ -267,7 +267,7 @@ Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) 
     }
   } else {
     const auto site = TRY(SiteFolder::open(context, settings.place));
-    const auto holdings = TRY(engine::find_holdings(site->policy(), site->registry(), site->vaults().all()));
+    const auto holdings = TRY(engine::find_holdings(site->pinned(), site->vaults().all()));
     for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
     for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
     rows.push_back({"snapshot", "era", "periods", "durable since", "complete at"});
@@ -329,7 +329,7 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
   }
   const auto site = TRY(SiteFolder::open(context, settings.place));
   const engine::HoldingsVerdict verdict = TRY(engine::verify_holdings(
-      context.env, site->policy(), site->registry(), site->vaults().all(),
+      context.env, site->pinned(), site->vaults().all(),
       settings.read_all ? engine::Reading::EveryByte : engine::Reading::HeadersOnly, context.stop));
   std::vector<std::vector<std::string>> rows = {
       {"vault", "streams", "entries", "objects", "read", "findings", "behind"}};

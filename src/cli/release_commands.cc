@@ -43,8 +43,7 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const auto valid = TRY(config::parse_duration(settings.valid));
   if (context.env.files.stat(settings.output).ok())
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
-  const engine::RegistryHoldings holdings =
-      TRY(engine::find_holdings(site->policy(), site->registry(), site->vaults().all()));
+  const engine::RegistryHoldings holdings = TRY(engine::find_holdings(site->pinned(), site->vaults().all()));
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
   const engine::FoundSnapshot snapshot = TRY(engine::choose_snapshot(holdings, settings.snapshot));

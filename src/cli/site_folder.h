@@ -27,6 +27,7 @@ class SiteFolder {
   const Acts& acts() const { return acts_; }
   const policy::Policy& policy() const { return acts_.policy(); }
   const policy::Registry& registry() const { return *registry_; }
+  engine::PinnedRegistry pinned() const { return acts_.pinned(*registry_); }
   const policy::Site& site() const { return *site_; }
   const crypto::Ed25519SigningKey& identity() const { return *identity_; }
   VaultSet& vaults() { return *vaults_; }

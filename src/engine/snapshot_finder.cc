@@ -1,7 +1,6 @@
 #include "engine/snapshot_finder.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 #include <tuple>
 
@@ -95,9 +94,8 @@ Result<format::ObjectReference> look_at_header(const std::vector<store::VaultApi
 // Gathers what each vault shows, then joins it.
 class HoldingsFinder {
  public:
-  HoldingsFinder(const policy::Policy& policy, const policy::Registry& registry,
-                 const std::vector<store::VaultApi*>& vaults)
-      : policy_(policy), registry_(registry), vaults_(vaults) {}
+  HoldingsFinder(const PinnedRegistry& registry, const std::vector<store::VaultApi*>& vaults)
+      : registry_(registry), vaults_(vaults) {}
 
   Result<RegistryHoldings> find() {
     for (store::VaultApi* vault : vaults_) ask(*vault);
@@ -117,7 +115,7 @@ class HoldingsFinder {
 
  private:
   void ask(store::VaultApi& vault) {
-    auto heads = vault.heads(registry_.id);
+    auto heads = vault.heads(registry_.registry.id);
     if (!heads.ok()) {
       holdings_.unreachable.push_back(vault.name() + ": " + heads.error().message());
       return;
@@ -125,9 +123,9 @@ class HoldingsFinder {
     ++answered_;
     for (const store::StreamHead& head : heads.value()) {
       const format::StreamDescriptor& descriptor = head.stream.descriptor;
-      if (descriptor.realm != policy_.realm || descriptor.registry != registry_.id ||
-          !head.stream.check_signature().ok()) {
-        holdings_.problems.push_back("vault " + vault.name() + " shows a stream that is not this registry's");
+      if (!registry_.is_own(head.stream)) {
+        holdings_.problems.push_back("vault " + vault.name() + " shows " + stream_words(descriptor.id()) +
+                                     ", which no writer of this registry signed");
         continue;
       }
       auto view = fetch_stream(vault, head.stream, holdings_.problems);
@@ -152,7 +150,7 @@ class HoldingsFinder {
     found.entries = longest.entries.size();
     std::vector<std::uint64_t> heads;
     for (const auto& [vault, head] : found.heads) heads.push_back(head);
-    found.durable_entries = policy::reached_by(policy_.quorum.k, std::move(heads)).value_or(found.entries);
+    found.durable_entries = policy::reached_by(registry_.policy.quorum.k, std::move(heads)).value_or(found.entries);
     for (const VaultView& view : views) {
       const std::size_t common = view.entries.size();
       if (common > 0 && view.entries[common - 1].entry.entry.chain != longest.entries[common - 1].entry.entry.chain) {
@@ -192,15 +190,16 @@ class HoldingsFinder {
     snapshot.index = entry.index;
     snapshot.era = stream.descriptor.era;
     snapshot.oldest_period = *entry.snapshot_oldest;
-    snapshot.durable_at_seconds = std::numeric_limits<std::int64_t>::max();
+    std::vector<std::int64_t> times;
     for (const VaultView& view : views) {
       if (view.entries.size() <= index) continue;
       snapshot.complete_at.push_back(view.vault);
       // The vault set retain-until to its own time plus the policy's retention.
-      const std::int64_t durable_at =
-          view.entries[index].retain_until_seconds - static_cast<std::int64_t>(registry_.retention_seconds);
-      snapshot.durable_at_seconds = std::min(snapshot.durable_at_seconds, durable_at);
+      times.push_back(view.entries[index].retain_until_seconds -
+                      static_cast<std::int64_t>(registry_.registry.retention_seconds));
     }
+    std::sort(times.begin(), times.end());
+    snapshot.durable_at_seconds = times[times.size() / 2];
     auto reference = look_at_header(vaults_, entry.object);
     if (!reference.ok()) {
       holdings_.problems.push_back("snapshot " + entry.object.hex().substr(0, 16) +
@@ -211,8 +210,7 @@ class HoldingsFinder {
     holdings_.snapshots.push_back(std::move(snapshot));
   }
 
-  const policy::Policy& policy_;
-  const policy::Registry& registry_;
+  const PinnedRegistry& registry_;
   const std::vector<store::VaultApi*>& vaults_;
   std::size_t answered_ = 0;
   std::map<format::StreamId, format::SignedStream> streams_;
@@ -223,22 +221,27 @@ class HoldingsFinder {
 
 }  // namespace
 
-Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const policy::Registry& registry,
-                                       const std::vector<store::VaultApi*>& vaults) {
-  return HoldingsFinder(policy, registry, vaults).find();
+bool PinnedRegistry::is_own(const format::SignedStream& stream) const {
+  const format::StreamDescriptor& descriptor = stream.descriptor;
+  return descriptor.realm == policy.realm && descriptor.registry == registry.id &&
+         std::count(writers.begin(), writers.end(), descriptor.writer) > 0 && stream.check_signature().ok();
 }
 
-std::vector<std::string> vaults_missing_entries(const policy::Policy& policy, const policy::Registry& registry,
-                                                format::EraNumber era, const std::vector<store::VaultApi*>& vaults) {
+Result<RegistryHoldings> find_holdings(const PinnedRegistry& registry, const std::vector<store::VaultApi*>& vaults) {
+  return HoldingsFinder(registry, vaults).find();
+}
+
+std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,
+                                                const std::vector<store::VaultApi*>& vaults) {
   using Heads = std::map<format::StreamId, std::uint64_t>;
   std::map<std::string, Heads> heads_of;
   std::map<format::StreamId, std::vector<std::uint64_t>> heads_in;
   for (store::VaultApi* vault : vaults) {
-    const auto heads = vault->heads(registry.id);
+    const auto heads = vault->heads(registry.registry.id);
     if (!heads.ok()) continue;
     Heads& held = heads_of[vault->name()];
     for (const store::StreamHead& head : heads.value()) {
-      if (head.stream.descriptor.era != era || !head.receipt.has_value()) continue;
+      if (head.stream.descriptor.era != era || !head.receipt.has_value() || !registry.is_own(head.stream)) continue;
       const std::uint64_t entries = head.receipt->receipt.index.value() + 1;
       held[head.stream.descriptor.id()] = entries;
       heads_in[head.stream.descriptor.id()].push_back(entries);
@@ -247,7 +250,7 @@ std::vector<std::string> vaults_missing_entries(const policy::Policy& policy, co
   std::vector<std::string> missing;
   for (auto& [vault, held] : heads_of) {
     const bool lacks = std::any_of(heads_in.begin(), heads_in.end(), [&](const auto& stream) {
-      return held[stream.first] < policy::reached_by(policy.quorum.k, stream.second).value_or(0);
+      return held[stream.first] < policy::reached_by(registry.policy.quorum.k, stream.second).value_or(0);
     });
     if (lacks) missing.push_back(vault);
   }

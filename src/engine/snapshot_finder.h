@@ -1,7 +1,10 @@
 // SnapshotFinder: what the vaults hold of a registry, without any key: streams, entries, snapshots, forks, gaps.
 // Hides: paging, merging the answers of several vaults, which of them is complete.
 //
-// I1  Entries are believed only with the writer's signature and an unbroken chain from the stream's start.
+// I1  Entries are believed only with the signature of a writer whom the policy pins, or pinned, and an unbroken chain
+// from
+//     the stream's start. A period's sealing keys are public: the writer's signature alone tells a capture from a
+//     forgery.
 // I2  Two valid entries of one index that differ are a fork: reported, never merged.
 // Errors: Unavailable (no vault answers). Single vaults that fail are named in `unreachable`.
 #pragma once
@@ -17,6 +20,16 @@
 
 namespace exclave::engine {
 
+// A registry as whoever looks at vaults knows it: what is not signed by one of these writers is not the registry's.
+struct PinnedRegistry {
+  const policy::Policy& policy;
+  const policy::Registry& registry;
+  std::vector<crypto::Ed25519PublicKey> writers;  // policy::writers_of
+
+  // Of this realm and registry, and signed by a pinned writer.
+  bool is_own(const format::SignedStream& stream) const;
+};
+
 struct FoundSnapshot {
   format::ObjectReference object;  // its period and class read from the object's header
   format::StreamId stream;
@@ -24,7 +37,7 @@ struct FoundSnapshot {
   format::EntryIndex index;
   format::EraNumber era;
   format::PeriodNumber oldest_period;
-  std::int64_t durable_at_seconds = 0;   // earliest vault's time
+  std::int64_t durable_at_seconds = 0;   // median of the vaults' times: one wrong clock does not move it
   std::vector<std::string> complete_at;  // vaults that hold it, and every earlier stream of its era whole
 };
 
@@ -52,13 +65,12 @@ struct RegistryHoldings {
   std::vector<std::string> unreachable;  // "lux: connection refused"
 };
 
-Result<RegistryHoldings> find_holdings(const policy::Policy& policy, const policy::Registry& registry,
-                                       const std::vector<store::VaultApi*>& vaults);
+Result<RegistryHoldings> find_holdings(const PinnedRegistry& registry, const std::vector<store::VaultApi*>& vaults);
 
 // The vaults, of those that answer, that lack entries of this era which k vaults hold: later snapshots may refer to
 // them. Asks for heads only, which the registry's own writer may do too.
-std::vector<std::string> vaults_missing_entries(const policy::Policy& policy, const policy::Registry& registry,
-                                                format::EraNumber era, const std::vector<store::VaultApi*>& vaults);
+std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,
+                                                const std::vector<store::VaultApi*>& vaults);
 
 // A snapshot by an unambiguous prefix of its name in hex (at least 4 digits), or "latest".
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted);

@@ -17,9 +17,8 @@ std::string short_name(const format::ObjectName& name) {
 
 class VaultChecker {
  public:
-  VaultChecker(env::Env& env, const policy::Policy& policy, const policy::Registry& registry, store::VaultApi& vault,
-               Reading reading)
-      : env_(env), policy_(policy), registry_(registry), vault_(vault), reading_(reading) {
+  VaultChecker(env::Env& env, const PinnedRegistry& registry, store::VaultApi& vault, Reading reading)
+      : env_(env), registry_(registry), vault_(vault), reading_(reading) {
     verdict_.vault = vault.name();
   }
 
@@ -42,7 +41,7 @@ class VaultChecker {
   }
 
   Status check_streams(std::stop_token stop) {
-    for (const store::StreamHead& head : TRY(vault_.heads(registry_.id))) {
+    for (const store::StreamHead& head : TRY(vault_.heads(registry_.registry.id))) {
       if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
       ++verdict_.streams;
       TRY(check_stream(head, stop));
@@ -53,8 +52,8 @@ class VaultChecker {
   Status check_stream(const store::StreamHead& head, std::stop_token stop) {
     const format::StreamId id = head.stream.descriptor.id();
     const std::string stream = "stream " + id.hex().substr(0, 16);
-    if (head.stream.descriptor.realm != policy_.realm || !head.stream.check_signature().ok()) {
-      find(stream + ": its descriptor is not signed by its writer");
+    if (!registry_.is_own(head.stream)) {
+      find(stream + ": no writer of this registry signed it");
       return {};
     }
     format::ChainHash chain = format::chain_start(id);
@@ -108,7 +107,7 @@ class VaultChecker {
     if (!seen_.insert(name).second) return {};
     ++verdict_.objects;
     const std::int64_t now = env_.clock.now().seconds();
-    const auto retention = static_cast<std::int64_t>(registry_.retention_seconds);
+    const auto retention = static_cast<std::int64_t>(registry_.registry.retention_seconds);
     if (held.retain_until_seconds > now + retention + 86400) {
       find("object " + short_name(name) + ": retained longer than the policy says");
     }
@@ -158,8 +157,7 @@ class VaultChecker {
   }
 
   env::Env& env_;
-  const policy::Policy& policy_;
-  const policy::Registry& registry_;
+  const PinnedRegistry& registry_;
   store::VaultApi& vault_;
   const Reading reading_;
   VaultVerdict verdict_;
@@ -186,17 +184,17 @@ bool HoldingsVerdict::is_clean() const {
   return !is_damaged() && !is_behind() && is_reachable();
 }
 
-Result<HoldingsVerdict> verify_holdings(env::Env& env, const policy::Policy& policy, const policy::Registry& registry,
+Result<HoldingsVerdict> verify_holdings(env::Env& env, const PinnedRegistry& registry,
                                         const std::vector<store::VaultApi*>& vaults, Reading reading,
                                         std::stop_token stop) {
-  const RegistryHoldings all = TRY(find_holdings(policy, registry, vaults));
+  const RegistryHoldings all = TRY(find_holdings(registry, vaults));
   HoldingsVerdict verdict;
   verdict.problems = all.problems;
   std::vector<VaultVerdict> verdicts(vaults.size());
   std::vector<std::unique_ptr<env::Thread>> threads;
   for (std::size_t i = 0; i < vaults.size(); ++i) {
     threads.push_back(env.threads.start("verify-" + vaults[i]->name(), [&, i] {
-      verdicts[i] = VaultChecker(env, policy, registry, *vaults[i], reading).check(all, stop);
+      verdicts[i] = VaultChecker(env, registry, *vaults[i], reading).check(all, stop);
     }));
   }
   for (const auto& thread : threads) thread->join();

@@ -42,7 +42,7 @@ struct HoldingsVerdict {
   bool is_reachable() const;  // every vault answered
 };
 
-Result<HoldingsVerdict> verify_holdings(env::Env& env, const policy::Policy& policy, const policy::Registry& registry,
+Result<HoldingsVerdict> verify_holdings(env::Env& env, const PinnedRegistry& registry,
                                         const std::vector<store::VaultApi*>& vaults, Reading reading,
                                         std::stop_token stop);
 

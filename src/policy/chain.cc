@@ -135,4 +135,15 @@ Result<SignedPolicy> verify_chain(const std::vector<SignedPolicy>& chain, const 
   return chain.back();
 }
 
+std::vector<crypto::Ed25519PublicKey> writers_of(const std::vector<SignedPolicy>& chain,
+                                                 const format::RegistryId& registry) {
+  std::vector<crypto::Ed25519PublicKey> writers;
+  for (const SignedPolicy& version : chain) {
+    const Registry* const found = version.policy.registry(registry);
+    if (found == nullptr || std::count(writers.begin(), writers.end(), found->writer) > 0) continue;
+    writers.push_back(found->writer);
+  }
+  return writers;
+}
+
 }  // namespace exclave::policy

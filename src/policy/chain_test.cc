@@ -183,6 +183,16 @@ TEST_F(PolicyChain, changes_at_most_one_vault_at_a_time) {
             "policy version 2 changes 2 vaults (che, est); a version changes at most one");
 }
 
+TEST_F(PolicyChain, remembers_every_writer_that_a_version_pinned) {
+  Policy next = successor(first_);
+  next.registries[0].writer = testing::machine_key("writer two").public_key();
+  const std::vector<SignedPolicy> chain = {first_, realm_.signed_by(next, {"alice", "bob", "carol"})};
+  const auto& registry = first_.policy.registries[0];
+  EXPECT_EQ(writers_of(chain, registry.id),
+            (std::vector<crypto::Ed25519PublicKey>{registry.writer, next.registries[0].writer}));
+  EXPECT_TRUE(writers_of(chain, testing::seeded_id<format::RegistryId>("another")).empty());
+}
+
 TEST_F(PolicyChain, removes_one_vault_at_a_time) {
   testing::TestRealm realm = testing::make_realm({.vaults = 5});
   const SignedPolicy first = realm.signed_by_all();

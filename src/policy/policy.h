@@ -160,5 +160,9 @@ Status verify_genesis(const SignedPolicy& genesis);
 Status verify_successor(const SignedPolicy& current, const SignedPolicy& next);
 // A whole chain, first version first; `trusted_first` is the root of trust. Returns the newest.
 Result<SignedPolicy> verify_chain(const std::vector<SignedPolicy>& chain, const PolicyHash& trusted_first);
+// Every key that a version of a verified chain pins as this registry's writer: what an earlier one signed stays the
+// registry's, or a replaced writer would take its history with it.
+std::vector<crypto::Ed25519PublicKey> writers_of(const std::vector<SignedPolicy>& chain,
+                                                 const format::RegistryId& registry);
 
 }  // namespace exclave::policy

@@ -130,8 +130,8 @@ TEST_F(Damage, bits_flipped_on_a_vaults_disk_are_found_by_verify_and_gone_round_
     write_file(files(), path, bytes, 0400);
   }
   expect_restores_as_source(report.snapshot);
-  const auto verdict = must(engine::verify_holdings(env_, keys().policy(), keys().registry(), pointers(site_taps_),
-                                                    engine::Reading::EveryByte, {}));
+  const auto verdict =
+      must(engine::verify_holdings(env_, keys().pinned(), pointers(site_taps_), engine::Reading::EveryByte, {}));
   EXPECT_FALSE(verdict.is_clean());
   for (const auto& vault : verdict.vaults) {
     EXPECT_EQ(vault.finding_count > 0, vault.vault == "est") << vault.vault;
@@ -142,8 +142,8 @@ TEST_F(Damage, bits_flipped_on_a_vaults_disk_are_found_by_verify_and_gone_round_
 
 TEST_F(Damage, verify_finds_nothing_where_nothing_is_wrong) {
   const auto report = capture_noise();
-  const auto verdict = must(engine::verify_holdings(env_, keys().policy(), keys().registry(), pointers(site_taps_),
-                                                    engine::Reading::EveryByte, {}));
+  const auto verdict =
+      must(engine::verify_holdings(env_, keys().pinned(), pointers(site_taps_), engine::Reading::EveryByte, {}));
   EXPECT_TRUE(verdict.is_clean());
   const auto content = must(site().open(report.snapshot));
   const auto read = must(engine::verify_content(*content, {}));

@@ -37,7 +37,10 @@ class RealmKeys {
  public:
   static constexpr std::uint32_t kPeriods = 6;
 
-  explicit RealmKeys(std::int64_t now_seconds) : now_seconds_(now_seconds) {
+  // `writer`: whose key the policy pins; another one makes the realm as a forger would write it.
+  explicit RealmKeys(std::int64_t now_seconds, std::string_view writer = "writer land") : now_seconds_(now_seconds) {
+    realm_.writer = machine_key(std::string(writer));
+    realm_.policy.registries.front().writer = realm_.writer.public_key();
     realm_.policy.expires_seconds = now_seconds + 31'536'000;
     policy_ = realm_.signed_by_all();
     custody::CeremonyRequest request = custody::testing::ceremony_request(policy_.policy, kPeriods);
@@ -49,6 +52,7 @@ class RealmKeys {
 
   const policy::Policy& policy() const { return policy_.policy; }
   const policy::Registry& registry() const { return policy_.policy.registries.front(); }
+  engine::PinnedRegistry pinned() const { return {policy(), registry(), policy::writers_of({policy_}, registry().id)}; }
   const policy::Era& era() const { return ceremony_->era.era; }
   const crypto::Ed25519SigningKey& writer() const { return realm_.writer; }
   const crypto::Ed25519SigningKey& site() const { return realm_.site; }
@@ -307,9 +311,7 @@ class Site {
         reader_(env_.threads, env_.clock, vaults_),
         opener_(keys.policy().realm, keys.opening_keys(), reader_) {}
 
-  Result<engine::RegistryHoldings> holdings() {
-    return engine::find_holdings(keys_.policy(), keys_.registry(), vaults_);
-  }
+  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(keys_.pinned(), vaults_); }
   Result<std::unique_ptr<engine::SnapshotContent>> open(const format::ObjectName& snapshot) {
     const auto found = TRY(holdings());
     const auto chosen = TRY(engine::choose_snapshot(found, snapshot.hex()));

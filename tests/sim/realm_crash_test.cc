@@ -78,8 +78,8 @@ TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
     realm.abroad().run([&] {
       const auto doors = realm.doors_from(realm.abroad(), realm.site_transport());
       env::Env env = realm.abroad().env();
-      const auto verdict = must(engine::verify_holdings(env, sim_keys().policy(), sim_keys().registry(),
-                                                        SimRealm::pointers_to(doors), engine::Reading::EveryByte, {}));
+      const auto verdict = must(engine::verify_holdings(env, sim_keys().pinned(), SimRealm::pointers_to(doors),
+                                                        engine::Reading::EveryByte, {}));
       EXPECT_EQ(verdict.problems, NoDifferences()) << "seed " << seed;
       for (const auto& vault : verdict.vaults) {
         for (const std::string& finding : vault.findings) {

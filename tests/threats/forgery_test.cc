@@ -1,0 +1,79 @@
+// A host that writes history itself: what it has is every public key of the realm, and a vault of its own.
+// Mechanism: find_holdings and verify_holdings believe a stream only with the signature of a writer whom the policy
+// pins (engine::PinnedRegistry::is_own). A period's sealing keys are public, so that every other check passes.
+#include <gmock/gmock.h>
+
+#include "engine/verify.h"
+#include "tests/realm/posix_realm.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+class Forgery : public PosixRealm {
+ protected:
+  Forgery() {
+    write("deed", "the land belongs to Ada");
+    let_time_pass();
+    genuine_ = capture().snapshot;
+    write("deed", "the land belongs to the forger");
+    let_time_pass();
+    forged_ = forge();
+    // The site asks two honest vaults, and the forger's machine in the place of est.
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      VaultHost& host = i == 1 ? *forgers_hosts_[i] : *hosts_[i];
+      doors_.push_back(std::make_unique<TapVault>(host.door(keys().site())));
+    }
+  }
+
+  // A capture of the forger's tree, sealed to the realm's own periods, at vaults that do as he likes.
+  format::ObjectName forge() {
+    CHECK(forged_keys().policy().realm == keys().policy().realm);
+    CHECK(forged_keys().era().text() == keys().era().text());
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      forgers_hosts_.push_back(std::make_unique<VaultHost>(env(), at("forger" + std::to_string(i)), forged_keys(), i));
+      forgers_doors_.push_back(std::make_unique<TapVault>(forgers_hosts_.back()->door(forged_keys().writer())));
+    }
+    Agent agent(env(), at("forgers-agent"), forged_keys(), pointers(forgers_doors_));
+    return must(agent.capture(source())).snapshot;
+  }
+  // The realm as the forger wishes it: the same era, vaults and officials, and a writer whose key is his.
+  static const RealmKeys& forged_keys() {
+    static const RealmKeys made(keys().era().starts_seconds + 3 * 86'400, "writer forger");
+    return made;
+  }
+
+  format::ObjectName genuine_;
+  format::ObjectName forged_;
+  std::vector<std::unique_ptr<VaultHost>> forgers_hosts_;
+  std::vector<std::unique_ptr<TapVault>> forgers_doors_;
+  std::vector<std::unique_ptr<TapVault>> doors_;
+};
+
+TEST_F(Forgery, H10_a_snapshot_that_no_pinned_writer_signed_is_neither_shown_nor_restored) {
+  Site site(env(), keys(), pointers(doors_));
+  const auto holdings = must(site.holdings());
+  EXPECT_THAT(holdings.problems, Contains(HasSubstr("vault est shows stream")));
+  ASSERT_EQ(holdings.snapshots.size(), 1U);
+  EXPECT_EQ(must(engine::choose_snapshot(holdings, "latest")).object.name, genuine_);
+  EXPECT_TRUE(failed_with(site.restore(forged_, at("forged")), Code::NotFound));
+  EXPECT_TRUE(is_ok(site.restore(genuine_, at("genuine"))));
+  EXPECT_EQ(as_text(must(files().read_file(at("genuine/deed"), 100))), "the land belongs to Ada");
+}
+
+TEST_F(Forgery, H10_verify_names_the_vault_that_shows_a_forged_stream) {
+  const auto verdict =
+      must(engine::verify_holdings(env_, keys().pinned(), pointers(doors_), engine::Reading::HeadersOnly, {}));
+  EXPECT_TRUE(verdict.is_damaged());
+  for (const auto& vault : verdict.vaults) {
+    const bool is_named = std::any_of(vault.findings.begin(), vault.findings.end(), [](const std::string& finding) {
+      return finding.find("no writer of this registry signed it") != std::string::npos;
+    });
+    EXPECT_EQ(is_named, vault.vault == "est") << vault.vault;
+  }
+}
+
+}  // namespace
+}  // namespace exclave::realm_tests
