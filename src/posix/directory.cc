@@ -98,8 +98,8 @@ Result<std::vector<env::DirectoryEntry>> entries_of(int fd) {
   }
 }
 
-Error Directory::failed(std::string_view action, std::string_view name, int error) const {
-  return system_error(error, Access::Read, action, path_of(fd_.get(), name));
+Error Directory::failed(std::string_view action, std::string_view name, int error, Access access) const {
+  return system_error(error, access, action, path_of(fd_.get(), name));
 }
 
 Result<env::FileInfo> Directory::info() {
@@ -159,21 +159,21 @@ Result<std::vector<env::Xattr>> Directory::xattrs(std::string_view name) {
 
 Status Directory::create_directory(std::string_view name, std::uint32_t mode) {
   const std::string checked = TRY(checked_name(name));
-  if (::mkdirat(fd_.get(), checked.c_str(), mode) != 0) return failed("create directory", name, errno);
+  if (::mkdirat(fd_.get(), checked.c_str(), mode) != 0) return failed("create directory", name, errno, Access::Write);
   return {};
 }
 
 Result<std::unique_ptr<env::WritableFile>> Directory::create_file(std::string_view name, std::uint32_t mode) {
   const std::string checked = TRY(checked_name(name));
   Descriptor file(::openat(fd_.get(), checked.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!file.valid()) return failed("create", name, errno);
+  if (!file.valid()) return failed("create", name, errno, Access::Write);
   return std::make_unique<OutputFile>(std::move(file), 0);
 }
 
 Result<std::unique_ptr<env::WritableFile>> Directory::open_for_write(std::string_view name) {
   const std::string checked = TRY(checked_name(name));
   Descriptor file(::openat(fd_.get(), checked.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!file.valid()) return failed("open for writing", name, errno);
+  if (!file.valid()) return failed("open for writing", name, errno, Access::Write);
   return TRY(OutputFile::of_existing(std::move(file)));
 }
 
@@ -183,7 +183,7 @@ Status Directory::create_symlink(std::string_view name, std::string_view target)
     return Error(Code::InvalidInput, "'" + printable(target) + "' cannot be the target of a symbolic link");
   }
   if (::symlinkat(std::string(target).c_str(), fd_.get(), checked.c_str()) != 0) {
-    return failed("create symbolic link", name, errno);
+    return failed("create symbolic link", name, errno, Access::Write);
   }
   return {};
 }
@@ -194,7 +194,7 @@ Status Directory::create_link(std::string_view name, env::Directory& source, std
   const auto* from = dynamic_cast<const Directory*>(&source);
   CHECK(from != nullptr);  // directories of two worlds cannot share a file
   if (::linkat(from->fd_.get(), checked_source.c_str(), fd_.get(), checked.c_str(), 0) != 0) {
-    return failed("create link", name, errno);
+    return failed("create link", name, errno, Access::Write);
   }
   return {};
 }
@@ -207,7 +207,7 @@ Status Directory::create_node(std::string_view name, env::FileType type, std::ui
     return Error(Code::InvalidInput, "'" + printable(name) + "' is neither FIFO nor socket nor device");
   }
   if (::mknodat(fd_.get(), checked.c_str(), *format | mode, ::gnu_dev_makedev(major, minor)) != 0) {
-    return failed("create node", name, errno);
+    return failed("create node", name, errno, Access::Write);
   }
   return {};
 }
@@ -215,7 +215,7 @@ Status Directory::create_node(std::string_view name, env::FileType type, std::ui
 Status Directory::set_attributes(std::string_view name, const env::FileAttributes& attributes) {
   const std::string checked = TRY(checked_name(name));
   const Descriptor pinned(::openat(fd_.get(), checked.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!pinned.valid()) return failed("open", name, errno);
+  if (!pinned.valid()) return failed("open", name, errno, Access::Write);
   return set_attributes_of(pinned.get(), attributes);
 }
 
@@ -227,7 +227,7 @@ Status Directory::remove(std::string_view name) {
   const std::string checked = TRY(checked_name(name));
   if (::unlinkat(fd_.get(), checked.c_str(), 0) == 0) return {};
   if (errno == EISDIR && ::unlinkat(fd_.get(), checked.c_str(), AT_REMOVEDIR) == 0) return {};
-  return failed("remove", name, errno);
+  return failed("remove", name, errno, Access::Write);
 }
 
 }  // namespace exclave::posix

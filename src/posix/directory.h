@@ -14,6 +14,7 @@
 
 #include "env/file_system.h"
 #include "posix/descriptor.h"
+#include "posix/errors.h"
 
 namespace exclave::posix {
 
@@ -44,7 +45,7 @@ class Directory : public env::Directory {
   Status remove(std::string_view name) override;
 
  private:
-  Error failed(std::string_view action, std::string_view name, int error) const;
+  Error failed(std::string_view action, std::string_view name, int error, Access access = Access::Read) const;
 
   const Descriptor fd_;
   std::atomic_flag position_in_use_ = ATOMIC_FLAG_INIT;

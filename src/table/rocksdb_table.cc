@@ -8,6 +8,9 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <optional>
+
+#include "base/mutex.h"
 #include "base/text.h"
 
 namespace exclave::table {
@@ -57,6 +60,14 @@ rocksdb::BlockBasedTableOptions block_options(const std::shared_ptr<rocksdb::Cac
   return options;
 }
 
+// RocksDB's LOG file is left out. What matters comes back as a status; and once a line could not be written to it, the
+// next one ends the process by an assertion: a full disk would kill every vault that only wanted to say so.
+class NoDiary final : public rocksdb::Logger {
+ public:
+  using Logger::Logv;
+  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
+
 rocksdb::Options options_for_small_keys() {
   rocksdb::LRUCacheOptions cache_options;
   cache_options.capacity = kCacheBytes;
@@ -80,21 +91,37 @@ rocksdb::Options options_for_small_keys() {
   // was synced and is missing is noticed by the sizes that the manifest tracks.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.track_and_verify_wals_in_manifest = true;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.max_log_file_size = kMiB;
-  options.keep_log_file_num = 2;
+  options.info_log = std::make_shared<NoDiary>();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;
 }
 
+using Database = std::shared_ptr<rocksdb::DB>;  // owned by the table and by the calls in progress
+
+enum class Opening { ToWrite, ToRead };
+Result<Database> open_database(const std::string& directory, Opening opening) {
+  const auto noun = [&] { return "table " + printable(directory); };
+  try {
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Options options = options_for_small_keys();
+    const rocksdb::Status status = opening == Opening::ToWrite ? rocksdb::DB::Open(options, directory, &db)
+                                                               : rocksdb::DB::OpenForReadOnly(options, directory, &db);
+    if (!status.ok()) return to_error(status).in(noun());
+    return Database(db);
+  } catch (const std::exception& exception) {  // RocksDB throws where the library beneath it does
+    return Error(Code::Unavailable, printable(exception.what())).in(noun());
+  }
+}
+
 class RocksdbTable final : public Table {
  public:
-  explicit RocksdbTable(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+  RocksdbTable(std::string directory, Database db) : directory_(std::move(directory)), db_(std::move(db)) {}
 
   Result<std::optional<Bytes>> get(ByteView key) const override {
+    const Database db = TRY(database());
     rocksdb::PinnableSlice value;
-    const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), slice(key), &value);
+    const rocksdb::Status status = db->Get(rocksdb::ReadOptions(), db->DefaultColumnFamily(), slice(key), &value);
     if (status.IsNotFound()) return std::optional<Bytes>();
     if (!status.ok()) return to_error(status);
     return std::optional<Bytes>(to_bytes(view(value)));
@@ -102,25 +129,18 @@ class RocksdbTable final : public Table {
 
   Status write(const Batch& batch, Durability durability) override {
     TRY(batch.check_limits());
-    if (batch.empty()) return durability == Durability::Synced ? to_status(db_->SyncWAL()) : Status();
-    rocksdb::WriteBatch native(batch.bytes() + 16 * batch.size() + 16);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const Batch::Operation operation = batch.operation(i);
-      switch (operation.kind) {
-        case Batch::Kind::Put:
-          TRY(to_status(native.Put(slice(operation.key), slice(operation.value))));
-          break;
-        case Batch::Kind::Erase:
-          TRY(to_status(native.Delete(slice(operation.key))));
-          break;
-      }
-    }
-    rocksdb::WriteOptions options;
-    options.sync = durability == Durability::Synced;
-    return to_status(db_->Write(options, &native));
+    TRY(mend());
+    const Database db = TRY(database());
+    const rocksdb::Status status = write_to(*db, batch, durability);
+    if (status.ok()) return {};
+    Error failure = to_error(status);
+    const MutexLock lock(mutex_);
+    failure_ = failure;
+    return failure;
   }
 
   Status scan(const KeyRange& range, const Visitor& visitor) const override {
+    const Database db = TRY(database());
     rocksdb::ReadOptions options;
     options.fill_cache = false;  // a scan must not push out what gets need
     rocksdb::Slice end;
@@ -128,7 +148,7 @@ class RocksdbTable final : public Table {
       end = slice(*range.end);
       options.iterate_upper_bound = &end;
     }
-    const std::unique_ptr<rocksdb::Iterator> iterator(db_->NewIterator(options));
+    const std::unique_ptr<rocksdb::Iterator> iterator(db->NewIterator(options));
     for (iterator->Seek(slice(range.from)); iterator->Valid(); iterator->Next()) {
       if (TRY(visitor(view(iterator->key()), view(iterator->value()))) == Visit::Stop) return {};
     }
@@ -136,29 +156,73 @@ class RocksdbTable final : public Table {
   }
 
   std::uint64_t approximate_count() const override {
+    const auto db = database();
     std::uint64_t count = 0;
-    return db_->GetIntProperty(rocksdb::DB::Properties::kEstimateNumKeys, &count) ? count : 0;
+    return db.ok() && db.value()->GetIntProperty(rocksdb::DB::Properties::kEstimateNumKeys, &count) ? count : 0;
   }
 
  private:
-  const std::unique_ptr<rocksdb::DB> db_;
+  static rocksdb::Status write_to(rocksdb::DB& db, const Batch& batch, Durability durability) {
+    if (batch.empty()) return durability == Durability::Synced ? db.SyncWAL() : rocksdb::Status();
+    rocksdb::WriteBatch native(batch.bytes() + 16 * batch.size() + 16);
+    rocksdb::Status added;
+    for (std::size_t i = 0; i < batch.size() && added.ok(); ++i) {
+      const Batch::Operation operation = batch.operation(i);
+      switch (operation.kind) {
+        case Batch::Kind::Put:
+          added = native.Put(slice(operation.key), slice(operation.value));
+          break;
+        case Batch::Kind::Erase:
+          added = native.Delete(slice(operation.key));
+          break;
+      }
+    }
+    if (!added.ok()) return added;
+    rocksdb::WriteOptions options;
+    options.sync = durability == Durability::Synced;
+    return db.Write(options, &native);
+  }
+
+  Result<Database> database() const {
+    const MutexLock lock(mutex_);
+    if (db_ == nullptr) return failure_.value();
+    return db_;
+  }
+
+  // After a failed write: closes and opens, or fails with the reason why there can be no writing yet.
+  Status mend() {
+    const MutexLock lock(mutex_);
+    if (!failure_.has_value()) return {};
+    // Calls in progress end soon; RocksDB cannot be closed under them.
+    if (db_.use_count() > 1) return *failure_;
+    db_.reset();
+    auto opened = open_database(directory_, Opening::ToWrite);
+    if (opened.ok()) {
+      db_ = opened.take();
+      failure_.reset();
+      return {};
+    }
+    failure_ = opened.take_error();
+    auto readable = open_database(directory_, Opening::ToRead);
+    if (readable.ok()) db_ = readable.take();
+    return *failure_;
+  }
+
+  const std::string directory_;
+  mutable Mutex mutex_;
+  Database db_ GUARDED_BY(mutex_);                   // null only together with a failure
+  std::optional<Error> failure_ GUARDED_BY(mutex_);  // of the last write
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Table>> open_rocksdb(const std::string& directory) {
   const auto noun = [&] { return "table " + printable(directory); };
-  try {
-    const rocksdb::Status exists = rocksdb::Env::Default()->FileExists(directory);
-    if (exists.IsNotFound()) return Error(Code::NotFound, "no such directory").in(noun());
-    if (!exists.ok()) return to_error(exists).in(noun());
-    rocksdb::DB* db = nullptr;
-    const rocksdb::Status status = rocksdb::DB::Open(options_for_small_keys(), directory, &db);
-    if (!status.ok()) return to_error(status).in(noun());
-    return std::unique_ptr<Table>(std::make_unique<RocksdbTable>(std::unique_ptr<rocksdb::DB>(db)));
-  } catch (const std::exception& exception) {  // RocksDB throws where the library beneath it does
-    return Error(Code::Unavailable, printable(exception.what())).in(noun());
-  }
+  const rocksdb::Status exists = rocksdb::Env::Default()->FileExists(directory);
+  if (exists.IsNotFound()) return Error(Code::NotFound, "no such directory").in(noun());
+  if (!exists.ok()) return to_error(exists).in(noun());
+  return std::unique_ptr<Table>(
+      std::make_unique<RocksdbTable>(directory, TRY(open_database(directory, Opening::ToWrite))));
 }
 
 }  // namespace exclave::table

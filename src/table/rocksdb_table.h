@@ -2,8 +2,10 @@
 // Hides: RocksDB altogether; no other header includes it.
 //
 // Units/limits: measured with 5 million keys of 32 bytes: 55-95 MB resident whatever the number of keys (ADR-0012).
-//   At most 256 open files; two background threads; the LOG file at most 2 x 1 MiB.
+//   At most 256 open files; two background threads.
 // I1  The directory belongs to one open table at a time.
+// I2  After a failed write the next one first closes and opens RocksDB anew: what is there then is what a restart would
+//     find. While that fails too, writes say why, and reads go on from what is on disk.
 // Threads: as Table; RocksDB runs two background threads of its own, for flushing and compaction.
 // Durability: as Table. RocksDB does its own I/O: it never runs inside a simulation (docs/architecture.md).
 // Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Exhausted, Unavailable.

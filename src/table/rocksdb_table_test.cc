@@ -1,6 +1,8 @@
 #include "table/rocksdb_table.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -131,10 +133,93 @@ TEST_F(RocksdbTableTest, a_log_cut_at_many_lengths_leaves_a_first_part_of_the_ba
   EXPECT_GE(seen_before, static_cast<std::size_t>(kBatches - 1));
 }
 
-TEST_F(RocksdbTableTest, its_own_log_stays_small) {
-  for (int i = 0; i < 6; ++i) fill(*open_rocksdb(directory_).value(), 10);
-  EXPECT_LE(files_with("LOG").size(), 3u);
-  for (const auto& path : files_with("LOG")) EXPECT_LT(std::filesystem::file_size(path), 1u << 20);
+// Lets files grow to `bytes` and no further, as a full disk does: writes beyond fail with EFBIG.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    CHECK(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    handler_ = ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, before_.rlim_max};
+    CHECK(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  }
+  ~FileSizeLimit() {
+    static_cast<void>(::setrlimit(RLIMIT_FSIZE, &before_));
+    static_cast<void>(::signal(SIGXFSZ, handler_));
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  sighandler_t handler_ = nullptr;
+};
+
+Status put(Table& table, std::string_view key) {
+  Batch batch;
+  batch.put(as_bytes(key), as_bytes("value"));
+  return table.write(batch, Durability::Synced);
+}
+
+bool holds(Table& table, std::string_view key) {
+  const auto value = table.get(as_bytes(key));
+  EXPECT_TRUE(value.ok());
+  return value.ok() && value.value().has_value();
+}
+
+TEST_F(RocksdbTableTest, a_disk_that_failed_and_works_again_is_written_to_without_a_restart) {
+  const auto table = open_rocksdb(directory_).value();
+  ASSERT_TRUE(put(*table, "before").ok());
+  {
+    const FileSizeLimit full(1);
+    EXPECT_FALSE(put(*table, "refused").ok());
+    EXPECT_TRUE(holds(*table, "before"));
+  }
+  ASSERT_TRUE(put(*table, "after").ok());
+  EXPECT_TRUE(holds(*table, "before"));
+  EXPECT_TRUE(holds(*table, "after"));
+}
+
+TEST_F(RocksdbTableTest, while_the_disk_is_full_writes_say_so_and_reads_go_on) {
+  auto table = open_rocksdb(directory_).value();
+  ASSERT_TRUE(put(*table, "before").ok());
+  {
+    const FileSizeLimit full(1);
+    for (int i = 0; i < 3; ++i) {
+      const Status refused = put(*table, "refused");
+      ASSERT_FALSE(refused.ok());
+      EXPECT_NE(refused.error().message().find("File too large"), std::string::npos) << refused.error().message();
+      EXPECT_TRUE(holds(*table, "before"));
+    }
+  }
+  ASSERT_TRUE(put(*table, "after").ok());
+  table.reset();
+  table = open_rocksdb(directory_).value();
+  EXPECT_TRUE(holds(*table, "before"));
+  EXPECT_TRUE(holds(*table, "after"));
+}
+
+TEST_F(RocksdbTableTest, a_scan_in_progress_outlives_a_failed_write) {
+  const auto table = open_rocksdb(directory_).value();
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(put(*table, key).ok());
+  int seen = 0;
+  ASSERT_TRUE(table
+                  ->scan(KeyRange::all(),
+                         [&](ByteView, ByteView) -> Result<Visit> {
+                           if (++seen == 1) {
+                             const FileSizeLimit full(1);
+                             EXPECT_FALSE(put(*table, "refused").ok());
+                           }
+                           EXPECT_FALSE(put(*table, "also refused: nobody closes it under the scan").ok());
+                           return Visit::Continue;
+                         })
+                  .ok());
+  EXPECT_EQ(seen, 3);
+  EXPECT_TRUE(put(*table, "after").ok());
+}
+
+TEST_F(RocksdbTableTest, it_keeps_no_diary_that_could_fail) {
+  for (int i = 0; i < 3; ++i) fill(*open_rocksdb(directory_).value(), 10);
+  EXPECT_TRUE(files_with("LOG").empty());
 }
 
 }  // namespace

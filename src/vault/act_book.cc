@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "vault/detail/private_errors.h"
+
 namespace exclave::vault {
 namespace {
 
@@ -163,7 +165,15 @@ Result<Bytes> ActBook::document(const crypto::Hash256& hash) const {
   if (std::none_of(acts->list.begin(), acts->list.end(), is_it)) {
     return Error(Code::NotFound, "act " + hash.hex() + " is not held here");
   }
-  return read_act(files_, directory_, hash);
+  auto document = read_act(files_, directory_, hash);
+  if (!document.ok()) return detail::private_error(log_, "act " + hash.hex(), document.error());
+  return document;
+}
+
+Status ActBook::keep_document(const crypto::Hash256& hash, ByteView document) {
+  const Status kept = env::create_same_durably(files_, file_of(directory_, hash), document, kFileMode);
+  if (!kept.ok()) return detail::private_error(log_, "act " + hash.hex(), kept.error());
+  return {};
 }
 
 Result<std::vector<policy::SignedPolicy>> ActBook::policies() const {
@@ -191,7 +201,7 @@ Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
   policy::SignedPolicy next = TRY(policy::SignedPolicy::parse(document, "policy"));
   TRY(policy::verify_successor(acts.policy, next));
   const crypto::Hash256 hash = hash_of(next);
-  TRY(env::create_same_durably(files_, file_of(directory_, hash), document, kFileMode));
+  TRY(keep_document(hash, document));
   table::Batch batch;
   batch.put(policy_key(next.policy.version), hash.view());
   TRY(table_.write(batch, table::Durability::Synced));
@@ -218,7 +228,7 @@ Status ActBook::adopt_era(const ActsInForce& acts, ByteView document) {
   if (before != acts.eras.end() && era.previous.has_value() && *era.previous != before->second.hash) {
     return Error(Code::Conflict, name_of(era) + " names another predecessor than the one in force");
   }
-  TRY(env::create_same_durably(files_, file_of(directory_, signed_era.hash), document, kFileMode));
+  TRY(keep_document(signed_era.hash, document));
   table::Batch batch;
   batch.put(era_key(era.registry, era.number), signed_era.hash.view());
   TRY(table_.write(batch, table::Durability::Synced));

@@ -68,6 +68,7 @@ class ActBook {
   ActBook(env::FileSystem& files, env::Threads& threads, env::Log& log, std::string directory, table::Table& table)
       : files_(files), log_(log), directory_(std::move(directory)), table_(table), gate_(threads) {}
   Status load();
+  Status keep_document(const crypto::Hash256& hash, ByteView document);
   Status adopt_policy(const ActsInForce& acts, ByteView document);
   Status adopt_era(const ActsInForce& acts, ByteView document);
   void put_in_force(ActsInForce acts);

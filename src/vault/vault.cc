@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "vault/access.h"
+#include "vault/detail/private_errors.h"
 
 namespace exclave::vault {
 namespace {
@@ -60,10 +61,11 @@ Result<std::unique_ptr<Vault>> Vault::open(const World& world, const std::string
 Status Vault::open_parts(const OpenTable& open_table) {
   TRY(world_.files.stat(table_in(directory_)));
   lock_ = TRY(world_.files.lock(lock_in(directory_)));
-  table_ = TRY(open_table(table_in(directory_)));
+  table_ = detail::with_private_errors(TRY(open_table(table_in(directory_))), world_.log);
   records_ = std::make_unique<Records>(*table_);
   acts_ = TRY(ActBook::open(world_.files, world_.threads, world_.log, acts_in(directory_), *table_));
-  objects_ = TRY(store::open_directory_store(world_.files, objects_in(directory_), settings_.store));
+  objects_ = detail::with_private_errors(
+      TRY(store::open_directory_store(world_.files, objects_in(directory_), settings_.store)), world_.log);
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
                                                          *objects_, receipt_key_.public_key()});
   // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
@@ -86,7 +88,9 @@ Result<store::VaultStatus> Vault::status(const wire::Caller& caller) {
   status.name = name_;
   status.policy = acts->policy.policy.version;
   status.now_seconds = world_.clock.now().seconds();
-  status.free_bytes = TRY(world_.files.free_bytes(objects_in(directory_)));
+  const auto free = world_.files.free_bytes(objects_in(directory_));
+  if (!free.ok()) return detail::private_error(world_.log, "free space", free.error());
+  status.free_bytes = free.value();
   status.object_count = TRY(records_->object_count());
   status.program = settings_.program;
   return status;
@@ -128,11 +132,10 @@ Result<store::QuotaUse> Vault::quota(const wire::Caller& caller, const format::R
   };
 }
 
-// What the disk said is for the operator's log; a caller learns which object and what to do, not how the host's files
-// lie.
 Error Vault::unreadable(const format::ObjectName& name, const Error& error) const {
+  if (error.code() != Code::NotFound) return error;
   world_.log.write(env::LogLevel::Error, "object " + name.hex() + ": " + error.message());
-  return Error(error.code(), "object " + name.hex().substr(0, 16) + " cannot be read from the vault's disk");
+  return Error(Code::NotFound, "object " + name.hex() + ": the vault's disk has lost it");
 }
 
 Result<ObjectRow> Vault::present_object(const format::ObjectName& name) const {

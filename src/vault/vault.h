@@ -88,8 +88,9 @@ class Vault final : public wire::Handler {
   Status open_parts(const OpenTable& open_table);
   std::optional<format::SignedReceipt> receipt_for(const policy::Policy& policy, const format::StreamId& stream,
                                                    const HeadRow& head) const;
-  // Of an object whose entry is durable and whose file is there; otherwise NotFound.
+  // What a caller is told of an object that has a row and cannot be read.
   Error unreadable(const format::ObjectName& name, const Error& error) const;
+  // Of an object whose entry is durable and whose file is there; otherwise NotFound.
   Result<ObjectRow> present_object(const format::ObjectName& name) const;
 
   const World world_;

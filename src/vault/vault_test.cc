@@ -107,6 +107,22 @@ TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
   EXPECT_EQ(must(site().status()).object_count, 1U);
 }
 
+TEST_F(VaultTest, what_the_disk_said_is_told_to_the_operator_and_not_to_the_caller) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  const auto longer = bench_.realm.successor(bench_.realm.first, [](policy::Policy& next) { ++next.expires_seconds; });
+  const auto told = [](const auto& result) { return result.ok() ? std::string() : result.error().message(); };
+  for (const std::string part : {"/objects/", "/table/", "/acts/"}) {
+    lux().inject({.call = sim::FileCall::Sync, .path_part = part});
+    const std::string message =
+        part == "/acts/" ? told(site().put_act(as_bytes(longer.document))) : told(writer().put(entry, sealed));
+    EXPECT_NE(message.find("the vault's disk failed"), std::string::npos) << part << ": " << message;
+    EXPECT_EQ(message.find("/srv"), std::string::npos) << message;
+    EXPECT_TRUE(lux().has_logged("/srv/vault" + part)) << part;
+    lux().clear_faults();
+  }
+}
+
 TEST_F(VaultTest, a_full_disk_refuses_objects_and_keeps_answering) {
   const Bytes first = object(1);
   must(writer().put(stream_.next(object_name(first)), first));

@@ -76,24 +76,34 @@ def run_process(arguments, cwd, stdin=None, **options):
     return Ended(arguments, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
-class Daemon:
-    """A running `exclave vault`."""
+def launch(arguments, cwd, **options):
+    """A process beside the test."""
+    return subprocess.Popen([str(a) for a in arguments], cwd=cwd, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent,
+                            **options)
 
-    def __init__(self, directory, log, cwd, options=()):
-        self.log_path = log
+
+class Daemon:
+    """A running `exclave vault`. `launcher` starts its process; unless told otherwise it listens when this returns."""
+
+    def __init__(self, directory, log, cwd, options=(), launcher=launch, wait=True):
+        self.directory, self.log_path = directory, log
         with open(log, "ab") as sink:
-            seen = sink.tell()
-            self.process = subprocess.Popen([program(), "vault", str(directory), *options], cwd=cwd, stdout=sink, stderr=sink,
-                                            stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
+            self._log_begin = sink.tell()
+            self.process = launcher([program(), "vault", directory, *options], cwd, stdout=sink, stderr=sink)
+        if wait:
+            self.wait_until_it_listens()
+
+    def wait_until_it_listens(self):
         deadline = time.monotonic() + START_SECONDS
-        while b"listens on" not in log.read_bytes()[seen:]:
+        while "listens on" not in self.log():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise AssertionError(f"vault {directory} did not start:\n{self.log()}")
-            time.sleep(0.05)
+                raise AssertionError(f"vault {self.directory} did not start:\n{self.log()}")
+            time.sleep(0.02)
 
     def log(self):
-        return self.log_path.read_text(errors="replace")
+        """What this process said."""
+        return self.log_path.read_bytes()[self._log_begin:].decode(errors="replace")
 
     def stop(self):
         """SIGTERM, and the exit code of the drain."""
@@ -155,7 +165,10 @@ class Realm:
 
     def start(self, *vaults):
         for vault in vaults or self.ports:
-            self.daemons[vault] = Daemon(self.vault(vault), self.scratch / f"{self.name}-{vault}.log", self.scratch)
+            self.daemons[vault] = Daemon(self.vault(vault), self.scratch / f"{self.name}-{vault}.log", self.scratch,
+                                         wait=False)
+        for vault in vaults or self.ports:
+            self.daemons[vault].wait_until_it_listens()
 
     def stop(self, *vaults):
         """Drains; returns the exit codes."""
