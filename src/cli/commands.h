@@ -10,6 +10,7 @@ namespace exclave::cli {
 Result<ExitCode> run(const Context& context, const RealmCreateSettings& settings);
 Result<ExitCode> run(const Context& context, const EraSettings& settings);
 Result<ExitCode> run(const Context& context, const VaultSettings& settings);
+Result<ExitCode> run(const Context& context, const RepairSettings& settings);
 Result<ExitCode> run(const Context& context, const BackupSettings& settings);
 Result<ExitCode> run(const Context& context, const IngestSettings& settings);
 Result<ExitCode> run(const Context& context, const StatusSettings& settings);

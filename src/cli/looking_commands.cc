@@ -23,7 +23,7 @@ Status require_one_place(const PlaceSettings& place) {
 }
 
 std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std::int64_t now,
-                       std::vector<std::string>& row) {
+                       std::vector<std::string>& row, std::string& readings) {
   const auto status = vault.status();
   if (!status.ok()) {
     row = {vault.name(), "unreachable", "", "", printable(status.error().message())};
@@ -37,6 +37,11 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
               std::to_string(status.value().policy.value());
   row = {vault.name(), "ok", std::to_string(status.value().object_count), human_bytes(status.value().free_bytes),
          remark};
+  for (const store::PeerReadings& reader : status.value().readings) {
+    readings +=
+        fmt::format("vault {} read {} objects ({}) at vault {}, last on {}\n", printable(reader.vault), reader.objects,
+                    human_bytes(reader.bytes), vault.name(), local_time(reader.last_at_seconds));
+  }
   return {};
 }
 
@@ -151,16 +156,17 @@ Result<ExitCode> show_status(const Context& context, const StatusView& view, con
   std::vector<std::vector<std::string>> rows = {{"vault", "state", "objects", "free", ""}};
   std::size_t reachable = 0;
   config::Json vaults = config::Json::array();
+  std::string readings;
   for (store::VaultApi* vault : view.vaults.all()) {
     std::vector<std::string> row;
-    const std::string failure = vault_line(*vault, view.policy, now, row);
+    const std::string failure = vault_line(*vault, view.policy, now, row, readings);
     if (failure.empty()) ++reachable;
     vaults.push(
         config::Json::object().set("vault", vault->name()).set("reachable", failure.empty()).set("remark", row[4]));
     rows.push_back(std::move(row));
   }
   json.set("reachable", reachable).set("vaults", std::move(vaults));
-  std::string text = headline + render_table(rows, "llrrl") + view.policy.quorum_in_words() + "\n";
+  std::string text = headline + render_table(rows, "llrrl") + view.policy.quorum_in_words() + "\n" + readings;
   if (view.policy.is_trial()) text += "trial realm: a single vault protects against nothing but mistakes\n";
   const std::int64_t policy_days = (view.policy.expires_seconds - now) / 86400;
   if (policy_days < 90)

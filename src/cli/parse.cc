@@ -120,7 +120,20 @@ class Parser {
                        [](CLI::App& command, VaultSettings& s) {
                          command.add_option("directory", s.directory, "the vault's directory")->required();
                          command.add_option("--listen", s.listen, "HOST:PORT, if it differs from the policy's address");
+                         command
+                             .add_option("--repair-every", s.repair_every,
+                                         "how often gaps are filled from the other vaults ('never': not at all)")
+                             ->capture_default_str();
+                         command
+                             .add_option("--scrub-every", s.scrub_every,
+                                         "how often every byte held is read and checked ('never': not at all)")
+                             ->capture_default_str();
                        });
+    add<RepairSettings>(app_, "repair", "fill a stopped vault's gaps from the other vaults, once",
+                        [](CLI::App& command, RepairSettings& s) {
+                          command.add_option("directory", s.directory, "the vault's directory")->required();
+                          command.add_flag("--scrub", s.scrub, "read every byte held and replace what is damaged");
+                        });
     CLI::App* agent = app_.add_subcommand("agent", "care for an agent's keys and state")->require_subcommand(1);
     add<RecoverSettings>(*agent, "recover",
                          "open the next era with the operator's offline key file, after the agent's disk was lost",

@@ -35,6 +35,13 @@ struct EraSettings {  // ceremony era
 struct VaultSettings {
   std::string directory;
   std::string listen;  // empty: the address in the policy
+  std::string repair_every = "15 min";
+  std::string scrub_every = "7 days";
+};
+
+struct RepairSettings {
+  std::string directory;  // a vault's
+  bool scrub = false;
 };
 
 struct BackupSettings {
@@ -134,8 +141,8 @@ struct NameSettings {
 
 using CommandSettings =
     std::variant<RealmCreateSettings, EraSettings, VaultSettings, BackupSettings, IngestSettings, StatusSettings,
-                 SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings, ReleaseApproveSettings,
-                 RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
+                 RepairSettings, SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings,
+                 ReleaseApproveSettings, RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
 
 struct Invocation {
   CommandSettings command;

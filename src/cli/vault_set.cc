@@ -18,6 +18,7 @@ class BrokenVault final : public store::VaultApi {
   Status open_stream(const format::SignedStream&) override { return error_; }
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry&, ByteView) override { return error_; }
   Result<bool> has(const format::ObjectName&) override { return error_; }
+  Status announce_reading(const format::SignedReading&) override { return error_; }
   Result<store::QuotaUse> quota(const format::RegistryId&) override { return error_; }
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId&) override { return error_; }
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId&, format::EntryIndex, std::size_t) override {
@@ -106,6 +107,7 @@ Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, cons
   wire::HttpVaultOptions options;
   if (patience == Patience::Short) options.attempts = 2;
   for (const policy::VaultEntry& entry : policy.vaults) {
+    if (entry.identity == set->caller_) continue;
     if (!entry.address.starts_with(kEmbeddedPrefix)) {
       set->vaults_.push_back(std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm, options));
       continue;

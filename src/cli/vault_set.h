@@ -24,7 +24,8 @@ enum class Patience { Long, Short };
 
 class VaultSet {
  public:
-  // `identity`: the caller's signing key (writer or site), by which the vaults know it. The context outlives the set.
+  // `identity`: the caller's signing key (writer, site or vault), by which the vaults know it; a vault is not connected
+  // to itself. The context outlives the set.
   static Result<std::unique_ptr<VaultSet>> connect(const Context& context, const policy::Policy& policy,
                                                    const crypto::Ed25519SigningKey& identity, Patience patience);
   std::vector<store::VaultApi*> all() const;

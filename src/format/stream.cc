@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kStreamDomain = "exclave/stream/v1";
 constexpr std::string_view kEntryDomain = "exclave/entry/v1";
 constexpr std::string_view kReceiptDomain = "exclave/receipt/v1";
+constexpr std::string_view kReadingDomain = "exclave/reading/v1";
 
 template <typename AnyId>
 Result<AnyId> id_field(TextReader& reader, std::string_view key) {
@@ -183,6 +184,46 @@ SignedReceipt SignedReceipt::sign(const Receipt& receipt, const crypto::Ed25519S
 Status SignedReceipt::check_signature() const {
   return crypto::verify(receipt.vault, as_bytes(receipt.text()), signature).in([&] {
     return "receipt of vault key " + receipt.vault.hex().substr(0, 16);
+  });
+}
+
+std::string Reading::text() const {
+  TextWriter writer(kReadingDomain);
+  writer.field("realm", realm.hex())
+      .field("reader", reader.hex())
+      .field("holder", holder.hex())
+      .field("object", object.hex())
+      .field("at", std::to_string(at_seconds));
+  return writer.text();
+}
+
+std::string SignedReading::document() const {
+  return with_signature(reading.text(), kVaultSigner, signature);
+}
+
+Result<SignedReading> SignedReading::parse(ByteView document, std::string source) {
+  TextReader reader = TRY(TextReader::open(document, kReadingDomain, std::move(source)));
+  SignedReading signed_reading;
+  Reading& reading = signed_reading.reading;
+  reading.realm = TRY(id_field<RealmId>(reader, "realm"));
+  reading.reader = TRY(id_field<crypto::Ed25519PublicKey>(reader, "reader"));
+  reading.holder = TRY(id_field<crypto::Ed25519PublicKey>(reader, "holder"));
+  reading.object = TRY(id_field<ObjectName>(reader, "object"));
+  auto seconds = parse_i64(TRY(reader.field("at")));
+  if (!seconds.ok()) return reader.bad(seconds.error().message());
+  reading.at_seconds = seconds.value();
+  TRY(reader.end());
+  signed_reading.signature = TRY(single_signature(reader, kVaultSigner));
+  return signed_reading;
+}
+
+SignedReading SignedReading::sign(const Reading& reading, const crypto::Ed25519SigningKey& key) {
+  return {reading, key.sign(as_bytes(reading.text()))};
+}
+
+Status SignedReading::check_signature() const {
+  return crypto::verify(reading.reader, as_bytes(reading.text()), signature).in([&] {
+    return "reading by vault key " + reading.reader.hex().substr(0, 16);
   });
 }
 

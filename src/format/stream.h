@@ -95,4 +95,26 @@ struct SignedReceipt {
   Status check_signature() const;  // by receipt.vault; whether that key is pinned is the caller's check
 };
 
+// What a vault signs before it reads an object at another vault: it lacks that object, or its copy is damaged. The
+// holder keeps it, so that a vault that fetches on demand what it should have kept leaves a proof of it each time.
+struct Reading {
+  RealmId realm;
+  crypto::Ed25519PublicKey reader;  // receipt keys, both pinned by the policy
+  crypto::Ed25519PublicKey holder;
+  ObjectName object;
+  std::int64_t at_seconds = 0;  // by the reader's clock, since 1970
+
+  std::string text() const;
+};
+
+struct SignedReading {
+  Reading reading;
+  crypto::Ed25519Signature signature;
+
+  std::string document() const;
+  static Result<SignedReading> parse(ByteView document, std::string source);
+  static SignedReading sign(const Reading& reading, const crypto::Ed25519SigningKey& key);
+  Status check_signature() const;  // by reading.reader; whether that key is pinned is the caller's check
+};
+
 }  // namespace exclave::format

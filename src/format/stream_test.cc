@@ -36,6 +36,14 @@ Receipt a_receipt() {
           .durable_at_seconds = 1'800'000'000};
 }
 
+Reading a_reading() {
+  return {.realm = id_of<RealmId>("realm"),
+          .reader = writer().public_key(),
+          .holder = id_of<crypto::Ed25519PublicKey>("holder"),
+          .object = id_of<ObjectName>("object"),
+          .at_seconds = 1'800'000'200};
+}
+
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   const std::size_t at = text.find(from);
   CHECK(at != std::string::npos);
@@ -107,6 +115,21 @@ TEST(stream, every_altered_field_of_a_receipt_fails_its_signature) {
       SignedReceipt::sign(a_receipt(), writer()).document(),
       [](const std::string& text) { return SignedReceipt::parse(as_bytes(text), "receipt"); },
       [](const SignedReceipt& receipt) { return receipt.check_signature(); });
+}
+
+TEST(stream, a_reading_round_trips) {
+  const SignedReading reading = SignedReading::sign(a_reading(), writer());
+  const auto read = SignedReading::parse(as_bytes(reading.document()), "reading");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read.value().reading.text(), a_reading().text());
+  EXPECT_TRUE(read.value().check_signature().ok());
+}
+
+TEST(stream, every_altered_field_of_a_reading_fails_its_signature) {
+  expect_every_altered_field_is_refused(
+      SignedReading::sign(a_reading(), writer()).document(),
+      [](const std::string& text) { return SignedReading::parse(as_bytes(text), "reading"); },
+      [](const SignedReading& reading) { return reading.check_signature(); });
 }
 
 TEST(stream, the_snapshot_field_cannot_be_dropped_from_a_signed_entry) {

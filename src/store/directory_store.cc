@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint32_t kDirectoryMode = 0700;
 constexpr std::uint32_t kObjectMode = 0400;
+constexpr std::string_view kAsideName = "damaged";
+constexpr unsigned kMostAside = 1000;  // copies of one object: a disk that spoils one more often is to be replaced
 
 std::string fan_out_name(Byte first) {
   return to_hex(ByteView(&first, 1));
@@ -129,6 +131,23 @@ class DirectoryStore final : public ObjectStore {
     }
     TRY(upload->open());
     return std::unique_ptr<ObjectUpload>(std::move(upload));
+  }
+
+  Status set_aside(const format::ObjectName& name) override {
+    const std::string aside = env::join_path(path_, kAsideName);
+    TRY(files_.make_directories(aside, kDirectoryMode));
+    const auto source = TRY(files_.open_directory(directory_of(name)));
+    const auto target = TRY(files_.open_directory(aside));
+    // Linked before it is unlinked: a crash in between leaves it under both names, and repair comes again.
+    for (unsigned copy = 1;; ++copy) {
+      Status linked = target->create_link(name.hex() + "-" + std::to_string(copy), *source, name.hex());
+      if (linked.ok()) break;
+      if (linked.error().code() != Code::AlreadyExists || copy == kMostAside)
+        return linked.take_error().in(noun_of(name));
+    }
+    TRY(files_.sync_directory(aside));
+    TRY(source->remove(name.hex()).in([&] { return noun_of(name); }));
+    return files_.sync_directory(directory_of(name));
   }
 
   Status list(const std::function<Status(const format::ObjectName&)>& visit) override {

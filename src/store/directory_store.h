@@ -3,6 +3,8 @@
 //
 //   PATH/3f/3f9a...(64 hex digits)       one object; its name is its file name, its fan-out directory the first byte
 //   PATH/3f/.tmp-*                       an upload in progress; removed when the store is opened after a crash
+//   PATH/damaged/3f9a...-1               set aside by repair: the first damaged copy of that object; the operator's to
+//                                        look at and to remove
 //
 // Units/limits: bytes. An upload is refused when the file system would be left with less than reserve_bytes, counting
 //   what other uploads have still to write. Opening lists all 256 fan-out directories: seconds for ten million objects.

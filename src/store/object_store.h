@@ -7,7 +7,9 @@
 // I1  Nothing is visible under a name before publish returned ok; then the bytes survive power loss (DURABLE).
 // I2  publish of a name that exists changes nothing and answers AlreadyPresent, and what is there survives power loss;
 //     the draft is dropped.
-// I3  There is no overwrite and no delete.
+// I3  There is no overwrite and no delete. What a check found damaged can be set aside, where its bytes stay as
+// evidence,
+//     so that a good copy can be published under the name; only repair does that (vault/repairer.h).
 // Threads: all calls from any thread; one upload by one thread.
 // Errors: NotFound, Exhausted (no space), Unavailable (try later), Corrupt (the medium cannot be read).
 #pragma once
@@ -49,6 +51,8 @@ class ObjectStore : public ObjectReader {
   // Refuses early when there is no room (Exhausted). The upload does not outlive the store.
   virtual Result<std::unique_ptr<ObjectUpload>> begin_upload(const format::ObjectName& name,
                                                              std::uint64_t expected_bytes) = 0;
+  // DURABLE. Afterwards the name is free, and its bytes lie where no reader looks. NotFound if there are none.
+  virtual Status set_aside(const format::ObjectName& name) = 0;
   // Every stored name, in no order; stops at the first error of `visit`.
   virtual Status list(const std::function<Status(const format::ObjectName&)>& visit) = 0;
 };

@@ -24,13 +24,22 @@
 
 namespace exclave::store {
 
+// What another vault has read here, ever.
+struct PeerReadings {
+  std::string vault;  // the policy's name for the reader; its key in hex if no policy here names it any more
+  std::uint64_t objects = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t last_at_seconds = 0;  // by the holder's clock
+};
+
 struct VaultStatus {
   std::string name;
   format::PolicyVersion policy;
   std::int64_t now_seconds = 0;  // the vault's clock
   std::uint64_t free_bytes = 0;  // of its store
   std::uint64_t object_count = 0;
-  std::string program;  // "exclave 0.1.0"
+  std::string program;                 // "exclave 0.1.0"
+  std::vector<PeerReadings> readings;  // by name
 };
 
 struct StreamHead {
@@ -66,6 +75,10 @@ class VaultApi : public ObjectReader {
   virtual Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) = 0;
   virtual Result<bool> has(const format::ObjectName& name) = 0;
   virtual Result<QuotaUse> quota(const format::RegistryId& registry) = 0;
+
+  // --- another vault, which fills its gaps: entries and read too, but read only what it has announced ---
+  // Buys as many bytes of reads as the object has; DURABLE there, and counted.
+  virtual Status announce_reading(const format::SignedReading& reading) = 0;
 
   // --- site (and, for its own registry's heads, the writer) ---
   virtual Result<std::vector<StreamHead>> heads(const format::RegistryId& registry) = 0;

@@ -35,15 +35,21 @@ Result<const policy::Registry*> require_writer_of(const policy::Policy& policy, 
   return own;
 }
 
-Status require_site(const policy::Policy& policy, const wire::Caller& caller) {
-  if (policy.site_by_identity(caller.identity) == nullptr) return denied(policy, caller, "is no site");
-  return {};
+Result<const policy::VaultEntry*> require_vault(const policy::Policy& policy, const wire::Caller& caller) {
+  const policy::VaultEntry* const vault = policy.vault_by_identity(caller.identity);
+  if (vault == nullptr) return denied(policy, caller, "is no vault");
+  return vault;
+}
+
+Status require_site_or_vault(const policy::Policy& policy, const wire::Caller& caller) {
+  if (policy.site_by_identity(caller.identity) != nullptr) return {};
+  if (policy.vault_by_identity(caller.identity) != nullptr) return {};
+  return denied(policy, caller, "is neither a site nor a vault");
 }
 
 Status require_reader_of_heads(const policy::Policy& policy, const wire::Caller& caller,
                                const format::RegistryId& registry) {
-  if (policy.site_by_identity(caller.identity) != nullptr) return {};
-  if (policy.vault_by_identity(caller.identity) != nullptr) return {};
+  if (require_site_or_vault(policy, caller).ok()) return {};
   TRY(require_writer_of(policy, caller, registry));
   return {};
 }

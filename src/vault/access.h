@@ -4,8 +4,8 @@
 //                       status, acts   open_stream, put, quota   has         heads             entries, read
 //   writer of registry    yes          its own registry          its own     its own registry  no
 //   site                  yes          no                        any         any               any
-//   another vault         yes          no                        no          any               no
-//   any other key         no           no                        no          no                no
+//   another vault         yes          no                        any         any               entries; reads what it
+//   announced any other key         no           no                        no          no                no
 //
 // I1  A key has at most one role: the policy's rules say so (policy/policy.h I1).
 // Threads: pure functions. Errors: Denied, naming the key and the policy's version.
@@ -23,7 +23,9 @@ Result<const policy::Registry*> require_writer(const policy::Policy& policy, con
 // The same, and it must be this registry.
 Result<const policy::Registry*> require_writer_of(const policy::Policy& policy, const wire::Caller& caller,
                                                   const format::RegistryId& registry);
-Status require_site(const policy::Policy& policy, const wire::Caller& caller);
+// The vault that the caller is.
+Result<const policy::VaultEntry*> require_vault(const policy::Policy& policy, const wire::Caller& caller);
+Status require_site_or_vault(const policy::Policy& policy, const wire::Caller& caller);
 // A site, a vault, or the registry's own writer.
 Status require_reader_of_heads(const policy::Policy& policy, const wire::Caller& caller,
                                const format::RegistryId& registry);

@@ -33,9 +33,13 @@ std::int64_t later_by(std::int64_t seconds, std::uint64_t duration) {
 
 }  // namespace
 
-Result<const policy::Registry*> Deposits::writer_at_this_vault(const policy::Policy& policy,
-                                                               const wire::Caller& caller) const {
-  const policy::Registry* const registry = TRY(require_writer(policy, caller));
+Result<const policy::Registry*> Deposits::registry_for(const policy::Policy& policy, const Origin& origin,
+                                                       const format::StreamDescriptor& stream) const {
+  const policy::Registry* const registry = origin.has_value() ? TRY(require_writer(policy, *origin)) : policy.registry(stream.registry);
+  if (registry == nullptr) {
+    return Error(Code::Denied, "registry " + stream.registry.hex() + " is not in policy version " +
+                                   std::to_string(policy.version.value()));
+  }
   if (policy.vault_by_receipt(parts_.receipt_key) == nullptr) {
     return Error(Code::Denied, "this vault's receipt key is not in policy version " +
                                    std::to_string(policy.version.value()) + ": it takes nothing in");
@@ -43,15 +47,21 @@ Result<const policy::Registry*> Deposits::writer_at_this_vault(const policy::Pol
   return registry;
 }
 
-Status Deposits::open_stream(const wire::Caller& caller, const format::SignedStream& stream) {
+Status Deposits::open_stream(const Origin& origin, const format::SignedStream& stream) {
   const format::StreamDescriptor& descriptor = stream.descriptor;
   const detail::GatePass pass(gate_);
   const auto acts = parts_.acts.in_force();
   const policy::Policy& policy = acts->policy.policy;
-  const policy::Registry* const registry = TRY(writer_at_this_vault(policy, caller));
+  const policy::Registry* const registry = TRY(registry_for(policy, origin, descriptor));
   if (descriptor.realm != policy.realm) return Error(Code::Denied, "stream is of another realm");
   if (descriptor.registry != registry->id) return Error(Code::Denied, "stream is of another registry than its writer");
-  if (descriptor.writer != caller.identity) return Error(Code::Denied, "stream names another writer than its sender");
+  if (origin.has_value() && descriptor.writer != origin->identity)
+    return Error(Code::Denied, "stream names another writer than its sender");
+  if (!origin.has_value()) {
+    const auto writers = policy::writers_of(TRY(parts_.acts.policies()), registry->id);
+    if (std::count(writers.begin(), writers.end(), descriptor.writer) == 0)
+      return Error(Code::Denied, "stream was signed by nobody who ever was its registry's writer");
+  }
   const Status genuine = stream.check_signature();
   if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
   if (acts->era(descriptor.registry, descriptor.era) == nullptr) {
@@ -79,18 +89,19 @@ Status Deposits::open_stream(const wire::Caller& caller, const format::SignedStr
   return parts_.records.commit(change);
 }
 
-Result<HeadRow> Deposits::put(const wire::Caller& caller, const format::SignedEntry& entry,
-                              wire::ObjectSource& source) {
+Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source) {
   const auto acts = parts_.acts.in_force();
-  const policy::Registry* const registry = TRY(writer_at_this_vault(acts->policy.policy, caller));
   const auto stream = TRY(parts_.records.stream(entry.entry.stream));
+  // Who may not write here shall hear that, and not whether the stream is open.
+  const policy::Registry* const registry = TRY(
+      registry_for(acts->policy.policy, origin, stream.has_value() ? stream->descriptor : format::StreamDescriptor()));
   if (!stream.has_value() || stream->descriptor.registry != registry->id) {
     return Error(Code::NotFound, "stream " + entry.entry.stream.hex() + " is not open here");
   }
-  if (stream->descriptor.writer != caller.identity) {
+  if (origin.has_value() && stream->descriptor.writer != origin->identity) {
     return Error(Code::Denied, "stream " + entry.entry.stream.hex() + " was opened by an earlier writer");
   }
-  const Status genuine = entry.check_signature(caller.identity);
+  const Status genuine = entry.check_signature(stream->descriptor.writer);
   if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
 
   Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
@@ -111,10 +122,10 @@ Result<HeadRow> Deposits::put(const wire::Caller& caller, const format::SignedEn
   }
   if (held.has_value()) {
     TRY(check_key(*acts, stream->descriptor, entry, held->key));
-    return commit(caller, entry, *held);
+    return commit(origin, stream->descriptor, entry, *held);
   }
   const ObjectRow received = TRY(receive(*acts, stream->descriptor, entry, source));
-  return commit(caller, entry, received);
+  return commit(origin, stream->descriptor, entry, received);
 }
 
 Error Deposits::exhausted(const policy::Registry& registry, const Error& error) {
@@ -252,10 +263,11 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
   return row;
 }
 
-Result<HeadRow> Deposits::commit(const wire::Caller& caller, const format::SignedEntry& entry, ObjectRow deposited) {
+Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescriptor& stream,
+                                 const format::SignedEntry& entry, ObjectRow deposited) {
   const detail::GatePass pass(gate_);
   const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
-  const policy::Registry* const registry = TRY(writer_at_this_vault(acts->policy.policy, caller));
+  const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, origin, stream));
   HeadRow head = TRY(parts_.records.head(entry.entry.stream))
   .value_or(HeadRow{});
   if (TRY(place_of(entry, head)) == Place::Held) return head;

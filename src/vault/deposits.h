@@ -54,14 +54,20 @@ class Deposits {
   };
   explicit Deposits(const Parts& parts) : parts_(parts), gate_(parts.threads) {}
 
-  Status open_stream(const wire::Caller& caller, const format::SignedStream& stream);
+  // Who brings a stream or an entry: its writer, or nobody in particular, when repair has it from another vault.
+  // Then the signature alone speaks for it, by a writer whom some policy version pins for the registry.
+  using Origin = std::optional<wire::Caller>;
+
+  Status open_stream(const Origin& origin, const format::SignedStream& stream);
   // The stream's head once the entry is durable, whether or not the head has reached it.
-  Result<HeadRow> put(const wire::Caller& caller, const format::SignedEntry& entry, wire::ObjectSource& source);
+  Result<HeadRow> put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source);
 
  private:
   enum class Place { Free, Held };
 
-  Result<const policy::Registry*> writer_at_this_vault(const policy::Policy& policy, const wire::Caller& caller) const;
+  // The registry that this origin may add to now. For a repair: `stream`'s.
+  Result<const policy::Registry*> registry_for(const policy::Policy& policy, const Origin& origin,
+                                               const format::StreamDescriptor& stream) const;
   // Whether the entry may take its place beside those that are held.
   Result<Place> place_of(const format::SignedEntry& entry, const HeadRow& head);
   Status check_neighbours(const format::SignedEntry& entry, const HeadRow& head);
@@ -74,7 +80,8 @@ class Deposits {
   Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
                             const format::SignedEntry& entry, wire::ObjectSource& source);
   // `deposited`: the object as it lies in the store, known from its row or just received.
-  Result<HeadRow> commit(const wire::Caller& caller, const format::SignedEntry& entry, ObjectRow deposited);
+  Result<HeadRow> commit(const Origin& origin, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
+                         ObjectRow deposited);
   // The head after `entry` has joined what is held.
   Result<HeadRow> advanced(HeadRow head, const format::SignedEntry& entry) const;
 

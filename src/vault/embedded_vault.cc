@@ -1,31 +1,11 @@
 #include "vault/embedded_vault.h"
 
-#include <algorithm>
+#include "vault/memory_source.h"
 
 namespace exclave::vault {
-namespace {
-
-class SpanSource final : public wire::ObjectSource {
- public:
-  explicit SpanSource(ByteView object) : object_(object), left_(object) {}
-  std::uint64_t size() const override { return object_.size(); }
-  Status read_exactly(MutableByteView out) override {
-    CHECK(out.size() <= left_.size());
-    std::copy_n(left_.begin(), out.size(), out.begin());
-    left_ = left_.subspan(out.size());
-    return {};
-  }
-
- private:
-  const ByteView object_;
-  ByteView left_;
-};
-
-}  // namespace
-
 Result<std::optional<format::SignedReceipt>> EmbeddedVault::put(const format::SignedEntry& entry, ByteView object) {
   receipts_.remember(entry.entry);
-  SpanSource source(object);
+  MemorySource source(object);
   auto put = handler_.put(caller_, entry, source);
   if (!put.ok()) {
     receipts_.forget(entry.entry);  // a commit that failed is sent again before any receipt can be about it

@@ -26,6 +26,9 @@ class EmbeddedVault final : public store::VaultApi {
   Status open_stream(const format::SignedStream& stream) override { return handler_.open_stream(caller_, stream); }
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
   Result<bool> has(const format::ObjectName& name) override;
+  Status announce_reading(const format::SignedReading& reading) override {
+    return handler_.announce_reading(caller_, reading);
+  }
   Result<store::QuotaUse> quota(const format::RegistryId& registry) override {
     return handler_.quota(caller_, registry);
   }

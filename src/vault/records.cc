@@ -48,6 +48,16 @@ Result<EntryRow> decode_entry(ByteView bytes) {
   return row;
 }
 
+Result<ReaderRow> decode_reader(ByteView bytes) {
+  BinaryReader reader(bytes, "row of a reading vault");
+  ReaderRow row;
+  row.objects = TRY(reader.u64());
+  row.bytes = TRY(reader.u64());
+  row.last_at_seconds = TRY(reader.i64());
+  TRY(reader.end());
+  return row;
+}
+
 Result<ObjectRow> decode_object(ByteView bytes) {
   BinaryReader reader(bytes, "row of an object");
   ObjectRow row;
@@ -133,6 +143,44 @@ Result<std::optional<ForkEvidence>> Records::fork(const format::StreamId& id) co
   return load(table_, key_of('f', id), decode_fork);
 }
 
+Result<std::optional<ReaderRow>> Records::reader(const crypto::Ed25519PublicKey& vault) const {
+  return load(table_, key_of('p', vault), decode_reader);
+}
+
+Result<std::optional<format::SignedReading>> Records::reading(const crypto::Ed25519PublicKey& vault,
+                                                              const format::ObjectName& object) const {
+  return load(table_, key_of('w', vault, object),
+              [](ByteView bytes) { return format::SignedReading::parse(bytes, "row of a reading"); });
+}
+
+Result<std::optional<ScrubRow>> Records::scrub() const {
+  return load(table_, key_of('c'), [](ByteView bytes) -> Result<ScrubRow> {
+    BinaryReader reader(bytes, "row of the scrub");
+    ScrubRow row;
+    row.next = TRY(reader.id<format::ObjectName>());
+    row.begun_at_seconds = TRY(reader.i64());
+    const std::uint8_t finished = TRY(reader.u8());
+    if (finished > 1) return reader.corrupt("flag is neither 0 nor 1");
+    row.is_finished = finished == 1;
+    TRY(reader.end());
+    return row;
+  });
+}
+
+Status Records::scan_readers(const ReaderVisitor& visit) const {
+  return table_.scan(table::KeyRange::prefix(key_of('p')), [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    return visit(crypto::Ed25519PublicKey::from_view(key.subspan(1)), TRY(decode_reader(value)));
+  });
+}
+
+Status Records::scan_objects(const format::ObjectName& from, const ObjectVisitor& visit) const {
+  table::KeyRange range = table::KeyRange::prefix(key_of('o'));
+  range.from = key_of('o', from);
+  return table_.scan(range, [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    return visit(format::ObjectName::from_view(key.subspan(1)), TRY(decode_object(value)));
+  });
+}
+
 Status Records::scan_entries(const format::StreamId& stream, format::EntryIndex from, const EntryVisitor& visit) const {
   table::KeyRange range = table::KeyRange::prefix(key_of('e', stream));
   range.from = entry_key(stream, from);
@@ -202,6 +250,26 @@ void Records::Change::put_fork(const format::StreamId& id, const ForkEvidence& e
   writer.text(evidence.first);
   writer.text(evidence.second);
   batch_.put(key_of('f', id), writer.view());
+}
+
+void Records::Change::put_reader(const crypto::Ed25519PublicKey& vault, const ReaderRow& row) {
+  BinaryWriter writer;
+  writer.u64(row.objects);
+  writer.u64(row.bytes);
+  writer.i64(row.last_at_seconds);
+  batch_.put(key_of('p', vault), writer.view());
+}
+
+void Records::Change::put_reading(const format::SignedReading& reading) {
+  batch_.put(key_of('w', reading.reading.reader, reading.reading.object), as_bytes(reading.document()));
+}
+
+void Records::Change::put_scrub(const ScrubRow& row) {
+  BinaryWriter writer;
+  writer.id(row.next);
+  writer.i64(row.begun_at_seconds);
+  writer.u8(row.is_finished ? 1 : 0);
+  batch_.put(key_of('c'), writer.view());
 }
 
 Status Records::commit(const Change& change) {

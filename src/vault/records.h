@@ -9,7 +9,10 @@
 //   "q" registry          used u64 | streams u64
 //   "n"                   objects u64                                                             of the whole vault
 //   "f" stream            two entries, as documents, that cannot both be true: the writer forked its stream
-//   "a" ...               acts, see act_book.h
+//   "p" vault             objects u64 | bytes u64 | last-at i64               what another vault has read here, ever
+//   "w" vault object      the signed reading by which it announced that, the newest one
+//   "c"                   object (32) | begun-at i64 | finished u8            the newest scrub, and how far it has come
+//   "a" ...               acts, see act_book.h                                "vault" above: its receipt key
 //
 // I1  A row that does not decode is Corrupt, naming its kind.
 // Threads: from any thread, as Table. Durability: as Table.
@@ -52,6 +55,18 @@ struct RegistryRow {
   std::uint64_t streams = 0;
 };
 
+struct ReaderRow {
+  std::uint64_t objects = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t last_at_seconds = 0;  // by this vault's clock
+};
+
+struct ScrubRow {
+  format::ObjectName next;            // the first name that was not looked at yet
+  std::int64_t begun_at_seconds = 0;  // by this vault's clock
+  bool is_finished = false;
+};
+
 struct ForkEvidence {
   std::string first;  // documents of two signed entries
   std::string second;
@@ -70,6 +85,17 @@ class Records {
   Result<std::uint64_t> object_count() const;
   Result<std::optional<ForkEvidence>> fork(const format::StreamId& id) const;
 
+  Result<std::optional<ReaderRow>> reader(const crypto::Ed25519PublicKey& vault) const;
+  Result<std::optional<format::SignedReading>> reading(const crypto::Ed25519PublicKey& vault,
+                                                       const format::ObjectName& object) const;
+  Result<std::optional<ScrubRow>> scrub() const;
+
+  using ReaderVisitor =
+      std::function<Result<table::Visit>(const crypto::Ed25519PublicKey& vault, const ReaderRow& row)>;
+  Status scan_readers(const ReaderVisitor& visit) const;
+  using ObjectVisitor = std::function<Result<table::Visit>(const format::ObjectName& name, const ObjectRow& row)>;
+  // Objects from `from` on, by name.
+  Status scan_objects(const format::ObjectName& from, const ObjectVisitor& visit) const;
   using EntryVisitor = std::function<Result<table::Visit>(format::EntryIndex index, const EntryRow& row)>;
   // Held entries from `from` on, by index.
   Status scan_entries(const format::StreamId& stream, format::EntryIndex from, const EntryVisitor& visit) const;
@@ -88,6 +114,9 @@ class Records {
     void put_registry(const format::RegistryId& id, const RegistryRow& row);
     void put_object_count(std::uint64_t count);
     void put_fork(const format::StreamId& id, const ForkEvidence& evidence);
+    void put_reader(const crypto::Ed25519PublicKey& vault, const ReaderRow& row);
+    void put_reading(const format::SignedReading& reading);
+    void put_scrub(const ScrubRow& row);
 
    private:
     friend class Records;

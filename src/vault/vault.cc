@@ -68,6 +68,7 @@ Status Vault::open_parts(const OpenTable& open_table) {
       TRY(store::open_directory_store(world_.files, objects_in(directory_), settings_.store)), world_.log);
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
                                                          *objects_, receipt_key_.public_key()});
+  readings_ = std::make_unique<Readings>(world_.clock, world_.threads, *records_, receipt_key_.public_key());
   // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
   for (const policy::SignedPolicy& policy : TRY(acts_->policies())) {
     const policy::VaultEntry* const self = policy.policy.vault_by_receipt(receipt_key_.public_key());
@@ -75,6 +76,20 @@ Status Vault::open_parts(const OpenTable& open_table) {
   }
   if (name_.empty()) return Error(Code::Precondition, "its receipt key is in no policy version that it holds");
   return {};
+}
+
+Result<RepairReport> Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
+                                   std::stop_token stop) {
+  const Repairer::Parts parts{world_.clock, world_.log, *acts_, *records_, *objects_, *deposits_, receipt_key_};
+  return Repairer(parts, others, options).run(stop);
+}
+
+Result<bool> Vault::is_scrub_due(std::chrono::seconds every) const {
+  const auto last = TRY(records_->scrub());
+  if (!last.has_value() || !last->is_finished) return true;
+  const std::int64_t now = world_.clock.now().seconds();
+  // A clock that was set back must not put scrubs off for years.
+  return now < last->begun_at_seconds || now - last->begun_at_seconds >= every.count();
 }
 
 bool Vault::knows(const wire::Caller& caller) {
@@ -93,6 +108,7 @@ Result<store::VaultStatus> Vault::status(const wire::Caller& caller) {
   status.free_bytes = free.value();
   status.object_count = TRY(records_->object_count());
   status.program = settings_.program;
+  status.readings = TRY(readings_->by_vault(acts->policy.policy));
   return status;
 }
 
@@ -152,7 +168,7 @@ Result<ObjectRow> Vault::present_object(const format::ObjectName& name) const {
 Result<std::uint64_t> Vault::size_of(const wire::Caller& caller, const format::ObjectName& name) {
   const auto acts = acts_->in_force();
   const policy::Policy& policy = acts->policy.policy;
-  if (require_site(policy, caller).ok()) return TRY(present_object(name))
+  if (require_site_or_vault(policy, caller).ok()) return TRY(present_object(name))
   .bytes;
   const policy::Registry* const own = TRY(require_writer(policy, caller));
   const ObjectRow row = TRY(present_object(name));
@@ -163,14 +179,24 @@ Result<std::uint64_t> Vault::size_of(const wire::Caller& caller, const format::O
 
 Status Vault::read(const wire::Caller& caller, const format::ObjectName& name, std::uint64_t offset,
                    MutableByteView out) {
-  TRY(require_site(acts_->in_force()->policy.policy, caller));
+  const auto acts = acts_->in_force();
+  TRY(require_site_or_vault(acts->policy.policy, caller));
   const ObjectRow row = TRY(present_object(name));
   if (offset > row.bytes || out.size() > row.bytes - offset) {
     return Error(Code::InvalidInput, "object " + name.hex() + " ends before the range that was asked for");
   }
+  const auto reader = require_vault(acts->policy.policy, caller);
+  if (reader.ok() && !out.empty()) TRY(readings_->spend(*reader.value(), name, out.size()));
   const Status read = objects_->read(name, offset, out);
   if (!read.ok()) return unreadable(name, read.error());
   return {};
+}
+
+Status Vault::announce_reading(const wire::Caller& caller, const format::SignedReading& reading) {
+  const auto acts = acts_->in_force();
+  const policy::VaultEntry* const reader = TRY(require_vault(acts->policy.policy, caller));
+  const ObjectRow row = TRY(present_object(reading.reading.object));
+  return readings_->announce(acts->policy.policy, *reader, reading, row.bytes);
 }
 
 Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::RegistryId& registry,
@@ -197,7 +223,7 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
 
 Result<std::vector<store::HeldEntry>> Vault::entries(const wire::Caller& caller, const format::StreamId& stream,
                                                      format::EntryIndex from, std::size_t limit) {
-  TRY(require_site(acts_->in_force()->policy.policy, caller));
+  TRY(require_site_or_vault(acts_->in_force()->policy.policy, caller));
   if (!TRY(records_->stream(stream)).has_value()) {
     return Error(Code::NotFound, "stream " + stream.hex() + " is not open here");
   }

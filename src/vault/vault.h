@@ -28,7 +28,9 @@
 #include "store/directory_store.h"
 #include "vault/act_book.h"
 #include "vault/deposits.h"
+#include "vault/readings.h"
 #include "vault/records.h"
+#include "vault/repairer.h"
 #include "wire/handler.h"
 
 namespace exclave::vault {
@@ -65,6 +67,12 @@ class Vault final : public wire::Handler {
   // The policy in force, for whoever runs the vault: its address, its identity key, when it expires.
   policy::SignedPolicy policy() const { return acts_->in_force()->policy; }
 
+  // Fills gaps from the policy's other vaults, which were reached with this vault's identity; one repair at a time.
+  Result<RepairReport> repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
+                              std::stop_token stop);
+  // When a scrub is due by this clock: the last one began `every` ago, was never begun, or is not finished yet.
+  Result<bool> is_scrub_due(std::chrono::seconds every) const;
+
   const std::string& name() const override { return name_; }
   bool knows(const wire::Caller& caller) override;
   Result<store::VaultStatus> status(const wire::Caller& caller) override;
@@ -72,6 +80,7 @@ class Vault final : public wire::Handler {
   Result<std::optional<format::SignedReceipt>> put(const wire::Caller& caller, const format::SignedEntry& entry,
                                                    wire::ObjectSource& source) override;
   Result<store::QuotaUse> quota(const wire::Caller& caller, const format::RegistryId& registry) override;
+  Status announce_reading(const wire::Caller& caller, const format::SignedReading& reading) override;
   Result<std::uint64_t> size_of(const wire::Caller& caller, const format::ObjectName& name) override;
   Status read(const wire::Caller& caller, const format::ObjectName& name, std::uint64_t offset,
               MutableByteView out) override;
@@ -104,6 +113,7 @@ class Vault final : public wire::Handler {
   std::unique_ptr<ActBook> acts_;
   std::unique_ptr<store::ObjectStore> objects_;
   std::unique_ptr<Deposits> deposits_;
+  std::unique_ptr<Readings> readings_;
 };
 
 }  // namespace exclave::vault

@@ -15,6 +15,7 @@ constexpr std::string_view kEntriesDomain = "exclave/entries/v1";
 constexpr std::string_view kActsDomain = "exclave/acts/v1";
 constexpr std::string_view kQuotaDomain = "exclave/quota/v1";
 constexpr std::string_view kNone = "none";
+constexpr std::size_t kMaxReaders = 1000;  // receipt keys that ever were a vault's
 
 Result<std::int64_t> seconds_field(TextReader& reader, std::string_view key) {
   auto seconds = parse_i64(TRY(reader.field(key)));
@@ -63,6 +64,12 @@ std::string status_document(const store::VaultStatus& status) {
       .field("free", status.free_bytes)
       .field("objects", status.object_count)
       .field("program", format::is_valid_text_value(status.program) ? std::string_view(status.program) : "unnamed");
+  for (const store::PeerReadings& peer : status.readings) {
+    writer.field("read-by", peer.vault)
+        .field("read-objects", peer.objects)
+        .field("read-bytes", peer.bytes)
+        .field("read-last", std::to_string(peer.last_at_seconds));
+  }
   return writer.text();
 }
 
@@ -75,6 +82,15 @@ Result<store::VaultStatus> parse_status(ByteView document) {
   status.free_bytes = TRY(reader.number("free"));
   status.object_count = TRY(reader.number("objects"));
   status.program = TRY(reader.field("program"));
+  while (reader.next_is("read-by")) {
+    store::PeerReadings peer;
+    peer.vault = TRY(reader.field("read-by"));
+    peer.objects = TRY(reader.number("read-objects"));
+    peer.bytes = TRY(reader.number("read-bytes"));
+    peer.last_at_seconds = TRY(seconds_field(reader, "read-last"));
+    status.readings.push_back(std::move(peer));
+    if (status.readings.size() > kMaxReaders) return reader.bad("lists more readers than a realm can have vaults");
+  }
   TRY(expect_unsigned_end(reader));
   return status;
 }

@@ -38,10 +38,12 @@ format::SignedReceipt receipt(const format::StreamId& id) {
 }
 
 TEST(Documents, status_reads_back) {
-  const store::VaultStatus status{"lux", format::PolicyVersion(7), -3, 1'000, 2, "exclave 0.1.0"};
+  const store::VaultStatus status{"lux",           format::PolicyVersion(7),    -3, 1'000, 2,
+                                  "exclave 0.1.0", {{"est", 12, 3'145'728, -1}}};
   const std::string document = status_document(status);
   EXPECT_EQ(document,
-            "exclave/vault-status/v1\nname lux\npolicy 7\nnow -3\nfree 1000\nobjects 2\nprogram exclave 0.1.0\n");
+            "exclave/vault-status/v1\nname lux\npolicy 7\nnow -3\nfree 1000\nobjects 2\nprogram exclave 0.1.0\n"
+            "read-by est\nread-objects 12\nread-bytes 3145728\nread-last -1\n");
   const auto parsed = must(parse_status(as_bytes(document)));
   EXPECT_EQ(status_document(parsed), document);
 }

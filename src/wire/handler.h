@@ -49,8 +49,9 @@ class Handler {
   virtual Result<std::optional<format::SignedReceipt>> put(const Caller& caller, const format::SignedEntry& entry,
                                                            ObjectSource& source) = 0;
   virtual Result<store::QuotaUse> quota(const Caller& caller, const format::RegistryId& registry) = 0;
+  virtual Status announce_reading(const Caller& caller, const format::SignedReading& reading) = 0;
 
-  // Of an object whose entry is durable; a writer sees its own registry's alone.
+  // Of an object whose entry is durable; a writer sees its own registry's alone, a vault reads what it announced.
   virtual Result<std::uint64_t> size_of(const Caller& caller, const format::ObjectName& name) = 0;
   virtual Status read(const Caller& caller, const format::ObjectName& name, std::uint64_t offset,
                       MutableByteView out) = 0;

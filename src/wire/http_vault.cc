@@ -171,6 +171,10 @@ Result<std::optional<format::SignedReceipt>> HttpVault::put_once(http::Client& c
   return std::optional<format::SignedReceipt>(std::move(receipt));
 }
 
+Status HttpVault::announce_reading(const format::SignedReading& reading) {
+  return put_document("/v1/readings/" + reading.reading.object.hex(), as_bytes(reading.document()));
+}
+
 Result<bool> HttpVault::has(const format::ObjectName& name) {
   const auto size = size_of(name);
   if (size.ok()) return true;

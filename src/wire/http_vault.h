@@ -57,6 +57,7 @@ class HttpVault final : public store::VaultApi {
   Status open_stream(const format::SignedStream& stream) override;
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
   Result<bool> has(const format::ObjectName& name) override;
+  Status announce_reading(const format::SignedReading& reading) override;
   Result<store::QuotaUse> quota(const format::RegistryId& registry) override;
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override;
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,

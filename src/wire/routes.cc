@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::uint64_t kMaxStreamBytes = 16 * 1024;
+constexpr std::uint64_t kMaxReadingBytes = 4 * 1024;
 constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;
 
 using Segments = std::vector<std::string_view>;
@@ -222,6 +223,15 @@ Result<http::Response> get_object(const Request& request) {
   return response;
 }
 
+Result<http::Response> put_reading(const Request& request) {
+  const auto name = TRY(id_in<format::ObjectName>(request.path[1], "object"));
+  const Bytes document = TRY(request.body.read_all(kMaxReadingBytes));
+  const auto reading = TRY(format::SignedReading::parse(document, "reading"));
+  if (reading.reading.object != name) return bad_request("the path names another object than the body");
+  TRY(request.handler.announce_reading(request.caller, reading));
+  return empty_response(200);
+}
+
 Result<http::Response> get_act(const Request& request) {
   const auto hash = TRY(id_in<crypto::Hash256>(request.path[1], "act"));
   return http::text_response(200, as_text(TRY(request.handler.act(request.caller, hash))));
@@ -249,7 +259,7 @@ struct Route {
   Result<http::Response> (*answer)(const Request&);
 };
 
-constexpr std::array<Route, 11> kRoutes = {{
+constexpr std::array<Route, 12> kRoutes = {{
     {"GET", "status", get_status},
     {"GET", "acts", get_acts},
     {"GET", "acts/*", get_act},
@@ -259,6 +269,7 @@ constexpr std::array<Route, 11> kRoutes = {{
     {"PUT", "streams/*/*", put_entry},
     {"HEAD", "objects/*", get_object},
     {"GET", "objects/*", get_object},
+    {"PUT", "readings/*", put_reading},
     {"GET", "registries/*/heads", get_heads},
     {"GET", "registries/*/quota", get_quota},
 }};

@@ -5,6 +5,7 @@
 //   PUT  /v1/streams/STREAM                          GET  /v1/streams/STREAM/entries?from=INDEX&limit=N
 //   PUT  /v1/streams/STREAM/INDEX                    GET  /v1/registries/REGISTRY/heads[?from=STREAM]
 //   HEAD, GET /v1/objects/NAME                       GET  /v1/registries/REGISTRY/quota
+//   PUT  /v1/readings/NAME
 //
 // Units/limits: an object's body is never in memory as a whole: 256 KiB at a time.
 // I1  There is no other verb: everything else is 404 or 405. Nothing can be deleted or replaced through here.

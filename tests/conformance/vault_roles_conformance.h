@@ -102,14 +102,16 @@ TEST_P(VaultRolesConformance, site_reads_everything_and_writes_nothing) {
   });
 }
 
-TEST_P(VaultRolesConformance, another_vault_sees_acts_and_heads_only) {
+TEST_P(VaultRolesConformance, another_vault_sees_what_is_held_and_reads_what_it_announces) {
   run([](VaultBench& bench) {
     WriterStream stream(bench.realm, bench.realm.writer(), bench.realm.land());
     const auto name = deposit(bench, stream);
     const auto vault = bench.as(bench.realm.other_vault);
     expect_no_writing(bench, *vault, stream);
-    expect_no_reading(*vault, name, stream.id());
-    EXPECT_TRUE(failed_with(vault->has(name), Code::Denied));
+    EXPECT_TRUE(must(vault->has(name)));
+    EXPECT_EQ(must(vault->entries(stream.id(), {}, 10)).size(), 1U);
+    Bytes object(static_cast<std::size_t>(must(vault->size_of(name))));
+    EXPECT_TRUE(failed_with(vault->read(name, 0, object), Code::Denied));
     EXPECT_EQ(must(vault->heads(bench.realm.land())).size(), 1U);
     EXPECT_EQ(must(vault->acts()).size(), 2U);
   });

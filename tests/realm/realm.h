@@ -194,6 +194,10 @@ class TapVault final : public store::VaultApi {
     TRY(check_up());
     return inner_->has(object);
   }
+  Status announce_reading(const format::SignedReading& reading) override {
+    TRY(check_up());
+    return inner_->announce_reading(reading);
+  }
   Result<store::QuotaUse> quota(const format::RegistryId& registry) override {
     TRY(check_up());
     return inner_->quota(registry);

@@ -106,6 +106,8 @@ class Json(harness.SystemTest):
         recovered = self.run_json("agent", "recover", "--home", self.realm.home, "--keys",
                                   self.realm.root / "operator/docs/era-2.keys")
         self.assertEqual(row_fields("agent recover"), set(recovered))
+        self.realm.stop("rome")
+        self.assertEqual(row_fields("repair"), set(self.run_json("repair", self.realm.vault("rome"))))
 
     def test_errors_are_one_object_too(self):
         fields = set(re.findall(r'"(\w+)"', section("Errors, of every command").split("}")[0]))

@@ -1,9 +1,13 @@
-"""Threat model, loss. L1: mechanism: every vault of the placement holds a copy, and reads fall over per object.
+"""Threat model, loss. L1: mechanism: every vault of the placement holds a copy, reads fall over per object, and a vault that
+came back fills its gaps from the others.
 L2: mechanism: nothing that a restore needs is at home only; the index and the names are rebuilt from the vaults' objects.
+L6: mechanism: a scrub reads every byte that is held, and replaces what does not bear its name by another vault's copy.
+L8: mechanism: the next era's keys lie with the operator, so that an agent without its disk goes on at once.
 """
 import pathlib
 import shutil
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import harness  # noqa: E402
@@ -39,6 +43,85 @@ class Loss(harness.SystemTest):
         self.ok(self.realm.restore(self.realm.release(), "restored"))
         self.same_tree("restored")
         self.ok(self.realm.verify(), harness.UNREACHABLE)
+
+    def bring_back_empty(self, vault):
+        """A new machine with the keys and acts that the vault's operator kept, and nothing else."""
+        directory = self.realm.vault(vault)
+        for part in ("objects", "table", "acts", "lock"):
+            path = directory / part
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def until(self, what, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not what():
+            self.assertLess(time.monotonic(), deadline, "did not happen in time")
+            time.sleep(0.2)
+
+    def L1_a_burnt_vault_brought_back_with_its_keys_fills_itself_from_the_others(self):
+        self.realm.daemons.pop("lux").kill()
+        self.bring_back_empty("lux")
+        self.realm.start("lux", options=("--repair-every", "1s"))
+        self.until(lambda: self.realm.verify("--read-all").code == harness.OK)
+        status = self.ok(self.realm.exclave("status", "--site", self.realm.site)).out
+        self.assertRegex(status, r"vault lux read \d+ objects \(.*\) at vault (oslo|rome)", "readings between vaults are counted and shown")
+        for vault in ("oslo", "rome"):
+            self.burn(vault)
+        self.ok(self.realm.restore(self.realm.release(), "restored"))
+        self.same_tree("restored")
+
+    def L1_repair_fills_a_stopped_vault_once_and_refuses_a_running_one(self):
+        self.realm.stop("rome")
+        (self.scratch / "source/third").write_bytes(b"third")
+        self.ok(self.realm.backup())
+        repaired = self.ok(self.realm.exclave("repair", self.realm.vault("rome"), "--json")).json()
+        self.assertGreater(repaired["entries"], 0)
+        self.assertEqual(repaired["problems"], [])
+        self.realm.start("rome")
+        self.ok(self.realm.verify("--read-all"))
+        self.refused(self.realm.exclave("repair", self.realm.vault("rome")), harness.LOCKED, "hint:")
+        self.realm.stop()
+        alone = self.ok(self.realm.exclave("repair", self.realm.vault("rome")), harness.PARTIAL)
+        self.assertIn("no answer from vault lux", alone.err)
+
+    def L6_rot_on_a_vaults_disk_is_replaced_by_a_scrub_and_kept_as_evidence(self):
+        victim = self.realm.objects("oslo")[0]
+        rotten = bytearray(victim.read_bytes())
+        rotten[len(rotten) // 2] ^= 4
+        victim.chmod(0o600)
+        victim.write_bytes(rotten)
+        self.ok(self.realm.verify("--read-all"), harness.CORRUPTION)
+        self.realm.stop("oslo")
+        repaired = self.ok(self.realm.exclave("repair", self.realm.vault("oslo"), "--scrub", "--json")).json()
+        self.assertEqual((repaired["damaged"], repaired["replaced"]), (1, 1))
+        aside = self.realm.vault("oslo") / "objects/damaged" / f"{victim.name}-1"
+        self.assertEqual(aside.read_bytes(), rotten)
+        self.realm.start("oslo")
+        self.ok(self.realm.verify("--read-all"))
+
+    def L6_a_running_vault_scrubs_itself_and_mends_what_it_finds(self):
+        self.realm.stop("oslo")
+        victim = self.realm.objects("oslo")[-1]
+        victim.unlink()
+        self.realm.start("oslo", options=("--repair-every", "1s", "--scrub-every", "1s"))
+        self.until(lambda: self.realm.verify("--read-all").code == harness.OK)
+        self.assertIn("was replaced by a good copy", self.realm.daemons["oslo"].log())
+
+    def L8_an_agent_without_its_disk_goes_on_in_the_next_era_at_once(self):
+        kept = {name: (self.realm.home / name).read_bytes() for name in ("writer.key",)}
+        acts = self.scratch / "acts-kept"
+        shutil.copytree(self.realm.home / "acts", acts)
+        shutil.rmtree(self.realm.home)
+        self.realm.home.mkdir()
+        shutil.copytree(acts, self.realm.home / "acts")
+        for name, content in kept.items():
+            (self.realm.home / name).write_bytes(content)
+            (self.realm.home / name).chmod(0o600)
+        keys = self.realm.root / "operator/docs/era-2.keys"
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys", keys))
+        (self.scratch / "source/after").write_bytes(b"after the disk was lost")
+        self.ok(self.realm.backup())
+        self.ok(self.realm.restore(self.realm.release(), "restored"))
+        self.same_tree("restored")
 
     def L1_a_copy_that_burns_while_a_restore_reads_is_gone_round(self):
         """Objects vanish under the running daemon: each read falls over by itself."""

@@ -80,6 +80,7 @@ class FakeVault final : public store::VaultApi {
 
   Result<store::VaultStatus> status() override { return unused(); }
   Result<bool> has(const format::ObjectName&) override { return unused(); }
+  Status announce_reading(const format::SignedReading&) override { return unused(); }
   Result<store::QuotaUse> quota(const format::RegistryId&) override { return unused(); }
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId&) override { return unused(); }
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId&, format::EntryIndex, std::size_t) override {

@@ -29,6 +29,7 @@ class FakeHandler : public Handler {
     return nothing();
   }
   Result<store::QuotaUse> quota(const Caller&, const format::RegistryId&) override { return nothing(); }
+  Status announce_reading(const Caller&, const format::SignedReading&) override { return nothing(); }
   Result<std::uint64_t> size_of(const Caller&, const format::ObjectName&) override { return nothing(); }
   Status read(const Caller&, const format::ObjectName&, std::uint64_t, MutableByteView) override { return nothing(); }
   Result<HeadsPage> heads(const Caller&, const format::RegistryId&, const std::optional<format::StreamId>&) override {

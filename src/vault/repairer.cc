@@ -1,0 +1,277 @@
+#include "vault/repairer.h"
+
+#include <algorithm>
+
+#include "crypto/tree_hash.h"
+#include "format/object.h"
+#include "vault/memory_source.h"
+
+namespace exclave::vault {
+namespace {
+
+constexpr std::size_t kPieceBytes = 1U << 20;
+constexpr std::size_t kMaxProblems = 1000;
+constexpr int kReadingAttempts = 3;
+
+std::string short_name(const format::ObjectName& name) {
+  return "object " + name.hex().substr(0, 16);
+}
+
+Error cancelled() {
+  return {Code::Cancelled, "repair was interrupted; the next one goes on where it was"};
+}
+
+}  // namespace
+
+void Repairer::problem(std::string what) {
+  if (report_.problems.size() < kMaxProblems) report_.problems.push_back(std::move(what));
+}
+
+void Repairer::lost(const store::VaultApi& other, const Error& error) {
+  if (is_lost(other)) return;
+  lost_.push_back(&other);
+  report_.unreachable.push_back(other.name() + ": " + error.message());
+}
+
+bool Repairer::is_lost(const store::VaultApi& other) const {
+  return std::count(lost_.begin(), lost_.end(), &other) > 0;
+}
+
+Result<RepairReport> Repairer::run(std::stop_token stop) {
+  TRY(adopt_acts(stop));
+  const auto acts = parts_.acts.in_force();
+  for (const policy::Registry& registry : acts->policy.policy.registries) TRY(fill_gaps(registry, stop));
+  if (options_.scrub == Scrub::EveryByte) TRY(scrub(stop));
+  return std::move(report_);
+}
+
+// Policies come in the order of their versions and eras after them, as every vault lists them.
+Status Repairer::adopt_acts(std::stop_token stop) {
+  for (store::VaultApi* other : others_) {
+    const auto listed = other->acts();
+    if (!listed.ok()) {
+      lost(*other, listed.error());
+      continue;
+    }
+    for (const store::Act& act : listed.value()) {
+      if (stop.stop_requested()) return cancelled();
+      const auto& ours = parts_.acts.in_force()->list;
+      const bool is_here =
+          std::any_of(ours.begin(), ours.end(), [&](const store::Act& own) { return own.hash == act.hash; });
+      if (is_here) continue;
+      const auto document = other->act(act.hash);
+      const Status adopted = document.ok() ? parts_.acts.adopt(document.value()) : Status(Error(document.error()));
+      if (adopted.ok()) {
+        ++report_.acts;
+      } else {
+        problem("vault " + other->name() + " shows an act (" + act.kind + " " + act.hash.hex().substr(0, 16) +
+                ") that is not adopted here: " + adopted.error().message());
+      }
+    }
+  }
+  return {};
+}
+
+Status Repairer::fill_gaps(const policy::Registry& registry, std::stop_token stop) {
+  for (store::VaultApi* other : others_) {
+    if (is_lost(*other)) continue;
+    const auto heads = other->heads(registry.id);
+    if (!heads.ok()) {
+      lost(*other, heads.error());
+      continue;
+    }
+    for (const store::StreamHead& head : heads.value()) {
+      if (is_lost(*other)) break;
+      TRY(fill_stream(*other, head, stop));
+    }
+  }
+  return {};
+}
+
+Status Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop) {
+  const format::StreamId id = head.stream.descriptor.id();
+  if (head.entries <= TRY(parts_.records.head(id)).value_or(HeadRow{}).next.value()) return {};
+  const Status opened = parts_.deposits.open_stream(std::nullopt, head.stream);
+  if (!opened.ok()) {
+    problem("vault " + other.name() + " shows stream " + id.hex().substr(0, 16) +
+            ", which is not taken over: " + opened.error().message());
+    return {};
+  }
+  format::EntryIndex from = TRY(parts_.records.head(id))
+  .value_or(HeadRow{}).next;
+  for (;;) {
+    const auto page = other.entries(id, from, store::kMaxEntriesPerCall);
+    if (!page.ok()) {
+      lost(other, page.error());
+      return {};
+    }
+    if (page.value().empty()) return {};
+    for (const store::HeldEntry& held : page.value()) {
+      if (stop.stop_requested()) return cancelled();
+      bool taken = false;
+      TRY(take_entry(other, held, taken));
+      if (!taken) return {};
+      from = format::EntryIndex(held.entry.entry.index.value() + 1);
+    }
+  }
+}
+
+Status Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held, bool& taken) {
+  const format::Entry& entry = held.entry.entry;
+  const bool had_entry = TRY(parts_.records.entry(entry.stream, entry.index))
+  .has_value();
+  MemorySource nothing({});
+  auto put = parts_.deposits.put(std::nullopt, held.entry, nothing);
+  if (!put.ok() && put.error().code() == Code::NotFound) {
+    const auto object = fetch(entry.object, &other);
+    if (!object.ok()) {
+      problem(short_name(entry.object) + " is missing here, and " + object.error().message());
+      return {};
+    }
+    MemorySource source(object.value());
+    put = parts_.deposits.put(std::nullopt, held.entry, source);
+  }
+  if (!put.ok()) {
+    if (put.error().code() == Code::Exhausted) return put.take_error();  // no room: the rest would fail the same way
+    problem("entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16) +
+            " from vault " + other.name() + ": " + put.error().message());
+    return {};
+  }
+  if (!had_entry) ++report_.entries;
+  taken = true;
+  return {};
+}
+
+Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* first) {
+  std::vector<store::VaultApi*> order = others_;
+  std::stable_partition(order.begin(), order.end(), [&](store::VaultApi* other) { return other == first; });
+  std::string reasons;
+  for (store::VaultApi* other : order) {
+    if (is_lost(*other)) continue;
+    auto object = fetch_from(*other, name);
+    if (object.ok()) {
+      ++report_.objects;
+      report_.bytes += object.value().size();
+      return object;
+    }
+    if (object.error().code() == Code::Unavailable) lost(*other, object.error());
+    if (object.error().code() == Code::Corrupt)
+      problem("vault " + other->name() + ": " + short_name(name) + ": " + object.error().message());
+    reasons += (reasons.empty() ? "" : "; ") + other->name() + ": " + object.error().message();
+  }
+  return Error(Code::NotFound,
+               "no other vault gives a good copy (" + (reasons.empty() ? "none answers" : reasons) + ")");
+}
+
+Result<Bytes> Repairer::fetch_from(store::VaultApi& other, const format::ObjectName& name) {
+  const auto acts = parts_.acts.in_force();
+  const policy::VaultEntry* const holder = acts->policy.policy.vault(other.name());
+  if (holder == nullptr) return Error(Code::Denied, "is no longer in the policy");
+  const std::uint64_t size = TRY(other.size_of(name));
+  if (size > format::kMaxObjectBytes) return Error(Code::Corrupt, "is larger than an object can be");
+  Bytes object(static_cast<std::size_t>(size));
+  format::Reading reading;
+  reading.realm = acts->policy.policy.realm;
+  reading.reader = parts_.receipt_key.public_key();
+  reading.holder = holder->receipt;
+  reading.object = name;
+  reading.at_seconds = parts_.clock.now().seconds();
+  const auto announced = format::SignedReading::sign(reading, parts_.receipt_key);
+  Status read;
+  // A connection that broke in the middle has used up what the announcement bought.
+  for (int attempt = 0; attempt < kReadingAttempts; ++attempt) {
+    TRY(other.announce_reading(announced));
+    read = other.read(name, 0, object);
+    if (read.ok() || read.error().code() != Code::Denied) break;
+  }
+  TRY(std::move(read));
+  if (format::ObjectName(crypto::tree_hash(object).array()) != name)
+    return Error(Code::Corrupt, "its bytes have another name");
+  return object;
+}
+
+Status Repairer::scrub(std::stop_token stop) {
+  const auto last = TRY(parts_.records.scrub());
+  ScrubRow progress;
+  progress.begun_at_seconds = parts_.clock.now().seconds();
+  if (last.has_value() && !last->is_finished) progress = *last;
+  const env::Instant start = parts_.clock.monotonic();
+  const auto is_time_over = [&] {
+    return options_.scrub_time.count() > 0 && parts_.clock.monotonic() - start >= options_.scrub_time;
+  };
+  while (!progress.is_finished && !is_time_over()) {
+    std::vector<std::pair<format::ObjectName, ObjectRow>> step;
+    progress.is_finished = true;
+    TRY(parts_.records.scan_objects(progress.next, [&](const format::ObjectName& name, const ObjectRow& row) {
+      if (step.size() == kScrubStep) {
+        progress.next = name;
+        progress.is_finished = false;
+        return Result<table::Visit>(table::Visit::Stop);
+      }
+      step.emplace_back(name, row);
+      return Result<table::Visit>(table::Visit::Continue);
+    }));
+    for (const auto& [name, row] : step) {
+      const auto damage = TRY(look_at(name, row, stop));
+      ++report_.checked_objects;
+      if (damage.has_value()) TRY(replace(name, *damage));
+      if (options_.scrub_bytes_per_second > 0) {
+        const auto due = std::chrono::nanoseconds(static_cast<std::int64_t>(
+            static_cast<double>(report_.checked_bytes) / static_cast<double>(options_.scrub_bytes_per_second) * 1e9));
+        while (parts_.clock.monotonic() < start + due) {
+          if (stop.stop_requested()) return cancelled();
+          const env::Instant soon = parts_.clock.monotonic() + std::chrono::milliseconds(100);
+          TRY(parts_.clock.sleep_until(std::min(soon, start + due)));
+        }
+      }
+    }
+    Records::Change change;
+    change.put_scrub(progress);
+    TRY(parts_.records.commit(change));
+  }
+  return {};
+}
+
+Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& name, const ObjectRow& row,
+                                                     std::stop_token stop) {
+  const auto size = parts_.objects.size_of(name);
+  if (!size.ok()) return std::optional<std::string>(size.error().message());
+  if (size.value() != row.bytes) {
+    return std::optional<std::string>("has " + std::to_string(size.value()) + " bytes instead of " +
+                                      std::to_string(row.bytes));
+  }
+  crypto::TreeHasher hasher;
+  Bytes piece;
+  for (std::uint64_t at = 0; at < row.bytes; at += piece.size()) {
+    if (stop.stop_requested()) return cancelled();
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, row.bytes - at)));
+    const Status read = parts_.objects.read(name, at, piece);
+    if (!read.ok()) return std::optional<std::string>(read.error().message());
+    hasher.update(piece);
+    report_.checked_bytes += piece.size();
+  }
+  if (format::ObjectName(hasher.finish().array()) == name) return std::optional<std::string>();
+  return std::optional<std::string>("its bytes were altered");
+}
+
+Status Repairer::replace(const format::ObjectName& name, const std::string& damage) {
+  ++report_.damaged;
+  parts_.log.write(env::LogLevel::Error, short_name(name) + " is damaged: " + damage);
+  const auto good = fetch(name, nullptr);
+  if (!good.ok()) {
+    problem(short_name(name) + " is damaged (" + damage + "), and " + good.error().message());
+    return {};
+  }
+  const Status aside = parts_.objects.set_aside(name);
+  if (!aside.ok() && aside.error().code() != Code::NotFound) {
+    problem(short_name(name) + " is damaged and cannot be set aside: " + aside.error().message());
+    return {};
+  }
+  const auto stored = store::put_object(parts_.objects, name, good.value());
+  if (!stored.ok()) return stored.error();
+  ++report_.replaced;
+  parts_.log.write(env::LogLevel::Info, short_name(name) + " was replaced by a good copy from another vault");
+  return {};
+}
+
+}  // namespace exclave::vault

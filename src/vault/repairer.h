@@ -1,0 +1,101 @@
+// Repairer: brings a vault back to what the others hold, and replaces copies that its disk has spoiled.
+// Hides: which vault is asked for what, how a fetched copy is checked, how far a scrub has come.
+//
+//   acts -> per registry: every other vault's heads -> entries beyond our head -> their objects -> put (deposits.h)
+//   scrub: every object row, by name: is the file there, has it its size, do its bytes bear its name?
+//          if not: a good copy from another vault -> the damaged file set aside -> the good one published
+//
+// Units/limits: bytes. One object is in memory at a time (at most 16 MiB).
+// I1  Another vault's word counts for nothing: acts, streams and entries carry signatures that are checked as if their
+//     signer had brought them, and an object's bytes must bear its name.
+// I2  A damaged file is set aside only with a good copy in hand, and never deleted. What no vault has whole stays as it
+// is. I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.
+// I4  Every object read at another vault was announced there, signed with this vault's receipt key.
+// Threads: one repair of a vault at a time, beside its daily work. Durability: what the report counts is durable.
+// Errors: Cancelled, and those of this vault's own table and disk. What other vaults get wrong is in the report.
+// See: docs/operations/vault.md, docs/threat-model.md (L1, L6).
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "env/env.h"
+#include "store/object_store.h"
+#include "store/vault_api.h"
+#include "vault/act_book.h"
+#include "vault/deposits.h"
+#include "vault/records.h"
+
+namespace exclave::vault {
+
+inline constexpr std::size_t kScrubStep = 64;
+
+enum class Scrub { No, EveryByte };
+
+struct RepairOptions {
+  Scrub scrub = Scrub::No;
+  std::uint64_t scrub_bytes_per_second = 0;  // 0: as fast as it goes
+  std::chrono::nanoseconds scrub_time{};     // 0: until it is finished; otherwise the next repair goes on with it
+};
+
+struct RepairReport {
+  std::uint64_t acts = 0;  // adopted from others, as the next three
+  std::uint64_t entries = 0;
+  std::uint64_t objects = 0;  // read from others, to fill gaps or to replace
+  std::uint64_t bytes = 0;
+  std::uint64_t checked_objects = 0;  // by the scrub
+  std::uint64_t checked_bytes = 0;
+  std::uint64_t damaged = 0;
+  std::uint64_t replaced = 0;            // of the damaged ones
+  std::vector<std::string> problems;     // what is still wrong here, and what another vault got wrong
+  std::vector<std::string> unreachable;  // "lux: connection refused"
+
+  bool is_whole() const { return problems.empty() && unreachable.empty(); }
+  bool did_anything() const { return acts + entries + objects + damaged > 0; }
+};
+
+class Repairer {
+ public:
+  // What it works on; all outlive it. `receipt_key`: this vault's.
+  struct Parts {
+    env::Clock& clock;
+    env::Log& log;
+    ActBook& acts;
+    Records& records;
+    store::ObjectStore& objects;
+    Deposits& deposits;
+    const crypto::Ed25519SigningKey& receipt_key;
+  };
+  // `others`: the policy's other vaults, reached with this vault's identity; they outlive it too.
+  Repairer(const Parts& parts, const std::vector<store::VaultApi*>& others, const RepairOptions& options)
+      : parts_(parts), others_(others), options_(options) {}
+
+  Result<RepairReport> run(std::stop_token stop);
+
+ private:
+  Status adopt_acts(std::stop_token stop);
+  Status fill_gaps(const policy::Registry& registry, std::stop_token stop);
+  Status fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop);
+  // What failed at the other vault or was not believed is a problem in the report, and nothing more.
+  Status take_entry(store::VaultApi& other, const store::HeldEntry& held, bool& taken);
+  Status scrub(std::stop_token stop);
+  // nullopt: good. Otherwise what is wrong with the file.
+  Result<std::optional<std::string>> look_at(const format::ObjectName& name, const ObjectRow& row,
+                                             std::stop_token stop);
+  Status replace(const format::ObjectName& name, const std::string& damage);
+  // A copy that bears its name, from `first` if it has one, else from any other vault.
+  Result<Bytes> fetch(const format::ObjectName& name, store::VaultApi* first);
+  Result<Bytes> fetch_from(store::VaultApi& other, const format::ObjectName& name);
+  void problem(std::string what);
+  void lost(const store::VaultApi& other, const Error& error);
+  bool is_lost(const store::VaultApi& other) const;
+
+  const Parts parts_;
+  const std::vector<store::VaultApi*> others_;
+  const RepairOptions options_;
+  std::vector<const store::VaultApi*> lost_;  // did not answer in this run: not asked again
+  RepairReport report_;
+};
+
+}  // namespace exclave::vault
