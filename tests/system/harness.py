@@ -167,7 +167,7 @@ class Realm:
     def start(self, *vaults, **options):
         for vault in vaults or self.ports:
             self.daemons[vault] = Daemon(self.vault(vault), self.scratch / f"{self.name}-{vault}.log", self.scratch,
-                                         wait=False)
+                                         wait=False, **options)
         for vault in vaults or self.ports:
             self.daemons[vault].wait_until_it_listens()
 

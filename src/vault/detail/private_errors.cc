@@ -110,6 +110,11 @@ class PrivateStore final : public store::ObjectStore {
     if (!upload.ok()) return private_error(log_, noun_of(name), upload.error());
     return std::unique_ptr<store::ObjectUpload>(std::make_unique<PrivateUpload>(upload.take(), log_, name));
   }
+  Status set_aside(const format::ObjectName& name) override {
+    Status aside = store_->set_aside(name);
+    if (aside.ok() || is_answer(aside.error())) return aside;
+    return private_error(log_, noun_of(name), aside.error());
+  }
   Status list(const std::function<Status(const format::ObjectName&)>& visit) override { return store_->list(visit); }
 
  private:
