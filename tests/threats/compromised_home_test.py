@@ -3,12 +3,18 @@
 C1. Mechanism: the agent holds sealing keys only (public keys of periods, and secrets mixed into new ephemerals); opening a
 period takes the shares of the officials. Give the agent an opening key, and these tests fail.
 """
+import base64
 import os
 import pathlib
 import re
 import shutil
-import subprocess
+import string
 import sys
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import harness  # noqa: E402
@@ -34,9 +40,13 @@ class C1(harness.SystemTest):
         false_site = self.scratch / "false-site"
         false_site.mkdir()
         shutil.copytree(self.realm.home / "acts", false_site / "acts")
-        shutil.copy(self.realm.home / "writer.key", false_site / "identity.key")
+        # Its use is written anew, since a program of the intruder's own would not look at it.
+        key = (self.realm.home / "writer.key").read_text()
+        (false_site / "identity.key").write_text(key.replace("use writer", "use site"))
+        (false_site / "identity.key").chmod(0o600)
         ended = self.realm.exclave("restore", "--site", false_site, *self.opening, "--target", "stolen")
         self.assertEqual(ended.code, KEY_REFUSED, str(ended))
+        self.assertIn("is not a site of policy version 1", ended.err)
         self.assertFalse((self.scratch / "stolen").exists())
         # Nor with the true site's identity, for the release's recipient key never left the site.
         shutil.copy(self.realm.site / "identity.key", false_site / "identity.key")
@@ -45,41 +55,66 @@ class C1(harness.SystemTest):
         self.assertIn("this site has no key for release", ended.err)
         self.assertFalse((self.scratch / "stolen").exists())
 
-    def C1_no_secret_at_home_is_the_private_half_of_any_period(self):
-        """Every 32 bytes that home keeps, in hex or raw, tried as the X25519 private key of every period of the era."""
+    def C1_no_secret_at_home_opens_any_period(self):
+        """All that home keeps, 32 bytes at a time, raw, in hex and in base64, tried as a period's secret A and as x_p."""
         era = (self.realm.home / "acts/era-docs-1.exclave").read_text()
-        wanted = set(re.findall(r"\b[0-9a-f]{64}\b", era))
-        self.assertGreater(len(wanted), 50, "the era document names its periods' public keys in hex")
-        candidates = set()
-        for path in [self.realm.home / "era-1.keys", self.realm.home / "writer.key"]:
-            candidates |= set(re.findall(r"\b[0-9a-f]{64}\b", path.read_text()))
-        self.assertGreater(len(candidates), 1)
-        for secret in candidates:
-            self.assertNotIn(public_half(secret), wanted, "home keeps the private key of a period")
-        # The method itself: a private key's public half is found when it is listed.
-        secret = os.urandom(32).hex()
-        self.assertIn(public_half(secret), {public_half(secret)})
+        wanted = set(re.findall(r"^period \d+ ([0-9a-f]{64})$", era, flags=re.M))
+        self.assertGreater(len(wanted), 10, "the era document names its periods' public keys in hex")
+        tried = 0
+        for path in [p for p in self.realm.home.rglob("*") if p.is_file()]:
+            candidates = secrets_in(path.read_bytes())
+            tried += len(candidates)
+            for secret in candidates:
+                self.assertTrue(wanted.isdisjoint(public_halves(secret)), f"{path} opens a period")
+        self.assertGreater(tried, 10_000)
+        # The method itself, on the page's words (docs/formats/object.md#keys): A and x_p of a period are both found.
+        secret = os.urandom(32)
+        x = derived(secret)
+        for planted in (secret, x):
+            for text in (b"raw " + planted, planted.hex().encode(), base64.b64encode(planted)):
+                self.assertTrue(any(public_half(x) in public_halves(each) for each in secrets_in(b"state" + text)), text)
 
     def C1_home_holds_nothing_of_the_officials_the_sites_or_the_next_era(self):
         held = b"".join(p.read_bytes() for p in self.realm.home.rglob("*") if p.is_file())
+        self.assertEqual({"acts", "agent.lock", "era-1.keys", "state", "writer.key"},
+                         {p.name for p in self.realm.home.iterdir()}, "the keys of the next era are the operator's")
+        public = set()
+        for act in (self.realm.home / "acts").iterdir():
+            public |= set(re.findall(rb"[0-9A-Za-z+/=]{40,}", act.read_bytes()))
         foreign = [p for folder in ("officials", "sites", "operator", "ceremony", "vaults")
                    for pattern in ("*.key", "*.keys", "*.leaf") for p in (self.realm.root / folder).rglob(pattern)]
         self.assertGreater(len(foreign), 20)
         for path in foreign:
-            public = set()
-            for act in (self.realm.home / "acts").iterdir():
-                public |= set(re.findall(rb"[0-9A-Za-z+/=]{40,}", act.read_bytes()))
             for secret in set(re.findall(rb"[0-9A-Za-z+/=]{40,}", path.read_bytes())) - public:
                 self.assertNotIn(secret, held, f"home holds a secret of {path}")
+                if re.fullmatch(rb"([0-9a-f]{2})+", secret):
+                    self.assertNotIn(bytes.fromhex(secret.decode()), held, f"home holds a secret of {path}, raw")
 
 
-def public_half(secret_hex):
-    """X25519 public key of a private key, by the openssl program (independent of ours)."""
-    prefix = bytes.fromhex("302e020100300506032b656e04220420")  # PKCS #8 of an X25519 key
-    done = subprocess.run(["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"],
-                          input=prefix + bytes.fromhex(secret_hex), capture_output=True, check=True)
-    return done.stdout[-32:].hex()
+def secrets_in(content):
+    """Whatever in these bytes may be a secret of 32 bytes."""
+    found = {bytes.fromhex(run[at:at + 64].decode()) for run in re.findall(rb"[0-9a-fA-F]{64,}", content)
+             for at in range(0, len(run) - 63)}
+    found |= {base64.b64decode(word[at:at + 43] + b"=") for word in re.findall(rb"[0-9A-Za-z+/]{43,}", content)
+              for at in range(0, len(word) - 42)}
+    windows = {content[at:at + 32] for at in range(0, len(content) - 31)}
+    return found | {window for window in windows if not set(window) <= TEXT}  # text was looked at above
 
+
+def derived(secret):
+    """x_p of a period's secret A."""
+    return HKDF(hashes.SHA512(), 32, b"", b"exclave/period/v1 kem").derive(secret)
+
+
+def public_half(secret):
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+
+
+def public_halves(secret):
+    return {public_half(secret), public_half(derived(secret))}
+
+
+TEXT = set(string.printable.encode())
 
 if __name__ == "__main__":
     harness.main()

@@ -2,15 +2,27 @@
 
 Each class names the mechanism without which its tests fail.
 """
+import base64
 import contextlib
+import hashlib
+import http.client
+import http.server
 import os
 import pathlib
 import random
+import re
 import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import threading
+import time
 import unittest
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import harness  # noqa: E402
@@ -34,7 +46,61 @@ def replace(path, content):
     path.write_bytes(content)
 
 
+def tls_context(key_file, role, scratch):
+    """TLS with the Ed25519 key of one of our key files, spoken by another program than ours."""
+    seed = re.search(r"^seed ([0-9a-f]{64})$", key_file.read_text(), flags=re.M)[1]
+    private, certificate = scratch / f"{seed[:16]}.pem", scratch / f"{seed[:16]}.crt"
+    pkcs8 = bytes.fromhex("302e020100300506032b657004220420" + seed)
+    for arguments, stdin in ((["pkey", "-inform", "DER", "-out", private], pkcs8),
+                             (["req", "-x509", "-key", private, "-subj", "/CN=own program", "-out", certificate], b"")):
+        subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, check=True)
+    context = ssl.SSLContext(role)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(certificate, private)
+    return context
+
+
 class HostileHost(harness.SystemTest):
+    def own_program_asks(self, vault, key_file, target):
+        """The status with which a vault answers GET to somebody who holds this key and does not use our program."""
+        context = tls_context(key_file, ssl.PROTOCOL_TLS_CLIENT, self.scratch)
+        with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", self.realm.ports[vault], timeout=60,
+                                                            context=context)) as connection:
+            connection.request("GET", target)
+            return connection.getresponse().status
+
+    def own_program_serves(self, vault, documents):
+        """The host's own program on a vault's port, with the vault's genuine key: {path: bytes}, and 404 for the rest."""
+        class Answers(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):  # noqa: N802 (the base class's name)
+                found = documents.get(self.path)
+                self.send_response(404 if found is None else 200)
+                self.send_header("Content-Length", str(len(found or b"")))
+                self.end_headers()
+                self.wfile.write(found or b"")
+
+            def do_PUT(self):  # noqa: N802
+                self.close_connection = True
+                self.send_error(404)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_):
+                asked.append(self.path)
+
+        asked = []
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.realm.ports[vault]), Answers)
+        server.daemon_threads = True
+        context = tls_context(self.realm.vault(vault) / "identity.key", ssl.PROTOCOL_TLS_SERVER, self.scratch)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return asked
+
     def protect(self, **options):
         self.make_source(**options)
         self.realm = self.make_realm()
@@ -83,18 +149,21 @@ class H1(HostileHost):
         self.ok(self.realm.restore(self.realm.release(), "restored"))
         planted = [self.CANARY, self.CANARY.lower(), b"only-this", b"far-in", b"user.secret", b"canary-set", b"canary-stream",
                    os.fsencode(self.scratch / "source")]
+        shapes = [shape for text in planted for shape in shapes_of(text)]
         searched = 0
         for vault in harness.VAULTS:
             for path in [p for p in self.realm.vault(vault).rglob("*") if p.is_file()]:
                 content = path.read_bytes()
                 searched += len(content)
-                for canary in planted:
-                    self.assertNotIn(canary, content, f"{path} shows {canary}")
-                    self.assertNotIn(canary, os.fsencode(path.relative_to(self.scratch)), path)
+                for shape in shapes:
+                    self.assertNotIn(shape, content, f"{path} shows {shape}")
+                    self.assertNotIn(shape, os.fsencode(path.relative_to(self.scratch)), path)
+            for path in self.realm.objects(vault):  # nor where the content ends and the padding begins
+                self.assertNotIn(bytes(16), path.read_bytes()[136:], f"{path} is not sealed to its end")
         self.assertGreater(searched, 3 * 3_000_000, "the vaults hold less than what was planted")
         self.assertGreater(len(heard.bytes), 3_000_000)
-        for canary in [*planted, b"HTTP/1.1", b"Testland"]:
-            self.assertNotIn(canary, bytes(heard.bytes), "heard on the wire")
+        for shape in [*shapes, b"HTTP/1.1", b"Testland"]:
+            self.assertNotIn(shape, bytes(heard.bytes), "heard on the wire")
 
     def H1_the_search_finds_a_canary_where_there_is_one(self):
         """The same strings are in the agent's own listing: the test above can fail."""
@@ -103,6 +172,15 @@ class H1(HostileHost):
         self.ok(realm.backup())
         listing = self.ok(realm.exclave("ls", "--home", realm.home)).out
         self.assertIn(self.CANARY.decode(), listing)
+
+
+def shapes_of(text):
+    """The bytes themselves, in hex, and in base64 wherever they stand in it."""
+    yield text
+    yield text.hex().encode()
+    for shift in range(3):
+        encoded = base64.b64encode(bytes(shift) + text)
+        yield encoded[-(-shift * 8 // 6):(shift + len(text)) * 8 // 6]
 
 
 class Tap:
@@ -187,8 +265,10 @@ class H3(HostileHost):
                     for path in (self.scratch / "whole").rglob("*"):
                         if path.is_file() and path.name not in packs:
                             shutil.copy(path, store / path.parent.name / path.name)
-                    self.refused_from_lux_alone(opening, f"content-{number}",
-                                                gone if name == "gone" else (CORRUPTION,))
+                    refused = self.refused_from_lux_alone(opening, f"content-{number}",
+                                                          gone if name == "gone" else (CORRUPTION,))
+                    if name == "a byte in every kilobyte flipped":  # no altered byte even reaches the decompressor
+                        self.assertIn("authentication tag does not match", refused.err)
                 finally:
                     shutil.rmtree(store)
                     shutil.copytree(self.scratch / "whole", store)
@@ -201,8 +281,38 @@ class H3(HostileHost):
             self.assertIn(refused.code, codes, str(refused))
             self.assertNotIn("bug", refused.err)
             self.wrote_nothing_wrong(target)
+            return refused
         finally:
             self.realm.start("oslo", "rome")
+
+    def H3_genuine_objects_of_one_kind_swapped_between_two_captures_do_not_pass_for_each_other(self):
+        """Same writer, registry, era, period, size and type: nothing but the name and the chunks' identities differ."""
+        self.realm = self.make_realm()
+        for tree, seed in (("older", 7), ("source", 8)):
+            (self.scratch / tree).mkdir()
+            (self.scratch / tree / "file").write_bytes(random.Random(seed).randbytes(100_000))
+        self.ok(self.realm.backup("older", "--wait-all", "--dataset", "files"))
+        older = set(self.realm.objects("lux"))
+        self.ok(self.realm.backup("source", "--wait-all", "--dataset", "files"))
+        newer = set(self.realm.objects("lux")) - older
+        # One pack, one index and one snapshot each, all of the smallest size; in the order in which they came.
+        came = [sorted(those, key=lambda p: p.stat().st_mtime_ns) for those in (older, newer)]
+        self.assertEqual([3, 3], [len(those) for those in came])
+        self.assertEqual({1 << 18}, {p.stat().st_size for those in came for p in those})
+        opening = self.realm.release()
+        for number, (kind, a, b) in enumerate(zip(("pack", "index", "snapshot"), *came)):
+            with self.subTest(kind):
+                mine, its = a.read_bytes(), b.read_bytes()
+                replace(a, its)
+                replace(b, mine)
+                try:
+                    self.ok(self.realm.restore(opening, f"three-{number}"))
+                    self.same_tree(f"three-{number}")
+                    if kind != "index":  # what an index says, the packs say too
+                        self.refused_from_lux_alone(opening, f"one-{number}", (CORRUPTION, UNREACHABLE))
+                finally:
+                    replace(a, mine)
+                    replace(b, its)
 
     def H3_every_kind_of_damage_is_found_by_verify_without_keys(self):
         self.protect(files=6)
@@ -274,6 +384,21 @@ class H9(HostileHost):
                 listener.shutdown(socket.SHUT_RDWR)
                 listener.close()
 
+    def H9_a_port_that_sends_a_byte_a_second_costs_seconds_and_is_gone_round(self):
+        self.protect(files=2)
+        self.realm.stop("lux")
+
+        def drip(connection):
+            connection.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KiB begins
+            while True:
+                connection.sendall(b"\x02")
+                time.sleep(1)
+
+        self.hostile_port(self.realm.ports["lux"], drip)
+        listed = self.ok(self.realm.exclave("snapshots", "--site", self.realm.site))
+        self.assertIn("vault lux", listed.err)
+        self.assertIn("oslo, rome", listed.out)
+
     def bounded(self, arguments):
         """Runs with 2 GiB of address space beyond what the program needs for its threads: a flood must not fill it."""
         return harness.run_process(["bash", "-c", 'ulimit -v 6000000; exec "$@"', "bash", harness.program(), *arguments],
@@ -330,6 +455,19 @@ class H10(HostileHost):
         shutil.copy(self.realm.home / "writer.key", stranger / "identity.key")
         self.assertEqual(self.realm.exclave("snapshots", "--site", stranger).code, KEY_REFUSED)
 
+    def H10_the_vault_itself_refuses_whoever_is_no_site(self):
+        """With a program of their own, since ours refuses before it asks."""
+        self.protect(files=2)
+        other = self.make_realm("other", start=False)
+        name = self.realm.objects("lux")[0].name
+        self.assertEqual(self.own_program_asks("lux", self.realm.site / "identity.key", f"/v1/objects/{name}"), 200)
+        for who in (other.site / "identity.key", other.home / "writer.key", self.realm.home / "writer.key",
+                    self.realm.vault("oslo") / "identity.key"):
+            with self.subTest(str(who.relative_to(self.scratch))):
+                self.assertEqual(self.own_program_asks("lux", who, f"/v1/objects/{name}"), 403)
+        for path in ("/v1/status", "/v1/acts"):
+            self.assertEqual(self.own_program_asks("lux", other.site / "identity.key", path), 403)
+
 
 class H11(HostileHost):
     """Mechanism: what a vault shows is believed only as a successor of what the reader has, and heads of several vaults are
@@ -369,6 +507,32 @@ class H11(HostileHost):
         self.same_tree("restored")
         self.assertEqual(acts, sorted((self.realm.site / "acts").iterdir()))
 
+    def H11_a_policy_that_the_hosts_own_officials_signed_is_not_believed(self):
+        """The host's own program, with lux's genuine key, shows the realm's next policy with officials of its own."""
+        self.protect(files=4)
+        other = self.make_realm("other", start=False)
+        opening = self.realm.release()
+        (first,) = (self.realm.site / "acts").glob("policy-*")
+        (era,) = (self.realm.site / "acts").glob("era-docs-1*")
+        acts = {hashlib.sha256(text).hexdigest(): text
+                for text in (first.read_bytes(), era.read_bytes(), forged_successor(first.read_text(), other))}
+        kinds = [f"{'era' if text == era.read_bytes() else 'policy'} {name}\n" for name, text in acts.items()]
+        kinds.sort(key=lambda line: line.startswith("era"))
+        self.realm.stop("lux")
+        asked = self.own_program_serves("lux", {"/v1/acts": ("exclave/acts/v1\n" + "".join(kinds)).encode(),
+                                                **{f"/v1/acts/{name}": text for name, text in acts.items()}})
+        for folder, command in (
+                (self.realm.site, lambda: self.realm.restore(opening, "restored")),
+                (self.realm.home, lambda: self.realm.backup())):
+            with self.subTest(folder.name):
+                before = sorted(p.name for p in (folder / "acts").iterdir())
+                ended = self.ok(command())
+                self.assertIn("vault lux shows a policy that does not follow ours, and it is not believed", ended.err)
+                self.assertEqual(before, sorted(p.name for p in (folder / "acts").iterdir()))
+        self.same_tree("restored")
+        self.assertTrue(all(f"/v1/acts/{name}" in asked for name in acts if name not in
+                            {hashlib.sha256(p.read_bytes()).hexdigest() for p in (first, era)}))
+
     def H11_two_empty_vaults_cannot_make_the_third_forgotten(self):
         self.protect(files=4)
         opening = self.realm.release()
@@ -379,6 +543,24 @@ class H11(HostileHost):
         self.realm.start("lux", "oslo")
         self.ok(self.realm.restore(opening, "restored"))
         self.same_tree("restored")
+
+
+def forged_successor(policy, other):
+    """Version 2 of a policy, whose officials and ceremony key are those of another realm, who sign it."""
+    foreign = next((other.site / "acts").glob("policy-*")).read_text()
+    text = policy.split("\n\n")[0] + "\n"
+    text = text.replace("\nversion 1\nprevious none\n",
+                        f"\nversion 2\nprevious {hashlib.sha256(policy.encode()).hexdigest()}\n")
+    for line in re.findall(r"^(?:official|ceremony) .*$", foreign, flags=re.M):
+        kind = " ".join(line.split(" ")[:2 if line.startswith("official") else 1])
+        text = re.sub(rf"^{kind} .*$", line, text, flags=re.M)
+    signatures = ""
+    for name in harness.OFFICIALS:
+        scalar = re.search(r"^sign ([0-9a-f]{96})$", (other.official(name) / "official.keys").read_text(), flags=re.M)[1]
+        key = ec.derive_private_key(int(scalar, 16), ec.SECP384R1())
+        r, s = decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA384())))
+        signatures += f"signature {name} {base64.b64encode(r.to_bytes(48, 'big') + s.to_bytes(48, 'big')).decode()}\n"
+    return f"{text}\n{signatures}".encode()
 
 
 if __name__ == "__main__":

@@ -309,14 +309,55 @@ TEST(ThreatsVault, H9_a_vault_that_answers_with_lies_or_floods_is_caught_in_boun
     vault.will_say(forged.document());
     EXPECT_TRUE(failed_with(client.put(entry, Bytes(100)), Code::Corrupt));
     vault.will_say(std::string(5'000'000, 'x'));
-    EXPECT_TRUE(failed_with(client.acts(), Code::Corrupt));
+    const auto flooded = client.acts();
+    ASSERT_TRUE(failed_with(flooded, Code::Corrupt));
+    EXPECT_NE(flooded.error().message().find("with more than is allowed"), std::string::npos) << "it was read";
     const auto land = seeded_id<format::RegistryId>("registry land");
     vault.will_say(wire::heads_document(land, {{}, seeded_id<format::StreamId>("more")}));
     EXPECT_TRUE(failed_with(client.heads(land), Code::Corrupt)) << "pages without end";
     vault.will({.status = 206, .body = "shifted", .headers = {{"Content-Range", "bytes 1-7/100"}}});
     Bytes out(7);
     EXPECT_TRUE(failed_with(client.read({}, 0, out), Code::Corrupt));
+    vault.will({.body = "a bomb", .headers = {{"Content-Encoding", "gzip"}}});
+    EXPECT_TRUE(failed_with(client.acts(), Code::Corrupt)) << "nothing is unpacked on a host's word";
   });
+}
+
+// A host's program that sends what it says it will, a byte every five seconds: `prompt` at once, `slow` like that.
+TEST(ThreatsVault, H9_a_vault_that_answers_a_byte_at_a_time_is_given_up_at_the_deadline) {
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+  for (const auto& [prompt, slow] : {std::pair(std::string(), "HTTP/1.1 200 OK\r\n" + std::string(1000, 'x')),
+                                     std::pair(head, std::string(1000, 'x'))}) {
+    const auto world = conformance::sim_world(1).make();
+    world->run([&prompt = prompt, &slow = slow](env::Env env) {
+      const auto lux = policy::testing::make_vault("lux");
+      const auto listener = must(env.network.listen("127.0.0.1:0"));
+      const auto host = env.threads.start("host", [&] {
+        const auto in = [&](std::chrono::seconds time) { return env.clock.monotonic() + time; };
+        wire::testing::PlainTransport transport(lux.identity);
+        const auto peer = must(transport.accept(must(listener->accept()), in(std::chrono::seconds(10))));
+        Bytes request(1000);
+        must(peer.connection->read_some(request, in(std::chrono::seconds(10))));
+        must(env::write_all(*peer.connection, as_bytes(prompt), in(std::chrono::seconds(10))));
+        Status sent;
+        for (std::size_t i = 0; i < slow.size() && sent.ok(); ++i) {
+          must(env.clock.sleep_until(in(std::chrono::seconds(5))));
+          sent = env::write_all(*peer.connection, as_bytes(slow.substr(i, 1)), in(std::chrono::seconds(10)));
+        }
+      });
+      wire::testing::PlainTransport transport(machine_key("site lisbon").public_key());
+      policy::VaultEntry reached = lux;
+      reached.address = listener->address();
+      const env::Instant begin = env.clock.monotonic();
+      {
+        wire::HttpVault client({env.clock, env.random, env.network, env.threads}, transport, reached,
+                               seeded_id<format::RealmId>("realm"), {.connections = 1, .attempts = 1});
+        EXPECT_TRUE(failed_with(client.acts(), Code::Unavailable));
+      }
+      EXPECT_LT(env.clock.monotonic() - begin, std::chrono::minutes(2));
+      host->join();
+    });
+  }
 }
 
 // Over real TLS on the loopback: an impostor answers at the vault's address with a certificate of its own.
