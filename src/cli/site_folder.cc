@@ -58,6 +58,7 @@ Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const st
     if (!record.ok()) {
       context.note("snapshot " + found->object.name.hex().substr(0, 12) +
                    " cannot be opened: " + record.error().message());
+      holdings.lost.push_back({*found, record.error()});
       continue;
     }
     if (chosen.empty()) chosen = record.value().dataset;
@@ -112,12 +113,15 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
   // "latest" means the latest that the released periods open.
-  std::erase_if(holdings.snapshots, [&](const engine::FoundSnapshot& found) {
-    const bool is_open = found.era == request.era && !request.periods.empty() &&
-                         found.oldest_period >= request.periods.front() &&
-                         found.object.period <= request.periods.back();
-    return snapshot == "latest" && !is_open;
-  });
+  if (snapshot == "latest") {
+    const auto begins_outside = [&](const engine::FoundSnapshot& found) {
+      return found.era != request.era || request.periods.empty() || found.oldest_period < request.periods.front();
+    };
+    std::erase_if(holdings.snapshots, [&](const engine::FoundSnapshot& found) {
+      return begins_outside(found) || found.object.period > request.periods.back();
+    });
+    std::erase_if(holdings.lost, [&](const engine::LostSnapshot& lost) { return begins_outside(lost.snapshot); });
+  }
   ReleasedSnapshot released;
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
   released.opener =

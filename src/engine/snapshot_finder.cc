@@ -91,6 +91,12 @@ Result<format::ObjectReference> look_at_header(const std::vector<store::VaultApi
   return Error(Code::NotFound, "object " + name.hex().substr(0, 16) + ": " + reasons);
 }
 
+// In the order in which they became durable.
+bool is_older(const FoundSnapshot& a, const FoundSnapshot& b) {
+  return std::tuple(a.era, a.durable_at_seconds, a.start, a.index) <
+         std::tuple(b.era, b.durable_at_seconds, b.start, b.index);
+}
+
 // Gathers what each vault shows, then joins it.
 class HoldingsFinder {
  public:
@@ -106,10 +112,7 @@ class HoldingsFinder {
     }
     for (const auto& [id, stream] : streams_) join(id, stream);
     for (FoundSnapshot& snapshot : holdings_.snapshots) keep_complete(snapshot);
-    std::stable_sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), [](const auto& a, const auto& b) {
-      return std::tuple(a.era, a.durable_at_seconds, a.start, a.index) <
-             std::tuple(b.era, b.durable_at_seconds, b.start, b.index);
-    });
+    std::stable_sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), is_older);
     return std::move(holdings_);
   }
 
@@ -204,6 +207,8 @@ class HoldingsFinder {
     if (!reference.ok()) {
       holdings_.problems.push_back("snapshot " + entry.object.hex().substr(0, 16) +
                                    " cannot be read: " + reference.error().message());
+      snapshot.object.name = entry.object;
+      holdings_.lost.push_back({std::move(snapshot), reference.take_error()});
       return;
     }
     snapshot.object = reference.value();
@@ -263,7 +268,17 @@ Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::str
         .hint("look at all of it: exclave verify --site DIRECTORY --read-all");
   }
   if (holdings.snapshots.empty()) return Error(Code::NotFound, "the vaults hold no snapshot of this registry");
-  if (wanted == "latest") return holdings.snapshots.back();
+  if (wanted == "latest") {
+    const FoundSnapshot& latest = holdings.snapshots.back();
+    for (const LostSnapshot& lost : holdings.lost) {
+      if (!is_older(latest, lost.snapshot)) continue;
+      return Error(lost.why.code(), "snapshot " + lost.snapshot.object.name.hex().substr(0, 12) +
+                                        " is later than all that can be opened, but: " + lost.why.message())
+          .hint("try again when more vaults answer, or take the latest that opens: --snapshot " +
+                latest.object.name.hex().substr(0, 12));
+    }
+    return latest;
+  }
   const FoundSnapshot* match = nullptr;
   if (wanted.size() < 4) {
     return Error(Code::InvalidInput, "snapshot '" + printable(wanted) + "' is too short a name")

@@ -41,6 +41,12 @@ struct FoundSnapshot {
   std::vector<std::string> complete_at;  // vaults that hold it, and every earlier stream of its era whole
 };
 
+// One that the vaults list, but whose object nobody could read: period and class are not known.
+struct LostSnapshot {
+  FoundSnapshot snapshot;
+  Error why;
+};
+
 struct FoundStream {
   format::SignedStream stream;
   std::uint64_t entries = 0;  // the longest unbroken run any vault holds
@@ -60,6 +66,7 @@ struct FoundObject {
 struct RegistryHoldings {
   std::vector<FoundStream> streams;
   std::vector<FoundSnapshot> snapshots;  // oldest first
+  std::vector<LostSnapshot> lost;
   std::vector<FoundObject> objects;      // every object once, in stream order
   std::vector<std::string> problems;     // forks, bad signatures, gaps: in the operator's words
   std::vector<std::string> unreachable;  // "lux: connection refused"
@@ -72,7 +79,9 @@ Result<RegistryHoldings> find_holdings(const PinnedRegistry& registry, const std
 std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,
                                                 const std::vector<store::VaultApi*>& vaults);
 
-// A snapshot by an unambiguous prefix of its name in hex (at least 4 digits), or "latest".
+// A snapshot by an unambiguous prefix of its name in hex (at least 4 digits), or "latest". If a lost one is later than
+// the latest, the answer is its error: whoever withholds or damages one object shall not turn a restore back in time
+// unnoticed.
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted);
 
 }  // namespace exclave::engine

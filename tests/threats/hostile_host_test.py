@@ -314,6 +314,27 @@ class H3(HostileHost):
                     replace(a, mine)
                     replace(b, its)
 
+    def H3_a_latest_snapshot_that_nobody_gives_out_whole_is_not_quietly_replaced_by_an_older_one(self):
+        self.protect(files=2)
+        (self.scratch / "source/later").write_bytes(b"what the host does not want to be seen")
+        self.ok(self.realm.backup("source", "--wait-all"))
+        opening = self.realm.release()
+        older, latest = (s["snapshot"] for s in self.realm.exclave("snapshots", "--site", self.realm.site,
+                                                                   "--json").json()["snapshots"])
+        for name, damage in (("a byte flipped", lambda p: replace(p, flip(p.read_bytes(), 1000))),
+                             ("a byte of the header flipped", lambda p: replace(p, flip(p.read_bytes(), 30))),
+                             ("gone", lambda p: p.unlink())):
+            with self.subTest(name):
+                for vault in harness.VAULTS:
+                    damage(self.realm.vault(vault) / "objects" / latest[:2] / latest)
+                self.refused(self.realm.restore(opening, "back-in-time"), NOT_FOUND if name == "gone" else CORRUPTION,
+                             f"snapshot {latest[:12]} is later than all that can be opened",
+                             f"hint: try again when more vaults answer, or take the latest that opens: "
+                             f"--snapshot {older[:12]}")
+                self.assertFalse((self.scratch / "back-in-time").exists())
+        self.ok(self.realm.restore(opening, "knowingly", "--snapshot", older[:12]))
+        self.assertFalse((self.scratch / "knowingly/later").exists())
+
     def H3_every_kind_of_damage_is_found_by_verify_without_keys(self):
         self.protect(files=6)
         generator = random.Random(3)
