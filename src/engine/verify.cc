@@ -76,7 +76,7 @@ class VaultChecker {
         }
         ++verdict_.entries;
         if (head.receipt.has_value() && head.receipt->receipt.index == entry.index) at_receipt = chain;
-        TRY(check_object(held));
+        TRY(check_object(held, head.stream.descriptor));
         ++next;
       }
     }
@@ -102,7 +102,7 @@ class VaultChecker {
     }
   }
 
-  Status check_object(const store::HeldEntry& held) {
+  Status check_object(const store::HeldEntry& held, const format::StreamDescriptor& stream) {
     const format::ObjectName& name = held.entry.entry.object;
     if (!seen_.insert(name).second) return {};
     ++verdict_.objects;
@@ -110,6 +110,10 @@ class VaultChecker {
     const auto retention = static_cast<std::int64_t>(registry_.registry.retention_seconds);
     if (held.retain_until_seconds > now + retention + 86400) {
       find("object " + short_name(name) + ": retained longer than the policy says");
+    }
+    // The stream's start is the agent's clock: if that was ahead, each vault is named, and not one of them.
+    if (held.retain_until_seconds < stream.start_seconds() + retention - 86400) {
+      find("object " + short_name(name) + ": retained shorter than the policy says; the vault's clock was wrong");
     }
     auto size = vault_.size_of(name);
     if (!size.ok()) {

@@ -57,6 +57,10 @@ StreamId StreamDescriptor::id() const {
   return StreamId(crypto::sha256(as_bytes(text())).array());
 }
 
+std::int64_t StreamDescriptor::start_seconds() const {
+  return static_cast<std::int64_t>(load_u64(start.view()) / 1'000'000'000);
+}
+
 std::string SignedStream::document() const {
   return with_signature(descriptor.text(), kWriterSigner, signature);
 }

@@ -36,6 +36,8 @@ struct StreamDescriptor {
 
   std::string text() const;
   StreamId id() const;
+  // When the writer opened the stream, by its own clock: seconds since 1970, from `start`.
+  std::int64_t start_seconds() const;
 };
 
 struct SignedStream {

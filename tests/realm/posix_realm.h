@@ -25,7 +25,7 @@ class PosixRealm : public testing::Test {
     CHECK(::mkdtemp(base_.data()) != nullptr);
     make_directory("source");
     for (std::size_t i = 0; i < 3; ++i) {
-      hosts_.push_back(std::make_unique<VaultHost>(env(), base_ + "/vault" + std::to_string(i), keys(), i));
+      hosts_.push_back(std::make_unique<VaultHost>(env_of_vault(i), base_ + "/vault" + std::to_string(i), keys(), i));
     }
     open_doors();
     agent_ = std::make_unique<Agent>(env(), base_ + "/agent", keys(), pointers(writer_taps_));
@@ -38,6 +38,12 @@ class PosixRealm : public testing::Test {
   }
 
   env::Env env() { return world_.env(); }
+  // A vault's machine: this one, but with a clock that tests may set wrong.
+  env::Env env_of_vault(std::size_t number) {
+    env::Env world = env();
+    return {*vault_clocks_.at(number), world.random, world.files,  world.network,
+            world.processes,           world.log,    world.threads};
+  }
   env::FileSystem& files() { return env_.files; }
   static const RealmKeys& keys() {
     static const RealmKeys made(posix::World(env::LogLevel::Error).env().clock.now().seconds());
@@ -83,8 +89,21 @@ class PosixRealm : public testing::Test {
     return all;
   }
 
+  class WrongClock final : public env::Clock {
+   public:
+    explicit WrongClock(env::Clock& right) : right_(right) {}
+    std::atomic<std::int64_t> off_by_seconds{0};
+    env::Timestamp now() override { return env::Timestamp{right_.now().nanoseconds + off_by_seconds * 1'000'000'000}; }
+    env::Instant monotonic() override { return right_.monotonic(); }
+    Status sleep_until(env::Instant instant) override { return right_.sleep_until(instant); }
+
+   private:
+    env::Clock& right_;
+  };
+
   posix::World world_{env::LogLevel::Error};
   env::Env env_ = world_.env();
+  std::vector<std::unique_ptr<WrongClock>> vault_clocks_ = three_clocks();
   std::string base_;
   std::vector<std::unique_ptr<VaultHost>> hosts_;
   std::vector<std::unique_ptr<TapVault>> writer_taps_;
@@ -92,6 +111,11 @@ class PosixRealm : public testing::Test {
   std::unique_ptr<Agent> agent_;
 
  private:
+  std::vector<std::unique_ptr<WrongClock>> three_clocks() {
+    std::vector<std::unique_ptr<WrongClock>> clocks;
+    for (int i = 0; i < 3; ++i) clocks.push_back(std::make_unique<WrongClock>(env_.clock));
+    return clocks;
+  }
   void open_doors() {
     for (const auto& host : hosts_) {
       writer_taps_.push_back(std::make_unique<TapVault>(host->door(keys().writer())));

@@ -188,6 +188,7 @@ class Tap:
 
     def __init__(self, test, port):
         self.port, self.behind, self.bytes = port, harness.free_port(), bytearray()
+        self.near_to_far, self.count = True, {True: 0, False: 0}
         self.test = test
 
     def start(self):
@@ -202,16 +203,92 @@ class Tap:
                 far = socket.create_connection(("127.0.0.1", self.behind))
                 self.test.addCleanup(near.close)
                 self.test.addCleanup(far.close)
-                for a, b in ((near, far), (far, near)):
-                    threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+                for a, b, direction in ((near, far, True), (far, near, False)):
+                    threading.Thread(target=self.pump, args=(a, b, direction), daemon=True).start()
 
-    def pump(self, source, sink):
+    def pump(self, source, sink, direction):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self.bytes += data
+                self.count[direction] += len(data)
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+class H2(HostileHost):
+    """Mechanism: packs are padded to four sizes, and nothing about content, names or numbers of files is outside of them. What
+    a host sees of two captures with the same number of objects of each size is the same."""
+
+    def trace(self, name, fill):
+        """What the host of lux sees of one capture: sizes in order of arrival, rows, and bytes on the wire in each direction."""
+        source = self.scratch / f"source-{name}"
+        source.mkdir()
+        fill(source)
+        realm = self.make_realm(name)
+        heard = Tap(self, realm.ports["lux"])
+        realm.stop("lux")
+        realm.daemons["lux"] = harness.Daemon(realm.vault("lux"), self.scratch / f"{name}-lux.log", self.scratch,
+                                              ["--repair-every", "never", "--listen", f"127.0.0.1:{heard.behind}"])
+        heard.start()
+        self.ok(realm.backup(source, "--wait-all"))
+        objects = sorted(realm.objects("lux"), key=lambda path: path.stat().st_mtime_ns)
+        sizes = [path.stat().st_size for path in objects]
+        realm.kill_all()
+        return {"sizes": sizes, "sent": heard.count[heard.near_to_far], "answered": heard.count[not heard.near_to_far]}
+
+    def H2_data_of_equal_class_counts_leave_equal_traces(self):
+        def few_files(source):
+            for i in range(350):
+                (source / f"deed-{i}").write_bytes(os.urandom(8_000))
+
+        def many_small_files(source):
+            for i in range(700):
+                folder = source / f"people-whose-name-begins-with-{i % 20}"
+                folder.mkdir(exist_ok=True)
+                (folder / f"a-long-and-telling-name-{i}").write_bytes(os.urandom(4_000) + b"the same words " * 300)
+
+        few, many = self.trace("few", few_files), self.trace("many", many_small_files)
+        self.assertEqual(few["sizes"], many["sizes"])
+        self.assertLessEqual(set(few["sizes"]), {1 << 18, 1 << 20, 1 << 22, 1 << 24})
+        self.assertEqual(few["sent"], many["sent"])
+        self.assertEqual(few["answered"], many["answered"])
+
+    def H2_the_trace_tells_apart_what_differs_in_class_counts(self):
+        small = self.trace("small", lambda source: (source / "f").write_bytes(os.urandom(10_000)))
+        large = self.trace("large", lambda source: (source / "f").write_bytes(os.urandom(9_000_000)))
+        self.assertNotEqual(small["sizes"], large["sizes"])
+        self.assertNotEqual(small["sent"], large["sent"])
+
+
+class H12(HostileHost):
+    """Mechanism: as H1, and nothing is deterministic across registries and objects: keys, ephemerals, salts and chunk ids differ,
+    so equal content leaves no equal bytes that pooled ciphertext could be joined by."""
+
+    CANARY = b"Canary-for-all-hosts-51e0"
+
+    def H12_all_hosts_together_find_no_planted_string_and_no_block_twice(self):
+        source = self.make_source()
+        for i in range(3):  # the same content thrice, and the same tree in two registries
+            (source / f"copy-{i}").write_bytes(self.CANARY * 40 + bytes(200_000))
+        self.realm = self.make_realm(extra=["--registry", "land"])
+        for registry in ("docs", "land"):
+            self.ok(self.realm.exclave("backup", "--home", self.realm.root / "home" / registry, source, "--wait-all"))
+        pool = {}
+        for vault in harness.VAULTS:
+            for path in self.realm.vault(vault).rglob("*"):
+                if path.is_file() and path.suffix != ".key":
+                    content = path.read_bytes()
+                    self.assertNotIn(self.CANARY, content, path)
+                    if "objects" in path.parts:
+                        self.assertEqual(pool.setdefault(path.name, content), content, "copies are equal, or one is damaged")
+        self.assertGreaterEqual(len(pool), 6)
+        seen = {}
+        for name, content in pool.items():
+            for at in range(48, len(content) - 15, 16):  # behind the header, which names registry and period
+                block = content[at:at + 16]
+                self.assertNotIn(block, seen, f"{name} at {at} repeats {seen.get(block)}")
+                seen[block] = (name, at)
 
 
 class H3(HostileHost):

@@ -1,16 +1,67 @@
 """Threat model, loss. L1: mechanism: every vault of the placement holds a copy, reads fall over per object, and a vault that
 came back fills its gaps from the others.
 L2: mechanism: nothing that a restore needs is at home only; the index and the names are rebuilt from the vaults' objects.
+L3: mechanism: a slow or cut link holds up no capture that k other vaults acknowledge; what it kept a vault from is fetched later.
 L6: mechanism: a scrub reads every byte that is held, and replaces what does not bear its name by another vault's copy.
 L8: mechanism: the next era's keys lie with the operator, so that an agent without its disk goes on at once.
 """
+import contextlib
 import pathlib
+import queue
+import random
 import shutil
+import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import harness  # noqa: E402
+
+
+class BadLink:
+    """A port in front of a vault: delays bytes, cuts connections at random, or refuses them all."""
+
+    def __init__(self, test, port, behind):
+        self.test, self.behind, self.seconds, self.cuts, self.is_down = test, behind, 0.0, 0.0, False
+        self.random = random.Random(7)
+        listener = socket.create_server(("127.0.0.1", port))
+        test.addCleanup(listener.close)
+        threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
+
+    def accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                if self.is_down:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self.behind))
+                self.test.addCleanup(near.close)
+                self.test.addCleanup(far.close)
+                for a, b in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=(a, b), daemon=True).start()
+
+    def carry(self, source, sink):
+        """Bytes leave `seconds` after they came, however many are on the way."""
+        on_the_way = queue.Queue()
+        threading.Thread(target=self.deliver, args=(on_the_way, sink), daemon=True).start()
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.is_down or self.random.random() < self.cuts:
+                    source.close()
+                    break
+                on_the_way.put((time.monotonic() + self.seconds, data))
+        on_the_way.put((0, b""))
+
+    @staticmethod
+    def deliver(on_the_way, sink):
+        with contextlib.suppress(OSError):
+            while (due := on_the_way.get())[1]:
+                time.sleep(max(0, due[0] - time.monotonic()))
+                sink.sendall(due[1])
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
 
 
 class Loss(harness.SystemTest):
@@ -82,6 +133,45 @@ class Loss(harness.SystemTest):
         self.realm.stop()
         alone = self.ok(self.realm.exclave("repair", self.realm.vault("rome")), harness.PARTIAL)
         self.assertIn("no answer from vault lux", alone.err)
+
+    def bad_link_to(self, vault):
+        self.realm.stop(vault)
+        behind = harness.free_port()
+        self.realm.daemons[vault] = harness.Daemon(
+            self.realm.vault(vault), self.scratch / f"behind-{vault}.log", self.scratch,
+            ["--repair-every", "1s", "--listen", f"127.0.0.1:{behind}"])
+        return BadLink(self, self.realm.ports[vault], behind)
+
+    def L3_with_400_ms_of_delay_everything_arrives(self):
+        link = self.bad_link_to("oslo")
+        link.seconds = 0.2  # each way
+        (self.scratch / "source/third").write_bytes(random.Random(3).randbytes(3_000_000))
+        self.ok(self.realm.backup("source", "--wait-all"))
+        self.ok(self.realm.verify())
+        self.ok(self.realm.restore(self.realm.release(), "restored"))
+        self.same_tree("restored")
+
+    def L3_a_link_that_is_down_for_many_captures_is_named_and_caught_up_with_afterwards(self):
+        link = self.bad_link_to("oslo")
+        link.is_down = True
+        for day in range(3):
+            (self.scratch / f"source/day-{day}").write_bytes(random.Random(day).randbytes(200_000))
+            self.assertIn("vault oslo is behind", self.ok(self.realm.backup()).err)
+        # The vault itself reaches the others all the while: it fetches from them what home cannot bring.
+        link.is_down = False
+        self.until(lambda: self.realm.verify("--read-all").code == harness.OK)
+        (self.scratch / "source/day-3").write_bytes(b"the link is back")
+        self.ok(self.realm.backup("source", "--wait-all"))
+
+    def L3_a_link_that_cuts_most_connections_loses_nothing(self):
+        link = self.bad_link_to("oslo")
+        link.cuts = 0.5  # of all pieces of at most 64 KiB: next to nothing gets through
+        (self.scratch / "source/third").write_bytes(random.Random(3).randbytes(1_000_000))
+        self.ok(self.realm.backup())
+        link.cuts = 0
+        self.until(lambda: self.realm.verify("--read-all").code == harness.OK)
+        self.ok(self.realm.restore(self.realm.release(), "restored"))
+        self.same_tree("restored")
 
     def L6_rot_on_a_vaults_disk_is_replaced_by_a_scrub_and_kept_as_evidence(self):
         victim = self.realm.objects("oslo")[0]

@@ -1,0 +1,83 @@
+// H8: clocks that are wrong by minutes or by years.
+// Mechanisms: snapshots are ordered by the median of the vaults' times; the period to seal under is bounded by the k-th
+// newest vault time (engine::current_period); retention is computed at the vault and only ever extended; verify tells a
+// vault that retains for a shorter time than the policy says.
+#include <gmock/gmock.h>
+
+#include "engine/verify.h"
+#include "tests/realm/posix_realm.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+constexpr std::int64_t kTenYears = std::int64_t{3653} * 86'400;
+
+class WrongClocks : public PosixRealm {
+ protected:
+  engine::CaptureReport capture_words(std::string_view words) {
+    write("file", words);
+    let_time_pass();
+    return capture();
+  }
+  format::ObjectName latest() { return must(engine::choose_snapshot(must(site().holdings()), "latest")).object.name; }
+};
+
+TEST_F(WrongClocks, H8_captures_and_restores_go_on_and_the_latest_snapshot_stays_the_latest) {
+  for (const std::int64_t off : {std::int64_t{600}, -std::int64_t{600}, kTenYears, -kTenYears}) {
+    for (std::size_t wrong = 0; wrong < 3; ++wrong) {
+      capture_words("before " + std::to_string(off));
+      vault_clocks_[wrong]->off_by_seconds = off;
+      const auto during = capture_words("during " + std::to_string(off) + " " + std::to_string(wrong));
+      EXPECT_TRUE(during.vaults_behind().empty());
+      EXPECT_EQ(latest(), during.snapshot) << "vault " << wrong << " is off by " << off << " s";
+      vault_clocks_[wrong]->off_by_seconds = 0;
+      const auto after = capture_words("after " + std::to_string(off) + " " + std::to_string(wrong));
+      EXPECT_EQ(latest(), after.snapshot) << "vault " << wrong << " was off by " << off << " s";
+      expect_restores_as_source(after.snapshot);
+    }
+  }
+}
+
+TEST_F(WrongClocks, H8_one_vault_that_is_years_ahead_moves_no_period_ahead) {
+  const auto before = capture_words("one");
+  vault_clocks_[1]->off_by_seconds = kTenYears;
+  capture_words("two");
+  const auto third = capture_words("three");
+  const auto holdings = must(site().holdings());
+  const auto period_of = [&](const format::ObjectName& name) {
+    return must(engine::choose_snapshot(holdings, name.hex())).object.period;
+  };
+  EXPECT_EQ(period_of(third.snapshot), period_of(before.snapshot));
+}
+
+TEST_F(WrongClocks, H8_retention_never_shrinks_and_a_vault_that_retains_too_short_is_named) {
+  capture_words("right");
+  const auto retained = [&](std::size_t vault) {
+    std::map<std::pair<format::StreamId, std::uint64_t>, std::int64_t> all;
+    for (const auto& head : must(site_taps_[vault]->heads(keys().registry().id))) {
+      for (const auto& held : must(site_taps_[vault]->entries(head.stream.descriptor.id(), {}, 1000)))
+        all[{head.stream.descriptor.id(), held.entry.entry.index.value()}] = held.retain_until_seconds;
+    }
+    return all;
+  };
+  const auto promised = retained(1);
+  vault_clocks_[1]->off_by_seconds = -kTenYears;
+  capture_words("wrong");
+  const auto now = retained(1);
+  for (const auto& [entry, until] : promised) EXPECT_GE(now.at(entry), until);
+  const auto verdict =
+      must(engine::verify_holdings(env_, keys().pinned(), pointers(site_taps_), engine::Reading::HeadersOnly, {}));
+  for (const auto& vault : verdict.vaults) {
+    if (vault.vault == hosts_[1]->entry().name) {
+      EXPECT_THAT(vault.findings, Contains(HasSubstr("retained shorter than the policy says")));
+    } else {
+      EXPECT_TRUE(vault.findings.empty()) << vault.vault << ": " << vault.findings.front();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace exclave::realm_tests
