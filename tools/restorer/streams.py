@@ -1,0 +1,120 @@
+"""The writers' signed word on which objects exist. Pages: stream.md, vault-directory.md (table), protocols/vault-http.md."""
+import base64
+import hashlib
+import re
+import struct
+
+from .faults import Denied
+from .primitives import ed25519_signed
+from .signed_text import NUMBER, Document
+
+
+class Receipt:
+    def __init__(self, data, noun):
+        d = self.document = Document(data, noun, "exclave/receipt/v1")
+        self.vault, self.realm = d.hex("vault", 32), d.hex("realm", 16)
+        d.number("policy", 1)
+        self.stream, self.index, self.chain = d.hex("stream", 32), d.number("index"), d.hex("chain", 32)
+        d.number("term", 1)
+        self.durable_at = int(d.take("durable-at", "-?(?:" + NUMBER + ")"))
+        d.end()
+
+
+class Streams:
+    """The writers' signed word on which objects exist: entries of checked streams of one registry and era."""
+
+    def __init__(self, keys):
+        self.keys, self.descriptors, self.rows, self.receipts = keys, {}, {}, []
+        self.entries, self.chains, self.gaps = {}, {}, []
+
+    def load(self, path):
+        """A descriptor, an entry, a page of heads or entries as a vault answers it, or an `ldb ... dump --hex` of its table."""
+        with open(path, "rb") as file:
+            data = file.read()
+        if data.startswith((b"exclave/stream/", b"exclave/entry/", b"exclave/receipt/")):
+            self.add(data, path)
+        elif data.startswith((b"exclave/heads/v1\n", b"exclave/entries/v1\n")):
+            for value in re.findall(rb"^(?:stream|entry|receipt) ([A-Za-z0-9+/]{80,}={0,2})$", data, re.M):
+                self.add(base64.b64decode(value), path)
+        else:
+            self.load_dump(data, path)
+
+    def add(self, data, path):
+        if data.startswith(b"exclave/entry/"):
+            self.add_entry(data, path)
+        elif data.startswith(b"exclave/receipt/"):
+            self.receipts.append(Receipt(data, path))
+        else:
+            self.descriptors[hashlib.sha256(Document(data, path, "exclave/stream/v1").text).digest()] = data
+
+    def load_dump(self, data, path):
+        found = 0
+        for key, value in re.findall(rb"^0x([0-9A-F]{2,}) ==> 0x([0-9A-F]*)$", data, re.M):
+            key, value = bytes.fromhex(key.decode()), bytes.fromhex(value.decode())
+            if key[:1] == b"s" and len(key) == 33:
+                self.descriptors[key[1:]], found = value, found + 1
+            elif key[:1] == b"e" and len(key) == 41 and len(value) == 132:
+                self.rows[key[1:33], int.from_bytes(key[33:], "big")] = (value[:32], value[32:64], value[64:68], value[68:])
+                found += 1
+        if not found:
+            raise Denied(path, "holds no streams: neither a vault's answer nor a dump of its table")
+
+    def add_entry(self, data, path):
+        d = Document(data, path, "exclave/entry/v1")
+        stream, index, name, chain = d.hex("stream", 32), d.number("index"), d.hex("object", 32), d.hex("chain", 32)
+        note = struct.pack(">I", d.number("snapshot", 0, 2**32 - 2)) if d.next_is("snapshot") else b"\xff" * 4
+        d.end()
+        if [s for s, _ in d.signatures] != ["writer"]:
+            raise Denied(path, "an entry without its writer's signature")
+        self.rows[stream, index] = (name, chain, note, d.signatures[0][1])
+
+    def check(self):
+        """Fills `entries`: object name to (stream, index, note), of streams by writers whom the policy chain pins."""
+        keys = self.keys
+        writers = {r.writer for p in keys.chain for r in p.registries.values() if r.id == keys.registry}
+        for stream, data in sorted(self.descriptors.items()):
+            d = Document(data, f"stream {stream.hex()[:12]}", "exclave/stream/v1")
+            realm, writer, registry = d.hex("realm", 16), d.hex("writer", 32), d.hex("registry", 16)
+            era = d.number("era", 1, 2**32 - 1)
+            d.take("kind", "objects"), d.hex("start", 16), d.end()
+            if (realm, registry, era) != (keys.realm, keys.registry, keys.era):
+                continue
+            if hashlib.sha256(d.text).digest() != stream or writer not in writers:
+                raise Denied(d.noun, "its writer is not pinned by the policy, or it stands under another name")
+            d.one_signature("writer", writer)
+            self.check_chain(stream, writer)
+        for receipt in self.receipts:
+            self.check_receipt(receipt)
+
+    def check_receipt(self, receipt):
+        """A vault signed for more entries than are here, or for others: either is said."""
+        if receipt.stream not in self.descriptors or receipt.realm != self.keys.realm:
+            return
+        vault = next((v for p in self.keys.chain for v in p.vaults.values() if v.receipt == receipt.vault), None)
+        if vault is None:
+            raise Denied(receipt.document.noun, "is by no vault that the policy pins")
+        receipt.document.one_signature("vault", receipt.vault)
+        chain = self.chains.get((receipt.stream, receipt.index))
+        noun = f"stream {receipt.stream.hex()[:12]}"
+        if chain is None:
+            self.gaps.append(f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them are not here")
+        elif chain != receipt.chain:
+            raise Denied(noun, f"vault {vault.name} signed for another history up to entry {receipt.index}")
+
+    def check_chain(self, stream, writer):
+        mine = sorted(index for s, index in self.rows if s == stream)
+        chain = stream
+        for expected, index in enumerate(mine):
+            name, claimed, note, signature = self.rows[stream, index]
+            noun = f"stream {stream.hex()[:12]}, entry {index}"
+            if index != expected:
+                self.gaps.append(f"{noun}: {expected} is missing before it")
+                return
+            chain = hashlib.sha256(chain + name + note).digest()
+            snapshot = b"" if note == b"\xff" * 4 else b"snapshot %d\n" % int.from_bytes(note, "big")
+            text = (f"exclave/entry/v1\nstream {stream.hex()}\nindex {index}\nobject {name.hex()}\n"
+                    f"chain {claimed.hex()}\n").encode() + snapshot
+            if claimed != chain or not ed25519_signed(writer, signature, text):
+                raise Denied(noun, "does not follow from the entry before it, or is not signed by its writer")
+            self.chains[stream, index] = chain
+            self.entries[name] = (stream, index, None if note == b"\xff" * 4 else int.from_bytes(note, "big"))
