@@ -160,6 +160,8 @@ def command_restore(options):
         if wanted(entry, paths):
             restorer.entry(entry)
     restorer.finish()
+    if options.sync:
+        os.sync()
     say(f"restored {restorer.written} of {count} entries into {options.target}"
         + ("" if restorer.root else "; owners were not restored, because this is not root"))
     if restorer.damaged:
@@ -281,6 +283,7 @@ def parse_arguments(arguments):
     selecting(command("ls", command_ls, "list a snapshot's entries"))
     restore = selecting(command("restore", command_restore, "restore a snapshot into a fresh directory"))
     restore.add_argument("--target", required=True, metavar="DIR", help="a fresh directory; nothing is written outside of it")
+    restore.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait until everything is on disk")
     restore.add_argument("paths", nargs="*", metavar="PATH", help="only these paths, and what is below them")
     explain = command("explain", command_explain, "open one sealed object and print every step; without keys, its clear part",
                       keys=False)

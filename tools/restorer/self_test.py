@@ -4,6 +4,7 @@ The expected values stand in the pages and in testdata's READMEs; nothing here w
 """
 import base64
 import contextlib
+import dataclasses
 import hashlib
 import io
 import os
@@ -568,11 +569,12 @@ class SelfTest:
         self.equal("stream.md, stream id", stream.hex(), page.value("stream id"))
         self.equal("stream.md, entries", sorted((i, n) for _, i, n in streams.entries.values()), [(0, None), (1, None), (2, 3)])
         self.equal("nothing missing", streams.gaps, [])
+        self.table_dump(keys, texts)
         short = self.read_streams(keys, [(folder / f).read_bytes() for f in files if f != "entry-2.txt"])
         self.equal("a receipt for more than is here", len(short.gaps), 1)
         for what, old, new in (("era", b"era 1", b"era 2"), ("index", b"index 2", b"index 1"),
-                               ("chain", b"chain c", b"chain d"), ("snapshot", b"snapshot 3", b"snapshot 2"), ("object", b"object fb", b"object fa"),
-                               ("time", b"durable-at 1", b"durable-at 2")):
+                               ("chain", b"chain c", b"chain d"), ("snapshot", b"snapshot 3", b"snapshot 2"),
+                               ("object", b"object fb", b"object fa"), ("time", b"durable-at 1", b"durable-at 2")):
             altered = [(folder / f).read_bytes() for f in files]
             for k in range(len(altered)):
                 if k in (0, 3, 4) and old in altered[k]:
@@ -580,6 +582,16 @@ class SelfTest:
             self.refused(f"streams with another {what}", lambda a=altered: self.whole_streams(keys, a))
         policy.registries["r"].writer = bytes(32)
         self.refused("a writer that is not pinned", lambda: self.read_streams(keys, texts))
+
+    def table_dump(self, keys, texts):
+        """vault-directory.md: the same descriptor and entry as rows of a vault's table."""
+        dump = re.search(r"^```text dump\n(.*?)^```", self.page("vault-directory").text, re.M | re.S)[1]
+        from_rows, from_texts = Streams(keys), Streams(keys)
+        from_rows.load_dump(dump.encode(), "vault-directory.md")
+        for text in texts[:2]:
+            from_texts.add(text, "stream.md")
+        self.equal("vault-directory.md, rows", (from_rows.descriptors, from_rows.rows),
+                   (from_texts.descriptors, from_texts.rows))
 
     def whole_streams(self, keys, texts):
         streams = self.read_streams(keys, texts)
@@ -613,8 +625,32 @@ class SelfTest:
             self.equal("sparse.img", (tree / "sparse.img").read_bytes()[:4096], bytes(4096))
             self.equal("mode", (tree / "docs/second.txt").stat().st_mode & 0o777, 0o600)
             self.equal("nothing damaged", restorer.damaged, [])
+            self.dishonest_writer(restorer, folder)
         finally:
             shutil.rmtree(folder)
+
+    def dishonest_writer(self, restorer, folder):
+        """What is sealed well and still wrong: content ids, slices, sizes, the dedup key, drafts that stay behind."""
+        record = restorer.chunks.record
+        entries = {e.path: e for e in restorer.chunks.entries()}
+        hello, sparse = entries[b"docs/hello.txt"], entries[b"sparse.img"]
+        beyond = [(sparse.slices[0][0], 4090, 123)]
+        for what, entry in {"another content id": dataclasses.replace(hello, path=b"a", link=None, content_id=bytes(16)),
+                            "a slice beyond its chunk": dataclasses.replace(sparse, path=b"b", slices=beyond),
+                            "an unknown chunk": dataclasses.replace(hello, path=b"c", link=None, slices=[(bytes(32), 0, 16)]),
+                            "a listing as content": dataclasses.replace(
+                                hello, path=b"d", link=None, content_id=None, slices=[(record.listing[0][0], 0, 16)])}.items():
+            with contextlib.redirect_stderr(io.StringIO()):
+                restorer.entry(entry)
+            self.equal(f"{what} is left out", [restorer.damaged.pop().path if restorer.damaged else None], [entry.path])
+        left = sorted(os.listdir(folder / "tree"))
+        self.equal("no draft stays", [n for n in left if n not in {os.fsdecode(p).split("/")[0] for p in entries}], [])
+        chunks = record.listing
+        for what, wrong in {"another dedup key": dataclasses.replace(record, fields={**record.fields, "dedup": bytes(32)}),
+                            "another listing size": dataclasses.replace(record, listing=[(c, n + 1) for c, n in chunks]),
+                            "an unknown listing chunk": dataclasses.replace(record, listing=[(bytes(32), 9)]),
+                            "listing chunks out of order": dataclasses.replace(record, listing=chunks[::-1])}.items():
+            self.refused(what, lambda r=wrong: list(Chunks(restorer.chunks.vaults, self.keys, r).entries()))
 
 
 def run(repository):

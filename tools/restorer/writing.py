@@ -160,4 +160,3 @@ class Restorer:
         """Directories last and deepest first, because filling one changes its time."""
         for entry in reversed(self.folders):
             self.dress(entry, self.target.directory(entry.parts))
-        os.sync()
