@@ -1,9 +1,9 @@
 """The commands in the documents work: every ```sh block that begins with the line `# tested` runs.
 
-The blocks of one page run in order, as one shell script in one scratch directory, with `exclave` on the PATH; each must end
-with exit code 0, unless its first line is `# tested: exit N`. After `# tested: in the background` each line is a command that
-is left running as soon as it has said something. `$LUX`, `$OSLO`, `$ROME` hold addresses that are free, and the same goes for
-each address of the form 127.0.0.1:PORT. What is left running ends with the page.
+The blocks of one page run in order, as one shell script in one scratch directory, with `exclave` and `restore.py` on the
+PATH; each must end with exit code 0, unless its first line is `# tested: exit N`. After `# tested: in the background` each line
+is a command that is left running as soon as it has said something. `$LUX`, `$OSLO`, `$ROME` hold addresses that are free, and
+the same goes for each address of the form 127.0.0.1:PORT. What is left running ends with the page.
 """
 import contextlib
 import os
@@ -74,6 +74,7 @@ class Documents(harness.SystemTest):
         scratch = self.make_scratch()
         (scratch / "bin").mkdir()
         (scratch / "bin/exclave").symlink_to(harness.program())
+        (scratch / "bin/restore.py").symlink_to(REPOSITORY / "tools/restore.py")
         work = scratch / "work"
         work.mkdir()
         environment = dict(os.environ, PATH=f"{scratch / 'bin'}:{os.environ['PATH']}", HOME=str(work))
