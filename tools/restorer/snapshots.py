@@ -52,8 +52,7 @@ class Chunks:
                 for _, _, _, entries in index_sections(sealed):
                     self.add(entries)
             except Damaged as error:
-                say(f"{error}; the packs' own directories are used instead")
-                self.search_packs()
+                say(f"{error}; the packs' own directories are used instead")  # by `fetch`, once a chunk is not found
 
     def sealed(self, name, period):
         sealed = Sealed.of_bytes(self.vaults.read(name), f"object {name.hex()}")
