@@ -17,7 +17,8 @@ import tempfile
 import types
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .faults import Fault, say, shown
@@ -25,10 +26,10 @@ from .listing import ListingReader
 from .plaintext import (STREAM, TREE, Reader, index_sections, pack_directory, payload_of, read_directory, read_footer,
                         read_record)
 from .policy import Era, Policy, era_document, policy_chain
-from .primitives import combine, ed25519_signed, raw_public, tree_hash, unwrap
+from .primitives import agree_x25519, combine, ed25519_signed, hkdf, raw_public, tree_hash, unwrap, x25519_public
 from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys
 from .signed_text import DOCUMENT_BYTES, Document, read_file
-from .snapshots import Chunks, chunk_id, file_hash, snapshots
+from .snapshots import Chunks, chunk_id, file_hash, open_record, snapshots
 from .streams import Receipt, Streams
 from .vaults import Sealed, Vaults, chunked_keys, segment_nonce
 from .writing import Restorer, Target
@@ -58,6 +59,14 @@ class Page:
     def only_text(self, domain):
         (text,) = self.texts(domain)
         return text
+
+
+def wrapped_to(public, context, secret):
+    """wrap.md, the sender's side of scheme 2; for shares that an official would never send."""
+    ephemeral = b"\x09" * 32
+    salt = x25519_public(ephemeral) + public
+    material = hkdf("sha384", agree_x25519(ephemeral, public), salt, b"exclave/wrap/v1\0" + context, 44)
+    return b"\2" + salt[:32] + AESGCM(material[:32]).encrypt(material[32:], secret, context)
 
 
 class SelfTest:
@@ -218,6 +227,8 @@ class SelfTest:
         altered("another name", b"Testland", b"Westland")
         altered("one signature", re.search(rb"signature alice .*\n", text)[0], b"")
         swapped = following.replace(b"name Testland", b"name Bestland")
+        unsigned = re.sub(rb"signature alice .*\n", b"", following)
+        self.refused("a successor with one signature", lambda: Policy(unsigned, "policy").check_succeeds(self.chain[0]))
         self.refused("a forged successor", lambda: Policy(swapped, "policy").check_succeeds(self.chain[0]))
         with contextlib.redirect_stderr(io.StringIO()):
             chain = policy_chain({**self.acts, hashlib.sha256(swapped).digest(): swapped}, trusted)
@@ -319,6 +330,10 @@ class SelfTest:
                                    ("another release", b"release 33", b"release 34")):
                 self.refused(f"approval with {what}", lambda t=text.replace(old, new): Approval(t, "approval").open(
                     request, policy, self.era_sample, recipient))
+            self.forged_approvals(request, policy, recipient, text)
+            other = types.SimpleNamespace(**{**vars(self.era_sample), "periods": self.era_sample.periods[::-1]})
+            self.refused("a key that is not the published one",
+                         lambda: release_keys(request, policy, other, both, recipient, self.chain))
             asked = page.only_text("exclave/release/v1")
             for old, new in ((b"period 1", b"period 0"), (b"approvals 2", b"approvals 1"), (b"site lisbon", b"site oslo"),
                              (b"registry-name land", b"registry-name sea"), (b"policy-version 1", b"policy-version 2"),
@@ -326,6 +341,30 @@ class SelfTest:
                 self.refused(f"request with {new}", lambda t=asked.replace(old, new): Release(t, "request").check(self.chain))
         finally:
             shutil.rmtree(folder)
+
+    def forged_approvals(self, request, policy, recipient, text):
+        """One without the official's signature, and one that she signed over a share that is not hers."""
+        signature = re.search(rb"signature alice (.*)\n", text)[1]
+        for what, changed in (("a signature of zeros", base64.b64encode(bytes(96))),
+                              ("another signature", signature[:20] + b"AAAA" + signature[24:])):
+            self.refused(what, lambda c=changed: Approval(text.replace(signature, c), "approval").open(
+                request, policy, self.era_sample, recipient))
+        keys = (self.data / "custody/official-keys-v1-alice.txt").read_bytes()
+        scalar = self.key_file(keys, "exclave/official-keys/v1", "sign", 48)
+        key = ec.derive_private_key(int.from_bytes(scalar, "big"), ec.SECP384R1())
+        context = b"exclave/approval/v1\0" + request.id + b"alice" + struct.pack(">I", 1)
+        true_share = unwrap(recipient, Approval(text, "approval").shares[0][2], context, "share")
+        for share in (true_share, bytes(32)):
+            body = re.sub(rb"(share 1 \w+) .*", rb"\1 " + base64.b64encode(wrapped_to(request.recipient, context, share)), text)
+            body = body.split(b"\n\n")[0] + b"\n"
+            r, s = utils.decode_dss_signature(key.sign(body, ec.ECDSA(hashes.SHA384())))
+            forged = body + b"\nsignature alice " + base64.b64encode(r.to_bytes(48, "big") + s.to_bytes(48, "big")) + b"\n"
+            approval = Approval(forged, "approval")
+            if share == true_share:
+                self.equal("a share wrapped here", approval.open(request, policy, self.era_sample, recipient), {1: true_share})
+            else:
+                self.refused("a false share under a true signature",
+                             lambda a=approval: a.open(request, policy, self.era_sample, recipient))
 
     def recipient(self, path, request, mode):
         os.chmod(path, mode)
@@ -625,6 +664,11 @@ class SelfTest:
             self.equal("sparse.img", (tree / "sparse.img").read_bytes()[:4096], bytes(4096))
             self.equal("mode", (tree / "docs/second.txt").stat().st_mode & 0o777, 0o600)
             self.equal("nothing damaged", restorer.damaged, [])
+            vaults.listed = {record.name: (b"", 2, 3)}
+            self.equal("a snapshot's note", open_record(vaults, self.keys, record.name).oldest, 3)
+            vaults.listed = {record.name: (b"", 2, 2)}
+            self.refused("another note", lambda: open_record(vaults, self.keys, record.name))
+            vaults.listed = None
             self.dishonest_writer(restorer, folder)
         finally:
             shutil.rmtree(folder)
