@@ -42,6 +42,37 @@ TEST(Agreement, x25519_gives_the_secret_of_rfc_7748_section_6) {
             "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
 }
 
+// The list that parsing looks into says what an agreement would say.
+TEST(Agreement, parsing_refuses_exactly_the_keys_that_agree_on_nothing) {
+  const auto key = Secret<32>::from_view(Bytes(32, 7));
+  const auto expect_same = [&](Bytes raw) {
+    for (const Byte high_bit : {Byte{0}, Byte{0x80}}) {
+      raw.back() = static_cast<Byte>((raw.back() & 0x7f) | high_bit);
+      EXPECT_EQ(parse_x25519_public_key(raw).ok(), x25519(key, X25519PublicKey::from_view(raw)).ok()) << to_hex(raw);
+    }
+  };
+  std::size_t refused = 0;
+  for (const Vector& vector : load_vectors("x25519", 3)) {
+    Bytes raw = vector.bytes(1);
+    if (!vector.valid) ++refused;
+    expect_same(raw);
+    for (const std::size_t at : {std::size_t{0}, std::size_t{15}, std::size_t{30}}) {  // its neighbours
+      ++raw[at];
+      expect_same(raw);
+      --raw[at];
+    }
+  }
+  EXPECT_GE(refused, 14U);
+  for (int low = 0; low < 256; ++low) {  // around 0 and around p
+    Bytes raw(32, 0);
+    raw[0] = static_cast<Byte>(low);
+    expect_same(raw);
+    raw.assign(32, 0xff);
+    raw[0] = static_cast<Byte>(low);
+    expect_same(raw);
+  }
+}
+
 TEST(Agreement, both_sides_agree_on_one_secret) {
   const auto left = Secret<32>::from_view(Bytes(32, 1));
   const auto right = Secret<32>::from_view(Bytes(32, 2));
