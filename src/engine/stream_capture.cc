@@ -30,9 +30,9 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
   pending.entry.mode = 0600;
   CaptureReport report;
   report.totals.files = 1;
-  repo::BufferPool slabs(context.env.threads, kSlabs, kSlabBytes);
+  repo::BufferPool slabs(context.env.threads, kSlabs);
   const chunk::Chunker chunker;
-  auto slab = slabs.acquire();
+  auto slab = slabs.acquire(kSlabBytes);
   std::size_t filled = 0;
   bool ended = false;
   while (!ended) {
@@ -61,7 +61,7 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
     pending.entry.size += at;
     if (on_progress) on_progress({0, pending.entry.size, session->object_bytes(), 0, 0});
     if (ended) break;
-    auto next = slabs.acquire();
+    auto next = slabs.acquire(kSlabBytes);
     std::copy(slab->begin() + static_cast<std::ptrdiff_t>(at), slab->begin() + static_cast<std::ptrdiff_t>(filled),
               next->begin());
     filled -= at;

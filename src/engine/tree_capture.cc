@@ -56,8 +56,8 @@ class TreeReader {
         pipeline_(pipeline),
         report_(report),
         times_(times),
-        slabs_(context.env.threads, kSlabs, kSlabBytes),
-        groups_(context.env.threads, kGroupBuffers, kGroupBufferBytes),
+        slabs_(context.env.threads, kSlabs),
+        groups_(context.env.threads, kGroupBuffers),
         identifier_(context.keys.dedup) {}
 
   Status add(ScannedEntry scanned);
@@ -127,7 +127,7 @@ Status TreeReader::add(ScannedEntry scanned) {
 
 Status TreeReader::read_small(ScannedEntry& scanned) {
   if (group_ == nullptr) {
-    group_ = groups_.acquire();
+    group_ = groups_.acquire(kGroupBufferBytes);
     group_size_ = 0;
     group_sequence_ = pipeline_.next_sequence();
     bytes_beside_group_ = 0;
@@ -239,7 +239,7 @@ Status TreeReader::cut_slab(const std::shared_ptr<Bytes>& slab, std::size_t fill
 
 // Goes on in a fresh slab that starts with what was not cut yet: less than one chunk.
 void TreeReader::carry_over(std::shared_ptr<Bytes>& slab, std::size_t& filled, std::size_t& carried_from) {
-  auto next = slabs_.acquire();
+  auto next = slabs_.acquire(kSlabBytes);
   std::copy_n(slab->begin() + static_cast<std::ptrdiff_t>(carried_from), filled - carried_from, next->begin());
   filled -= carried_from;
   carried_from = 0;
@@ -262,7 +262,7 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
   for (format::DataExtent& extent : extents) {
     std::uint64_t done = 0;
     while (done < extent.length && !failure.has_value() && !ended_early) {
-      if (slab == nullptr) slab = slabs_.acquire();
+      if (slab == nullptr) slab = slabs_.acquire(kSlabBytes);
       if (filled == slab->size()) {
         TRY(cut_slab(slab, filled, chunk::After::MoreBytes, carried_from, pending));
         carry_over(slab, filled, carried_from);

@@ -2,12 +2,11 @@
 
 namespace exclave::repo {
 
-BufferPool::BufferPool(env::Threads& threads, std::size_t limit, std::size_t bytes_each)
-    : shared_(std::make_shared<Shared>()), limit_(limit), bytes_each_(bytes_each) {
+BufferPool::BufferPool(env::Threads& threads, std::size_t limit) : shared_(std::make_shared<Shared>()), limit_(limit) {
   shared_->monitor = threads.make_monitor();
 }
 
-std::shared_ptr<Bytes> BufferPool::acquire() {
+std::shared_ptr<Bytes> BufferPool::acquire(std::size_t bytes) {
   std::unique_ptr<Bytes> buffer;
   {
     const env::MonitorLock lock(*shared_->monitor);
@@ -18,7 +17,11 @@ std::shared_ptr<Bytes> BufferPool::acquire() {
       shared_->free.pop_back();
     }
   }
-  if (buffer == nullptr) buffer = std::make_unique<Bytes>(bytes_each_);
+  if (buffer == nullptr) buffer = std::make_unique<Bytes>();
+  if (buffer->size() < bytes) {
+    buffer->clear();  // else growing would copy what nobody wants
+    buffer->resize(bytes);
+  }
   return {buffer.release(), [shared = shared_](Bytes* returned) {
             std::unique_ptr<Bytes> owned(returned);
             const env::MonitorLock lock(*shared->monitor);

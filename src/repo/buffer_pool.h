@@ -1,7 +1,8 @@
 // BufferPool: a fixed number of large buffers, lent out and taken back. Waiting for one is the pipeline's
 // back-pressure.
 //
-// I1  At most `limit` buffers exist; acquire() blocks while all are lent.
+// I1  At most `limit` buffers exist; acquire() blocks while all are lent. They are as large as was ever asked of them:
+//     who needs little memory touches little.
 // I2  A buffer goes back when its last owner drops it, in any thread; the pool outlives that by shared ownership.
 // Threads: any.
 #pragma once
@@ -16,9 +17,9 @@ namespace exclave::repo {
 
 class BufferPool {
  public:
-  BufferPool(env::Threads& threads, std::size_t limit, std::size_t bytes_each);
-  // A buffer of `bytes_each`; contents are what the last user left.
-  std::shared_ptr<Bytes> acquire();
+  BufferPool(env::Threads& threads, std::size_t limit);
+  // A buffer of at least `bytes`; contents are what the last user left. The borrower may make it larger.
+  std::shared_ptr<Bytes> acquire(std::size_t bytes);
 
  private:
   struct Shared {
@@ -29,7 +30,6 @@ class BufferPool {
   // shared_ptr: owned by the pool and by the deleters of buffers that are out.
   std::shared_ptr<Shared> shared_;
   std::size_t limit_;
-  std::size_t bytes_each_;
 };
 
 }  // namespace exclave::repo

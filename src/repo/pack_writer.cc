@@ -44,10 +44,17 @@ PackWriter::PackWriter(env::Threads& threads, env::Clock& clock, Sealer sealer, 
       sink_(sink),
       index_(index),
       on_known_(std::move(on_known)),
-      buffers_(threads, kPackBuffers, format::kMaxObjectBytes) {}
+      buffers_(threads, kPackBuffers) {}
 
 bool PackWriter::fits(std::size_t stored, std::uint8_t size_class) const {
   return pack_plain_bytes(used_ + stored, entries_.size() + 1) <= format::plain_capacity(size_class);
+}
+
+// Packs of small captures stay small in memory too: the layout is the same in every class.
+void PackWriter::make_room(std::size_t stored) {
+  const std::size_t bytes =
+      format::object_bytes(format::smallest_class_for(pack_plain_bytes(used_ + stored, entries_.size() + 1)));
+  if (open_->size() < bytes) open_->resize(bytes);
 }
 
 Status PackWriter::add(const Chunk& chunk) {
@@ -55,9 +62,10 @@ Status PackWriter::add(const Chunk& chunk) {
   if (open_ != nullptr && !fits(chunk.stored.size(), format::kLargestClass)) TRY(flush_pack(format::kLargestClass));
   if (open_ == nullptr) {
     const env::Instant start = clock_.monotonic();
-    open_ = buffers_.acquire();
+    open_ = buffers_.acquire(0);
     statistics_.push_time += clock_.monotonic() - start;
   }
+  make_room(chunk.stored.size());
   entries_.push_back({chunk.id, static_cast<std::uint32_t>(used_), static_cast<std::uint32_t>(chunk.stored.size()),
                       chunk.plain_bytes, chunk.kind, chunk.codec});
   scatter(*open_, used_, chunk.stored);
@@ -121,7 +129,7 @@ Status PackWriter::flush_rest_in_smaller_classes() {
     if (wasteful && size_class > format::kSizeClasses.front()) size_class = static_cast<std::uint8_t>(size_class - 2);
     const std::size_t first = pack_plain_bytes(chunks[next].stored_bytes, 1);
     size_class = std::max(size_class, format::smallest_class_for(first));
-    open_ = buffers_.acquire();
+    open_ = buffers_.acquire(format::object_bytes(size_class));
     while (next < chunks.size() && fits(chunks[next].stored_bytes, size_class)) {
       format::ChunkEntry entry = chunks[next];
       stored.resize(entry.stored_bytes);
@@ -147,7 +155,7 @@ Result<format::ObjectReference> PackWriter::put_plaintext(format::PlaintextType 
   }
   const std::uint8_t size_class = format::smallest_class_for(payload.size() + format::kFooterBytes);
   const std::size_t capacity = format::plain_capacity(size_class);
-  auto buffer = buffers_.acquire();
+  auto buffer = buffers_.acquire(format::object_bytes(size_class));
   scatter(*buffer, 0, payload);
   scatter_zeros(*buffer, payload.size(), capacity - format::kFooterBytes);
   std::array<Byte, format::kFooterBytes> footer{};

@@ -67,6 +67,7 @@ class PackWriter {
     PackRecord record;
   };
   bool fits(std::size_t stored, std::uint8_t size_class) const;
+  void make_room(std::size_t stored);
   Status flush_pack(std::uint8_t size_class);
   Status flush_rest_in_smaller_classes();
   Status note_durable_packs();
@@ -81,7 +82,7 @@ class PackWriter {
   DedupIndex& index_;
   OnKnown on_known_;
   BufferPool buffers_;
-  std::shared_ptr<Bytes> open_;  // the pack being filled, laid out for class 24
+  std::shared_ptr<Bytes> open_;  // the pack being filled
   std::vector<format::ChunkEntry> entries_;
   std::size_t used_ = 0;  // plaintext bytes of chunks in open_
   std::deque<Waiting> waiting_;
