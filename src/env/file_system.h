@@ -75,23 +75,25 @@ class ReadableFile {
   virtual void sequential() = 0;
 };
 
+// Everything about a file that a restore sets. Order of setting is the implementation's business (owner, mode,
+// xattrs, then time). Without the right to change the owner, an `owner` that is not the present one fails with Denied.
+struct FileAttributes {
+  std::optional<std::uint32_t> mode;
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  // user, group
+  std::optional<Timestamp> modified;
+  std::vector<Xattr> xattrs;
+};
+
 class WritableFile {
  public:
   virtual ~WritableFile() = default;
   virtual Status write_at(std::uint64_t offset, ByteView data) = 0;  // all of it, or an error
   virtual Status append(ByteView data) = 0;
   virtual Status resize(std::uint64_t size) = 0;  // a grown part is a hole
+  // Of the open file, whatever its name is by now. A later write undoes time and set-id bits: it comes last.
+  virtual Status set_attributes(const FileAttributes& attributes) = 0;
   // Data and size are durable after ok; the *name* only after Directory/FileSystem::sync_directory.
   virtual Status sync() = 0;
-};
-
-// Everything about a file that a restore sets. Order of setting is the implementation's business (owner, mode,
-// xattrs, then time). Without the right to change the owner, `owner` fails with Denied.
-struct FileAttributes {
-  std::optional<std::uint32_t> mode;
-  std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  // user, group
-  std::optional<Timestamp> modified;
-  std::vector<Xattr> xattrs;
 };
 
 struct DirectoryEntry {

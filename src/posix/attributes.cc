@@ -104,11 +104,15 @@ Result<std::vector<env::Xattr>> collect(List&& list, Get&& get, Where&& where) {
   return present;
 }
 
-// One file being given its attributes, through its pinned descriptor.
+// How a descriptor can be used: an O_PATH one only through its name in /proc.
+enum class Grip { Open, Pinned };
+
+// One file being given its attributes, through its descriptor.
 class AttributeSetter {
  public:
-  AttributeSetter(int file, const env::FileAttributes& wanted)
-      : file_(file), path_(descriptor_path(file)), wanted_(wanted) {}
+  AttributeSetter(int file, Grip grip, const env::FileAttributes& wanted) : file_(file), grip_(grip), wanted_(wanted) {
+    if (grip == Grip::Pinned) path_ = descriptor_path(file);
+  }
 
   Status run() {
     if (::fstat(file_, &before_) != 0) return failed("look at");
@@ -132,7 +136,9 @@ class AttributeSetter {
   Status set_owner() {
     if (!wanted_.owner.has_value()) return {};
     const auto [user, group] = *wanted_.owner;
+    if (before_.st_uid == user && before_.st_gid == group) return {};
     if (::fchownat(file_, "", user, group, AT_EMPTY_PATH) != 0) return failed("change the owner of");
+    owner_changed_ = true;
     return {};
   }
 
@@ -140,7 +146,7 @@ class AttributeSetter {
   std::optional<std::uint32_t> final_mode() const {
     if (S_ISLNK(before_.st_mode)) return std::nullopt;
     if (wanted_.mode.has_value()) return *wanted_.mode & kModeBits;
-    const bool owner_clears = wanted_.owner.has_value() && (before_.st_mode & kSetIdBits) != 0;
+    const bool owner_clears = owner_changed_ && (before_.st_mode & kSetIdBits) != 0;
     if (owner_clears) return before_.st_mode & kModeBits;
     return std::nullopt;
   }
@@ -148,8 +154,17 @@ class AttributeSetter {
   Status set_mode() {
     const auto mode = final_mode();
     if (!mode.has_value()) return {};
-    if (::chmod(path_.c_str(), *mode) != 0) return failed("change the mode of");
-    return {};
+    if (!owner_changed_ && (before_.st_mode & kModeBits) == *mode) return {};
+    return change_mode(*mode);
+  }
+  Status change_mode(std::uint32_t mode) {
+    const int changed = grip_ == Grip::Open ? ::fchmod(file_, mode) : ::chmod(path_.c_str(), mode);
+    return changed == 0 ? Status() : failed("change the mode of");
+  }
+  int set_xattr(const env::Xattr& xattr) const {
+    const char* name = xattr.name.c_str();
+    return grip_ == Grip::Open ? ::fsetxattr(file_, name, xattr.value.data(), xattr.value.size(), 0)
+                               : ::setxattr(path_.c_str(), name, xattr.value.data(), xattr.value.size(), 0);
   }
 
   Status set_xattrs(Kind kind) {
@@ -159,9 +174,7 @@ class AttributeSetter {
       if (is_acl != (kind == Kind::Acl)) continue;
       if (xattr.name.find('\0') != std::string::npos)
         return Error(Code::InvalidInput, "attribute name holds a NUL byte");
-      if (::setxattr(path_.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0) {
-        return failed("set the extended attribute '" + xattr.name + "' of");
-      }
+      if (set_xattr(xattr) != 0) return failed("set the extended attribute '" + xattr.name + "' of");
       any = true;
     }
     if (!any || kind == Kind::Plain) return {};
@@ -169,7 +182,7 @@ class AttributeSetter {
     struct stat now {};
     if (!mode.has_value()) return {};
     if (::fstat(file_, &now) != 0) return failed("look at");
-    return (now.st_mode & kModeBits) == *mode ? Status() : set_mode();
+    return (now.st_mode & kModeBits) == *mode ? Status() : change_mode(*mode);
   }
 
   Status set_time() {
@@ -178,14 +191,17 @@ class AttributeSetter {
     const std::int64_t fraction = (wanted_.modified->nanoseconds % kSecond + kSecond) % kSecond;
     const timespec modified{wanted_.modified->seconds(), fraction};
     const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, modified};
-    if (::utimensat(file_, "", times.data(), AT_EMPTY_PATH) != 0) return failed("set the time of");
-    return {};
+    const int set =
+        grip_ == Grip::Open ? ::futimens(file_, times.data()) : ::utimensat(file_, "", times.data(), AT_EMPTY_PATH);
+    return set == 0 ? Status() : failed("set the time of");
   }
 
   const int file_;
-  const std::string path_;
+  const Grip grip_;
+  std::string path_;  // of a pinned one
   const env::FileAttributes& wanted_;
   struct stat before_ {};
+  bool owner_changed_ = false;
 };
 
 }  // namespace
@@ -225,8 +241,12 @@ Result<std::vector<env::Xattr>> xattrs_of(int directory, const std::string& name
                  [&] { return path_of(directory, name); });
 }
 
-Status set_attributes_of(int file, const env::FileAttributes& attributes) {
-  return AttributeSetter(file, attributes).run();
+Status set_attributes_of_open(int file, const env::FileAttributes& attributes) {
+  return AttributeSetter(file, Grip::Open, attributes).run();
+}
+
+Status set_attributes_of_pinned(int file, const env::FileAttributes& attributes) {
+  return AttributeSetter(file, Grip::Pinned, attributes).run();
 }
 
 }  // namespace exclave::posix

@@ -7,7 +7,8 @@
 //   an access ACL rewrites the group bits and may clear setgid; all of them touch the change time only.
 //
 // I1  Nothing here follows a symbolic link: a name is pinned by an O_PATH descriptor before it is changed.
-// I2  Attributes that were not asked for keep their value (setuid too, when only the owner changes).
+// I2  Attributes that were not asked for keep their value (setuid too, when only the owner changes); what is already as
+//     it is asked for is not set again.
 // I3  Times outside of the years 1678..2262 are reported as the nearest one that fits.
 // Threads: no state.
 // Errors: of the file system contract; Unsupported if the file system has no such attribute; Precondition without
@@ -31,7 +32,9 @@ Result<std::vector<env::Xattr>> xattrs_of(int fd);
 // Of the name itself, whatever its type.
 Result<std::vector<env::Xattr>> xattrs_of(int directory, const std::string& name);
 
-// `file` may be an O_PATH descriptor, also of a symbolic link (whose mode is then left alone: Linux has none).
-Status set_attributes_of(int file, const env::FileAttributes& attributes);
+// `file` is open for reading or writing: two or three system calls for a file of ours without extended attributes.
+Status set_attributes_of_open(int file, const env::FileAttributes& attributes);
+// `file` is an O_PATH descriptor, perhaps of a symbolic link (whose mode is then left alone: Linux has none).
+Status set_attributes_of_pinned(int file, const env::FileAttributes& attributes);
 
 }  // namespace exclave::posix

@@ -90,7 +90,8 @@ Result<std::vector<env::DirectoryEntry>> entries_of(int fd) {
     if (length < 0) return system_error(errno, Access::Read, "list directory", path_of(fd));
     if (length == 0) return entries;
     add_entries(entries, buffer, static_cast<std::size_t>(length));
-    if (large.empty()) {
+    // The call that says "no more" needs none.
+    if (large.empty() && static_cast<std::size_t>(length) > size / 2) {
       large.resize(kListBuffer);
       buffer = large.data();
       size = large.size();
@@ -216,11 +217,11 @@ Status Directory::set_attributes(std::string_view name, const env::FileAttribute
   const std::string checked = TRY(checked_name(name));
   const Descriptor pinned(::openat(fd_.get(), checked.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!pinned.valid()) return failed("open", name, errno, Access::Write);
-  return set_attributes_of(pinned.get(), attributes);
+  return set_attributes_of_pinned(pinned.get(), attributes);
 }
 
 Status Directory::set_own_attributes(const env::FileAttributes& attributes) {
-  return set_attributes_of(fd_.get(), attributes);
+  return set_attributes_of_open(fd_.get(), attributes);
 }
 
 Status Directory::remove(std::string_view name) {

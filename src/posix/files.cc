@@ -138,6 +138,10 @@ Status OutputFile::resize(std::uint64_t size) {
   return {};
 }
 
+Status OutputFile::set_attributes(const env::FileAttributes& attributes) {
+  return set_attributes_of_open(file_.get(), attributes);
+}
+
 Status OutputFile::sync() {
   if (sync_failure_.has_value()) return *sync_failure_;
   // fdatasync includes the size and, of a new file, its inode; only times may be left behind.

@@ -53,6 +53,7 @@ class OutputFile : public env::WritableFile {
   Status write_at(std::uint64_t offset, ByteView data) override;
   Status append(ByteView data) override;
   Status resize(std::uint64_t size) override;
+  Status set_attributes(const env::FileAttributes& attributes) override;
   Status sync() override;
 
   int descriptor() const { return file_.get(); }

@@ -134,6 +134,59 @@ TEST_P(AttributesConformance, own_attributes_of_a_directory_are_set) {
   });
 }
 
+TEST_P(AttributesConformance, attributes_of_an_open_file_are_set_after_its_data) {
+  run([this](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    auto file = must(d->create_file("f", 0600));
+    must(file->write_at(0, as_bytes("content")));
+    must(d->create_link("other name", *d, "f"));
+    must(d->remove("f"));
+    env::FileAttributes attributes;
+    attributes.mode = 02440;
+    attributes.modified = env::Timestamp{42'000'000'001};
+    if (abilities().user_xattrs) attributes.xattrs = {{"user.a", to_bytes("1")}};
+    EXPECT_TRUE(is_ok(file->set_attributes(attributes)));
+    file.reset();
+    const env::FileInfo info = must(d->stat("other name"));
+    EXPECT_EQ(info.mode, 02440U);
+    EXPECT_EQ(info.modified.nanoseconds, 42'000'000'001);
+    EXPECT_EQ(info.size, 7U);
+    EXPECT_EQ(must(d->xattrs("other name")), attributes.xattrs);
+  });
+}
+
+TEST_P(AttributesConformance, setuid_survives_a_change_of_owner_of_an_open_file) {
+  if (!abilities().change_owner) GTEST_SKIP() << "this world may not give files away";
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    auto file = must(d->create_file("f", 0600));
+    env::FileAttributes attributes;
+    attributes.mode = 06755;
+    attributes.owner = {1234, 4321};
+    EXPECT_TRUE(is_ok(file->set_attributes(attributes)));
+    EXPECT_EQ(must(d->stat("f")).mode, 06755U);
+    EXPECT_EQ(must(d->stat("f")).user, 1234U);
+    EXPECT_EQ(must(d->stat("f")).group, 4321U);
+    attributes.owner = {1234, 4322};  // the mode is right already, and changing the group would clear it
+    EXPECT_TRUE(is_ok(file->set_attributes(attributes)));
+    EXPECT_EQ(must(d->stat("f")).mode, 06755U);
+    EXPECT_EQ(must(d->stat("f")).group, 4322U);
+  });
+}
+
+TEST_P(AttributesConformance, the_owner_that_a_file_has_can_be_asked_for_by_anybody) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    put(*d, "f", "");
+    const env::FileInfo before = must(d->stat("f"));
+    env::FileAttributes attributes;
+    attributes.owner = {before.user, before.group};
+    attributes.mode = 04711;
+    EXPECT_TRUE(is_ok(d->set_attributes("f", attributes)));
+    EXPECT_EQ(must(d->stat("f")).mode, 04711U);
+  });
+}
+
 TEST_P(AttributesConformance, setuid_survives_a_change_of_owner) {
   if (!abilities().change_owner) GTEST_SKIP() << "this world may not give files away";
   run([](env::Env env, const std::string& root) {

@@ -7,36 +7,7 @@ namespace {
 
 using env::FileType;
 
-constexpr std::size_t kMaxXattrName = 255;
-constexpr std::size_t kMaxXattrBytes = 65'536;
 constexpr std::size_t kMaxSymlinkTarget = 4095;
-
-Status check_xattr(const Node& node, const env::Xattr& xattr) {
-  if (xattr.name.empty() || xattr.name.size() > kMaxXattrName) {
-    return Error(Code::InvalidInput, "xattr '" + printable(xattr.name) + "': bad name");
-  }
-  if (xattr.value.size() > kMaxXattrBytes)
-    return Error(Code::Exhausted, "xattr " + printable(xattr.name) + ": too large");
-  // As Linux: user attributes exist on files and directories only.
-  if (xattr.name.starts_with("user.") && node.type != FileType::Regular && node.type != FileType::Directory) {
-    return Error(Code::Denied, "xattr " + printable(xattr.name) + ": not on this type of file");
-  }
-  return {};
-}
-
-Status set_attributes_of(Node& node, const env::FileAttributes& wanted, env::Timestamp now) {
-  for (const env::Xattr& xattr : wanted.xattrs) TRY(check_xattr(node, xattr));
-  if (wanted.owner) {
-    node.attributes.user = wanted.owner->first;
-    node.attributes.group = wanted.owner->second;
-  }
-  if (wanted.mode && node.type != FileType::Symlink) node.attributes.mode = *wanted.mode & 07777;
-  for (const env::Xattr& xattr : wanted.xattrs) node.attributes.xattrs[xattr.name] = xattr.value;
-  if (wanted.modified) node.attributes.modified = *wanted.modified;
-  node.changed = now;
-  node.attributes_dirty = true;
-  return {};
-}
 
 class SimDirectory final : public env::Directory {
  public:

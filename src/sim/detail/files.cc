@@ -5,6 +5,22 @@
 namespace exclave::sim::detail {
 namespace {
 
+constexpr std::size_t kMaxXattrName = 255;
+constexpr std::size_t kMaxXattrBytes = 65'536;
+
+Status check_xattr(const Node& node, const env::Xattr& xattr) {
+  if (xattr.name.empty() || xattr.name.size() > kMaxXattrName) {
+    return Error(Code::InvalidInput, "xattr '" + printable(xattr.name) + "': bad name");
+  }
+  if (xattr.value.size() > kMaxXattrBytes)
+    return Error(Code::Exhausted, "xattr " + printable(xattr.name) + ": too large");
+  // As Linux: user attributes exist on files and directories only.
+  if (xattr.name.starts_with("user.") && node.type != env::FileType::Regular && node.type != env::FileType::Directory) {
+    return Error(Code::Denied, "xattr " + printable(xattr.name) + ": not on this type of file");
+  }
+  return {};
+}
+
 class SimReadable final : public env::ReadableFile {
  public:
   SimReadable(MachineCore& core, NodePtr file, std::string path)
@@ -57,6 +73,11 @@ class SimWritable final : public env::WritableFile {
   Status resize(std::uint64_t size) override {
     return core_.file_call(FileCall::Write, incarnation_, {.name = "resize", .object = path_, .a = size},
                            [&] { return core_.volume.resize(*file_, size, core_.civil_now()); });
+  }
+  Status set_attributes(const env::FileAttributes& attributes) override {
+    return core_.file_call(FileCall::Attributes, incarnation_, {.name = "set_attributes", .object = path_}, [&] {
+      return set_attributes_of(*file_, attributes, core_.civil_now()).in([&] { return printable(path_); });
+    });
   }
   // Not through file_call: a failing sync has an effect.
   Status sync() override {
@@ -122,6 +143,20 @@ std::vector<env::Xattr> xattrs_of(const Node& node) {
   std::vector<env::Xattr> list;
   for (const auto& [name, value] : node.attributes.xattrs) list.push_back({.name = name, .value = value});
   return list;
+}
+
+Status set_attributes_of(Node& node, const env::FileAttributes& wanted, env::Timestamp now) {
+  for (const env::Xattr& xattr : wanted.xattrs) TRY(check_xattr(node, xattr));
+  if (wanted.owner) {
+    node.attributes.user = wanted.owner->first;
+    node.attributes.group = wanted.owner->second;
+  }
+  if (wanted.mode && node.type != env::FileType::Symlink) node.attributes.mode = *wanted.mode & 07777;
+  for (const env::Xattr& xattr : wanted.xattrs) node.attributes.xattrs[xattr.name] = xattr.value;
+  if (wanted.modified) node.attributes.modified = *wanted.modified;
+  node.changed = now;
+  node.attributes_dirty = true;
+  return {};
 }
 
 Status require_regular(const Node& node, std::string_view path) {

@@ -21,6 +21,8 @@ std::unique_ptr<env::Directory> make_directory(MachineCore& core, NodePtr direct
 
 env::FileInfo info_of(const MachineCore& core, const Node& node);
 std::vector<env::Xattr> xattrs_of(const Node& node);
+// All of them or, when one is refused, none.
+Status set_attributes_of(Node& node, const env::FileAttributes& wanted, env::Timestamp now);
 Status require_regular(const Node& node, std::string_view path);
 
 }  // namespace exclave::sim::detail
