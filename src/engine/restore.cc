@@ -24,12 +24,12 @@ constexpr std::string_view kMarkerSuffix = ".exclave-restore";
 // A regular file on its way to disk. shared_ptr: owned by every piece of work that still writes to it.
 struct FileTarget {
   std::shared_ptr<env::Directory> parent;
-  std::string name;
   std::string path;
   env::FileAttributes attributes;
-  std::uint64_t size = 0;
   bool created = false;  // by the planner; else the only worker creates it
   std::atomic<std::uint64_t> bytes_left{0};
+
+  std::string_view name() const { return env::base_name(path); }
 };
 
 // Part of a chunk that belongs at one place of one file.
@@ -75,20 +75,34 @@ class Restorer {
     if (report_.problems.size() < kMaxListedProblems) report_.problems.push_back({std::move(path), std::move(why)});
   }
 
-  // Sets attributes; without the right to change owners, everything but those, with the set-id bits off.
-  Status apply(env::Directory& parent, std::string_view name, env::FileAttributes attributes) {
+  // Sets attributes with `set`; without the right to change owners, everything but those, with the set-id bits off.
+  template <typename Set>
+  Status apply(env::FileAttributes attributes, const Set& set) {
     if (skip_owner_.load(std::memory_order_relaxed)) drop_owner(attributes);
-    Status set = name.empty() ? parent.set_own_attributes(attributes) : parent.set_attributes(name, attributes);
-    if (set.ok() || set.error().code() != Code::Denied || !attributes.owner.has_value()) return set;
+    Status done = set(attributes);
+    if (done.ok() || done.error().code() != Code::Denied || !attributes.owner.has_value()) return done;
     drop_owner(attributes);
-    Status without = name.empty() ? parent.set_own_attributes(attributes) : parent.set_attributes(name, attributes);
+    Status without = set(attributes);
     if (without.ok()) skip_owner_.store(true, std::memory_order_relaxed);
     return without;
   }
   bool skipped_owner() const { return skip_owner_.load(std::memory_order_relaxed); }
 
-  Status finish_file(FileTarget& file) {
-    Status applied = apply(*file.parent, file.name, std::move(file.attributes));
+  // Null if the name is taken: then the file is reported, not restored.
+  Result<std::unique_ptr<env::WritableFile>> create(const FileTarget& file) {
+    auto created = file.parent->create_file(file.name(), 0600);
+    if (created.ok() || created.error().code() != Code::AlreadyExists) return created;
+    note_taken(file.path, created.error());
+    return std::unique_ptr<env::WritableFile>();
+  }
+  // Nothing of ours had the name: the target takes two names of the snapshot for one, or somebody writes there too.
+  void note_taken(const std::string& path, const Error& error) {
+    note_problem(path, "its name is taken in the target: " + error.message());
+  }
+
+  Status finish_file(FileTarget& file, env::WritableFile& handle) {
+    Status applied = apply(std::move(file.attributes),
+                           [&](const env::FileAttributes& wanted) { return handle.set_attributes(wanted); });
     if (applied.ok()) return applied;
     if (applied.error().code() == Code::Exhausted || applied.error().code() == Code::Unavailable) return applied;
     note_problem(file.path, applied.error().message());
@@ -100,7 +114,6 @@ class Restorer {
   struct Tools {
     explicit Tools(const crypto::Secret<32>& dedup) : decoder(dedup) {}
     repo::ChunkDecoder decoder;
-    Bytes plain;
   };
 
   static void drop_owner(env::FileAttributes& attributes) {
@@ -112,21 +125,22 @@ class Restorer {
     Tools& tools = *tools_[worker];
     const repo::ChunkPlace& first = run.chunks.front().place;
     const repo::ChunkPlace& last = run.chunks.back().place;
-    Bytes stored;
+    ByteView stored;
     {
       const StageTimer timer(times_, env_.clock, Stage::Open);
-      stored = TRY(content_.chunks().fetch(first.pack, first.offset, last.offset + last.stored_bytes - first.offset));
+      stored = TRY(content_.chunks().fetch(first.pack, first.offset, last.offset + last.stored_bytes - first.offset,
+                                           tools.decoder));
     }
     for (ChunkTask& chunk : run.chunks) {
+      ByteView plain;
       {
         const StageTimer timer(times_, env_.clock, Stage::Decompress);
-        TRY(content_.chunks().decode(
-            chunk.id, chunk.place,
-            ByteView(stored).subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes), tools.decoder,
-            tools.plain));
+        plain = TRY(content_.chunks().decode(
+            chunk.id, chunk.place, stored.subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes),
+            tools.decoder));
       }
       const StageTimer timer(times_, env_.clock, Stage::Write);
-      for (Placement& placement : chunk.placements) TRY(place(placement, tools.plain));
+      for (Placement& placement : chunk.placements) TRY(place(placement, plain));
     }
     return Nothing{};
   }
@@ -137,13 +151,13 @@ class Restorer {
       return Error(Code::Corrupt, "file '" + printable(file.path) + "': slice lies outside its chunk");
     }
     const ByteView data = plain.subspan(placement.chunk_offset, placement.length);
-    auto opened = file.created ? file.parent->open_for_write(file.name) : file.parent->create_file(file.name, 0600);
     const auto named = [&] { return "file '" + printable(file.path) + "'"; };
-    auto handle = TRY(std::move(opened).in(named));
+    auto opened = file.created ? file.parent->open_for_write(file.name()) : create(file);
+    const auto handle = TRY(std::move(opened).in(named));
+    if (handle == nullptr) return {};
     TRY(handle->write_at(placement.file_offset, data).in(named));
     written_.fetch_add(data.size(), std::memory_order_relaxed);
-    handle.reset();
-    if (file.bytes_left.fetch_sub(data.size()) == data.size()) TRY(finish_file(file));
+    if (file.bytes_left.fetch_sub(data.size()) == data.size()) TRY(finish_file(file, *handle));
     placement.file.reset();
     return {};
   }
@@ -226,7 +240,7 @@ class Planner {
   Status add_regular(format::ListingEntry& entry);
   Status add_other(format::ListingEntry& entry);
   Status link_to_first(const std::string& path, const std::string& first);
-  Result<bool> is_finished(env::Directory& parent, const format::ListingEntry& entry);
+  Result<bool> is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry);
   Status add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry);
   Status add_placement(const format::ChunkId& id, Placement placement);
 
@@ -281,8 +295,10 @@ Status Planner::make_parents(const std::string& path) {
   return {};
 }
 
-Result<bool> Planner::is_finished(env::Directory& parent, const format::ListingEntry& entry) {
-  const auto present = parent.stat(env::base_name(entry.path));
+// Also makes room for what is not. Costs nothing in a directory that this run made.
+Result<bool> Planner::is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry) {
+  if (parent.is_new) return false;
+  const auto present = parent.directory->stat(env::base_name(entry.path));
   if (!present.ok()) {
     if (present.error().code() == Code::NotFound) return false;
     return present.error();
@@ -292,20 +308,25 @@ Result<bool> Planner::is_finished(env::Directory& parent, const format::ListingE
       info.size == entry.size && info.modified.nanoseconds == entry.modified_ns) {
     return true;
   }
-  TRY(parent.remove(env::base_name(entry.path)));
+  TRY(parent.directory->remove(env::base_name(entry.path)));
   return false;
 }
 
 Status Planner::link_to_first(const std::string& path, const std::string& first) {
-  const auto parent = TRY(tree_.parent_of(path));
+  const TargetTree::Place parent = TRY(tree_.parent_of(path));
   const std::string_view directory =
       first.find('/') == std::string::npos ? std::string_view() : env::parent_path(first);
   const auto source = TRY(tree_.reach(directory));
-  Status removed = parent->remove(env::base_name(path));
-  if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
-  return parent->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
+  if (!parent.is_new) {
+    Status removed = parent.directory->remove(env::base_name(path));
+    if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  }
+  Status linked = parent.directory->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
     return "hard link '" + printable(path) + "'";
   });
+  if (linked.ok() || linked.error().code() != Code::AlreadyExists) return linked;
+  restorer_.note_taken(path, linked.error());
+  return {};
 }
 
 Status Planner::add_regular(format::ListingEntry& entry) {
@@ -315,28 +336,30 @@ Status Planner::add_regular(format::ListingEntry& entry) {
     const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
     if (!inserted) return link_to_first(entry.path, first->second);
   }
-  auto file = std::make_shared<FileTarget>();
-  file->parent = TRY(tree_.parent_of(entry.path));
-  if (TRY(is_finished(*file->parent, entry))) {
+  TargetTree::Place parent = TRY(tree_.parent_of(entry.path));
+  if (TRY(is_finished(parent, entry))) {
     ++report_.kept_files;
     return {};
   }
-  file->name = std::string(env::base_name(entry.path));
+  auto file = std::make_shared<FileTarget>();
+  file->parent = std::move(parent.directory);
   file->path = entry.path;
   file->attributes = attributes_of(entry);
-  file->size = entry.size;
   std::uint64_t data = 0;
   for (const format::Slice& slice : entry.slices) data += slice.length;
   file->bytes_left = data;
   // The name must exist now if others link to it, or if several pieces of work write to it; else a worker makes it.
   const bool at_once = entry.slices.size() != 1 || entry.sparse || entry.hard_link.has_value();
   if (at_once) {
-    auto handle =
-        TRY(file->parent->create_file(file->name, 0600).in([&] { return "file '" + printable(entry.path) + "'"; }));
+    const auto handle = TRY(restorer_.create(*file).in([&] { return "file '" + printable(entry.path) + "'"; }));
+    if (handle == nullptr) {
+      if (entry.hard_link.has_value()) first_names_.erase(*entry.hard_link);  // the next name is the first that exists
+      return {};
+    }
     if (entry.sparse || entry.slices.size() > 1) TRY(handle->resize(entry.size));
     file->created = true;
+    if (data == 0) return restorer_.finish_file(*file, *handle);
   }
-  if (data == 0) return restorer_.finish_file(*file);
   if (file->parent.get() != last_parent_) {
     last_parent_ = file->parent.get();
     ++batch_directories_;
@@ -417,9 +440,10 @@ Status Planner::add_other(format::ListingEntry& entry) {
     const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
     if (!inserted) return link_to_first(entry.path, first->second);
   }
-  const auto parent = TRY(tree_.parent_of(entry.path));
+  const TargetTree::Place place = TRY(tree_.parent_of(entry.path));
+  const std::shared_ptr<env::Directory>& parent = place.directory;
   const std::string_view name = env::base_name(entry.path);
-  TRY(is_finished(*parent, entry));
+  TRY(is_finished(place, entry));
   Status created;
   switch (entry.type) {
     case format::EntryType::Symlink:
@@ -441,11 +465,22 @@ Status Planner::add_other(format::ListingEntry& entry) {
     case format::EntryType::Directory:
       return Error(Code::Bug, "add_other was given a file or directory");
   }
-  if (created.ok()) created = restorer_.apply(*parent, name, attributes_of(entry));
+  if (created.ok()) {
+    created = restorer_.apply(attributes_of(entry),
+                              [&](const env::FileAttributes& wanted) { return parent->set_attributes(name, wanted); });
+  }
   if (created.ok()) return created;
-  if (created.error().code() != Code::Denied && created.error().code() != Code::Unsupported) return created;
-  restorer_.note_problem(entry.path, created.error().message());
-  return {};
+  switch (created.error().code()) {
+    case Code::AlreadyExists:
+      restorer_.note_taken(entry.path, created.error());
+      return {};
+    case Code::Denied:
+    case Code::Unsupported:
+      restorer_.note_problem(entry.path, created.error().message());
+      return {};
+    default:
+      return created;
+  }
 }
 
 // Directory attributes, deepest first: setting a parent's time or mode early would be undone, or lock us out.
@@ -503,7 +538,9 @@ class DirectoryFinisher {
     if (waiting_.back().directory == nullptr) TRY(open_last());
     const Waiting last = std::move(waiting_.back());
     waiting_.pop_back();
-    Status applied = restorer_.apply(*last.directory, "", attributes_of(last.entry));
+    Status applied = restorer_.apply(attributes_of(last.entry), [&](const env::FileAttributes& wanted) {
+      return last.directory->set_own_attributes(wanted);
+    });
     if (!applied.ok()) restorer_.note_problem(last.entry.path, applied.error().message());
     return {};
   }
@@ -518,10 +555,14 @@ std::string boot_id(env::FileSystem& files) {
   return id.ok() ? std::string(as_text(id.value()).substr(0, 36)) : std::string();
 }
 
-// Target and marker: fresh, or an unfinished restore of the same snapshot. Returns whether finished files can be
-// trusted.
-Result<bool> prepare_target(env::FileSystem& files, const format::ObjectName& snapshot, const std::string& target,
-                            const std::string& marker) {
+struct TargetState {
+  bool is_empty = true;
+  bool trust_present = true;  // finished files of an earlier run can be kept
+};
+
+// Target and marker: fresh, or an unfinished restore of the same snapshot.
+Result<TargetState> prepare_target(env::FileSystem& files, const format::ObjectName& snapshot,
+                                   const std::string& target, const std::string& marker) {
   const std::string boot = boot_id(files);
   const std::string wanted = snapshot.hex() + " " + boot + "\n";
   const auto present = files.stat(target);
@@ -545,13 +586,13 @@ Result<bool> prepare_target(env::FileSystem& files, const format::ObjectName& sn
       }
       const bool same_boot = !boot.empty() && as_text(mark.value()) == wanted;
       TRY(env::replace_file_durably(files, marker, as_bytes(wanted), 0600));
-      return same_boot;
+      return TargetState{false, same_boot};
     }
   } else {
     TRY(files.make_directories(target, 0700));
   }
   TRY(env::replace_file_durably(files, marker, as_bytes(wanted), 0600));
-  return true;
+  return TargetState{};
 }
 
 }  // namespace
@@ -567,13 +608,13 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
 
   // 1. A fresh target, or one to go on with.
   const std::string marker = target + std::string(kMarkerSuffix);
-  const bool trust_present = TRY(prepare_target(env.files, snapshot, target, marker));
-  TargetTree tree(std::shared_ptr<env::Directory>(TRY(env.files.open_directory(target))));
+  const TargetState found = TRY(prepare_target(env.files, snapshot, target, marker));
+  TargetTree tree({ std::shared_ptr<env::Directory>(TRY(env.files.open_directory(target))), found.is_empty });
 
   // 2. Names at once, contents through the pipeline.
   RestoreReport report;
   Restorer restorer(env, content, report, times);
-  Planner planner(env, content, restorer, tree, selection, trust_present, report);
+  Planner planner(env, content, restorer, tree, selection, found.trust_present, report);
   CaptureProgress progress;
   progress.expected_files = content.record().totals.files;
   progress.expected_bytes = content.record().totals.bytes;

@@ -47,7 +47,7 @@ Status SnapshotContent::for_each_entry(const Sink& sink) const {
   std::string last_path;
   bool any = false;
   for (const format::ListingReference& reference : record_.listing) {
-    const Bytes plain = TRY(chunks_.read(reference.id, decoder).in([] { return "listing"; }));
+    const ByteView plain = TRY(chunks_.read(reference.id, decoder).in([] { return "listing"; }));
     if (plain.size() != reference.plain_bytes)
       return Error(Code::Corrupt, "listing: a chunk has another size than recorded");
     TRY(listing.feed(plain, [&](format::ListingEntry entry) -> Status {

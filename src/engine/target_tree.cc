@@ -6,7 +6,7 @@
 namespace exclave::engine {
 
 Result<std::shared_ptr<env::Directory>> TargetTree::reach(std::string_view path) const {
-  std::shared_ptr<env::Directory> at = root_;
+  std::shared_ptr<env::Directory> at = root_.directory;
   for (const std::string_view step : split(path, '/')) {
     if (step.empty()) continue;
     at = std::shared_ptr<env::Directory>(TRY(at->open_directory(step)));
@@ -14,21 +14,24 @@ Result<std::shared_ptr<env::Directory>> TargetTree::reach(std::string_view path)
   return at;
 }
 
-Result<std::shared_ptr<env::Directory>> TargetTree::parent_of(std::string_view path) {
+Result<TargetTree::Place> TargetTree::parent_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   const std::string_view wanted = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
   while (!levels_.empty() && levels_.back().path != wanted) levels_.pop_back();
   if (wanted.empty()) return root_;
   if (levels_.empty()) return Error(Code::Corrupt, "listing: '" + printable(path) + "' comes without its directory");
-  if (levels_.back().directory == nullptr) levels_.back().directory = TRY(reach(wanted));
-  return levels_.back().directory;
+  Place& place = levels_.back().place;
+  if (place.directory == nullptr) place.directory = TRY(reach(wanted));
+  return place;
 }
 
 Status TargetTree::make_directory(std::string_view path) {
-  const std::shared_ptr<env::Directory> parent = TRY(parent_of(path));
+  const Place above = TRY(parent_of(path));
+  const std::shared_ptr<env::Directory>& parent = above.directory;
   const std::string_view name = env::base_name(path);
   Status created = parent->create_directory(name, 0700);
-  if (!created.ok()) {
+  const bool is_new = created.ok();
+  if (!is_new) {
     if (created.error().code() != Code::AlreadyExists) return created;
     // An unfinished restore may have closed it already, which would lock out everyone but root.
     env::FileAttributes open_to_us;
@@ -36,8 +39,8 @@ Status TargetTree::make_directory(std::string_view path) {
     TRY(parent->set_attributes(name, open_to_us));
   }
   std::shared_ptr<env::Directory> opened(TRY(parent->open_directory(name)));
-  levels_.push_back({std::string(path), std::move(opened)});
-  if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].directory.reset();
+  levels_.push_back({std::string(path), {std::move(opened), is_new}});
+  if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].place.directory.reset();
   return {};
 }
 

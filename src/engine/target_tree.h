@@ -16,23 +16,27 @@ namespace exclave::engine {
 
 class TargetTree {
  public:
+  struct Place {
+    std::shared_ptr<env::Directory> directory;
+    bool is_new = false;  // it was empty when this run came: nothing is in it that this run did not make
+  };
   // `root` is the open target directory.
-  explicit TargetTree(std::shared_ptr<env::Directory> root) : root_(std::move(root)) {}
+  explicit TargetTree(Place root) : root_(std::move(root)) {}
 
   // The directory that holds `path`. Precondition: paths come in walk order.
-  Result<std::shared_ptr<env::Directory>> parent_of(std::string_view path);
+  Result<Place> parent_of(std::string_view path);
   // Creates (or enters, if it exists) directory `path`.
   Status make_directory(std::string_view path);
   // Any directory, by steps from the root; for hard links' first names.
   Result<std::shared_ptr<env::Directory>> reach(std::string_view path) const;
-  const std::shared_ptr<env::Directory>& root() const { return root_; }
+  const std::shared_ptr<env::Directory>& root() const { return root_.directory; }
 
  private:
   struct Level {
     std::string path;
-    std::shared_ptr<env::Directory> directory;  // null while closed
+    Place place;  // without a directory while closed
   };
-  std::shared_ptr<env::Directory> root_;
+  Place root_;
   std::vector<Level> levels_;
 };
 

@@ -135,7 +135,7 @@ TEST_F(TreeWalk, an_entry_changed_a_moment_ago_is_never_taken_for_unchanged) {
 TEST_F(TreeWalk, a_target_tree_is_entered_step_by_step_and_never_through_a_link) {
   directory("/t");
   directory("/outside");
-  TargetTree tree(std::shared_ptr<env::Directory>(env().files.open_directory("/t").take()));
+  TargetTree tree({std::shared_ptr<env::Directory>(env().files.open_directory("/t").take()), true});
   ASSERT_TRUE(tree.make_directory("a").ok());
   ASSERT_TRUE(tree.make_directory("a/b").ok());
   EXPECT_TRUE(tree.parent_of("a/b/file").ok());

@@ -232,19 +232,17 @@ Result<ContentVerdict> verify_content(const SnapshotContent& content, std::stop_
     return std::pair(a.place.pack, a.place.offset) < std::pair(b.place.pack, b.place.offset);
   });
   repo::ChunkDecoder decoder(content.record().dedup_key);
-  Bytes plain;
   for (const Located& chunk : located) {
     if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
-    auto stored = content.chunks().fetch(chunk.place.pack, chunk.place.offset, chunk.place.stored_bytes);
-    const Status good = stored.ok() ? content.chunks().decode(chunk.id, chunk.place, stored.value(), decoder, plain)
-                                    : Status(stored.take_error());
-    if (!good.ok()) {
-      if (good.error().code() == Code::Unavailable) return good.error();
-      verdict.findings.push_back(good.error().message());
+    auto stored = content.chunks().fetch(chunk.place.pack, chunk.place.offset, chunk.place.stored_bytes, decoder);
+    const auto plain = stored.ok() ? content.chunks().decode(chunk.id, chunk.place, stored.value(), decoder) : stored;
+    if (!plain.ok()) {
+      if (plain.error().code() == Code::Unavailable) return plain.error();
+      verdict.findings.push_back(plain.error().message());
       continue;
     }
     ++verdict.chunks;
-    verdict.bytes += plain.size();
+    verdict.bytes += plain.value().size();
   }
   return verdict;
 }

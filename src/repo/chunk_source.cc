@@ -4,8 +4,9 @@
 
 namespace exclave::repo {
 
-Status ChunkDecoder::decode(const ChunkPlace& place, const format::ChunkId& id, ByteView stored, Bytes& plain) {
-  plain.resize(place.plain_bytes);
+Result<ByteView> ChunkDecoder::decode(const ChunkPlace& place, const format::ChunkId& id, ByteView stored) {
+  if (plain_.size() < place.plain_bytes) plain_.resize(place.plain_bytes);
+  const MutableByteView plain = MutableByteView(plain_).first(place.plain_bytes);
   if (place.codec == format::ChunkCodec::Raw) {
     if (stored.size() != plain.size())
       return Error(Code::Corrupt, "chunk " + id.hex().substr(0, 16) + ": has a wrong size");
@@ -13,7 +14,8 @@ Status ChunkDecoder::decode(const ChunkPlace& place, const format::ChunkId& id, 
   } else {
     TRY(decompressor_.decompress(stored, plain).in([&] { return "chunk " + id.hex().substr(0, 16); }));
   }
-  return identifier_.verify(place.kind, plain, id);
+  TRY(identifier_.verify(place.kind, plain, id));
+  return ByteView(plain);
 }
 
 void ChunkSource::add_entries(const format::ObjectReference& pack, const std::vector<format::ChunkEntry>& entries) {
@@ -58,25 +60,24 @@ Result<ChunkPlace> ChunkSource::locate(const format::ChunkId& id) const {
   return found->place;
 }
 
-Result<Bytes> ChunkSource::fetch(std::uint32_t pack, std::uint32_t offset, std::uint32_t size) const {
-  return opener_.open_range(packs_[pack], offset, size);
+Result<ByteView> ChunkSource::fetch(std::uint32_t pack, std::uint32_t offset, std::uint32_t size,
+                                    ChunkDecoder& decoder) const {
+  return opener_.open_range(packs_[pack], offset, size, decoder.room());
 }
 
-Status ChunkSource::decode(const format::ChunkId& id, const ChunkPlace& place, ByteView stored, ChunkDecoder& decoder,
-                           Bytes& plain) const {
-  Status decoded = decoder.decode(place, id, stored, plain);
+Result<ByteView> ChunkSource::decode(const format::ChunkId& id, const ChunkPlace& place, ByteView stored,
+                                     ChunkDecoder& decoder) const {
+  auto decoded = decoder.decode(place, id, stored);
   if (decoded.ok() || decoded.error().code() != Code::Corrupt) return decoded;
   const Bytes whole = TRY(opener_.open_whole(packs_[place.pack]));
   if (place.offset > whole.size() || place.stored_bytes > whole.size() - place.offset) return decoded;
-  return decoder.decode(place, id, ByteView(whole).subspan(place.offset, place.stored_bytes), plain);
+  return decoder.decode(place, id, ByteView(whole).subspan(place.offset, place.stored_bytes));
 }
 
-Result<Bytes> ChunkSource::read(const format::ChunkId& id, ChunkDecoder& decoder) const {
+Result<ByteView> ChunkSource::read(const format::ChunkId& id, ChunkDecoder& decoder) const {
   const ChunkPlace place = TRY(locate(id));
-  const Bytes stored = TRY(fetch(place.pack, place.offset, place.stored_bytes));
-  Bytes plain;
-  TRY(decode(id, place, stored, decoder, plain));
-  return plain;
+  const ByteView stored = TRY(fetch(place.pack, place.offset, place.stored_bytes, decoder));
+  return decode(id, place, stored, decoder);
 }
 
 Result<format::Snapshot> open_snapshot(ObjectOpener& opener, const format::ObjectReference& reference) {

@@ -25,16 +25,19 @@ struct ChunkPlace {
   format::ChunkCodec codec = format::ChunkCodec::Raw;
 };
 
-// Per-thread state for decoding: a decompressor and a keyed hash.
+// Per-thread state for decoding: a decompressor, a keyed hash, and room for what they work on.
 class ChunkDecoder {
  public:
   explicit ChunkDecoder(const crypto::Secret<32>& dedup_key) : identifier_(dedup_key) {}
-  // `stored`: the chunk's bytes inside the pack. Fills `plain` (resized to place.plain_bytes) and checks the id.
-  Status decode(const ChunkPlace& place, const format::ChunkId& id, ByteView stored, Bytes& plain);
+  // `stored`: the chunk's bytes inside the pack. The chunk's plaintext, its id checked; good until the next call.
+  Result<ByteView> decode(const ChunkPlace& place, const format::ChunkId& id, ByteView stored);
+  OpeningRoom& room() { return room_; }
 
  private:
   compress::Decompressor decompressor_;
   format::ChunkIdentifier identifier_;
+  OpeningRoom room_;
+  Bytes plain_;  // grows to the largest chunk and stays
 };
 
 class ChunkSource {
@@ -52,16 +55,16 @@ class ChunkSource {
   std::size_t pack_count() const { return packs_.size(); }
   std::size_t chunk_count() const { return places_.size(); }
 
-  // Stored bytes [offset, offset + size) of a pack. They are authentic bytes of *some* object of the registry: only
-  // decode() tells whether a vault swapped objects.
-  Result<Bytes> fetch(std::uint32_t pack, std::uint32_t offset, std::uint32_t size) const;
+  // Stored bytes [offset, offset + size) of a pack, in the decoder's room until its next fetch. They are authentic
+  // bytes of *some* object of the registry: only decode() tells whether a vault swapped objects.
+  Result<ByteView> fetch(std::uint32_t pack, std::uint32_t offset, std::uint32_t size, ChunkDecoder& decoder) const;
   // Decodes and checks a chunk; if its bytes are not the chunk's, fetches the whole pack with its name checked, which
-  // goes round the vault that gave the wrong object, and decodes again.
-  Status decode(const format::ChunkId& id, const ChunkPlace& place, ByteView stored, ChunkDecoder& decoder,
-                Bytes& plain) const;
+  // goes round the vault that gave the wrong object, and decodes again. The result is good until the decoder's next.
+  Result<ByteView> decode(const format::ChunkId& id, const ChunkPlace& place, ByteView stored,
+                          ChunkDecoder& decoder) const;
 
-  // Reads one chunk by itself: for listings and single files.
-  Result<Bytes> read(const format::ChunkId& id, ChunkDecoder& decoder) const;
+  // Reads one chunk by itself: for listings and single files. Good until the decoder's next.
+  Result<ByteView> read(const format::ChunkId& id, ChunkDecoder& decoder) const;
 
  private:
   struct Located {

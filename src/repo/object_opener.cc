@@ -7,6 +7,11 @@
 namespace exclave::repo {
 namespace {
 
+MutableByteView at_least(Bytes& room, std::size_t size) {
+  if (room.size() < size) room.resize(size);
+  return MutableByteView(room).first(size);
+}
+
 std::string short_name(const format::ObjectName& name) {
   return "object " + name.hex().substr(0, 16);
 }
@@ -68,7 +73,8 @@ Result<Bytes> ObjectOpener::open_whole(const format::ObjectReference& reference)
   return plain;
 }
 
-Result<Bytes> ObjectOpener::open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size) {
+Result<ByteView> ObjectOpener::open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size,
+                                          OpeningRoom& room) {
   TRY(key_for(reference.period));
   const std::size_t capacity = format::plain_capacity(reference.size_class);
   if (size == 0 || at >= capacity || size > capacity - at) {
@@ -86,17 +92,15 @@ Result<Bytes> ObjectOpener::open_range(const format::ObjectReference& reference,
     TRY(reader_.read_checked(reference.name, 0, front,
                              [&](ByteView bytes) -> Status { return open_segments(reference, bytes, {}, 0, {}); }));
   }
-  Bytes sealed(together ? end : end - begin);
-  Bytes plain(std::min(capacity, (last + 1) * crypto::kSegmentPlainBytes) - first * crypto::kSegmentPlainBytes);
+  const MutableByteView sealed = at_least(room.sealed, together ? end : end - begin);
+  const MutableByteView plain = at_least(
+      room.plain, std::min(capacity, (last + 1) * crypto::kSegmentPlainBytes) - first * crypto::kSegmentPlainBytes);
   TRY(reader_.read_checked(reference.name, together ? 0 : begin, sealed, [&](ByteView bytes) -> Status {
     const ByteView front_bytes = together ? bytes.first(format::kSegmentsOffset) : ByteView(front);
     const ByteView segments = together ? bytes.subspan(begin) : bytes;
     return open_segments(reference, front_bytes, segments, static_cast<std::uint32_t>(first), plain);
   }));
-  const std::size_t skip = at - first * crypto::kSegmentPlainBytes;
-  plain.erase(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(skip));
-  plain.resize(size);
-  return plain;
+  return ByteView(plain).subspan(at - first * crypto::kSegmentPlainBytes, size);
 }
 
 }  // namespace exclave::repo

@@ -17,6 +17,12 @@
 
 namespace exclave::repo {
 
+// Memory that a reader keeps for its next range: it grows to the largest one and stays.
+struct OpeningRoom {
+  Bytes sealed;
+  Bytes plain;
+};
+
 class ObjectOpener {
  public:
   // `reader` outlives it.
@@ -25,8 +31,10 @@ class ObjectOpener {
   // Plaintext of a whole object. The object's name is checked too: one that was swapped for another genuine object is
   // refused.
   Result<Bytes> open_whole(const format::ObjectReference& reference);
-  // Plaintext [at, at + size) of an object, authenticated per segment.
-  Result<Bytes> open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size);
+  // Plaintext [at, at + size) of an object, authenticated per segment: a view into `room`, good until that is used
+  // again.
+  Result<ByteView> open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size,
+                              OpeningRoom& room);
 
   bool has_key(format::PeriodNumber period) const { return keys_.contains(period); }
 

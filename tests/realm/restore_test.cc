@@ -213,6 +213,32 @@ TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
   EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
 }
 
+// As on a file system that takes "a" and "A" for one name, too.
+TEST_F(Restore, a_name_that_is_taken_meanwhile_is_reported_and_left_alone) {
+  for (int f = 0; f < 300; ++f) write("f" + std::to_string(1000 + f), "small");
+  write("x", "content");
+  CHECK(::link(source("x").c_str(), source("y").c_str()) == 0);
+  write("z", "content");
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  bool planted = false;
+  const auto plant = [&](const engine::CaptureProgress&) {
+    if (planted) return;
+    planted = true;
+    write_file(files(), at("target/x"), as_bytes("theirs"));
+    write_file(files(), at("target/z"), as_bytes("theirs"));
+  };
+  const auto restored = must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, plant, {}));
+  ASSERT_TRUE(planted);
+  EXPECT_EQ(restored.problem_count, 2U);
+  EXPECT_EQ(as_text(must(files().read_file(at("target/x"), 100))), "theirs");
+  EXPECT_EQ(as_text(must(files().read_file(at("target/y"), 100))), "content") << "the other name of x";
+  EXPECT_EQ(as_text(must(files().read_file(at("target/z"), 100))), "theirs");
+}
+
 TEST_F(Restore, parts_are_chosen_by_path_and_by_pattern) {
   make_directory("source/a/deep");
   make_directory("source/b");
