@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace exclave::engine {
 namespace {
 
@@ -53,6 +55,11 @@ Status ContentPipeline::add_entry(PendingEntry entry) {
   batch_.push_back(std::move(entry));
   if (batch_.size() >= kEntriesPerBatch) return flush_entries();
   return {};
+}
+
+Status ContentPipeline::add_block(repo::CatalogueBlock block) {
+  batch_.push_back(std::move(block));
+  return flush_entries();
 }
 
 Status ContentPipeline::flush_entries() {
@@ -123,16 +130,19 @@ Status ContentPipeline::sink(Done done) {
     }
     if (chunk.uses > 0) resolved_.emplace(chunk.sequence, Resolved{done.id, std::move(done.members), chunk.uses});
   }
-  for (PendingEntry& entry : done.entries) waiting_.push_back(std::move(entry));
-  while (!waiting_.empty()) {
-    const auto& wanted = waiting_.front().sequence;
-    const bool ready =
-        std::all_of(wanted.begin(), wanted.end(), [&](std::uint64_t s) { return resolved_.contains(s); });
-    if (!ready) break;
-    TRY(emit(std::move(waiting_.front())));
+  for (Pending& pending : done.entries) waiting_.push_back(std::move(pending));
+  while (!waiting_.empty() && is_ready(waiting_.front())) {
+    TRY(std::visit([&](auto& pending) { return emit(std::move(pending)); }, waiting_.front()));
     waiting_.pop_front();
   }
   return {};
+}
+
+bool ContentPipeline::is_ready(const Pending& pending) const {
+  const auto* entry = std::get_if<PendingEntry>(&pending);
+  if (entry == nullptr) return true;
+  return std::all_of(entry->sequence.begin(), entry->sequence.end(),
+                     [&](std::uint64_t sequence) { return resolved_.contains(sequence); });
 }
 
 Status ContentPipeline::emit(PendingEntry pending) {
@@ -144,18 +154,32 @@ Status ContentPipeline::emit(PendingEntry pending) {
     if (pending.group_member.has_value()) entry.content = resolved.members[*pending.group_member];
     if (--resolved.uses_left == 0) resolved_.erase(found);
   }
+  if (catalogue_ != nullptr) catalogue_->begin_entry(pending.facts);
   Status cut_status;
   encoder_.append(entry, listing_bytes_, [&](ByteView record) {
     if (!cutter_.ends_after(record)) return false;
-    if (cut_status.ok()) cut_status = end_listing_chunk();
+    if (cut_status.ok()) cut_status = end_listing_chunk(repo::ChunkEnd::ByRule);
     return true;
   });
-  TRY(std::move(cut_status));
-  if (catalogue_ != nullptr) TRY(catalogue_->append(entry, pending.facts));
-  return {};
+  return cut_status;
 }
 
-Status ContentPipeline::end_listing_chunk() {
+Status ContentPipeline::emit(const repo::CatalogueBlock& block) {
+  // Only a chunk that the era holds can be named again, and only where a chunk begins.
+  std::optional<format::PeriodNumber> known;
+  if (listing_bytes_.size() == 0) known = TRY(index_.find(block.listing.id));
+  if (!known.has_value()) {
+    for (repo::CatalogueEntry& reused : TRY(block.decode())) {
+      TRY(emit(PendingEntry{std::move(reused.entry), reused.facts, {}, {}}));
+    }
+    return {};
+  }
+  outcome_.oldest_period = std::min(outcome_.oldest_period, *known);
+  outcome_.listing.push_back(block.listing);
+  return catalogue_->keep(block);
+}
+
+Status ContentPipeline::end_listing_chunk(repo::ChunkEnd end) {
   cutter_.reset();
   if (listing_bytes_.size() == 0) return {};
   const ByteView plain = listing_bytes_.view();
@@ -169,6 +193,7 @@ Status ContentPipeline::end_listing_chunk() {
   }
   if (known.has_value()) outcome_.oldest_period = std::min(outcome_.oldest_period, *known);
   outcome_.listing.push_back({id, static_cast<std::uint32_t>(plain.size())});
+  if (catalogue_ != nullptr) TRY(catalogue_->end_chunk(id, plain, end));
   listing_bytes_.clear();
   return {};
 }
@@ -176,9 +201,11 @@ Status ContentPipeline::end_listing_chunk() {
 Result<ContentPipeline::Outcome> ContentPipeline::finish() {
   TRY(flush_entries());
   TRY(pipeline_->finish());
-  if (!waiting_.empty())
-    return Error(Code::Bug, "entry '" + waiting_.front().entry.path + "' waits for a chunk that never came");
-  TRY(end_listing_chunk());
+  if (!waiting_.empty()) {
+    const auto& entry = std::get<PendingEntry>(waiting_.front()).entry;
+    return Error(Code::Bug, "entry '" + printable(entry.path) + "' waits for a chunk that never came");
+  }
+  TRY(end_listing_chunk(repo::ChunkEnd::WithListing));
   return std::move(outcome_);
 }
 

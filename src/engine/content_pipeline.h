@@ -5,8 +5,10 @@
 //   reader --(chunk | entries)--> workers: identify, look up, compress --in order--> packer: pack, list, catalogue
 //
 //   A chunk has a sequence number; an entry names its chunks by those until the ids are known.
+//   A block of unchanged entries is the listing chunk that it was, if a chunk begins just there; else its entries are
+//   listed one by one, until the cutting rule finds the old ends again.
 //
-// I1  Entries reach listing and catalogue in the order of add_entry.
+// I1  Entries reach listing and catalogue in the order of add_entry and add_block.
 // I2  A chunk is stored once per era: known to the index, or claimed by this capture, means skipped before compression.
 // Threads: one caller; workers inside. Errors: those of packs, index, catalogue.
 #pragma once
@@ -16,6 +18,7 @@
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
+#include <variant>
 #include <vector>
 
 #include "base/mutex.h"
@@ -57,6 +60,8 @@ class ContentPipeline {
   };
   Status add_chunk(Chunk chunk);
   Status add_entry(PendingEntry entry);
+  // Entries that are all as they were. Precondition: the block stands alone.
+  Status add_block(repo::CatalogueBlock block);
 
   struct Outcome {
     std::vector<format::ListingReference> listing;
@@ -69,9 +74,10 @@ class ContentPipeline {
   void forget_claims(const repo::PackRecord& pack);
 
  private:
+  using Pending = std::variant<PendingEntry, repo::CatalogueBlock>;
   struct Work {
     std::optional<Chunk> chunk;
-    std::vector<PendingEntry> entries;
+    std::vector<Pending> entries;
   };
   struct Done {
     std::optional<Chunk> chunk;
@@ -81,7 +87,7 @@ class ContentPipeline {
     std::optional<format::PeriodNumber> known_period;
     format::ChunkCodec codec = format::ChunkCodec::Raw;
     Bytes compressed;
-    std::vector<PendingEntry> entries;
+    std::vector<Pending> entries;
   };
   struct Resolved {
     format::ChunkId id;
@@ -93,8 +99,10 @@ class ContentPipeline {
   Status flush_entries();
   Result<Done> work(Work item, std::size_t worker);
   Status sink(Done done);
+  bool is_ready(const Pending& pending) const;
   Status emit(PendingEntry entry);
-  Status end_listing_chunk();
+  Status emit(const repo::CatalogueBlock& block);
+  Status end_listing_chunk(repo::ChunkEnd end);
   // True if this capture must store the chunk; sets the period if the era holds it already.
   Result<bool> claim(const format::ChunkId& id, std::optional<format::PeriodNumber>& known);
 
@@ -104,14 +112,14 @@ class ContentPipeline {
   repo::CatalogueWriter* catalogue_;
   StageTimes& times_;
   std::uint64_t next_sequence_ = 0;
-  std::vector<PendingEntry> batch_;
+  std::vector<Pending> batch_;
 
   Mutex claims_mutex_;
   std::unordered_set<format::ChunkId> claims_ GUARDED_BY(claims_mutex_);
 
   // The ordered side: one thread at a time.
   std::unordered_map<std::uint64_t, Resolved> resolved_;
-  std::deque<PendingEntry> waiting_;
+  std::deque<Pending> waiting_;
   format::ListingEncoder encoder_;
   format::BinaryWriter listing_bytes_;
   chunk::RecordCutter cutter_;

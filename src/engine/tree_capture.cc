@@ -25,7 +25,7 @@ bool has_changed(const env::FileInfo& before, const env::FileInfo& after) {
   return before.size != after.size || before.modified != after.modified || before.changed != after.changed;
 }
 
-// What every walk counts of an entry, dry or not. False if the entry is not part of the tree.
+// What every walk counts of an entry, dry or not. False if there is no entry to list, only a problem.
 bool count_entry(const ScannedEntry& scanned, CaptureReport& report) {
   if (scanned.problem.has_value()) {
     ++report.totals.unreadable;
@@ -49,6 +49,14 @@ bool count_entry(const ScannedEntry& scanned, CaptureReport& report) {
   return true;
 }
 
+void count_block(const ScannedBlock& scanned, CaptureReport& report) {
+  report.totals.files += scanned.totals.files;
+  report.totals.directories += scanned.totals.directories;
+  report.totals.others += scanned.totals.others;
+  report.totals.bytes += scanned.totals.bytes;
+  report.unchanged_files += scanned.totals.files;
+}
+
 class TreeReader {
  public:
   TreeReader(const CaptureContext& context, ContentPipeline& pipeline, CaptureReport& report, StageTimes& times)
@@ -61,6 +69,7 @@ class TreeReader {
         identifier_(context.keys.dedup) {}
 
   Status add(ScannedEntry scanned);
+  Status add(ScannedBlock scanned);
   Status finish() { return end_group(); }
   bool reused_any() const { return reused_any_; }
 
@@ -125,6 +134,16 @@ Status TreeReader::add(ScannedEntry scanned) {
   return {};
 }
 
+Status TreeReader::add(ScannedBlock scanned) {
+  count_block(scanned, report_);
+  reused_any_ = reused_any_ || scanned.totals.bytes > 0;
+  if (group_ != nullptr) {
+    entries_beside_group_ += scanned.block.entries;
+    if (entries_beside_group_ > kMaxGroupMembers) TRY(end_group());
+  }
+  return pipeline_.add_block(std::move(scanned.block));
+}
+
 Status TreeReader::read_small(ScannedEntry& scanned) {
   if (group_ == nullptr) {
     group_ = groups_.acquire(kGroupBufferBytes);
@@ -152,7 +171,7 @@ Status TreeReader::read_small(ScannedEntry& scanned) {
   scanned.entry.size = got;
   if (got == 0) return pipeline_.add_entry(pending_of(scanned));
   // New metadata, same content at the same path: the old slice stays, or a fresh checkout would be stored again.
-  if (scanned.previous.has_value() && scanned.previous->entry.content.has_value() &&
+  if (scanned.previous != nullptr && scanned.previous->entry.content.has_value() &&
       scanned.previous->entry.size == got) {
     const StageTimer timer(times_, context_.env.clock, Stage::Hash);
     if (format::content_id_of(identifier_.file_hash(room.first(got))) == *scanned.previous->entry.content) {
@@ -325,15 +344,25 @@ std::optional<repo::CatalogueReader> usable_catalogue(const CaptureContext& cont
   return opened.take();
 }
 
+// `last` is what was reported last.
+bool is_due(const CaptureReport& report, const CaptureProgress& last) {
+  return report.totals.files >= last.files + kProgressEveryFiles;
+}
+
 // A dry run walks and merges, and reads nothing.
 Result<CaptureReport> count_tree(TreeScanner& scanner, const OnProgress& on_progress) {
   CaptureReport report;
   CaptureProgress progress;
   while (auto scanned = TRY(scanner.next())) {
-    if (!count_entry(*scanned, report)) continue;
+    if (const auto* block = std::get_if<ScannedBlock>(&*scanned)) {
+      count_block(*block, report);
+    } else {
+      count_entry(std::get<ScannedEntry>(*scanned), report);
+    }
+    if (!is_due(report, progress)) continue;
     progress.files = report.totals.files;
     progress.bytes = report.totals.bytes;
-    if (on_progress && report.totals.files % kProgressEveryFiles == 0) on_progress(progress);
+    if (on_progress) on_progress(progress);
   }
   report.excluded = scanner.excluded();
   return report;
@@ -381,16 +410,14 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   CaptureProgress progress;
   progress.expected_files = options.expected_files;
   progress.expected_bytes = options.expected_bytes;
-  std::uint64_t seen = 0;
   while (auto scanned = TRY(scanner.next())) {
     if (stop.stop_requested()) return Error(Code::Cancelled, "capture of " + printable(source) + " was interrupted");
-    TRY(reader.add(std::move(*scanned)));
-    if (on_progress && ++seen % kProgressEveryFiles == 0) {
-      progress.files = report.totals.files;
-      progress.bytes = report.totals.bytes;
-      progress.new_bytes = session->object_bytes();
-      on_progress(progress);
-    }
+    TRY(std::visit([&](auto& item) { return reader.add(std::move(item)); }, *scanned));
+    if (!is_due(report, progress)) continue;
+    progress.files = report.totals.files;
+    progress.bytes = report.totals.bytes;
+    progress.new_bytes = session->object_bytes();
+    if (on_progress) on_progress(progress);
   }
   TRY(reader.finish());
   report.excluded = scanner.excluded();

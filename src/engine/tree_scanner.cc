@@ -57,6 +57,21 @@ std::vector<format::ExtendedAttribute> to_format(std::vector<env::Xattr> xattrs)
   return converted;
 }
 
+void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry) {
+  switch (entry.type) {
+    case format::EntryType::Regular:
+      ++totals.files;
+      totals.bytes += entry.size;
+      break;
+    case format::EntryType::Directory:
+      ++totals.directories;
+      break;
+    default:
+      ++totals.others;
+      break;
+  }
+}
+
 // Files of /proc and /sys: the kernel says 0 bytes and gives some.
 bool holds_data_all_the_same(env::ReadableFile& file) {
   std::array<Byte, 1> byte{};
@@ -66,6 +81,20 @@ bool holds_data_all_the_same(env::ReadableFile& file) {
 }
 
 }  // namespace
+
+void TreeScanner::Batch::add(Scanned scanned) {
+  if (const auto* entry = std::get_if<ScannedEntry>(&scanned)) {
+    if (entry->file != nullptr) ++open_files;
+  } else {
+    has_block = true;
+  }
+  items.push_back(std::move(scanned));
+}
+
+// A block is as large as many entries: it is the last of its batch.
+bool TreeScanner::Batch::is_full() const {
+  return items.size() >= kEntriesPerBatch || open_files >= kFilesPerBatch || has_block;
+}
 
 TreeScanner::TreeScanner(env::Env& env, TreeWalker walker, std::optional<repo::CatalogueReader> catalogue,
                          Rereading rereading, StageTimes& times)
@@ -84,29 +113,71 @@ TreeScanner::~TreeScanner() {
   thread_->join();
 }
 
-Result<std::optional<repo::CatalogueEntry>> TreeScanner::previous_of(const std::string& path) {
-  if (!catalogue_.has_value()) return std::optional<repo::CatalogueEntry>();
-  while (!catalogue_ended_) {
-    if (!upcoming_.has_value()) {
-      auto next = catalogue_->next();
-      if (!next.ok()) {
-        // A damaged catalogue costs reading, not data: go on without it.
-        env_.log.write(env::LogLevel::Warning, next.error().message() + "; the rest of the tree is read in full");
-        catalogue_ended_ = true;
-        break;
-      }
-      upcoming_ = next.take();
-      if (!upcoming_.has_value()) {
-        catalogue_ended_ = true;
-        break;
-      }
-    }
-    const int order = format::compare_in_walk_order(upcoming_->entry.path, path);
-    if (order > 0) break;
-    std::optional<repo::CatalogueEntry> found = std::exchange(upcoming_, std::nullopt);
-    if (order == 0) return found;
+bool TreeScanner::next_block() {
+  if (!catalogue_.has_value()) return false;
+  const auto more = catalogue_->read_block();
+  if (!more.ok()) {
+    // A damaged catalogue costs reading, not data: go on without it.
+    env_.log.write(env::LogLevel::Warning, more.error().message() + "; the rest of the tree is read in full");
   }
-  return std::optional<repo::CatalogueEntry>();
+  if (!more.ok() || !more.value()) {
+    catalogue_.reset();
+    block_ = {};
+    return false;
+  }
+  block_ = catalogue_->entries();
+  upcoming_ = 0;
+  held_ = 0;
+  block_is_intact_ = catalogue_->stands_alone();
+  return true;
+}
+
+repo::CatalogueEntry* TreeScanner::previous_of(const std::string& path, Batch& batch) {
+  while (true) {
+    if (upcoming_ == block_.size()) {
+      if (!next_block()) return nullptr;
+      continue;
+    }
+    repo::CatalogueEntry& entry = block_[upcoming_];
+    if (entry.entry.path == path) {
+      ++upcoming_;
+      return &entry;
+    }
+    if (format::compare_in_walk_order(entry.entry.path, path) > 0) return nullptr;
+    release_held(batch);  // it is gone
+    block_is_intact_ = false;
+    ++upcoming_;
+  }
+}
+
+bool TreeScanner::is_reusable(const WalkItem& item, const repo::CatalogueEntry* previous) const {
+  if (previous == nullptr || item.problem.has_value() || !is_unchanged(item.info, *previous)) return false;
+  return rereading_ == Rereading::ChangedOnly || item.info.type != env::FileType::Regular;
+}
+
+void TreeScanner::reuse(repo::CatalogueEntry& previous, Batch& batch) {
+  if (block_is_intact_) {
+    if (++held_ < block_.size()) return;
+    ScannedBlock whole;
+    for (const repo::CatalogueEntry& held : block_) add_to(whole.totals, held.entry);
+    whole.block = catalogue_->take_block();
+    batch.add(std::move(whole));
+    held_ = 0;
+    block_is_intact_ = false;
+    return;
+  }
+  ScannedEntry scanned;
+  scanned.action = ScannedEntry::Action::Reuse;
+  scanned.facts = previous.facts;
+  scanned.entry = std::move(previous.entry);
+  batch.add(std::move(scanned));
+}
+
+// The block will not go on as one: what was held back goes now.
+void TreeScanner::release_held(Batch& batch) {
+  if (held_ == 0) return;
+  block_is_intact_ = false;
+  for (repo::CatalogueEntry& entry : block_.first(std::exchange(held_, 0))) reuse(entry, batch);
 }
 
 Status TreeScanner::keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry) {
@@ -153,17 +224,11 @@ void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
   if (!kept.ok()) fail(kept.take_error());
 }
 
-ScannedEntry TreeScanner::describe(WalkItem& item, std::optional<repo::CatalogueEntry> previous) {
+ScannedEntry TreeScanner::describe(WalkItem& item, repo::CatalogueEntry* previous) {
   ScannedEntry scanned;
   scanned.info = item.info;
   const bool is_too_young = item.info.changed + kTooYoung > env_.clock.now();
   scanned.facts = {is_too_young ? kNotToBeTrusted : item.info.changed.nanoseconds, item.info.inode, item.info.device};
-  const bool reusable = previous.has_value() && !item.problem.has_value() && is_unchanged(item.info, *previous);
-  if (reusable && (rereading_ == Rereading::ChangedOnly || item.info.type != env::FileType::Regular)) {
-    scanned.action = ScannedEntry::Action::Reuse;
-    scanned.entry = std::move(previous->entry);
-    return scanned;
-  }
   format::ListingEntry& entry = scanned.entry;
   entry.path = item.path;
   entry.type = entry_type(item.info.type);
@@ -185,62 +250,68 @@ ScannedEntry TreeScanner::describe(WalkItem& item, std::optional<repo::Catalogue
     return scanned;
   }
   read_attributes(item, scanned);
-  scanned.previous = std::move(previous);
+  if (previous != nullptr) scanned.previous = std::make_unique<repo::CatalogueEntry>(std::move(*previous));
   return scanned;
 }
 
-Result<std::optional<ScannedEntry>> TreeScanner::scan_one() {
+Result<bool> TreeScanner::scan_one(Batch& batch) {
   auto item = TRY(walker_.next());
-  if (!item.has_value()) return std::optional<ScannedEntry>();
+  if (!item.has_value()) {
+    release_held(batch);
+    return false;
+  }
   if (item->late) {
+    release_held(batch);
     ScannedEntry late;
     late.entry.path = item->path;
     late.problem = item->problem->message();
     late.is_new_entry = false;
-    return std::optional(std::move(late));
+    batch.add(std::move(late));
+    return true;
   }
-  auto previous = TRY(previous_of(item->path));
-  return std::optional(describe(*item, std::move(previous)));
+  repo::CatalogueEntry* const previous = previous_of(item->path, batch);
+  if (is_reusable(*item, previous)) {
+    reuse(*previous, batch);
+    return true;
+  }
+  release_held(batch);
+  if (previous != nullptr) block_is_intact_ = false;
+  batch.add(describe(*item, previous));
+  return true;
 }
 
 void TreeScanner::run() {
-  while (true) {
-    std::vector<ScannedEntry> batch;
-    std::size_t files = 0;
-    bool ended = false;
+  bool more = true;
+  while (more) {
+    Batch batch;
     {
       const StageTimer timer(times_, env_.clock, Stage::Walk);
-      while (batch.size() < kEntriesPerBatch && files < kFilesPerBatch) {
-        auto scanned = scan_one();
+      while (more && !batch.is_full()) {
+        auto scanned = scan_one(batch);
         if (!scanned.ok()) {
           queue_.push(scanned.take_error());
           queue_.close();
           return;
         }
-        if (!scanned.value().has_value()) {
-          ended = true;
-          break;
-        }
-        if (scanned.value()->file != nullptr) ++files;
-        batch.push_back(std::move(*scanned.value()));
+        more = scanned.value();
       }
     }
-    if (ended) excluded_ = walker_.excluded();
-    if (!batch.empty() && !queue_.push(std::move(batch))) return;
-    if (ended) break;
+    if (!more) excluded_ = walker_.excluded();
+    if (!batch.items.empty() && !queue_.push(std::move(batch))) return;
   }
   queue_.close();
 }
 
-Result<std::optional<ScannedEntry>> TreeScanner::next() {
+Result<std::optional<Scanned>> TreeScanner::next() {
   while (next_in_current_ == current_.size()) {
-    if (ended_) return std::optional<ScannedEntry>();
+    if (ended_) return std::optional<Scanned>();
     auto batch = queue_.pop();
     if (!batch.has_value()) {
       ended_ = true;
       continue;
     }
-    current_ = TRY(std::move(*batch));
+    current_ = TRY(std::move(*batch))
+    .items;
     next_in_current_ = 0;
   }
   return std::optional(std::move(current_[next_in_current_++]));

@@ -4,9 +4,10 @@
 //   walk item + catalogue entry of the same path ->  Reuse (unchanged: slices as they were)
 //                                                    Read  (regular file, opened, kernel told to fetch it)
 //                                                    Plain (directory, link, device, empty file, unreadable)
+//   walk items that are all of a catalogue block's entries, unchanged -> the block, as one item
 //
 // Window: kWindowFiles open files ahead of the reader, in batches.
-// I1  Items come in walk order, one per entry.
+// I1  Items come in walk order; each entry is one item, or in one block.
 // I2  Reuse only if type, size, mtime, ctime and inode are those of the catalogue and the entry had no problem. An
 // entry
 //     whose ctime was less than 100 ms ago when it was scanned enters the catalogue as one that is never reused.
@@ -15,6 +16,8 @@
 
 #include <memory>
 #include <optional>
+#include <span>
+#include <variant>
 #include <vector>
 
 #include "engine/capture.h"
@@ -33,11 +36,19 @@ struct ScannedEntry {
   format::ListingEntry entry;  // attributes; slices too for Reuse
   repo::LocalFacts facts;
   env::FileInfo info;
-  std::unique_ptr<env::ReadableFile> file;       // for Read
-  std::optional<repo::CatalogueEntry> previous;  // for Read: the same path, as it was
-  std::optional<std::string> problem;            // why it could not be captured whole
-  bool is_new_entry = true;                      // false: only a problem about an entry delivered before
+  std::unique_ptr<env::ReadableFile> file;         // for Read
+  std::unique_ptr<repo::CatalogueEntry> previous;  // for Read: the same path, as it was; or null
+  std::optional<std::string> problem;              // why it could not be captured whole
+  bool is_new_entry = true;                        // false: only a problem about an entry delivered before
 };
+
+// Unchanged entries that fill a block of the catalogue: all Reuse.
+struct ScannedBlock {
+  repo::CatalogueBlock block;
+  format::SnapshotTotals totals;  // of its entries
+};
+
+using Scanned = std::variant<ScannedEntry, ScannedBlock>;
 
 class TreeScanner {
  public:
@@ -47,30 +58,47 @@ class TreeScanner {
   ~TreeScanner();  // stops and joins
 
   // nullopt at the end.
-  Result<std::optional<ScannedEntry>> next();
+  Result<std::optional<Scanned>> next();
   std::uint64_t excluded() const { return excluded_; }  // after the end
 
  private:
-  using Batch = Result<std::vector<ScannedEntry>>;
+  struct Batch {
+    std::vector<Scanned> items;
+    std::size_t open_files = 0;
+    bool has_block = false;
+
+    void add(Scanned scanned);
+    bool is_full() const;
+  };
   void run();
-  Result<std::optional<ScannedEntry>> scan_one();
-  Result<std::optional<repo::CatalogueEntry>> previous_of(const std::string& path);
-  ScannedEntry describe(WalkItem& item, std::optional<repo::CatalogueEntry> previous);
+  // False at the end of the walk.
+  Result<bool> scan_one(Batch& batch);
+  // The catalogue's entry of that path, or null. Good until the next call.
+  repo::CatalogueEntry* previous_of(const std::string& path, Batch& batch);
+  bool next_block();
+  bool is_reusable(const WalkItem& item, const repo::CatalogueEntry* previous) const;
+  void reuse(repo::CatalogueEntry& previous, Batch& batch);
+  void release_held(Batch& batch);
+  ScannedEntry describe(WalkItem& item, repo::CatalogueEntry* previous);
   static Status keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry);
   void read_attributes(WalkItem& item, ScannedEntry& scanned);
 
   env::Env& env_;
   TreeWalker walker_;
+  // The catalogue, and its block that the walk is in. Entries [0, held_) were found unchanged and wait for the rest of
+  // the block: when all are, the block goes on as one item; when something differs, they go on one by one.
   std::optional<repo::CatalogueReader> catalogue_;
-  std::optional<repo::CatalogueEntry> upcoming_;  // the catalogue's next entry
-  bool catalogue_ended_ = false;
+  std::span<repo::CatalogueEntry> block_;
+  std::size_t upcoming_ = 0;  // in block_
+  std::size_t held_ = 0;
+  bool block_is_intact_ = false;
   const Rereading rereading_;
   StageTimes& times_;
   OwnerNames names_;
   std::uint64_t excluded_ = 0;
 
-  env::Queue<Batch> queue_;
-  std::vector<ScannedEntry> current_;
+  env::Queue<Result<Batch>> queue_;
+  std::vector<Scanned> current_;
   std::size_t next_in_current_ = 0;
   bool ended_ = false;
   std::unique_ptr<env::Thread> thread_;  // last: uses the rest

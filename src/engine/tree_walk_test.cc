@@ -121,7 +121,10 @@ TEST_F(TreeWalk, an_entry_changed_a_moment_ago_is_never_taken_for_unchanged) {
     TreeScanner scanner(world, TreeWalker::open(world.files, "/t", {}, FileSystemBorder::Cross).take(), std::nullopt,
                         Rereading::ChangedOnly, times);
     std::map<std::string, std::int64_t> changed;
-    while (auto scanned = scanner.next().take()) changed[scanned->entry.path] = scanned->facts.changed_ns;
+    while (auto scanned = scanner.next().take()) {
+      const auto& entry = std::get<ScannedEntry>(*scanned);
+      changed[entry.entry.path] = entry.facts.changed_ns;
+    }
     return changed;
   };
   universe_.run_for(std::chrono::seconds(1));

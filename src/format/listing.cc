@@ -1,6 +1,7 @@
 #include "format/listing.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace exclave::format {
 namespace {
@@ -152,6 +153,22 @@ Status decode_extents(BinaryReader& body, ListingEntry& entry) {
   return {};
 }
 
+// As new, but for the memory it holds.
+void clear(ListingEntry& entry) {
+  ListingEntry fresh;
+  fresh.path = std::move(entry.path);
+  fresh.link_target = std::move(entry.link_target);
+  fresh.xattrs = std::move(entry.xattrs);
+  fresh.extents = std::move(entry.extents);
+  fresh.slices = std::move(entry.slices);
+  fresh.path.clear();
+  fresh.link_target.clear();
+  fresh.xattrs.clear();
+  fresh.extents.clear();
+  fresh.slices.clear();
+  entry = std::move(fresh);
+}
+
 // What a complete entry must satisfy (I1).
 Status check_complete(const ListingEntry& entry) {
   const auto corrupt = [](std::string_view why) { return Error(Code::Corrupt, "listing: " + std::string(why)); };
@@ -172,7 +189,12 @@ Status check_complete(const ListingEntry& entry) {
 
 int compare_in_walk_order(std::string_view a, std::string_view b) {
   const std::size_t common = std::min(a.size(), b.size());
-  for (std::size_t i = 0; i < common; ++i) {
+  // Neighbours in a tree share most of their paths: eight bytes at a time up to where they differ.
+  std::size_t i = 0;
+  for (; i + 8 <= common; i += 8) {
+    if (std::memcmp(a.data() + i, b.data() + i, 8) != 0) break;
+  }
+  for (; i < common; ++i) {
     if (a[i] == b[i]) continue;
     if (a[i] == '/') return -1;
     if (b[i] == '/') return 1;
@@ -267,23 +289,24 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
   if ((flags & ~kKnownFlags) != 0) return body.corrupt("unknown flags");
   const std::uint64_t shared = TRY(body.varint());
   if (shared > state.path.size()) return body.corrupt("shares more of the path than there is");
-  const std::string suffix = TRY(body.text(kMaxPathBytes));
+  const ByteView suffix = TRY(body.bytes());
+  if (suffix.size() > kMaxPathBytes) return body.corrupt("path is too long");
   state.path.resize(static_cast<std::size_t>(shared));
-  state.path += suffix;
+  state.path += as_text(suffix);
   if (!is_safe_path(state.path)) return body.corrupt("path leaves the tree");
   const bool later = (flags & kLaterPart) != 0;
-  if (later != pending_.has_value()) return body.corrupt("parts of an entry are out of order");
+  if (later != inside_entry_) return body.corrupt("parts of an entry are out of order");
   if (later) {
-    if (pending_->path != state.path || pending_->sparse != ((flags & kSparse) != 0))
+    if (entry_.path != state.path || entry_.sparse != ((flags & kSparse) != 0))
       return body.corrupt("parts of two entries are mixed");
   } else {
-    pending_.emplace();
-    pending_->path = state.path;
-    TRY(decode_attributes(body, flags, state.owner, *pending_));
-    state.owner = pending_->owner;
+    clear(entry_);
+    entry_.path = state.path;
+    TRY(decode_attributes(body, flags, state.owner, entry_));
+    state.owner = entry_.owner;
   }
-  if (pending_->sparse) TRY(decode_extents(body, *pending_));
-  if (pending_->type == EntryType::Regular) {
+  if (entry_.sparse) TRY(decode_extents(body, entry_));
+  if (entry_.type == EntryType::Regular) {
     const std::size_t count = TRY(body.count(3));
     if (count > kMaxSlicesPerPart) return body.corrupt("part has too many slices");
     for (std::size_t i = 0; i < count; ++i) {
@@ -296,15 +319,14 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
       slice.offset = TRY(varint32(body));
       slice.length = TRY(varint32(body));
       if (slice.length == 0) return body.corrupt("slice is empty");
-      pending_->slices.push_back(slice);
+      entry_.slices.push_back(slice);
     }
   }
   TRY(body.end());
-  if ((flags & kMoreParts) != 0) return {};
-  ListingEntry entry = std::move(*pending_);
-  pending_.reset();
-  TRY(check_complete(entry));
-  return sink(std::move(entry));
+  inside_entry_ = (flags & kMoreParts) != 0;
+  if (inside_entry_) return {};
+  TRY(check_complete(entry_));
+  return sink(std::move(entry_));
 }
 
 Status ListingDecoder::feed(ByteView chunk, const Sink& sink) {
@@ -318,7 +340,7 @@ Status ListingDecoder::feed(ByteView chunk, const Sink& sink) {
 }
 
 Status ListingDecoder::finish() {
-  if (!pending_.has_value()) return {};
+  if (!inside_entry_) return {};
   return Error(Code::Corrupt, "listing: ends inside an entry");
 }
 

@@ -111,16 +111,20 @@ class ListingEncoder {
 
 class ListingDecoder {
  public:
-  using Sink = std::function<Status(ListingEntry)>;
+  // The entry may be moved from, or swapped for another: whatever is left there gives its memory to the next one.
+  using Sink = std::function<Status(ListingEntry&&)>;
   // Decodes one chunk; complete entries go to `sink` in order.
   Status feed(ByteView chunk, const Sink& sink);
+  // An entry waits for parts in the next chunk.
+  bool is_inside_entry() const { return inside_entry_; }
   // Corrupt if an entry waits for parts that never came.
   Status finish();
 
  private:
   struct ChunkState;
   Status decode_part(BinaryReader& body, ChunkState& state, const Sink& sink);
-  std::optional<ListingEntry> pending_;
+  ListingEntry entry_;
+  bool inside_entry_ = false;
 };
 
 // Compares paths in walk order: '/' sorts before every other byte.

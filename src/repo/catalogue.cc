@@ -3,15 +3,18 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "format/pack.h"
 
 namespace exclave::repo {
 namespace {
 
-constexpr std::string_view kMagic = "EXCLCAT1";
-constexpr std::size_t kBlockBytes = 64U << 10;
+constexpr std::string_view kMagic = "EXCLCAT2";
 constexpr std::uint32_t kEndMark = 0xffffffff;
-constexpr std::uint32_t kMaxBlockBytes = 256U << 20;  // one entry of a huge file may make a large block
+constexpr std::uint32_t kMaxRecordsBytes = format::kMaxChunkPlainBytes;
 constexpr std::size_t kFactsBytes = 24;
+constexpr std::size_t kCheckBytes = 8;
+constexpr std::size_t kBlockHeadBytes = 4 + 4 + 1 + format::ChunkId::kSize + kCheckBytes;
+constexpr std::size_t kCheckOffset = kBlockHeadBytes - kCheckBytes;
 // The header is written last, over this many reserved bytes: totals and snapshot name are known only at the end.
 constexpr std::size_t kHeaderRoom = 16384;
 
@@ -33,6 +36,22 @@ Result<Bytes> encode_header(const CatalogueHeader& header) {
   return bytes;
 }
 
+// Over everything in the block but itself.
+crypto::Hash256 block_check(ByteView head, ByteView body) {
+  crypto::Sha256Hasher hasher;
+  hasher.update(head.first(kCheckOffset));
+  hasher.update(body);
+  return hasher.finish();
+}
+
+Result<LocalFacts> read_facts(format::BinaryReader& reader) {
+  LocalFacts facts;
+  facts.changed_ns = TRY(reader.i64());
+  facts.inode = TRY(reader.u64());
+  facts.device = TRY(reader.u64());
+  return facts;
+}
+
 Error damaged(std::string_view path, std::string_view why) {
   return Error(Code::Corrupt, "catalogue " + std::string(path) + ": " + std::string(why));
 }
@@ -52,41 +71,46 @@ Result<CatalogueWriter> CatalogueWriter::create(env::FileSystem& files, std::str
   return writer;
 }
 
-Status CatalogueWriter::append(const format::ListingEntry& entry, const LocalFacts& facts) {
-  encoder_.append(entry, records_);
+void CatalogueWriter::begin_entry(const LocalFacts& facts) {
   facts_.i64(facts.changed_ns);
   facts_.u64(facts.inode);
   facts_.u64(facts.device);
-  ++in_block_;
-  ++entries_;
-  if (records_.size() >= kBlockBytes) return end_block();
+  ++begun_;
+}
+
+Status CatalogueWriter::end_chunk(const format::ChunkId& id, ByteView records, ChunkEnd end) {
+  CHECK(!records.empty() && records.size() <= kMaxRecordsBytes);
+  format::BinaryWriter block;
+  block.u32(static_cast<std::uint32_t>(records.size()));
+  block.u32(begun_);
+  block.u8(static_cast<std::uint8_t>(end));
+  block.id(id);
+  Bytes body;
+  body.reserve(records.size() + facts_.size());
+  append(body, records);
+  append(body, facts_.view());
+  block.raw(block_check(block.view(), body).view().first(kCheckBytes));
+  block.raw(body);
+  TRY(write(block.view(), begun_));
+  facts_.clear();
+  begun_ = 0;
   return {};
 }
 
-Status CatalogueWriter::end_block() {
-  if (in_block_ == 0) return {};
-  if (records_.size() > kMaxBlockBytes)
-    return Error(Code::Exhausted, "catalogue: one entry is larger than a block may be");
-  crypto::Sha256Hasher hasher;
-  hasher.update(records_.view());
-  hasher.update(facts_.view());
-  format::BinaryWriter block;
-  block.u32(static_cast<std::uint32_t>(records_.size()));
-  block.u32(in_block_);
-  block.raw(hasher.finish().view().first(8));
-  block.raw(records_.view());
-  block.raw(facts_.view());
-  TRY(draft_->file().write_at(offset_, block.view()));
+Status CatalogueWriter::keep(const CatalogueBlock& block) {
+  CHECK(begun_ == 0);
+  return write(block.bytes, block.entries);
+}
+
+Status CatalogueWriter::write(ByteView block, std::uint32_t entries) {
+  TRY(draft_->file().write_at(offset_, block));
   offset_ += block.size();
-  records_.clear();
-  facts_.clear();
-  encoder_.reset();
-  in_block_ = 0;
+  entries_ += entries;
   return {};
 }
 
 Status CatalogueWriter::commit(const CatalogueHeader& header) && {
-  TRY(end_block());
+  CHECK(begun_ == 0);
   format::BinaryWriter trailer;
   trailer.u32(kEndMark);
   trailer.u64(entries_);
@@ -136,53 +160,86 @@ Status CatalogueReader::read_header() {
   return {};
 }
 
-Status CatalogueReader::read_block() {
-  std::array<Byte, 4> first{};
-  TRY(read_exactly(first));
-  const std::uint32_t record_bytes = load_u32(first);
-  if (record_bytes == kEndMark) {
-    std::array<Byte, 8> count{};
-    TRY(read_exactly(count));
-    if (load_u64(count) != entries_) return damaged(path_, "lacks entries");
-    at_end_ = true;
-    return {};
-  }
-  std::array<Byte, 12> rest{};
-  TRY(read_exactly(rest));
-  const std::uint32_t count = load_u32(rest);
-  if (record_bytes > kMaxBlockBytes || count == 0 || count > record_bytes) return damaged(path_, "block is damaged");
-  Bytes body(record_bytes + std::size_t{count} * kFactsBytes);
-  TRY(read_exactly(body));
-  if (!equal(ByteView(rest).subspan(4), crypto::sha256(body).view().first(8)))
-    return damaged(path_, "block is damaged");
-  block_.clear();
+Result<bool> CatalogueReader::read_block() {
+  count_ = 0;
   next_in_block_ = 0;
-  format::ListingDecoder decoder;
-  TRY(decoder.feed(ByteView(body).first(record_bytes), [&](format::ListingEntry entry) -> Status {
-    block_.push_back({std::move(entry), {}});
-    return {};
-  }));
-  TRY(decoder.finish());
-  if (block_.size() != count) return damaged(path_, "block has another number of entries than it says");
-  format::BinaryReader facts(ByteView(body).subspan(record_bytes), "catalogue facts");
-  for (CatalogueEntry& entry : block_) {
-    entry.facts.changed_ns = TRY(facts.i64());
-    entry.facts.inode = TRY(facts.u64());
-    entry.facts.device = TRY(facts.u64());
+  stands_alone_ = false;
+  if (at_end_) return false;
+  std::array<Byte, kBlockHeadBytes> head{};
+  TRY(read_exactly(MutableByteView(head).first(4)));
+  const std::uint32_t records_bytes = load_u32(head);
+  if (records_bytes == kEndMark) {
+    std::array<Byte, 8> started{};
+    TRY(read_exactly(started));
+    if (load_u64(started) != started_) return damaged(path_, "lacks entries");
+    TRY(decoder_.finish().in([&] { return "catalogue " + path_; }));
+    at_end_ = true;
+    return false;
   }
-  entries_ += count;
+  TRY(read_exactly(MutableByteView(head).subspan(4)));
+  format::BinaryReader fields(ByteView(head).subspan(4), "catalogue block");
+  const std::uint32_t started = TRY(fields.u32());
+  const std::uint8_t end = TRY(fields.u8());
+  block_.listing = { TRY(fields.id<format::ChunkId>()), records_bytes };
+  block_.entries = started;
+  if (records_bytes == 0 || records_bytes > kMaxRecordsBytes || started > records_bytes || end > 1)
+    return damaged(path_, "block is damaged");
+  block_.bytes.resize(kBlockHeadBytes + records_bytes + std::size_t{started} * kFactsBytes);
+  std::copy(head.begin(), head.end(), block_.bytes.begin());
+  const MutableByteView body = MutableByteView(block_.bytes).subspan(kBlockHeadBytes);
+  TRY(read_exactly(body));
+  if (!equal(ByteView(head).subspan(kCheckOffset), block_check(head, body).view().first(kCheckBytes)))
+    return damaged(path_, "block is damaged");
+  TRY(decode_block(records_bytes, static_cast<ChunkEnd>(end)).in([&] { return "catalogue " + path_; }));
+  return true;
+}
+
+Status CatalogueReader::decode_block(std::uint32_t records_bytes, ChunkEnd end) {
+  const ByteView body = ByteView(block_.bytes).subspan(kBlockHeadBytes);
+  format::BinaryReader facts(body.subspan(records_bytes), "catalogue facts");
+  const bool begins_inside = decoder_.is_inside_entry();
+  for (std::uint32_t i = 0; i < block_.entries; ++i) facts_.push_back(TRY(read_facts(facts)));
+  TRY(decoder_.feed(body.first(records_bytes),
+                    [&](format::ListingEntry&& entry) { return add_entry(std::move(entry)); }));
+  if (facts_.size() != (decoder_.is_inside_entry() ? 1U : 0U))
+    return Error(Code::Corrupt, "block has another number of entries than it says");
+  started_ += block_.entries;
+  stands_alone_ = end == ChunkEnd::ByRule && !begins_inside && !decoder_.is_inside_entry();
+  return {};
+}
+
+Status CatalogueReader::add_entry(format::ListingEntry&& entry) {
+  if (any_ && format::compare_in_walk_order(last_path_, entry.path) >= 0)
+    return Error(Code::Corrupt, "entries are out of order");
+  if (facts_.empty()) return Error(Code::Corrupt, "block has another number of entries than it says");
+  any_ = true;
+  last_path_ = entry.path;
+  if (count_ == entries_.size()) entries_.emplace_back();
+  std::swap(entries_[count_].entry, entry);
+  entries_[count_].facts = facts_.front();
+  facts_.pop_front();
+  ++count_;
   return {};
 }
 
 Result<std::optional<CatalogueEntry>> CatalogueReader::next() {
-  while (!at_end_ && next_in_block_ == block_.size()) TRY(read_block());
-  if (next_in_block_ == block_.size()) return std::optional<CatalogueEntry>();
-  CatalogueEntry entry = std::move(block_[next_in_block_++]);
-  if (any_ && format::compare_in_walk_order(last_path_, entry.entry.path) >= 0)
-    return damaged(path_, "entries are out of order");
-  any_ = true;
-  last_path_ = entry.entry.path;
-  return std::optional(std::move(entry));
+  while (next_in_block_ == count_) {
+    if (!TRY(read_block())) return std::optional<CatalogueEntry>();
+  }
+  return std::optional(std::move(entries_[next_in_block_++]));
+}
+
+Result<std::vector<CatalogueEntry>> CatalogueBlock::decode() const {
+  const ByteView body = ByteView(bytes).subspan(kBlockHeadBytes);
+  format::BinaryReader facts(body.subspan(listing.plain_bytes), "catalogue facts");
+  format::ListingDecoder decoder;
+  std::vector<CatalogueEntry> decoded;
+  decoded.reserve(entries);
+  TRY(decoder.feed(body.first(listing.plain_bytes), [&](format::ListingEntry&& entry) -> Status {
+    decoded.push_back({ std::move(entry), TRY(read_facts(facts)) });
+    return {};
+  }));
+  return decoded;
 }
 
 }  // namespace exclave::repo

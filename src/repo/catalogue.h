@@ -1,22 +1,30 @@
 // Catalogue: an agent's own copy of a dataset's last listing, in walk order, with what the kernel said about each file.
-// A capture merges the walk with it, so that unchanged files are neither read nor stored again. Unsealed, local,
-// replaceable. Hides: the file's blocks.
+// A capture merges the walk with it, so that unchanged files are neither read nor stored again, and runs of unchanged
+// entries not even listed again. Unsealed, local, replaceable. Hides: the file's blocks.
 //
 //   file   := header block* trailer
-//   header := "EXCLCAT1" | realm (16) registry (16) era u32 | dataset text | snapshot name (32) | oldest period u32 |
-//   root text | totals (5 x u64)
-//             (as one length-prefixed record: u32 length | bytes)
-//   block  := u32 listing bytes | u32 entries | check (8) | listing records | (ctime i64, inode u64, device u64) *
-//   entries trailer:= u32 ffffffff | u64 entries in all check  := first 8 bytes of SHA-256 of what follows in the block
+//   header := "EXCLCAT2" | realm (16) registry (16) era u32 | dataset text | snapshot name (32) | oldest period u32 |
+//             root text | totals (5 x u64) | check (8)                               padded to 16 KiB
+//   block  := records bytes u32 | entries u32 | end u8 | chunk id (32) | check (8) | records | facts * entries
+//   facts  := ctime i64 | inode u64 | device u64
+//   trailer:= u32 ffffffff | u64 entries in all
+//
+//   records: the plaintext of one listing chunk, and chunk id is its id. entries: those that start in it.
+//   end: 1 = the chunk ended where the cutting rule says, 0 = with the listing.
 //
 // I1  Entries come in walk order; a reader refuses others.
 // I2  It is replaced atomically, only after its snapshot is durable. A missing or damaged one costs a full read, never
-// data. Threads: a reader or writer by one thread. Durability: after commit() returned. Errors: Corrupt (the caller
-// goes on without), NotFound, Exhausted. Source: docs/formats/catalogue.md.
+//     data.
+// I3  A block that stands alone (no entry shared with its neighbours, ended by the rule) is the same chunk again
+//     wherever a chunk begins in a later listing and the same entries follow.
+// Threads: a reader or writer by one thread. Durability: after commit() returned. Errors: Corrupt (the caller goes on
+// without), NotFound, Exhausted. Source: docs/formats/catalogue.md.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "env/file_system.h"
@@ -49,23 +57,38 @@ struct CatalogueEntry {
   LocalFacts facts;
 };
 
+enum class ChunkEnd : std::uint8_t { WithListing = 0, ByRule = 1 };
+
+// One block as it stands in the file.
+struct CatalogueBlock {
+  Bytes bytes;
+  format::ListingReference listing;  // the chunk that its records are
+  std::uint32_t entries = 0;
+
+  // Of a block that stands alone.
+  Result<std::vector<CatalogueEntry>> decode() const;
+};
+
 class CatalogueWriter {
  public:
   // Builds beside the present catalogue; nothing is visible before commit().
   static Result<CatalogueWriter> create(env::FileSystem& files, std::string_view directory);
-  Status append(const format::ListingEntry& entry, const LocalFacts& facts);
+  // An entry whose records come next.
+  void begin_entry(const LocalFacts& facts);
+  // The listing chunk that holds the records of all entries begun since the last one.
+  Status end_chunk(const format::ChunkId& id, ByteView records, ChunkEnd end);
+  // A block of an earlier catalogue. Precondition: no entry was begun since the last chunk.
+  Status keep(const CatalogueBlock& block);
   // DURABLE. Replaces DIRECTORY/<dataset>.catalogue.
   Status commit(const CatalogueHeader& header) &&;
 
  private:
   explicit CatalogueWriter(std::unique_ptr<env::FileSystem::Draft> draft);
-  Status end_block();
+  Status write(ByteView block, std::uint32_t entries);
 
   std::unique_ptr<env::FileSystem::Draft> draft_;
-  format::ListingEncoder encoder_;
-  format::BinaryWriter records_;
   format::BinaryWriter facts_;
-  std::uint32_t in_block_ = 0;
+  std::uint32_t begun_ = 0;
   std::uint64_t entries_ = 0;
   std::uint64_t offset_ = 0;
 };
@@ -76,24 +99,39 @@ class CatalogueReader {
  public:
   static Result<CatalogueReader> open(env::FileSystem& files, std::string_view directory, std::string_view dataset);
   const CatalogueHeader& header() const { return header_; }
-  // nullopt at the end.
+
+  // Entry by entry: nullopt at the end.
   Result<std::optional<CatalogueEntry>> next();
+
+  // Block by block, not mixed with next(). False at the end.
+  Result<bool> read_block();
+  // Entries that end in the block, whole. The caller may move out of them.
+  std::span<CatalogueEntry> entries() { return std::span(entries_).first(count_); }
+  // I3. Then take_block() gives it away, once.
+  bool stands_alone() const { return stands_alone_; }
+  CatalogueBlock take_block() { return std::move(block_); }
 
  private:
   CatalogueReader() = default;
   Status read_header();
-  Status read_block();
+  Status decode_block(std::uint32_t records_bytes, ChunkEnd end);
+  Status add_entry(format::ListingEntry&& entry);
   Status read_exactly(MutableByteView out);
 
   std::unique_ptr<env::ReadableFile> file_;
   std::string path_;
   CatalogueHeader header_;
-  std::vector<CatalogueEntry> block_;
+  CatalogueBlock block_;
+  format::ListingDecoder decoder_;
+  std::vector<CatalogueEntry> entries_;  // the first count_ are the block's; all keep their memory for the next
+  std::size_t count_ = 0;
+  std::deque<LocalFacts> facts_;  // of entries that have started and not ended
+  bool stands_alone_ = false;
   std::size_t next_in_block_ = 0;
   std::string last_path_;
   bool any_ = false;
   bool at_end_ = false;
-  std::uint64_t entries_ = 0;
+  std::uint64_t started_ = 0;
   std::uint64_t offset_ = 0;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "chunk/record_cutter.h"
+#include "crypto/hash.h"
 #include "sim/universe.h"
 
 namespace exclave::repo {
@@ -26,18 +28,52 @@ class CatalogueTest : public testing::Test {
     entry.facts = {static_cast<std::int64_t>(number) * -3, number * 7, 2049};
     return entry;
   }
-  void write(std::uint64_t count) {
-    auto writer = CatalogueWriter::create(env_.files, "/state").take();
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const CatalogueEntry entry = entry_of(i);
-      ASSERT_TRUE(writer.append(entry.entry, entry.facts).ok());
+  // As a capture does it: listing chunks where the rule cuts them.
+  class Listing {
+   public:
+    explicit Listing(CatalogueWriter& writer) : writer_(writer) {}
+    void add(const CatalogueEntry& entry) {
+      writer_.begin_entry(entry.facts);
+      encoder_.append(entry.entry, records_, [&](ByteView record) {
+        if (!cutter_.ends_after(record)) return false;
+        end(ChunkEnd::ByRule);
+        return true;
+      });
     }
+    void end(ChunkEnd end) {
+      if (records_.size() == 0) return;
+      chunks_.push_back(format::ChunkId(crypto::sha256(records_.view()).array()));
+      ASSERT_TRUE(writer_.end_chunk(chunks_.back(), records_.view(), end).ok());
+      records_.clear();
+    }
+    std::vector<format::ChunkId> chunks_;
+
+   private:
+    CatalogueWriter& writer_;
+    format::ListingEncoder encoder_;
+    format::BinaryWriter records_;
+    chunk::RecordCutter cutter_;
+  };
+  std::vector<format::ChunkId> write(const std::vector<CatalogueEntry>& entries) {
+    auto writer = CatalogueWriter::create(env_.files, "/state").take();
+    Listing listing(writer);
+    for (const CatalogueEntry& entry : entries) listing.add(entry);
+    listing.end(ChunkEnd::WithListing);
+    commit(std::move(writer), entries.size());
+    return listing.chunks_;
+  }
+  std::vector<format::ChunkId> write(std::uint64_t count) {
+    std::vector<CatalogueEntry> entries;
+    for (std::uint64_t i = 0; i < count; ++i) entries.push_back(entry_of(i));
+    return write(entries);
+  }
+  void commit(CatalogueWriter writer, std::uint64_t files) {
     CatalogueHeader header;
     header.era = format::EraNumber(3);
     header.dataset = "files";
     header.oldest_period = format::PeriodNumber(2);
     header.root = "/data";
-    header.totals.files = count;
+    header.totals.files = files;
     ASSERT_TRUE(std::move(writer).commit(header).ok());
   }
   // How many right entries come before the end or the error; never a wrong one.
@@ -71,6 +107,66 @@ TEST_F(CatalogueTest, entries_and_header_come_back) {
   }
 }
 
+TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {
+  const auto chunks = write(5000);
+  const Bytes before = env_.files.read_file(kPath, 1 << 24).take();
+  auto reader = CatalogueReader::open(env_.files, "/state", "files").take();
+  auto writer = CatalogueWriter::create(env_.files, "/state").take();
+  Listing rest(writer);
+  std::vector<format::ChunkId> seen;
+  std::uint64_t count = 0;
+  while (reader.read_block().take()) {
+    const std::size_t in_block = reader.entries().size();
+    for (const CatalogueEntry& entry : reader.entries()) EXPECT_EQ(entry.entry, entry_of(count++).entry);
+    if (!reader.stands_alone()) {
+      for (const CatalogueEntry& entry : reader.entries()) rest.add(entry);
+      continue;
+    }
+    const CatalogueBlock block = reader.take_block();
+    seen.push_back(block.listing.id);
+    const auto decoded = block.decode().take();
+    ASSERT_EQ(decoded.size(), in_block);
+    for (std::size_t i = 0; i < in_block; ++i) {
+      EXPECT_EQ(decoded[i].entry, entry_of(count - in_block + i).entry);
+      EXPECT_EQ(decoded[i].facts, entry_of(count - in_block + i).facts);
+    }
+    ASSERT_TRUE(writer.keep(block).ok());
+  }
+  EXPECT_EQ(count, 5000U);
+  EXPECT_EQ(seen.size(), chunks.size() - 1) << "the last one ends with the listing";
+  EXPECT_TRUE(std::equal(seen.begin(), seen.end(), chunks.begin()));
+  rest.end(ChunkEnd::WithListing);
+  commit(std::move(writer), 5000);
+  EXPECT_EQ(env_.files.read_file(kPath, 1 << 24).take(), before);
+}
+
+TEST_F(CatalogueTest, an_entry_that_spans_blocks_comes_back_and_its_blocks_do_not_stand_alone) {
+  std::vector<CatalogueEntry> entries = {entry_of(1), entry_of(2), entry_of(3)};
+  format::ListingEntry& huge = entries[1].entry;
+  huge.slices.clear();
+  huge.size = 0;
+  for (std::uint32_t i = 0; i < 3 * format::kMaxSlicesPerPart; ++i) {
+    format::Slice slice;
+    store_u64(slice.chunk.mutable_view(), i);
+    slice.length = 1;
+    huge.slices.push_back(slice);
+    ++huge.size;
+  }
+  const auto chunks = write(entries);
+  ASSERT_GE(chunks.size(), 3U) << "each part is larger than a chunk should be";
+  auto reader = CatalogueReader::open(env_.files, "/state", "files").take();
+  std::vector<CatalogueEntry> found;
+  while (reader.read_block().take()) {
+    EXPECT_FALSE(reader.stands_alone());
+    for (const CatalogueEntry& entry : reader.entries()) found.push_back(entry);
+  }
+  ASSERT_EQ(found.size(), entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    EXPECT_EQ(found[i].entry, entries[i].entry);
+    EXPECT_EQ(found[i].facts, entries[i].facts);
+  }
+}
+
 TEST_F(CatalogueTest, damage_anywhere_is_corrupt_and_never_a_wrong_entry) {
   write(5000);
   const Bytes good = env_.files.read_file(kPath, 1 << 24).take();
@@ -99,8 +195,9 @@ TEST_F(CatalogueTest, an_abandoned_writer_leaves_the_old_one) {
   write(10);
   {
     auto writer = CatalogueWriter::create(env_.files, "/state").take();
-    const CatalogueEntry entry = entry_of(0);
-    ASSERT_TRUE(writer.append(entry.entry, entry.facts).ok());
+    Listing listing(writer);
+    listing.add(entry_of(0));
+    listing.end(ChunkEnd::WithListing);
   }
   EXPECT_EQ(read_all().take(), 10U);
   EXPECT_EQ(env_.files.list("/state").take().size(), 1U);

@@ -2,6 +2,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <random>
+
+#include "repo/catalogue.h"
 #include "tests/realm/posix_realm.h"
 
 namespace exclave::realm_tests {
@@ -175,6 +178,119 @@ TEST_F(Recapture, two_datasets_share_what_they_have_in_common) {
   EXPECT_EQ(copy.number, 1U);
   EXPECT_EQ(copy.packs.packs, 0U);
   expect_restores_as_source(copy.snapshot);
+}
+
+// Every block of `path` as one that cannot go on as a whole: the same entries, other ends.
+void take_blocks_apart(env::FileSystem& files, const std::string& directory) {
+  auto reader = must(repo::CatalogueReader::open(files, directory, "files"));
+  auto writer = must(repo::CatalogueWriter::create(files, directory));
+  const repo::CatalogueHeader header = reader.header();
+  while (const auto entry = must(reader.next())) {
+    format::ListingEncoder encoder;
+    format::BinaryWriter records;
+    writer.begin_entry(entry->facts);
+    encoder.append(entry->entry, records);
+    must(writer.end_chunk(format::ChunkId(), records.view(), repo::ChunkEnd::WithListing));
+  }
+  must(std::move(writer).commit(header));
+}
+
+struct BlockBorder {
+  std::string last_before;  // the path at the end of a block
+  std::string first;        // and the next one
+};
+std::vector<BlockBorder> borders_of_blocks(env::FileSystem& files, const std::string& directory) {
+  auto reader = must(repo::CatalogueReader::open(files, directory, "files"));
+  std::vector<BlockBorder> borders;
+  std::string last;
+  while (must(reader.read_block())) {
+    const std::string& first = reader.entries().front().entry.path;
+    const bool between_files = last.find('/') != std::string::npos && first.find('/') != std::string::npos;
+    if (between_files) borders.push_back({last, first});
+    last = reader.entries().back().entry.path;
+  }
+  return borders;
+}
+
+TEST_F(Recapture, a_listing_of_kept_blocks_is_the_one_that_its_entries_one_by_one_would_make) {
+  constexpr int kDirectories = 30;
+  const auto name_of = [](int directory, int file) {  // differs at its begin: nothing is shared, the listing is long
+    return "d" + std::to_string(100 + directory) + "/" + std::to_string(1000 + file) + std::string(120, 'x');
+  };
+  for (int d = 0; d < kDirectories; ++d) {
+    make_directory("source/d" + std::to_string(100 + d));
+    for (int f = 0; f < 50; ++f) write(name_of(d, f), noise(20, static_cast<std::uint64_t>(d * 1000 + f)));
+  }
+  let_time_pass();
+  static_cast<void>(capture());
+  const std::string path = agent_->catalogues() + "/files.catalogue";
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 8; ++round) {
+    // Nothing; then at the borders of blocks; then anywhere.
+    const auto borders = borders_of_blocks(files(), agent_->catalogues());
+    ASSERT_FALSE(borders.empty());
+    const BlockBorder& border = borders[random() % borders.size()];
+    if (round == 1 || round == 5) write(border.last_before + "!", "between two blocks");
+    if (round == 2 || round == 6) write(border.first, "changed");
+    if (round == 3 || round == 7) CHECK(::unlink(source(border.first).c_str()) == 0);
+    if (round == 4) CHECK(::unlink(source(border.last_before).c_str()) == 0);
+    const int changes = round < 5 ? 0 : 1 << (round - 4);
+    for (int i = 0; i < changes; ++i) {
+      const int d = static_cast<int>(random() % kDirectories);
+      const int f = static_cast<int>(random() % 50);
+      switch (random() % 4) {
+        case 0:
+          write(name_of(d, f), noise(30, random()));
+          break;
+        case 1:
+          write(name_of(d, f) + "+", noise(30, random()));
+          break;
+        case 2:
+          static_cast<void>(::unlink(source(name_of(d, f)).c_str()));
+          break;
+        default:
+          static_cast<void>(::chmod(source("d" + std::to_string(100 + d)).c_str(), 0700 + random() % 8));
+          break;
+      }
+    }
+    let_time_pass();
+    const Bytes before = must(files().read_file(path, 1 << 24));
+    const auto in_blocks = capture();
+    const Bytes after = must(files().read_file(path, 1 << 24));
+    write_file(files(), path, before);
+    take_blocks_apart(files(), agent_->catalogues());
+    const auto one_by_one = capture();
+    EXPECT_EQ(must(site().open(in_blocks.snapshot))->record().listing,
+              must(site().open(one_by_one.snapshot))->record().listing)
+        << round;
+    EXPECT_EQ(in_blocks.totals, one_by_one.totals);
+    EXPECT_EQ(in_blocks.unchanged_files, one_by_one.unchanged_files);
+    constexpr std::size_t kHeader = 16384;  // names the snapshot
+    const Bytes same = must(files().read_file(path, 1 << 24));
+    EXPECT_TRUE(equal(ByteView(after).subspan(kHeader), ByteView(same).subspan(kHeader))) << round;
+    if (round % 3 == 1) expect_restores_as_source(in_blocks.snapshot);
+  }
+}
+
+TEST_F(Recapture, a_kept_block_that_the_era_does_not_hold_is_listed_again) {
+  for (int f = 0; f < 1500; ++f) write(std::to_string(1000 + f) + std::string(120, 'x'), "x");
+  let_time_pass();
+  static_cast<void>(capture());
+  // The same tree and its catalogue, but the agent has forgotten which listing chunks the vaults hold.
+  const auto listing = must(site().open(capture().snapshot))->record().listing;
+  ASSERT_GT(listing.size(), 1U);
+  must(agent_->open());
+  table::Batch forget;
+  for (const format::ListingReference& reference : listing) {
+    Bytes key = to_bytes("c");
+    append(key, reference.id.view());
+    forget.erase(key);
+  }
+  must(agent_->table().write(forget, table::Durability::Synced));
+  const auto again = capture();
+  EXPECT_EQ(again.read_bytes, 0U);
+  EXPECT_EQ(again.packs.chunks, listing.size());
+  EXPECT_EQ(must(site().open(again.snapshot))->record().listing, listing);
 }
 
 // --- streams ---
