@@ -297,11 +297,10 @@ class H3(HostileHost):
 
     def damages(self):
         """(name, function of (object's path, all objects)) of what a host can do to an object's file."""
-        def swapped(path, others):
-            other = next(p for p in others if p != path)
-            mine, its = path.read_bytes(), other.read_bytes()
-            replace(path, its)
-            replace(other, mine)
+        def exchanged(path, others):
+            """Each object gets the bytes of the one that follows it, so that none is left as it was."""
+            other = others[(others.index(path) + 1) % len(others)]
+            replace(path, (self.realm.vault("oslo") / "objects" / other.parent.name / other.name).read_bytes())
 
         return [
             ("a byte of the header flipped", lambda p, _: replace(p, flip(p.read_bytes(), 5))),
@@ -311,7 +310,7 @@ class H3(HostileHost):
             ("cut to nothing", lambda p, _: replace(p, b"")),
             ("extended by one byte", lambda p, _: replace(p, p.read_bytes() + b"\0")),
             ("extended by itself", lambda p, _: replace(p, p.read_bytes() * 2)),
-            ("bytes of another object", swapped),
+            ("bytes of another object", exchanged),
             ("gone", lambda p, _: p.unlink()),
         ]
 
