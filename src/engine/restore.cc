@@ -15,7 +15,10 @@ namespace {
 
 constexpr std::uint64_t kBatchBytes = 48U << 20;
 constexpr std::size_t kBatchSlices = 16384;
-constexpr std::size_t kBatchDirectories = 48;
+// Directories of a batch stay open until its files are written. A small batch reads the chunks at its ends once more
+// than a large one would.
+constexpr std::size_t kFewestBatchDirectories = 16;
+constexpr std::size_t kMostBatchDirectories = 1024;
 constexpr std::size_t kRunBytes = 4U << 20;      // stored bytes fetched in one read
 constexpr std::size_t kMaxGapBytes = 64U << 10;  // unwanted bytes between chunks that are read along
 constexpr std::size_t kPipelineDepth = 6;
@@ -52,6 +55,11 @@ struct Run {
 };
 
 struct Nothing {};
+
+// All that can be under way at once, a batch for each piece of work in the pipeline, takes half of what may be open.
+std::size_t directories_of_a_batch(env::FileSystem& files) {
+  return std::clamp(files.open_limit() / (2 * (kPipelineDepth + 2)), kFewestBatchDirectories, kMostBatchDirectories);
+}
 
 // Shared by the planner and the workers.
 class Restorer {
@@ -224,12 +232,12 @@ class Planner {
  public:
   Planner(env::Env& env, const SnapshotContent& content, Restorer& restorer, TargetTree& tree, Selection& selection,
           bool trust_present, RestoreReport& report)
-      : env_(env),
-        content_(content),
+      : content_(content),
         restorer_(restorer),
         tree_(tree),
         selection_(selection),
         trust_present_(trust_present),
+        batch_directories_limit_(directories_of_a_batch(env.files)),
         report_(report) {}
 
   Status add(format::ListingEntry entry);
@@ -244,12 +252,12 @@ class Planner {
   Status add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry);
   Status add_placement(const format::ChunkId& id, Placement placement);
 
-  env::Env& env_;
   const SnapshotContent& content_;
   Restorer& restorer_;
   TargetTree& tree_;
   Selection& selection_;
   const bool trust_present_;
+  const std::size_t batch_directories_limit_;
   RestoreReport& report_;
   std::vector<std::string> open_parents_;  // directories on the way down that were not chosen themselves
   std::map<format::HardLinkId, std::string> first_names_;
@@ -401,7 +409,7 @@ Status Planner::add_placement(const format::ChunkId& id, Placement placement) {
   }
   found->second.placements.push_back(std::move(placement));
   ++batch_slices_;
-  if (batch_bytes_ >= kBatchBytes || batch_slices_ >= kBatchSlices || batch_directories_ >= kBatchDirectories)
+  if (batch_bytes_ >= kBatchBytes || batch_slices_ >= kBatchSlices || batch_directories_ >= batch_directories_limit_)
     return flush();
   return {};
 }

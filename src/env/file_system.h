@@ -140,6 +140,8 @@ class FileSystem {
   virtual Result<std::string> canonical(std::string_view path) = 0;                      // absolute, no symlinks
   virtual Status sync_all(std::string_view path) = 0;  // everything on the file system that holds path (syncfs)
   virtual Result<std::uint64_t> free_bytes(std::string_view path) = 0;
+  // How many files and directories this process may have open at once, whoever in it opens them.
+  virtual std::size_t open_limit() = 0;
 
   // --- state files ---
   virtual Result<std::unique_ptr<ReadableFile>> open_file(std::string_view path) = 0;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <limits>
 
 #include "base/checked.h"
 #include "base/text.h"
@@ -147,6 +149,13 @@ Result<std::uint64_t> FileSystem::free_bytes(std::string_view path) {
   struct statvfs space {};
   if (::fstatvfs(any.get(), &space) != 0) return cannot("measure the free space of", path, Access::Read);
   return checked_multiply<std::uint64_t>(space.f_bavail, space.f_frsize);
+}
+
+std::size_t FileSystem::open_limit() {
+  constexpr std::size_t kLeastThereIs = 256;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kLeastThereIs;
+  return static_cast<std::size_t>(std::min<rlim_t>(files.rlim_cur, std::numeric_limits<int>::max()));
 }
 
 Result<std::unique_ptr<env::ReadableFile>> FileSystem::open_file(std::string_view path) {

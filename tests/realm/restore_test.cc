@@ -178,11 +178,11 @@ TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
 }
 
 TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
-  for (int d = 0; d < 60; ++d) {
-    const std::string directory = "d" + std::to_string(100 + d);
+  // More than one batch, by the number of directories.
+  for (int d = 0; d < 1100; ++d) {
+    const std::string directory = "d" + std::to_string(1000 + d);
     make_directory("source/" + directory);
-    for (int f = 0; f < 5; ++f)
-      write(directory + "/f" + std::to_string(f), noise(2000, static_cast<std::uint64_t>(d * 10 + f)));
+    write(directory + "/f", noise(200, static_cast<std::uint64_t>(d)));
   }
   const auto report = capture();
   const auto content = must(site().open(report.snapshot));
@@ -190,11 +190,11 @@ TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
   options.target = at("target");
   engine::StageTimes times;
   std::stop_source stop;
-  const auto wanted = must(files().stat(source("d100/f0")));
+  const auto wanted = must(files().stat(source("d1000/f")));
   const auto stop_when_some_are_finished = [&](const engine::CaptureProgress& progress) {
-    if (progress.files < 256) return;
+    if (progress.files < 1024) return;
     for (int tries = 0; tries < 1000; ++tries) {
-      const auto info = files().stat(at("target/d100/f0"));
+      const auto info = files().stat(at("target/d1000/f"));
       if (info.ok() && info.value().modified == wanted.modified) break;
       ignore(env_.clock.sleep_until(env_.clock.monotonic() + std::chrono::milliseconds(10)), "never fails here");
     }
@@ -204,10 +204,10 @@ TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
                                                    stop_when_some_are_finished, stop.get_token()),
                           Code::Cancelled));
   // A file of the right size that was not finished must not be taken for one that was.
-  write_file(files(), at("target/d100/f1"), Bytes(2000));
+  write_file(files(), at("target/d1001/f"), Bytes(200));
   const auto resumed = must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {}));
   EXPECT_GT(resumed.kept_files, 0U);
-  EXPECT_LT(resumed.kept_files, 300U);
+  EXPECT_LT(resumed.kept_files, 1100U);
   EXPECT_EQ(resumed.problem_count, 0U);
   expect_equal(source(), at("target"));
   EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));

@@ -114,6 +114,7 @@ class SimFileSystem final : public env::FileSystem {
       return {};
     });
   }
+  std::size_t open_limit() override { return 1024; }  // a usual one; opening is never refused for it
   Result<std::uint64_t> free_bytes(std::string_view path) override {
     return call(FileCall::Look, "free_bytes", path, [&]() -> Result<std::uint64_t> {
       TRY(core_.volume.find(path, FinalSymlink::Follow));
