@@ -31,9 +31,15 @@ def measure(command, environment=None):
         process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
         clock = threading.Timer(COMMAND_SECONDS, process.kill)
         clock.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            clock.cancel()
         wall = time.monotonic() - start
-        clock.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             err.seek(0)
@@ -48,7 +54,11 @@ def in_own_process(function, *arguments):
     starts commands must stay small, so what makes the data does not run here."""
     maker = multiprocessing.get_context("fork").Process(target=function, args=arguments)
     maker.start()
-    maker.join()
+    try:
+        maker.join()
+    except BaseException:
+        maker.kill()
+        raise
     if maker.exitcode != 0:
         sys.exit(f"bench: {function.__name__} failed")
 
