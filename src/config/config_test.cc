@@ -181,6 +181,14 @@ TEST(Config, syntax_errors_name_the_line) {
   EXPECT_THAT(message_of(parse_toml(std::string(kMaxConfigBytes + 1, '\n'), "x.toml")), HasSubstr("larger than"));
 }
 
+TEST(Config, a_table_whose_name_does_not_begin_like_one_is_refused) {
+  for (const std::string_view text : {"[?\x1f]", "[?]", "[]", "[[?]]", "# a vault\n[???\x1fvault]\n"}) {
+    const auto parsed = parse_toml(text, "v.toml");
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_EQ(parsed.error().code(), Code::InvalidInput) << text;
+  }
+}
+
 TEST(Config, deep_nesting_is_refused_and_not_followed) {
   std::string arrays = "a = ";
   arrays += std::string(100'000, '[') + std::string(100'000, ']');

@@ -125,6 +125,8 @@ Result<CatalogueReader> CatalogueReader::open(env::FileSystem& files, std::strin
   reader.path_ = env::join_path(directory, catalogue_file_name(dataset));
   reader.file_ = TRY(files.open_file(reader.path_));
   reader.file_->sequential();
+  reader.size_ = TRY(reader.file_->info())
+  .size;
   TRY(reader.read_header());
   if (reader.header_.dataset != dataset) return damaged(reader.path_, "belongs to another dataset");
   return reader;
@@ -182,9 +184,12 @@ Result<bool> CatalogueReader::read_block() {
   const std::uint8_t end = TRY(fields.u8());
   block_.listing = { TRY(fields.id<format::ChunkId>()), records_bytes };
   block_.entries = started;
-  if (records_bytes == 0 || records_bytes > kMaxRecordsBytes || started > records_bytes || end > 1)
+  const std::uint64_t body_bytes = records_bytes + std::uint64_t{started} * kFactsBytes;
+  // The sizes may be damaged themselves: they are believed only as far as the file reaches.
+  if (records_bytes == 0 || records_bytes > kMaxRecordsBytes || started > records_bytes || end > 1 ||
+      body_bytes > size_ - std::min(size_, offset_))
     return damaged(path_, "block is damaged");
-  block_.bytes.resize(kBlockHeadBytes + records_bytes + std::size_t{started} * kFactsBytes);
+  block_.bytes.resize(kBlockHeadBytes + static_cast<std::size_t>(body_bytes));
   std::copy(head.begin(), head.end(), block_.bytes.begin());
   const MutableByteView body = MutableByteView(block_.bytes).subspan(kBlockHeadBytes);
   TRY(read_exactly(body));

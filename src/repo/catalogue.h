@@ -119,6 +119,7 @@ class CatalogueReader {
   Status read_exactly(MutableByteView out);
 
   std::unique_ptr<env::ReadableFile> file_;
+  std::uint64_t size_ = 0;
   std::string path_;
   CatalogueHeader header_;
   CatalogueBlock block_;

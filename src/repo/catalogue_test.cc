@@ -191,6 +191,21 @@ TEST_F(CatalogueTest, a_torn_file_is_corrupt) {
   }
 }
 
+TEST_F(CatalogueTest, a_block_that_claims_more_than_the_file_holds_is_corrupt_and_takes_no_memory) {
+  write(3);
+  Bytes damaged = env_.files.read_file(kPath, 1 << 24).take();
+  constexpr std::size_t kFirstBlock = 16384;
+  constexpr std::uint32_t kMuch = 4U << 20;
+  store_u32(MutableByteView(damaged).subspan(kFirstBlock), kMuch);      // bytes of the listing
+  store_u32(MutableByteView(damaged).subspan(kFirstBlock + 4), kMuch);  // entries
+  replace(damaged);
+  const auto result = read_all();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), Code::Corrupt);
+  EXPECT_NE(result.error().message().find("block is damaged"), std::string::npos)
+      << "found out only by reading: " << result.error().message();
+}
+
 TEST_F(CatalogueTest, an_abandoned_writer_leaves_the_old_one) {
   write(10);
   {

@@ -104,7 +104,7 @@ long bio_control(BIO* bio, int command, long, void*) {
 
 // Made once, never changed: libssl needs its BIO methods to outlive every connection.
 const BIO_METHOD* connection_bio() {
-  static const BIO_METHOD* const method = [] {
+  static const BIO_METHOD* const kMethod = [] {
     BIO_METHOD* const fresh = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "exclave connection");
     CHECK(fresh != nullptr);
     CHECK(BIO_meth_set_read_ex(fresh, bio_read) == 1);
@@ -112,7 +112,7 @@ const BIO_METHOD* connection_bio() {
     CHECK(BIO_meth_set_ctrl(fresh, bio_control) == 1);
     return fresh;
   }();
-  return method;
+  return kMethod;
 }
 
 // What the caller should do about a TLS failure that is not the network's.
@@ -175,20 +175,26 @@ Status SecureConnection::State::judge(X509_STORE_CTX* store) {
   const Error malformed(Code::Denied, peer() + " shows a certificate that is not one self-signed Ed25519 key");
   X509* const leaf = X509_STORE_CTX_get0_cert(store);
   if (leaf == nullptr || sk_X509_num(X509_STORE_CTX_get0_untrusted(store)) != 1) return malformed;
+  const std::optional<PeerKey> shown = detail::key_shown_by(leaf);
+  if (!shown.has_value()) return malformed;
+  if (expected.has_value() && *shown != *expected) {
+    return Error(Code::Denied,
+                 peer() + " has identity " + short_hex(*shown) + ", the policy pins " + short_hex(*expected));
+  }
+  key = shown;
+  return {};
+}
+
+std::optional<PeerKey> detail::key_shown_by(X509* leaf) {
   EVP_PKEY* const found = X509_get0_pubkey(leaf);
-  if (found == nullptr || EVP_PKEY_get_id(found) != EVP_PKEY_ED25519) return malformed;
+  if (found == nullptr || EVP_PKEY_get_id(found) != EVP_PKEY_ED25519) return std::nullopt;
   PeerKey raw;
   std::size_t size = PeerKey::kSize;
   if (EVP_PKEY_get_raw_public_key(found, raw.mutable_view().data(), &size) != 1 || size != PeerKey::kSize) {
-    return malformed;
+    return std::nullopt;
   }
-  if (X509_verify(leaf, found) != 1) return malformed;
-  if (expected.has_value() && raw != *expected) {
-    return Error(Code::Denied,
-                 peer() + " has identity " + short_hex(raw) + ", the policy pins " + short_hex(*expected));
-  }
-  key = raw;
-  return {};
+  if (X509_verify(leaf, found) != 1) return std::nullopt;
+  return raw;
 }
 
 int detail::verify_peer(X509_STORE_CTX* store, void*) {

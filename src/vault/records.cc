@@ -79,6 +79,13 @@ Result<RegistryRow> decode_registry(ByteView bytes) {
   return row;
 }
 
+Result<std::uint64_t> decode_count(ByteView bytes) {
+  BinaryReader reader(bytes, "row of the object count");
+  const std::uint64_t count = TRY(reader.u64());
+  TRY(reader.end());
+  return count;
+}
+
 Result<ForkEvidence> decode_fork(ByteView bytes) {
   BinaryReader reader(bytes, "row of fork evidence");
   ForkEvidence evidence;
@@ -134,8 +141,7 @@ Result<RegistryRow> Records::registry(const format::RegistryId& id) const {
 }
 
 Result<std::uint64_t> Records::object_count() const {
-  const auto decode = [](ByteView bytes) { return BinaryReader(bytes, "row of the object count").u64(); };
-  return TRY(load(table_, key_of('n'), decode))
+  return TRY(load(table_, key_of('n'), decode_count))
   .value_or(0);
 }
 
@@ -185,6 +191,7 @@ Status Records::scan_entries(const format::StreamId& stream, format::EntryIndex 
   table::KeyRange range = table::KeyRange::prefix(key_of('e', stream));
   range.from = entry_key(stream, from);
   return table_.scan(range, [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    if (key.size() != range.from.size()) return Error(Code::Corrupt, "row of an entry: its key has another length");
     return visit(format::EntryIndex(load_u64(key.last(8))), TRY(decode_entry(value)));
   });
 }
@@ -194,6 +201,7 @@ Status Records::scan_streams(const format::RegistryId& registry, const format::S
   table::KeyRange range = table::KeyRange::prefix(key_of('r', registry));
   range.from = key_of('r', registry, from);
   return table_.scan(range, [&](ByteView key, ByteView) -> Result<table::Visit> {
+    if (key.size() != range.from.size()) return Error(Code::Corrupt, "row of a stream: its key has another length");
     return visit(format::StreamId::from_view(key.last(format::StreamId::kSize)));
   });
 }

@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 
 #include <memory>
+#include <optional>
 
 #include "tls/identity.h"
 
@@ -28,6 +29,9 @@ using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 // The verify callback of both contexts (secure_connection.cc): accepts one self-signed Ed25519 certificate, records its
 // key.
 int verify_peer(X509_STORE_CTX* store, void* unused);
+
+// The Ed25519 key of a certificate that this very key signed; nullopt for any other certificate.
+std::optional<PeerKey> key_shown_by(X509* leaf);
 
 }  // namespace detail
 

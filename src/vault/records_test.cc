@@ -1,0 +1,53 @@
+#include "vault/records.h"
+
+#include <gtest/gtest.h>
+
+#include "sim/universe.h"
+#include "table/log_table.h"
+
+namespace exclave::vault {
+namespace {
+
+// A vault's table in which a test can put what no vault writes.
+class RecordsTest : public testing::Test {
+ protected:
+  RecordsTest() {
+    CHECK(env_.files.make_directories("/t", 0700).ok());
+    table_ = table::open_log_table(env_.files, env_.threads, "/t").take();
+  }
+  void put(std::string_view key, ByteView value) {
+    table::Batch batch;
+    batch.put(as_bytes(key), value);
+    CHECK(table_->write(batch, table::Durability::Buffered).ok());
+  }
+  Code code_of(const Status& status) { return status.ok() ? Code::Bug : status.error().code(); }
+
+  sim::Universe universe_{1};
+  env::Env env_ = universe_.machine("lux").env();
+  std::unique_ptr<table::Table> table_;
+};
+
+TEST_F(RecordsTest, a_count_with_bytes_behind_it_is_corrupt) {
+  Records records(*table_);
+  put("n", Bytes(8, 1));
+  ASSERT_TRUE(records.object_count().ok());
+  put("n", Bytes(9, 1));
+  ASSERT_FALSE(records.object_count().ok());
+  EXPECT_EQ(records.object_count().error().code(), Code::Corrupt);
+}
+
+TEST_F(RecordsTest, keys_of_another_length_are_corrupt_and_not_read_beyond_their_end) {
+  Records records(*table_);
+  const auto any_stream = [](const format::StreamId&) -> Result<table::Visit> { return table::Visit::Continue; };
+  const auto any_entry = [](format::EntryIndex, const EntryRow&) -> Result<table::Visit> {
+    return table::Visit::Continue;
+  };
+  ASSERT_TRUE(records.scan_streams({}, {}, any_stream).ok());
+  put("r" + std::string(format::RegistryId::kSize, '\0') + "\xff", {});
+  EXPECT_EQ(code_of(records.scan_streams({}, {}, any_stream)), Code::Corrupt);
+  put("e" + std::string(format::StreamId::kSize, '\0') + "\xff", Bytes(132));
+  EXPECT_EQ(code_of(records.scan_entries({}, {}, any_entry)), Code::Corrupt);
+}
+
+}  // namespace
+}  // namespace exclave::vault
