@@ -186,6 +186,7 @@ std::vector<Input> read_seeds(const std::string& directory) {
 
 }  // namespace
 
+// NOLINTBEGIN(cppcoreguidelines-no-malloc): these are the program's own new and delete.
 // Counts live heap. The sanitizers bring their own operator new, and their own limits.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void* operator new(std::size_t size) {
@@ -203,6 +204,7 @@ void operator delete(void* memory, std::size_t) noexcept {
   operator delete(memory);
 }
 #endif
+// NOLINTEND(cppcoreguidelines-no-malloc)
 
 int main(int argc, char** argv) {
   if (argc < 2 || argc > 3) {

@@ -34,18 +34,18 @@ class Json {
   using Object = std::vector<Member>;
 
   Json() = default;  // null
-  // Implicit on purpose, so that set("bytes", 7) reads well.
+  // Implicit on purpose, so that set("bytes", 7) reads well. NOLINTBEGIN(google-explicit-constructor)
   template <std::same_as<bool> T>
-  Json(T value) : value_(value) {}  // NOLINT(google-explicit-constructor)
+  Json(T value) : value_(value) {}
   template <std::signed_integral T>
-  Json(T value) : value_(integer(value)) {}  // NOLINT(google-explicit-constructor)
+  Json(T value) : value_(integer(value)) {}
   template <std::unsigned_integral T>
-  requires(!std::same_as<T, bool>) Json(T value)
-      : value_(std::uint64_t{value}) {}                         // NOLINT(google-explicit-constructor)
-  Json(double value) : value_(value) {}                         // NOLINT(google-explicit-constructor)
-  Json(std::string value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
-  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT(google-explicit-constructor)
-  Json(const char* value) : value_(std::string(value)) {}       // NOLINT(google-explicit-constructor)
+  requires(!std::same_as<T, bool>) Json(T value) : value_(std::uint64_t{value}) {}
+  Json(double value) : value_(value) {}
+  Json(std::string value) : value_(std::move(value)) {}
+  Json(std::string_view value) : value_(std::string(value)) {}
+  Json(const char* value) : value_(std::string(value)) {}
+  // NOLINTEND(google-explicit-constructor)
   static Json object();
   static Json array();
 

@@ -1,6 +1,7 @@
 #include "repo/chunk_source.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace exclave::repo {
 
@@ -43,8 +44,10 @@ Status ChunkSource::add_pack(const format::ObjectReference& reference) {
 }
 
 void ChunkSource::finish_loading() {
-  std::stable_sort(places_.begin(), places_.end(), [](const Located& a, const Located& b) { return a.id < b.id; });
   // The same chunk may stand in two packs (two captures that ran into each other): the first will do.
+  std::sort(places_.begin(), places_.end(), [](const Located& a, const Located& b) {
+    return std::tie(a.id, a.place.pack, a.place.offset) < std::tie(b.id, b.place.pack, b.place.offset);
+  });
   const auto end =
       std::unique(places_.begin(), places_.end(), [](const Located& a, const Located& b) { return a.id == b.id; });
   places_.erase(end, places_.end());

@@ -46,7 +46,8 @@ Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
   }
   Lease lease(*this);
   lease.is_reused_ = client != nullptr;
-  lease.client_ = client != nullptr ? std::move(client) : TRY(connect(deadline));
+  if (client == nullptr) client = TRY(connect(deadline));
+  lease.client_ = std::move(client);
   return lease;
 }
 

@@ -15,30 +15,30 @@ const EVP_MD* fetch_digest(const char* name) {
 }  // namespace
 
 const EVP_MD* sha256_algorithm() {
-  static const EVP_MD* const digest = fetch_digest("SHA2-256");
-  return digest;
+  static const EVP_MD* const kDigest = fetch_digest("SHA2-256");
+  return kDigest;
 }
 
 const EVP_MD* sha384_algorithm() {
-  static const EVP_MD* const digest = fetch_digest("SHA2-384");
-  return digest;
+  static const EVP_MD* const kDigest = fetch_digest("SHA2-384");
+  return kDigest;
 }
 
 const EVP_MD* sha512_algorithm() {
-  static const EVP_MD* const digest = fetch_digest("SHA2-512");
-  return digest;
+  static const EVP_MD* const kDigest = fetch_digest("SHA2-512");
+  return kDigest;
 }
 
 EVP_MAC* hmac_algorithm() {
-  static EVP_MAC* const mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
-  CHECK(mac != nullptr);
-  return mac;
+  static EVP_MAC* const kMac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  CHECK(kMac != nullptr);
+  return kMac;
 }
 
 const EVP_CIPHER* aes_256_gcm_algorithm() {
-  static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-  CHECK(cipher != nullptr);
-  return cipher;
+  static const EVP_CIPHER* const kCipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  CHECK(kCipher != nullptr);
+  return kCipher;
 }
 
 int checked_int(std::size_t size) {

@@ -51,7 +51,7 @@ class SimDraft final : public env::FileSystem::Draft {
     TRY(check_name(name));
     TRY(file_->sync());
     const std::string path = env::join_path(directory_path_, name);
-    const Status named = core_.file_call(FileCall::Name, incarnation_, {.name = call, .object = path}, [&]() -> Status {
+    Status named = core_.file_call(FileCall::Name, incarnation_, {.name = call, .object = path}, [&]() -> Status {
       if (taken == Taken::Refuse && directory_->names.find(name) != nullptr) {
         return Error(Code::AlreadyExists, printable(path) + ": exists");
       }
@@ -231,7 +231,7 @@ Status SimFileSystem::make_directories(std::string_view path, std::uint32_t mode
     const std::string_view part = path.substr(0, end);
     const std::string_view name = env::base_name(part);
     if (name.empty() || name == "." || name == "..") continue;
-    const Status made = call(FileCall::Name, "make_directory", part, [&]() -> Status {
+    Status made = call(FileCall::Name, "make_directory", part, [&]() -> Status {
       const auto found = core_.volume.find_directory(part);
       if (found.ok() || found.error().code() != Code::NotFound) return found.ok() ? Status() : Status(found.error());
       const Volume::Place place = TRY(core_.volume.find_place(part));
