@@ -5,6 +5,21 @@
 
 namespace exclave::cli {
 
+Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSystem& files,
+                                                                    const std::string& directory) {
+  auto lock = files.lock(env::join_path(directory, "agent.lock"));
+  if (!lock.ok() && lock.error().code() == Code::Conflict) {
+    return Error(Code::Conflict, "agent directory '" + printable(directory) + "' is in use by another exclave")
+        .hint("wait until it ends");
+  }
+  if (lock.ok()) {
+    // An agent that was killed while it wrote its keys anew has left a draft of them, which would outlive the periods.
+    TRY(files.remove_temporaries(directory));
+    TRY(files.remove_temporaries(acts_folder(directory)));
+  }
+  return lock;
+}
+
 Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const std::string& directory) {
   env::FileSystem& files = context.env.files;
   if (directory.empty()) return Error(Code::InvalidInput, "no agent directory was given").hint("say --home DIRECTORY");
@@ -12,14 +27,8 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->directory_ = directory;
   Acts acts = TRY(load_acts(files, directory));
   home->writer_ = TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
+  home->lock_ = TRY(lock_agent_directory(files, directory));
   home->keys_ = TRY(newest_agent_keys(files, directory));
-  auto lock = files.lock(env::join_path(directory, "agent.lock"));
-  if (!lock.ok() && lock.error().code() == Code::Conflict) {
-    return Error(Code::Conflict, "agent directory '" + printable(directory) + "' is in use by another exclave")
-        .hint("wait until it ends");
-  }
-  home->lock_ = TRY(std::move(lock));
-
   home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_, Patience::Long));
   home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
   home->registry_ = home->acts_.policy().registry_by_writer(home->writer_->public_key());

@@ -17,6 +17,11 @@
 
 namespace exclave::cli {
 
+// Held by whoever changes what lies in an agent's directory; Conflict while another does. Removes what a killed one
+// left half written.
+Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSystem& files,
+                                                                    const std::string& directory);
+
 class AgentHome {
  public:
   static Result<std::unique_ptr<AgentHome>> open(const Context& context, const std::string& directory);

@@ -191,6 +191,7 @@ Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
   env::FileSystem& files = context.env.files;
   const custody::AgentKeys keys = TRY(custody::read_agent_keys(files, settings.keys));
   const Acts acts = TRY(load_acts(files, settings.home));
+  const auto lock = TRY(lock_agent_directory(files, settings.home));
   const policy::Registry* registry = acts.policy().registry(keys.registry);
   if (keys.realm != acts.policy().realm || registry == nullptr) {
     return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' belong to another realm");

@@ -26,6 +26,10 @@ std::string era_keys_name(format::EraNumber era) {
   return "era-" + std::to_string(era.value()) + ".keys";
 }
 
+std::string era_act_name(std::string_view registry, format::EraNumber era) {
+  return "era-" + std::string(registry) + "-" + std::to_string(era.value()) + std::string(kActSuffix);
+}
+
 Result<Bytes> read_document(env::FileSystem& files, const std::string& path) {
   return files.read_file(path, kMaxDocumentBytes);
 }
@@ -91,8 +95,8 @@ Status save_policy(env::FileSystem& files, const std::string& acts_directory, co
 
 Status save_era(env::FileSystem& files, const std::string& acts_directory, const std::string& registry,
                 const policy::SignedEra& era) {
-  const std::string name = "era-" + registry + "-" + std::to_string(era.era.number.value()) + std::string(kActSuffix);
-  return env::create_same_durably(files, env::join_path(acts_directory, name), as_bytes(era.document), 0644);
+  return env::create_same_durably(files, env::join_path(acts_directory, era_act_name(registry, era.era.number)),
+                                  as_bytes(era.document), 0644);
 }
 
 std::vector<Bytes> documents_of(const Acts& acts) {

@@ -49,6 +49,7 @@ Status save_era(env::FileSystem& files, const std::string& acts_directory, const
 std::vector<Bytes> documents_of(const Acts& acts);
 
 std::string era_keys_name(format::EraNumber era);
+std::string era_act_name(std::string_view registry, format::EraNumber era);
 // A role's own key. Whatever is wrong with the file itself is Denied: the key is refused, with a remedy.
 Result<crypto::Ed25519SigningKey> read_role_key(env::FileSystem& files, const std::string& directory,
                                                 std::string_view name, custody::SigningUse use);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::uint32_t kPrivateMode = 0700;
 constexpr std::int64_t kPolicyLifetimeSeconds = 3650LL * 86400;
+// What it makes, and by which an unfinished one is known.
+constexpr std::array<std::string_view, 6> kFolders = {"ceremony", "home", "officials", "operator", "sites", "vaults"};
 
 template <typename AnyId>
 Result<AnyId> random_id(env::Random& random) {
@@ -51,12 +54,19 @@ class RealmBuilder {
   RealmBuilder(const Context& context, const RealmCreateSettings& settings)
       : context_(context), settings_(settings), files_(context.env.files), random_(context.env.random) {}
 
+  // A folder that shows the policy has everything else: whoever is interrupted leaves nothing that could be taken for
+  // whole. The ceremony's own folder is the last.
   Status build() {
     TRY(check());
     TRY(make_folder(""));
     TRY(make_people_and_machines());
-    TRY(write_policy());
-    TRY(write_eras());
+    const policy::SignedPolicy policy = TRY(sign_policy());
+    TRY(hold_ceremonies());
+    for (const std::string& folder : act_folders()) {
+      TRY(make_folder(folder));
+      for (const auto& [registry, era] : eras_) TRY(save_era(files_, at(folder), registry, era));
+      TRY(save_policy(files_, at(folder), policy));
+    }
     return {};
   }
 
@@ -86,11 +96,26 @@ class RealmBuilder {
     if (period_ < std::chrono::seconds(1)) return Error(Code::InvalidInput, "a period must be at least one second");
     threshold_ =
         settings_.threshold != 0 ? settings_.threshold : static_cast<std::uint32_t>(settings_.officials.size() / 2 + 1);
-    if (files_.stat(settings_.directory).ok()) {
-      return Error(Code::AlreadyExists, "'" + printable(settings_.directory) + "' exists already")
-          .hint("name a directory that does not exist yet; nothing was changed");
-    }
+    TRY(check_directory());
     return rehearse().in([] { return "nothing was written"; });
+  }
+
+  Status check_directory() {
+    const auto present = files_.list(settings_.directory);
+    if (!present.ok() && present.error().code() == Code::NotFound) return {};
+    if (present.ok() && present.value().empty()) return {};
+    const std::string shown = "'" + printable(settings_.directory) + "'";
+    const auto is_ours = [](const std::string& name) {
+      return std::find(kFolders.begin(), kFolders.end(), name) != kFolders.end();
+    };
+    const bool is_realm = present.ok() && std::all_of(present.value().begin(), present.value().end(), is_ours);
+    const auto last_step = load_acts(files_, at("ceremony"));
+    if (is_realm && !last_step.ok() && last_step.error().code() == Code::NotFound) {
+      return Error(Code::Precondition, "the creation of the realm in " + shown + " was interrupted")
+          .hint("remove it and create it again; nothing was done with its keys: rm -r " + shown);
+    }
+    return Error(Code::AlreadyExists, shown + " exists already")
+        .hint("name a directory that does not exist yet; nothing was changed");
   }
 
   // The policy's rules with made-up keys: what they refuse is refused before any real key is on disk.
@@ -178,32 +203,29 @@ class RealmBuilder {
     return policy::check_rules(policy_);
   }
 
-  // Everyone's folder of public acts.
+  // Everyone's folder of public acts; the ceremony's is the last.
   std::vector<std::string> act_folders() const {
-    std::vector<std::string> folders = {"ceremony/acts", "sites/" + settings_.site + "/acts"};
+    std::vector<std::string> folders = {"sites/" + settings_.site + "/acts"};
     for (const auto& official : policy_.officials) folders.push_back("officials/" + official.name + "/acts");
     for (const auto& registry : policy_.registries) folders.push_back("home/" + registry.name + "/acts");
     for (const auto& vault : policy_.vaults) folders.push_back("vaults/" + vault.name + "/acts-to-adopt");
+    folders.push_back("ceremony/acts");
     return folders;
   }
 
-  Status write_policy() {
+  Result<policy::SignedPolicy> sign_policy() {
     std::string document = policy_.text();
     const std::string text = document;
     for (const std::string& name : settings_.officials) {
       const auto credential = TRY(custody::open_key_file_credential(files_, at("officials/" + name)));
       format::append_signature(document, name, TRY(credential->sign(as_bytes(text))).view());
     }
-    const policy::SignedPolicy policy = TRY(policy::SignedPolicy::parse(as_bytes(document), "new policy"));
+    policy::SignedPolicy policy = TRY(policy::SignedPolicy::parse(as_bytes(document), "new policy"));
     TRY(policy::verify_genesis(policy));
-    for (const std::string& folder : act_folders()) {
-      TRY(make_folder(folder));
-      TRY(save_policy(files_, at(folder), policy));
-    }
-    return {};
+    return policy;
   }
 
-  Status write_eras() {
+  Status hold_ceremonies() {
     for (const policy::Registry& registry : policy_.registries) {
       std::optional<crypto::Hash256> previous;
       for (std::uint32_t number = 1; number <= settings_.eras; ++number) {
@@ -215,9 +237,8 @@ class RealmBuilder {
         request.starts_seconds = context_.env.clock.now().seconds();
         request.period_seconds = std::chrono::duration_cast<std::chrono::seconds>(period_).count();
         request.periods = settings_.periods;
-        const custody::CeremonyResult result = TRY(custody::hold_ceremony(random_, request, *ceremony_key_));
+        custody::CeremonyResult result = TRY(custody::hold_ceremony(random_, request, *ceremony_key_));
         previous = result.era.hash;
-        for (const std::string& folder : act_folders()) TRY(save_era(files_, at(folder), registry.name, result.era));
         for (const custody::ShareLeafFile& leaf : result.leaves) {
           const std::string path =
               at("officials/" + leaf.official + "/share-book/" + custody::leaf_file_name(registry.id, request.era));
@@ -226,6 +247,7 @@ class RealmBuilder {
         const std::string keeper = number == 1 ? "home/" : "operator/";
         TRY(custody::write_agent_keys(files_, at(keeper + registry.name + "/" + era_keys_name(request.era)),
                                       result.agent_keys));
+        eras_.push_back({registry.name, std::move(result.era)});
       }
     }
     return {};
@@ -242,6 +264,11 @@ class RealmBuilder {
   std::uint32_t threshold_ = 0;
   policy::Policy policy_;
   std::optional<crypto::Ed25519SigningKey> ceremony_key_;
+  struct NewEra {
+    std::string registry;
+    policy::SignedEra era;
+  };
+  std::vector<NewEra> eras_;
 };
 
 }  // namespace
@@ -280,54 +307,124 @@ Result<ExitCode> run(const Context& context, const RealmCreateSettings& settings
   return kOk;
 }
 
-// Further eras. Leaves go into the officials' folders of the ceremony's realm directory, to be carried to them.
-Result<ExitCode> run(const Context& context, const EraSettings& settings) {
-  env::FileSystem& files = context.env.files;
-  const std::string ceremony = env::join_path(settings.realm, "ceremony");
-  Acts acts = TRY(load_acts(files, ceremony));
-  const policy::Registry* registry = TRY(acts.registry(settings.registry));
-  const auto key =
-      TRY(custody::read_signing_key(files, env::join_path(ceremony, "ceremony.key"), custody::SigningUse::Ceremony));
-  const policy::SignedEra* last = nullptr;
-  for (const policy::SignedEra& era : acts.eras) {
-    if (era.era.registry == registry->id && (last == nullptr || era.era.number > last->era.number)) last = &era;
+namespace {
+
+// Further eras of a registry, made in the ceremony's realm directory, from where they are carried to their keepers.
+//
+//   leaves, agent keys, acts of officials -> acts of the ceremony: from here on the era is there -> acts of home
+//
+// Interrupted before that, the same era is made anew and replaces what there is of it; after it, the next run finishes.
+// Home comes last because an agent publishes to the vaults what it finds, and they keep the first document of an era.
+class EraOpener {
+ public:
+  static Result<EraOpener> open(const Context& context, const EraSettings& settings) {
+    EraOpener opener(context, settings);
+    opener.acts_ = TRY(load_acts(opener.files_, opener.at("ceremony")));
+    opener.registry_ = TRY(opener.acts_.registry(settings.registry));
+    opener.key_ = TRY(
+        custody::read_signing_key(opener.files_, opener.at("ceremony/ceremony.key"), custody::SigningUse::Ceremony));
+    opener.period_ = TRY(config::parse_duration(settings.period));
+    for (const policy::SignedEra& era : opener.acts_.eras) {
+      if (era.era.registry != opener.registry_->id) continue;
+      if (era.era.number.value() > opener.last_) {
+        opener.last_ = era.era.number.value();
+        opener.last_hash_ = era.hash;
+      }
+    }
+    return opener;
   }
-  std::uint32_t number = last == nullptr ? 0 : last->era.number.value();
-  std::optional<crypto::Hash256> previous = last == nullptr ? std::nullopt : std::optional(last->hash);
-  const auto period = TRY(config::parse_duration(settings.period));
-  std::string text;
-  for (std::uint32_t i = 0; i < settings.eras; ++i) {
+
+  // Opens the wanted number of eras, counting one whose opening had been interrupted.
+  Status run() {
+    std::uint32_t opened = 0;
+    for (const policy::SignedEra& era : acts_.eras) {
+      if (era.era.registry != registry_->id) continue;
+      const bool is_news = TRY(hand_to_home(era));
+      if (is_news && era.era.number.value() == last_) {
+        announce(era.era.number);
+        opened = 1;
+      }
+    }
+    for (; opened < settings_.eras; ++opened) TRY(make_next());
+    return {};
+  }
+
+  const std::string& text() const { return text_; }
+  const policy::Registry& registry() const { return *registry_; }
+  std::uint32_t last() const { return last_; }
+
+ private:
+  EraOpener(const Context& context, const EraSettings& settings)
+      : context_(context), settings_(settings), files_(context.env.files) {}
+  std::string at(const std::string& path) const { return env::join_path(settings_.realm, path); }
+
+  Status make_next() {
     custody::CeremonyRequest request;
-    request.policy = &acts.policy();
-    request.registry = registry;
-    request.era = format::EraNumber(++number);
-    request.previous_era = previous;
-    request.starts_seconds = context.env.clock.now().seconds();
-    request.period_seconds = std::chrono::duration_cast<std::chrono::seconds>(period).count();
-    request.periods = settings.periods;
-    const custody::CeremonyResult result = TRY(custody::hold_ceremony(context.env.random, request, key));
-    previous = result.era.hash;
-    // Leaves and keys before the act: an era that is published can be opened.
+    request.policy = &acts_.policy();
+    request.registry = registry_;
+    request.era = format::EraNumber(last_ + 1);
+    request.previous_era = last_hash_;
+    request.starts_seconds = context_.env.clock.now().seconds();
+    request.period_seconds = std::chrono::duration_cast<std::chrono::seconds>(period_).count();
+    request.periods = settings_.periods;
+    const custody::CeremonyResult result = TRY(custody::hold_ceremony(context_.env.random, request, *key_));
     for (const custody::ShareLeafFile& leaf : result.leaves) {
-      const std::string book = env::join_path(settings.realm, "officials/" + leaf.official + "/share-book");
-      TRY(files.make_directories(book, kPrivateMode));
-      TRY(env::replace_file_durably(files, env::join_path(book, custody::leaf_file_name(registry->id, request.era)),
+      const std::string book = at("officials/" + leaf.official + "/share-book");
+      TRY(files_.make_directories(book, kPrivateMode));
+      TRY(env::replace_file_durably(files_, env::join_path(book, custody::leaf_file_name(registry_->id, request.era)),
                                     as_bytes(leaf.document), 0600));
+      // Without the document no official could approve a release of what this leaf opens.
+      const std::string acts = acts_folder(at("officials/" + leaf.official));
+      TRY(files_.make_directories(acts, kPrivateMode));
+      TRY(env::replace_file_durably(files_, env::join_path(acts, era_act_name(registry_->name, request.era)),
+                                    as_bytes(result.era.document), 0644));
     }
-    const std::string keeper = env::join_path(settings.realm, "operator/" + registry->name);
-    TRY(files.make_directories(keeper, kPrivateMode));
-    TRY(custody::write_agent_keys(files, env::join_path(keeper, era_keys_name(request.era)), result.agent_keys));
-    for (const std::string& owner : {std::string("ceremony"), "home/" + registry->name}) {
-      const std::string folder = acts_folder(env::join_path(settings.realm, owner));
-      if (files.stat(folder).ok()) TRY(save_era(files, folder, registry->name, result.era));
-    }
-    text += "era " + std::to_string(number) + " of registry " + registry->name +
-            " is open: carry officials/*/share-book and operator/" + registry->name + "/" + era_keys_name(request.era) +
-            " to their keepers\n";
+    const std::string keeper = at("operator/" + registry_->name);
+    TRY(files_.make_directories(keeper, kPrivateMode));
+    TRY(custody::write_agent_keys(files_, env::join_path(keeper, era_keys_name(request.era)), result.agent_keys));
+    TRY(save_era(files_, acts_folder(at("ceremony")), registry_->name, result.era));
+    last_ = request.era.value();
+    last_hash_ = result.era.hash;
+    TRY(hand_to_home(result.era));
+    announce(request.era);
+    return {};
   }
+
+  // Whether home, if its folder is here, lacked the document.
+  Result<bool> hand_to_home(const policy::SignedEra& era) {
+    const std::string home = acts_folder(at("home/" + registry_->name));
+    if (!files_.stat(home).ok()) return false;
+    const auto present = files_.stat(env::join_path(home, era_act_name(registry_->name, era.era.number)));
+    TRY(save_era(files_, home, registry_->name, era));
+    return !present.ok();
+  }
+
+  void announce(format::EraNumber era) {
+    text_ += "era " + std::to_string(era.value()) + " of registry " + registry_->name +
+             " is open: carry officials/*/share-book, officials/*/acts and operator/" + registry_->name + "/" +
+             era_keys_name(era) + " to their keepers\n";
+  }
+
+  const Context& context_;
+  const EraSettings& settings_;
+  env::FileSystem& files_;
+  Acts acts_;
+  const policy::Registry* registry_ = nullptr;  // into acts_
+  std::optional<crypto::Ed25519SigningKey> key_;
+  std::chrono::milliseconds period_{};
+  std::uint32_t last_ = 0;
+  std::optional<crypto::Hash256> last_hash_;
+  std::string text_;
+};
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const EraSettings& settings) {
+  EraOpener opener = TRY(EraOpener::open(context, settings));
+  TRY(opener.run());
   config::Json json = config::Json::object();
-  json.set("ok", true).set("registry", registry->name).set("last_era", number);
-  context.print(text, json);
+  json.set("ok", true).set("registry", opener.registry().name).set("last_era", opener.last());
+  context.print(opener.text(), json);
   return kOk;
 }
 

@@ -115,7 +115,8 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
     context.note("owners were not restored, and set-id bits were left off: run as root to restore them");
   }
   for (std::size_t i = 0; i < std::min(report.problems.size(), kShownProblems); ++i) {
-    context.note("  " + printable(report.problems[i].path) + ": " + report.problems[i].why);
+    const std::string& path = report.problems[i].path;
+    context.note("  " + (path.empty() ? "." : printable(path)) + ": " + report.problems[i].why);
   }
   return report.is_partial() ? kPartial : kOk;
 }

@@ -87,7 +87,7 @@ class Daemon:
     repairs itself only where a test asks for it: most want to see what is broken."""
 
     def __init__(self, directory, log, cwd, options=("--repair-every", "never"), launcher=launch, wait=True):
-        self.directory, self.log_path = directory, log
+        self.directory, self.log_path, self._is_asked = directory, log, False
         with open(log, "ab") as sink:
             self._log_begin = sink.tell()
             self.process = launcher([program(), "vault", directory, *options], cwd, stdout=sink, stderr=sink)
@@ -106,10 +106,15 @@ class Daemon:
         """What this process said."""
         return self.log_path.read_bytes()[self._log_begin:].decode(errors="replace")
 
+    def ask_to_stop(self):
+        """SIGTERM, once: a second one would end it without a drain."""
+        if self.process.poll() is None and not self._is_asked:
+            self.process.send_signal(signal.SIGTERM)
+        self._is_asked = True
+
     def stop(self):
         """SIGTERM, and the exit code of the drain."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             return self.process.wait(DRAIN_SECONDS)
         except subprocess.TimeoutExpired:
@@ -125,16 +130,18 @@ class Daemon:
 class Realm:
     """A realm's folders side by side, its daemons, and the commands of each role."""
 
-    def __init__(self, scratch, name="realm", ports=None, registry="docs", extra=()):
+    def __init__(self, scratch, name="realm", ports=None, registry="docs", extra=(), create=True):
         self.scratch, self.name, self.registry = scratch, name, registry
         self.ports = ports or {vault: free_port() for vault in VAULTS}
         self.daemons = {}
-        arguments = ["realm", "create", name, "--name", "Testland", "--registry", registry, *extra]
+        self.creation = ["realm", "create", name, "--name", "Testland", "--registry", registry, *extra]
         for official in OFFICIALS:
-            arguments += ["--official", official]
+            self.creation += ["--official", official]
         for vault, port in self.ports.items():
-            arguments += ["--vault", f"{vault}=127.0.0.1:{port}"]
-        created = self.exclave(*arguments)
+            self.creation += ["--vault", f"{vault}=127.0.0.1:{port}"]
+        if not create:
+            return
+        created = self.exclave(*self.creation)
         if created.code != OK:
             raise AssertionError(str(created))
 
@@ -173,7 +180,10 @@ class Realm:
 
     def stop(self, *vaults):
         """Drains; returns the exit codes."""
-        return [self.daemons.pop(vault).stop() for vault in vaults or list(self.daemons)]
+        stopping = [self.daemons.pop(vault) for vault in vaults or list(self.daemons)]
+        for daemon in stopping:
+            daemon.ask_to_stop()
+        return [daemon.stop() for daemon in stopping]
 
     def kill_all(self):
         while self.daemons:

@@ -1,0 +1,178 @@
+"""The matrix knows every call: strace looks at the same processes, and whatever it sees on their files, calls.py saw too.
+
+A system call that neither knows fails the test by its name, so that a new library or a new kernel interface (io_uring,
+a writable mapping) cannot take a way round the faults."""
+import collections
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import calls  # noqa: E402
+import harness  # noqa: E402
+import matrix  # noqa: E402
+from harness import OK  # noqa: E402
+
+# What touches a file and neither changes it nor can fail in a way that matters here.
+HARMLESS = {"close", "lseek", "fcntl", "flock", "fadvise64", "mmap", "statfs", "fstatfs", "getxattr", "lgetxattr", "fgetxattr",
+            "listxattr", "llistxattr", "flistxattr", "readlink", "readlinkat", "fstat", "stat", "lstat", "getcwd", "execve",
+            "dup", "poll", "ioctl", "readahead"}  # fmt: skip
+PATH_IN_DESCRIPTOR = re.compile(r"<(/[^>]*)>")
+
+
+def arguments_of(text):
+    """"5</a/b>, \\"c\\", O_RDWR|O_CREAT, 0600) = 7" as a list of texts; nested brackets and strings stay whole."""
+    arguments, depth, quoted, current = [], 0, False, ""
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if quoted:
+            if character == "\\":
+                current += character
+                position += 1
+                character = text[position]
+            elif character == '"':
+                quoted = False
+        elif character == '"':
+            quoted = True
+        elif character in "<[{(":
+            depth += 1
+        elif character in ">]}" or (character == ")" and depth > 0):
+            depth -= 1
+        elif depth == 0 and character in ",)":
+            arguments.append(current.strip())
+            current = ""
+            if character == ")":
+                return arguments
+            position += 1
+            continue
+        current += character
+        position += 1
+    return [*arguments, current.strip()]  # unfinished
+
+
+def unquoted(text):
+    if text == "NULL":
+        return ""
+    return text.strip('"').encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
+
+
+def path_in(argument):
+    found = PATH_IN_DESCRIPTOR.search(argument)
+    return found.group(1).removesuffix(" (deleted)") if found else None
+
+
+class Strace:
+    """What strace saw of the files below `roots`."""
+
+    def __init__(self, log, roots):
+        self.seen, self.unknown = collections.Counter(), collections.Counter()
+        self._descriptors = {}
+        roots = calls.sorted_roots(roots)
+        for line in log.read_text(errors="surrogateescape").splitlines():
+            self._descriptors.update(re.findall(r"\b(\d+)<(/[^>]*)>", line))
+            begun = re.match(r"\d+\s+(\w+)\((.*)$", line)
+            if begun:
+                self._take(begun.group(1), arguments_of(begun.group(2)), roots)
+
+    def _take(self, name, arguments, roots):
+        known = calls.CHANGING.get(name) or calls.READING.get(name)
+        if known is None:
+            for argument in arguments:
+                path = path_in(argument) or (unquoted(argument) if argument.startswith('"/') else None)
+                if path is not None and calls.class_of(path, roots) is not None:
+                    is_written_by_mapping = name == "mmap" and "MAP_SHARED" in arguments[3] and "PROT_WRITE" in arguments[2]
+                    if name not in HARMLESS or is_written_by_mapping:
+                        self.unknown[name] += 1
+            return
+        where = calls.class_of(self._path(known, arguments), roots)
+        if where is None:
+            return
+        changes = name in calls.CHANGING
+        if name in calls.OPENING:
+            changes = bool(re.search(r"O_CREAT|O_TRUNC|O_TMPFILE", arguments[calls.OPENING[name]]))
+        self.seen[calls.label_of(name, changes, name == "sync_file_range" and arguments[3] == "0"), where] += 1
+
+    def _path(self, known, arguments):
+        kind, *at = known
+        if kind == "fd":
+            return path_in(arguments[at[0]]) or ""
+        path = unquoted(arguments[at[-1]])
+        own = re.fullmatch(r"/proc/self/fd/(\d+)", path)
+        if own:
+            return self._descriptors[own.group(1)]  # as it was mentioned last
+        directory = path_in(arguments[at[0]]) if kind == "at" else None
+        return os.path.normpath(os.path.join(directory or "/", path)) if path else directory or ""
+
+
+class Completeness(matrix.CrashTest):
+    def traced(self, world, roots):
+        """A watcher, and a command's prefix under which strace and the watcher both see it."""
+        watcher = calls.Watcher(roots)
+        watcher.start()
+        log = world.scratch / f"strace-{len(list(world.scratch.glob('strace-*')))}"
+        prefix = ["strace", "-f", "-y", "-s", "0", "-e", "signal=none", "-o", log, sys.executable, calls.__file__,
+                  str(watcher.channel.fileno())]
+        return watcher, log, prefix
+
+    def agree(self, watcher, log, roots, least):
+        watcher.end()
+        traced = Strace(log, roots)
+        self.assertEqual({}, dict(traced.unknown), "calls that calls.py does not know")
+        watched = collections.Counter((seen.call.name, seen.call.where) for seen in watcher.calls)
+        self.assertEqual({}, dict(traced.seen - watched), "calls that escaped the watcher")
+        self.assertEqual({}, dict(watched - traced.seen), "calls that strace did not see")
+        self.assertGreater(sum(watched.values()), least)
+
+    def command(self, world, roots, least, *arguments):
+        watcher, log, prefix = self.traced(world, roots)
+        done = subprocess.run([*map(str, prefix), harness.program(), *map(str, arguments)], cwd=world.scratch, check=False,
+                              capture_output=True, pass_fds=[watcher.channel.fileno()], timeout=harness.COMMAND_SECONDS,
+                              preexec_fn=harness.end_with_parent)
+        self.assertEqual(OK, done.returncode, done.stderr.decode())
+        self.agree(watcher, log, roots, least)
+
+    def test_no_call_of_a_vault_escapes(self):
+        world = self.grow(self.make_world())
+        world.realm.start("lux", "rome")
+        roots = {"vault": world.realm.vault("oslo")}
+        watcher, log, prefix = self.traced(world, roots)
+
+        def launcher(arguments, cwd, **options):
+            return harness.launch([*prefix, *arguments], cwd, pass_fds=[watcher.channel.fileno()], **options)
+
+        daemon = harness.Daemon(world.realm.vault("oslo"), world.scratch / "oslo.log", world.scratch, launcher=launcher)
+        self.reaches_all(world.backup())
+        self.holds(world)
+        os.kill(watcher.pid, harness.signal.SIGTERM)  # strace would not pass it on
+        self.assertEqual(OK, daemon.process.wait(harness.DRAIN_SECONDS), daemon.log())
+        self.agree(watcher, log, roots, 600)
+
+    def test_no_call_of_an_agent_escapes(self):
+        world = self.grow(self.make_world())
+        world.realm.start()
+        self.command(world, {"home": world.realm.home}, 150, "backup", "--home", world.realm.home, "source")
+        (world.scratch / "dump").write_bytes(b"dump" * 100_000)
+        self.command(world, {"home": world.realm.home}, 100, "ingest", "--home", world.realm.home, "dump", "--", "cat", "dump")
+
+    def test_no_call_of_a_restore_escapes(self):
+        world = self.make_world()
+        world.realm.start()
+        place = world.scratch / "place"
+        place.mkdir()
+        self.command(world, {"place": place, "site": world.realm.site}, 100, "restore", "--site", world.realm.site,
+                     *world.opening, "--target", place / "tree")
+
+    def test_no_call_of_the_keepers_of_keys_escapes(self):
+        base = self.scratch / "base"
+        base.mkdir()
+        world = matrix.World(base, harness.Realm(base, create=False))
+        roots = {"realm": world.realm.root}
+        self.command(world, roots, 500, *world.realm.creation)
+        self.command(world, roots, 100, "ceremony", "era", world.realm.name, "--registry", "docs")
+
+
+if __name__ == "__main__":
+    harness.main()
