@@ -74,7 +74,7 @@ class SimDirectory final : public env::Directory {
     return create("create_directory", name, mode, [&] { return make(FileType::Directory, mode); });
   }
   Result<std::unique_ptr<env::WritableFile>> create_file(std::string_view name, std::uint32_t mode) override {
-    const NodePtr file = make(FileType::Regular, mode);
+    NodePtr file = make(FileType::Regular, mode);
     TRY(create("create_file", name, mode, [&] { return file; }));
     return make_writable(core_, file, path_of(name));
   }
