@@ -62,10 +62,10 @@ void mend_checks(MutableByteView blocks) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
   read_all(input);
-  static const Bytes header = good_header();
-  Bytes mended = header;
+  static const Bytes kHeader = good_header();
+  Bytes mended = kHeader;
   append(mended, input);
-  mend_checks(MutableByteView(mended).subspan(header.size()));
+  mend_checks(MutableByteView(mended).subspan(kHeader.size()));
   read_all(mended);
   return 0;
 }

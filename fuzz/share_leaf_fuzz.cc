@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static custody::testing::TestPaper paper(world.realm.official("alice"));
   const ByteView input(data, size);
   if (format::domain_of(input) == custody::detail::kLeafDomain) {
-    const auto opened = custody::open_leaf(input, world.ceremony.era, world.realm.policy, card);
+    const auto opened = custody::open_leaf(input, world.ceremony.era, {world.policy}, card);
     if (opened.ok()) CHECK(opened.value().shares.size() == world.ceremony.era.era.periods.size());
     return 0;
   }

@@ -83,7 +83,7 @@ Result<Acts> load_acts(env::FileSystem& files, const std::string& directory) {
   TRY(policy::verify_chain(policies, policies.front().hash).in([&] { return "'" + printable(folder) + "'"; }));
   acts.policies = std::move(policies);
   for (const policy::SignedEra& era : acts.eras) {
-    TRY(policy::verify_era(acts.policy(), era).in([&] { return "'" + printable(folder) + "'"; }));
+    TRY(policy::find_voucher(acts.policies, era).in([&] { return "'" + printable(folder) + "'"; }));
   }
   return acts;
 }

@@ -10,7 +10,7 @@
 //
 //   acts/policy-V.exclave, acts/era-REGISTRY-N.exclave       the realm's public acts
 //
-// I1  load_acts returns only what verifies: one policy chain from version 1, eras signed by its ceremony key.
+// I1  load_acts returns only what verifies: one policy chain from version 1, eras that a version of it vouches for.
 //     The first version in the folder is the root of trust: the folder came from the ceremony.
 // Errors: NotFound, InvalidInput, Denied, Precondition (all name the file).
 #pragma once

@@ -62,7 +62,8 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   request.recipient = crypto::x25519_public_key(recipient.seed);
   request.policy_version = site->policy().version;
   request.policy_hash = site->acts().signed_policy().hash;
-  request.approvals = site->policy().release_threshold(site->registry());
+  const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
+  request.approvals = std::max(site->policy().release_threshold(site->registry()), era->era.threshold);
   request.reason = settings.reason;
   request.not_after_seconds =
       context.env.clock.now().seconds() + std::chrono::duration_cast<std::chrono::seconds>(valid).count();
@@ -136,8 +137,8 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
       return Error(Code::Cancelled, "not approved; nothing was written");
   }
   const std::string approval =
-      TRY(custody::approve_release(context.env.random, station.acts.signed_policy(), station.release, *era, leaf,
-                                   *signer, paper != nullptr ? *paper : *signer, context.env.clock.now().seconds()));
+      TRY(custody::approve_release(context.env.random, station.acts.policies, station.release, *era, leaf, *signer,
+                                   paper != nullptr ? *paper : *signer, context.env.clock.now().seconds()));
   TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(approval), 0644));
   config::Json json = config::Json::object();
   json.set("ok", true)

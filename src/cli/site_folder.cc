@@ -106,7 +106,7 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   }
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
   custody::CombinedRelease release =
-      TRY(custody::combine_release(site.acts().signed_policy(), signed_release, *era, approvals, recipient.seed));
+      TRY(custody::combine_release(site.acts().policies, signed_release, *era, approvals, recipient.seed));
   for (const std::string& blame : release.blamed) context.note("bad share: " + blame);
 
   auto holdings = TRY(engine::find_holdings(site.pinned(), site.vaults().all()));

@@ -167,12 +167,12 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
         acts.policies.push_back(next.take());
       } else if (act.kind == "era") {
         auto era = policy::SignedEra::parse(document.value(), source);
-        Status good = era.ok() ? policy::verify_era(acts.policy(), era.value()) : Status(era.take_error());
-        const policy::Registry* registry = good.ok() ? acts.policy().registry(era.value().era.registry) : nullptr;
-        if (registry == nullptr) {
+        const auto voucher = era.ok() ? policy::find_voucher(acts.policies, era.value()) : era.take_error();
+        if (!voucher.ok()) {
           context.note("vault " + vault->name() + " shows an era that is not this realm's, and it is not believed");
           continue;
         }
+        const policy::Registry* const registry = voucher.value()->registry(era.value().era.registry);
         TRY(save_era(context.env.files, folder, registry->name, era.value()));
         acts.eras.push_back(era.take());
       }

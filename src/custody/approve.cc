@@ -23,23 +23,24 @@ Result<std::vector<detail::WrappedShare>> wrap_shares(env::Random& random, const
 
 }  // namespace
 
-Result<std::string> approve_release(env::Random& random, const policy::SignedPolicy& policy,
+Result<std::string> approve_release(env::Random& random, const std::vector<policy::SignedPolicy>& chain,
                                     const SignedRelease& release, const policy::SignedEra& era, ByteView leaf_document,
                                     Credential& signer, Credential& leaf_opener, std::int64_t now_seconds) {
+  const policy::SignedPolicy& policy = chain.back();
   TRY(check_release(policy, release));
   if (now_seconds > release.request.not_after_seconds) {
     const auto end = env::Timestamp::from_seconds(release.request.not_after_seconds);
     return Error(Code::Denied, "release request: expired at " + env::to_rfc3339(end))
         .hint("check this machine's clock; if it is right, ask the site for a new request");
   }
-  TRY(detail::check_era_of_release(policy.policy, release, era));
+  TRY(detail::check_era_of_release(chain, release, era));
   if (signer.name() != leaf_opener.name()) {
     return Error(Code::InvalidInput, "the signing key is " + signer.name() + "'s, the leaf's key is " +
                                          leaf_opener.name() + "'s; both must be one official's");
   }
   const policy::Official* official = policy.policy.official(signer.name());
   if (official == nullptr) return Error(Code::Denied, "the policy has no official '" + signer.name() + "'");
-  const OpenedLeaf leaf = TRY(open_leaf(leaf_document, era, policy.policy, leaf_opener));
+  const OpenedLeaf leaf = TRY(open_leaf(leaf_document, era, chain, leaf_opener));
   const auto shares = TRY(wrap_shares(random, release, leaf, official->name));
   std::string document = detail::approval_text(release.id, official->name, leaf.x, shares);
   const crypto::P384Signature signature = TRY(signer.sign(as_bytes(document)));

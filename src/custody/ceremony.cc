@@ -223,11 +223,11 @@ Result<CeremonyResult> hold_ceremony(env::Random& random, const CeremonyRequest&
                         std::move(leaves)};
 }
 
-Result<OpenedLeaf> open_leaf(ByteView leaf_document, const policy::SignedEra& era, const policy::Policy& policy,
-                             Credential& credential) {
-  TRY(policy::verify_era(policy, era));
+Result<OpenedLeaf> open_leaf(ByteView leaf_document, const policy::SignedEra& era,
+                             const std::vector<policy::SignedPolicy>& chain, Credential& credential) {
+  const policy::Policy* const voucher = TRY(policy::find_voucher(chain, era));
   const ParsedLeaf leaf = TRY(parse_leaf(leaf_document));
-  TRY(check_leaf(leaf, era.era, policy, credential.name()));
+  TRY(check_leaf(leaf, era.era, *voucher, credential.name()));
   const Bytes context = detail::leaf_context(era.era, leaf.official);
   // Which of the two keys the credential holds is its secret; the other one's wrapping is refused by its first byte.
   auto record = credential.unwrap(context, leaf.wrapped_decrypt);

@@ -73,8 +73,9 @@ struct OpenedLeaf {
   std::vector<LeafShare> shares;
 };
 // Opens a leaf with an official's credential (DEC_j or PAPER_j) and checks every share against the era's commitments:
-// Corrupt names the official and the period of a bad one. Checks era and leaf signatures against the policy first.
-Result<OpenedLeaf> open_leaf(ByteView leaf_document, const policy::SignedEra& era, const policy::Policy& policy,
-                             Credential& credential);
+// Corrupt names the official and the period of a bad one. Checks era and leaf signatures first, against the version of
+// the chain that vouches for the era.
+Result<OpenedLeaf> open_leaf(ByteView leaf_document, const policy::SignedEra& era,
+                             const std::vector<policy::SignedPolicy>& chain, Credential& credential);
 
 }  // namespace exclave::custody

@@ -24,7 +24,7 @@ const World& world() {
 }
 
 Result<OpenedLeaf> open_with(Credential& credential, const std::string& document, const World& of = world()) {
-  return open_leaf(as_bytes(document), of.ceremony.era, of.policy.policy, credential);
+  return open_leaf(as_bytes(document), of.ceremony.era, {of.policy}, credential);
 }
 
 OpenedLeaf opened(const std::string& official) {
@@ -122,7 +122,7 @@ TEST(ceremony, makes_leaves_of_the_longest_era_that_fit_the_grammar_and_refuses_
   const auto longest = hold_ceremony(random, testing::ceremony_request(realm.policy, 80), realm.ceremony);
   ASSERT_TRUE(longest.ok()) << longest.error().message();
   TestCard card(realm.official("bob"));
-  EXPECT_EQ(open_leaf(as_bytes(longest.value().leaves[1].document), longest.value().era, realm.policy, card)
+  EXPECT_EQ(open_leaf(as_bytes(longest.value().leaves[1].document), longest.value().era, {realm.signed_by_all()}, card)
                 .value()
                 .shares.size(),
             80U);

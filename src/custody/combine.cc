@@ -123,19 +123,19 @@ Result<format::OpeningKey> open_period(const Release& release, const std::vector
 
 }  // namespace
 
-Result<CombinedRelease> combine_release(const policy::SignedPolicy& policy, const SignedRelease& release,
+Result<CombinedRelease> combine_release(const std::vector<policy::SignedPolicy>& chain, const SignedRelease& release,
                                         const policy::SignedEra& era, const std::vector<ApprovalFile>& approvals,
                                         const crypto::Secret<32>& recipient_key) {
+  const policy::SignedPolicy& policy = chain.back();
   TRY(check_release(policy, release));
-  TRY(detail::check_era_of_release(policy.policy, release, era));
+  TRY(detail::check_era_of_release(chain, release, era));
   if (crypto::x25519_public_key(recipient_key) != release.request.recipient) {
     return Error(Code::InvalidInput,
                  "the recipient key at hand is not the one that release " + release.id.hex().substr(0, 16) + " names");
   }
   const Release context{policy.policy, release, era.era, recipient_key};
-  // check_release: at least max(threshold-release, T); verify_era: T is the threshold of the shares.
   const std::size_t needed = release.request.approvals;
-  CHECK(needed >= era.era.threshold);
+  CHECK(needed >= era.era.threshold);  // check_era_of_release
   CombinedRelease combined;
   const std::vector<GoodApproval> good = choose(context, approvals, needed, combined.blamed);
   if (good.size() < needed) return too_few(good, needed, combined.blamed);

@@ -63,12 +63,17 @@ bool is_era_of(const policy::Era& era, const ReleaseRequest& request) {
 
 namespace detail {
 
-Status check_era_of_release(const policy::Policy& policy, const SignedRelease& release, const policy::SignedEra& era) {
-  TRY(policy::verify_era(policy, era));
+Status check_era_of_release(const std::vector<policy::SignedPolicy>& chain, const SignedRelease& release,
+                            const policy::SignedEra& era) {
+  TRY(policy::find_voucher(chain, era));
   const ReleaseRequest& request = release.request;
   if (!is_era_of(era.era, request)) {
     return Error(Code::InvalidInput, "the era document at hand is not of era " + std::to_string(request.era.value()) +
                                          " of registry '" + request.registry_name + "'");
+  }
+  if (request.approvals < era.era.threshold) {
+    return denied("era " + std::to_string(request.era.value()) + " needs " + std::to_string(era.era.threshold) +
+                  " shares, the release asks for " + std::to_string(request.approvals) + " approvals only");
   }
   for (const format::PeriodNumber period : request.periods) {
     if (period.value() < era.era.periods.size()) continue;

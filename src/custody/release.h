@@ -28,7 +28,8 @@
 //
 // Units/limits: 1..80 periods, as an era has.
 // I1  An official's station refuses a request whose site signature is missing or not by a site the policy pins (O10),
-//     that has expired by its clock, names another policy version, or asks for fewer approvals than the policy demands.
+//     that has expired by its clock, names another policy version than the newest, or asks for fewer approvals than the
+//     newest policy or the era demands.
 // I2  combine counts one approval per official and per key; it needs as many as the request names (so at least
 //     release_threshold(registry)) with right signatures *and* right shares for every period. A bad share is blamed by
 //     name and replaced by another official's if there is one (O5). Only who signed a bad share is blamed by name; a
@@ -65,7 +66,6 @@ struct ReleaseRequest {
   Id<16, struct ReleaseNonceTag> nonce;
 
   // Precondition: registry_name and site are names, reason is a text value (format/signed_text.h).
-  // Precondition: registry_name and site are names, reason is a text value (format/signed_text.h).
   std::string text() const;
 };
 
@@ -90,7 +90,7 @@ std::string release_in_words(const policy::SignedPolicy& policy, const SignedRel
 // Makes one official's approval document. `now_seconds`: the station's clock, for not-after. `signer` and
 // `leaf_opener` are the same official's (one credential may be both): InvalidInput otherwise. Denied also for a signer
 // whose key is not the one that the policy pins.
-Result<std::string> approve_release(env::Random& random, const policy::SignedPolicy& policy,
+Result<std::string> approve_release(env::Random& random, const std::vector<policy::SignedPolicy>& chain,
                                     const SignedRelease& release, const policy::SignedEra& era, ByteView leaf_document,
                                     Credential& signer, Credential& leaf_opener, std::int64_t now_seconds);
 
@@ -105,7 +105,7 @@ struct ApprovalFile {
 };
 // Combines exactly as many approvals as the request names, in the order given. Denied if fewer are right, with what is
 // wrong about the others in the message; nothing of any period is opened then.
-Result<CombinedRelease> combine_release(const policy::SignedPolicy& policy, const SignedRelease& release,
+Result<CombinedRelease> combine_release(const std::vector<policy::SignedPolicy>& chain, const SignedRelease& release,
                                         const policy::SignedEra& era, const std::vector<ApprovalFile>& approvals,
                                         const crypto::Secret<32>& recipient_key);
 

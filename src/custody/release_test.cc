@@ -184,7 +184,7 @@ TEST_F(Release, is_approved_with_the_paper_key_when_the_card_cannot_decrypt) {
   std::vector<ApprovalFile> files = world().approvals(release, {"alice", "bob"});
   TestCard card(world().realm.official("carol"));
   TestPaper paper(world().realm.official("carol"));
-  const auto by_paper = approve_release(world().random, world().policy, release, world().ceremony.era,
+  const auto by_paper = approve_release(world().random, {world().policy}, release, world().ceremony.era,
                                         as_bytes(world().leaf_of("carol")), card, paper, kToday);
   ASSERT_TRUE(by_paper.ok()) << by_paper.error().message();
   files.push_back({"carol", to_bytes(by_paper.value())});
@@ -194,7 +194,7 @@ TEST_F(Release, is_approved_with_the_paper_key_when_the_card_cannot_decrypt) {
 TEST_F(Release, is_not_approved_with_two_persons_keys_a_foreign_leaf_or_a_key_that_is_not_pinned) {
   const SignedRelease release = world().release();
   const auto code_of = [&](Credential& signer, Credential& opener, std::string_view leaf) {
-    const auto result = approve_release(world().random, world().policy, release, world().ceremony.era,
+    const auto result = approve_release(world().random, {world().policy}, release, world().ceremony.era,
                                         as_bytes(world().leaf_of(leaf)), signer, opener, kToday);
     return result.ok() ? Code::Bug : result.error().code();
   };
@@ -218,7 +218,7 @@ TEST_F(Release, is_not_approved_with_two_persons_keys_a_foreign_leaf_or_a_key_th
 TEST_F(Release, is_not_combined_with_a_recipient_key_or_an_era_that_is_not_its_own) {
   const SignedRelease release = world().release();
   const std::vector<ApprovalFile> files = world().approvals(release, {"alice", "bob", "carol"});
-  const auto foreign_key = combine_release(world().policy, release, world().ceremony.era, files,
+  const auto foreign_key = combine_release({world().policy}, release, world().ceremony.era, files,
                                            policy::testing::seeded_secret<32>("another recipient"));
   ASSERT_FALSE(foreign_key.ok());
   EXPECT_EQ(foreign_key.error().code(), Code::InvalidInput);
@@ -227,9 +227,47 @@ TEST_F(Release, is_not_combined_with_a_recipient_key_or_an_era_that_is_not_its_o
   CeremonyRequest request = testing::ceremony_request(world().realm.policy, 6);
   request.era = format::EraNumber(2);
   const CeremonyResult second = hold_ceremony(random, request, world().realm.ceremony).take();
-  const auto foreign_era = combine_release(world().policy, release, second.era, files, world().recipient);
+  const auto foreign_era = combine_release({world().policy}, release, second.era, files, world().recipient);
   ASSERT_FALSE(foreign_era.ok());
   EXPECT_EQ(foreign_era.error().message(), "the era document at hand is not of era 1 of registry 'land'");
+}
+
+TEST_F(Release, opens_an_era_of_an_earlier_ceremony_key_and_threshold_under_the_policy_that_changed_them) {
+  policy::Policy next = world().policy.policy;
+  next.version = format::PolicyVersion(2);
+  next.previous = world().policy.hash;
+  next.ceremony = policy::testing::machine_key("another ceremony").public_key();
+  next.threshold_release = 2;
+  next.registries[0].threshold = 2;
+  const std::vector<policy::SignedPolicy> chain = {
+      world().policy, world().realm.signed_by(next, {"alice", "bob", "carol", "dave", "erin"})};
+  ReleaseRequest request = world().request();
+  request.policy_version = next.version;
+  request.policy_hash = chain.back().hash;
+  const auto approve = [&](const SignedRelease& release, std::string_view official) {
+    TestCard card(world().realm.official(official));
+    return approve_release(world().random, chain, release, world().ceremony.era, as_bytes(world().leaf_of(official)),
+                           card, card, testing::kToday);
+  };
+
+  request.approvals = 2;  // what the new policy asks; the era's keys are shared three of five
+  const auto refused = approve(SignedRelease::sign(request, world().realm.site), "alice");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(), "release request: era 1 needs 3 shares, the release asks for 2 approvals only");
+
+  request.approvals = 3;
+  const SignedRelease release = SignedRelease::sign(request, world().realm.site);
+  std::vector<ApprovalFile> files;
+  for (const std::string_view name : {"alice", "bob", "carol"}) {
+    auto approval = approve(release, name);
+    ASSERT_TRUE(approval.ok()) << approval.error().message();
+    files.push_back({std::string(name), to_bytes(approval.value())});
+  }
+  const auto combined = combine_release(chain, release, world().ceremony.era, files, world().recipient);
+  ASSERT_TRUE(combined.ok()) << combined.error().message();
+  EXPECT_EQ(combined.value().keys.size(), 2U);
+  EXPECT_FALSE(combine_release({chain.back()}, release, world().ceremony.era, files, world().recipient).ok())
+      << "only the version that it was opened under vouches for the era";
 }
 
 TEST_F(Release, whose_era_publishes_a_wrong_key_is_corrupt_although_every_share_fits) {

@@ -82,14 +82,13 @@ TEST_F(CustodySamples, of_share_leaves_open_with_the_sample_card_and_the_sample_
   for (const char* name : {"alice", "bob"}) {
     const std::unique_ptr<Credential> card = card_of(name);
     const auto leaf =
-        open_leaf(as_bytes(sample("custody/share-leaf-v1-" + std::string(name) + ".txt")), era_, policy_.policy, *card);
+        open_leaf(as_bytes(sample("custody/share-leaf-v1-" + std::string(name) + ".txt")), era_, {policy_}, *card);
     ASSERT_TRUE(leaf.ok()) << leaf.error().message();
     EXPECT_EQ(leaf.value().shares.size(), 2U);
   }
   const auto paper = open_paper_credential(files_, placed("custody/paper-key-v1.txt", "paper.key"));
   ASSERT_TRUE(paper.ok()) << paper.error().message();
-  EXPECT_TRUE(
-      open_leaf(as_bytes(sample("custody/share-leaf-v1-alice.txt")), era_, policy_.policy, *paper.value()).ok());
+  EXPECT_TRUE(open_leaf(as_bytes(sample("custody/share-leaf-v1-alice.txt")), era_, {policy_}, *paper.value()).ok());
 }
 
 TEST_F(CustodySamples, of_a_release_and_its_approvals_open_what_the_sample_agent_keys_seal) {
@@ -98,7 +97,7 @@ TEST_F(CustodySamples, of_a_release_and_its_approvals_open_what_the_sample_agent
   const auto recipient = read_recipient_key(files_, placed("custody/recipient-key-v1.txt", "r"));
   ASSERT_TRUE(recipient.ok()) << recipient.error().message();
   EXPECT_EQ(recipient.value().release, release.value().id);
-  const auto combined = combine_release(policy_, release.value(), era_,
+  const auto combined = combine_release({policy_}, release.value(), era_,
                                         {{"alice", to_bytes(sample("custody/approval-v1-alice.txt"))},
                                          {"bob", to_bytes(sample("custody/approval-v1-bob.txt"))}},
                                         recipient.value().seed);

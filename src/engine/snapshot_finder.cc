@@ -253,11 +253,12 @@ std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, 
     }
   }
   std::vector<std::string> missing;
-  for (auto& [vault, held] : heads_of) {
+  for (auto& each : heads_of) {
+    Heads& held = each.second;
     const bool lacks = std::any_of(heads_in.begin(), heads_in.end(), [&](const auto& stream) {
       return held[stream.first] < policy::reached_by(registry.policy.quorum.k, stream.second).value_or(0);
     });
-    if (lacks) missing.push_back(vault);
+    if (lacks) missing.push_back(each.first);
   }
   return missing;
 }

@@ -56,7 +56,7 @@ Error too_few(const SignedPolicy& next, const Names& signers, const SignedPolicy
                                  std::to_string(by.policy.threshold_policy) +
                                  " signatures needed by the officials of " + "version " +
                                  std::to_string(by.policy.version.value()) + who)
-      .hint("let another official run: exclave policy sign");
+      .hint("collect another official's signature of this version");
 }
 
 // Vaults that `next` adds, removes or gives other keys. A new address alone is the same vault elsewhere.

@@ -187,6 +187,14 @@ Status verify_era(const Policy& policy, const SignedEra& era) {
   return {};
 }
 
+Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const SignedEra& era) {
+  CHECK(!chain.empty());
+  const auto vouches = [&](const SignedPolicy& version) { return verify_era(version.policy, era).ok(); };
+  const auto found = std::find_if(chain.rbegin(), chain.rend(), vouches);
+  if (found != chain.rend()) return &found->policy;
+  return verify_era(chain.back().policy, era).take_error();
+}
+
 ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y) {
   crypto::Sha256Hasher hasher;
   hasher.update(salt);

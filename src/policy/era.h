@@ -79,8 +79,11 @@ struct SignedEra {
 };
 
 // Signature by the policy's ceremony key, realm and registry known to the policy, threshold as the policy's registry
-// says: Denied otherwise.
+// says: Denied otherwise. Whoever takes in a new era asks this of the policy in force.
 Status verify_era(const Policy& policy, const SignedEra& era);
+// The newest version of a verified chain that verifies the era: one that was opened under an earlier ceremony key or
+// threshold stays the realm's, or a new policy would close it. None does: Denied, as the newest version says it.
+Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const SignedEra& era);
 
 ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y);
 

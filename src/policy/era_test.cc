@@ -155,6 +155,29 @@ TEST(era_share_index, counts_officials_from_one) {
   EXPECT_EQ(era.share_index("carol"), std::nullopt);
 }
 
+TEST(find_voucher, is_the_newest_version_that_pinned_the_ceremony_key_and_the_threshold_of_the_era) {
+  const testing::TestRealm realm = testing::make_realm({.officials = 2, .threshold = 2});
+  const SignedEra era = signed_era(small_era());
+  Policy next = realm.policy;
+  next.version = format::PolicyVersion(2);
+  next.previous = realm.signed_by_all().hash;
+  next.name = "Testland, renamed";
+  Policy last = next;
+  last.version = format::PolicyVersion(3);
+  last.previous = realm.signed_by(next, {"alice", "bob"}).hash;
+  last.ceremony = testing::machine_key("another ceremony").public_key();
+  last.registries[0].threshold = 1;
+  std::vector<SignedPolicy> chain;
+  for (const Policy& version : {realm.policy, next, last}) chain.push_back(realm.signed_by(version, {"alice", "bob"}));
+  EXPECT_FALSE(verify_era(last, era).ok());
+  const auto found = find_voucher(chain, era);
+  ASSERT_TRUE(found.ok()) << found.error().message();
+  EXPECT_EQ(found.value()->version.value(), 2U);
+  const auto refused = find_voucher({chain.back()}, era);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::Denied);
+}
+
 TEST(verify_era, accepts_only_what_the_policys_ceremony_key_signed_for_one_of_its_registries) {
   testing::TestRealm realm = testing::make_realm({.officials = 2, .threshold = 2});
   const Era good = small_era();

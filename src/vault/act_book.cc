@@ -92,8 +92,7 @@ Result<VerifiedActs> verify_acts(const std::vector<Bytes>& documents) {
   for (const policy::SignedEra& era : acts.eras) {
     const auto [place, is_new] = places.try_emplace({era.era.registry, era.era.number}, era.hash);
     if (!is_new && place->second != era.hash) return Error(Code::Conflict, "two documents for " + name_of(era.era));
-    const auto signs = [&](const policy::SignedPolicy& policy) { return policy::verify_era(policy.policy, era).ok(); };
-    if (std::none_of(acts.policies.begin(), acts.policies.end(), signs)) {
+    if (!policy::find_voucher(acts.policies, era).ok()) {
       return Error(Code::Denied, name_of(era.era) + " does not verify under any of the policies");
     }
   }
@@ -218,7 +217,7 @@ Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
 Status ActBook::adopt_era(const ActsInForce& acts, ByteView document) {
   policy::SignedEra signed_era = TRY(policy::SignedEra::parse(document, "era document"));
   const policy::Era& era = signed_era.era;
-  TRY(policy::verify_era(acts.policy.policy, signed_era));
+  TRY(policy::find_voucher(TRY(policies()), signed_era));
   if (acts.era(era.registry, era.number) != nullptr) {
     log_.write(env::LogLevel::Warning,
                "refused a second document for " + name_of(era) + ", signed by the ceremony key");

@@ -6,10 +6,12 @@
 //   table "a" 'e' registry era -> hash
 //
 // I1  The policies form one chain by verify_successor; the newest one rules, from the instant adopt() returned.
-// I2  There is at most one document per registry and era; each was signed by the ceremony key of a policy in force
-// then. I3  Nothing is ever taken out of the book, and no older policy comes back. Threads: from any thread; adopt()
-// lets one in at a time. Durability: what adopt() accepted survives power loss before it counts. Errors: Denied (no act
-// of this realm), InvalidInput (grammar), Conflict (not the successor; another document for an
+// I2  There is at most one document per registry and era; a version of the chain vouches for each (a vault that was
+//     away gets eras that are older than the policy it got with them).
+// I3  Nothing is ever taken out of the book, and no older policy comes back.
+// Threads: from any thread; adopt() lets one in at a time.
+// Durability: what adopt() accepted survives power loss before it counts.
+// Errors: Denied (no act of this realm), InvalidInput (grammar), Conflict (not the successor; another document for an
 //         era), Corrupt (a file does not bear its hash).
 // See: ADR-0009.
 #pragma once

@@ -144,7 +144,8 @@ Status Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held
 
 Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* first) {
   std::vector<store::VaultApi*> order = others_;
-  std::stable_partition(order.begin(), order.end(), [&](store::VaultApi* other) { return other == first; });
+  const auto at = std::find(order.begin(), order.end(), first);
+  if (at != order.end()) std::rotate(order.begin(), at, at + 1);
   std::string reasons;
   for (store::VaultApi* other : order) {
     if (is_lost(*other)) continue;

@@ -109,10 +109,10 @@ class RealmKeys {
                                      [&](const auto& each) { return each.official == official.name; });
       CHECK(leaf != ceremony_->leaves.end());
       approvals.push_back({official.name, to_bytes(must(custody::approve_release(
-                                              random, policy_, release, ceremony_->era, as_bytes(leaf->document), card,
-                                              card, now_seconds_)))});
+                                              random, {policy_}, release, ceremony_->era, as_bytes(leaf->document),
+                                              card, card, now_seconds_)))});
     }
-    opened_ = must(custody::combine_release(policy_, release, ceremony_->era, approvals, recipient)).keys;
+    opened_ = must(custody::combine_release({policy_}, release, ceremony_->era, approvals, recipient)).keys;
   }
 
   std::int64_t now_seconds_;

@@ -1,6 +1,7 @@
 """Life with the program: drains, restarts, kills, recovery of an agent, streams, a restore without root."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -10,9 +11,57 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
+import policies  # noqa: E402
 from harness import FAILED, KEY_REFUSED, NOT_FOUND, OK  # noqa: E402
 
 NOBODY = 65534
+
+
+class Policies(harness.SystemTest):
+    """A realm that renews itself: another ceremony key and lower thresholds, and nothing old is lost by it."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+
+    def adopt(self, policy):
+        """Everybody's folder has the second version; vaults learn it from the agent."""
+        for owner in (self.realm.home, self.realm.site, self.realm.root / "ceremony",
+                      *map(self.realm.official, harness.OFFICIALS)):
+            (owner / "acts/policy-2.exclave").write_bytes(policy)
+
+    def open_era(self, number):
+        self.ok(self.realm.exclave("ceremony", "era", "realm", "--registry", "docs"))
+        return self.realm.root / f"operator/docs/era-{number}.keys"
+
+    def test_a_new_ceremony_key_and_threshold_leave_earlier_eras_open_to_their_own_quorum(self):
+        self.ok(self.realm.backup())
+        self.realm.stop("oslo")
+        self.open_era(3)  # under the first version; oslo does not see it
+        other = harness.Realm(self.scratch, name="next")  # held a ceremony of its own: its key is the new one
+        ceremony = re.search(r"^ceremony .*$", policies.first_policy(other), flags=re.M)[0]
+        self.adopt(policies.signed(policies.successor(
+            policies.first_policy(self.realm), (r"ceremony .*", ceremony), (r"threshold-release 3", "threshold-release 2"),
+            (r"(registry docs .*) threshold=3 (.*)", r"\1 threshold=2 \2")), self.realm))
+        shutil.copy(other.root / "ceremony/ceremony.key", self.realm.root / "ceremony/ceremony.key")
+        keys = self.open_era(4)
+        self.realm.start("oslo")
+        shutil.copytree(self.scratch / "source", self.scratch / "first", symlinks=True)
+        (self.scratch / "source/later").write_bytes(b"in era 4\n" * 1000)
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys", keys))
+        ended = self.ok(self.realm.backup("source", "--wait-all"))
+        self.assertIn("received whole by lux, oslo, rome", ended.out)
+        self.assertNotIn("did not adopt", ended.err)
+
+        self.ok(self.realm.restore(self.realm.release("latest", harness.OFFICIALS[:2])))
+        self.same_tree("restored")
+        first = self.ok(self.realm.exclave("--json", "snapshots", "--site", self.realm.site)).json()["snapshots"][0]["snapshot"]
+        opening = self.realm.release("first", harness.OFFICIALS[:3], ("--snapshot", first))
+        two = opening[:-2]
+        self.refused(self.realm.restore(two, "refused", "--snapshot", first), KEY_REFUSED, "2 of 3 needed")
+        self.ok(self.realm.restore(opening, "restored-first", "--snapshot", first))
+        self.same_tree("restored-first", "first")
 
 
 class Daemons(harness.SystemTest):

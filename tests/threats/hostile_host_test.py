@@ -20,12 +20,9 @@ import threading
 import time
 import unittest
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import harness  # noqa: E402
+import policies  # noqa: E402
 from harness import CORRUPTION, KEY_REFUSED, NOT_FOUND, OK, UNREACHABLE  # noqa: E402
 
 
@@ -644,20 +641,11 @@ class H11(HostileHost):
 
 def forged_successor(policy, other):
     """Version 2 of a policy, whose officials and ceremony key are those of another realm, who sign it."""
-    foreign = next((other.site / "acts").glob("policy-*")).read_text()
-    text = policy.split("\n\n")[0] + "\n"
-    text = text.replace("\nversion 1\nprevious none\n",
-                        f"\nversion 2\nprevious {hashlib.sha256(policy.encode()).hexdigest()}\n")
-    for line in re.findall(r"^(?:official|ceremony) .*$", foreign, flags=re.M):
+    changes = []
+    for line in re.findall(r"^(?:official|ceremony) .*$", policies.first_policy(other), flags=re.M):
         kind = " ".join(line.split(" ")[:2 if line.startswith("official") else 1])
-        text = re.sub(rf"^{kind} .*$", line, text, flags=re.M)
-    signatures = ""
-    for name in harness.OFFICIALS:
-        scalar = re.search(r"^sign ([0-9a-f]{96})$", (other.official(name) / "official.keys").read_text(), flags=re.M)[1]
-        key = ec.derive_private_key(int(scalar, 16), ec.SECP384R1())
-        r, s = decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA384())))
-        signatures += f"signature {name} {base64.b64encode(r.to_bytes(48, 'big') + s.to_bytes(48, 'big')).decode()}\n"
-    return f"{text}\n{signatures}".encode()
+        changes.append((rf"{kind} .*", line))
+    return policies.signed(policies.successor(policy, *changes), other)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Officials : public ::testing::Test {
   // What the station of `official` answers to `release` at `now`; empty if it approves.
   std::string refusal(const SignedRelease& release, std::int64_t now = kToday) {
     TestCard card(world_.realm.official("alice"));
-    const auto answer = approve_release(world_.random, world_.policy, release, world_.ceremony.era,
+    const auto answer = approve_release(world_.random, {world_.policy}, release, world_.ceremony.era,
                                         as_bytes(world_.leaf_of("alice")), card, card, now);
     return answer.ok() ? "" : answer.error().message();
   }
@@ -38,7 +38,7 @@ class Officials : public ::testing::Test {
   }
   OpenedLeaf leaf(std::string_view official) {
     TestCard card(world_.realm.official(official));
-    return open_leaf(as_bytes(world_.leaf_of(official)), world_.ceremony.era, world_.policy.policy, card).take();
+    return open_leaf(as_bytes(world_.leaf_of(official)), world_.ceremony.era, {world_.policy}, card).take();
   }
 
   // docs/formats/release.md, written down once more: what a dishonest official's own program would do.
@@ -138,7 +138,7 @@ TEST_F(Officials, O1_an_era_with_a_lower_threshold_than_the_policys_is_not_used)
   weak.threshold = 1;
   const policy::SignedEra era = policy::SignedEra::sign(weak, world_.realm.ceremony);
   TestCard card(world_.realm.official("alice"));
-  const auto answer = approve_release(world_.random, world_.policy, release_, era, as_bytes(world_.leaf_of("alice")),
+  const auto answer = approve_release(world_.random, {world_.policy}, release_, era, as_bytes(world_.leaf_of("alice")),
                                       card, card, kToday);
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code(), Code::Denied);
@@ -189,7 +189,7 @@ TEST_F(Officials, O2_even_under_a_policy_that_was_never_checked_one_key_counts_o
   unchecked.policy.officials[1].sign = unchecked.policy.officials[0].sign;
   std::vector<ApprovalFile> files = world_.approvals(release_, {"alice", "carol"});
   files.push_back(forge("bob", 2, honest_shares("bob"), "alice"));
-  const auto refused = combine_release(unchecked, release_, world_.ceremony.era, files, world_.recipient);
+  const auto refused = combine_release({unchecked}, release_, world_.ceremony.era, files, world_.recipient);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message(), "2 of 3 needed approvals are valid: alice, carol; missing 1");
 }
@@ -410,7 +410,7 @@ TEST_F(Officials, O10_approvals_open_nothing_for_another_recipient_key) {
   const std::vector<ApprovalFile> files = world_.approvals(release_, {"alice", "bob", "carol"});
   // The thief has the approvals and a request of his own with the same text but his key; shares stay sealed to Lisbon.
   const crypto::Secret<32> thief = policy::testing::seeded_secret<32>("thief");
-  EXPECT_FALSE(combine_release(world_.policy, release_, world_.ceremony.era, files, thief).ok());
+  EXPECT_FALSE(combine_release({world_.policy}, release_, world_.ceremony.era, files, thief).ok());
   for (const ApprovalFile& file : files) {
     const std::string_view document = as_text(file.document);
     const std::size_t share = document.find("share 2 ") + 8 + 65;

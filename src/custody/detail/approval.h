@@ -37,7 +37,9 @@ std::string approval_text(const ReleaseId& release, std::string_view official, s
 
 Bytes approval_context(const ReleaseId& release, std::string_view official, format::PeriodNumber period);
 
-// The era is this policy's and the one that the release names, and has all of its periods.
-Status check_era_of_release(const policy::Policy& policy, const SignedRelease& release, const policy::SignedEra& era);
+// A version of the chain vouches for the era; it is the one that the release names, has all of its periods, and needs
+// no more shares than the release asks for.
+Status check_era_of_release(const std::vector<policy::SignedPolicy>& chain, const SignedRelease& release,
+                            const policy::SignedEra& era);
 
 }  // namespace exclave::custody::detail

@@ -130,7 +130,7 @@ struct World {
 
   Result<std::string> approve(const SignedRelease& release, std::string_view official) {
     TestCard card(realm.official(official));
-    return approve_release(random, policy, release, ceremony.era, as_bytes(leaf_of(official)), card, card, kToday);
+    return approve_release(random, {policy}, release, ceremony.era, as_bytes(leaf_of(official)), card, card, kToday);
   }
   // Approvals that must succeed, as files named "<official>.approval".
   std::vector<ApprovalFile> approvals(const SignedRelease& release, const std::vector<std::string>& officials) {
@@ -141,7 +141,7 @@ struct World {
     return files;
   }
   Result<CombinedRelease> combine(const SignedRelease& release, const std::vector<ApprovalFile>& approvals) const {
-    return combine_release(policy, release, ceremony.era, approvals, recipient);
+    return combine_release({policy}, release, ceremony.era, approvals, recipient);
   }
 };
 

@@ -22,7 +22,7 @@ inline detail::Key new_key(int type) {
       key = EVP_RSA_gen(2048);
       break;
     case EVP_PKEY_EC:
-      key = EVP_EC_gen("P-256");
+      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
       break;
     default:
       key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
