@@ -7,16 +7,16 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace exclave;  // a test program of one file
   // The realm of the seeds (testdata/custody).
-  static const custody::testing::World world({.officials = 2, .threshold = 2, .vaults = 1}, 2);
-  static custody::testing::TestCard card(world.realm.official("alice"));
-  static custody::testing::TestPaper paper(world.realm.official("alice"));
+  static const custody::testing::World kWorld({.officials = 2, .threshold = 2, .vaults = 1}, 2);
+  static custody::testing::TestCard card(kWorld.realm.official("alice"));
+  static custody::testing::TestPaper paper(kWorld.realm.official("alice"));
   const ByteView input(data, size);
   if (format::domain_of(input) == custody::detail::kLeafDomain) {
-    const auto opened = custody::open_leaf(input, world.ceremony.era, {world.policy}, card);
-    if (opened.ok()) CHECK(opened.value().shares.size() == world.ceremony.era.era.periods.size());
+    const auto opened = custody::open_leaf(input, kWorld.ceremony.era, {kWorld.policy}, card);
+    if (opened.ok()) CHECK(opened.value().shares.size() == kWorld.ceremony.era.era.periods.size());
     return 0;
   }
-  const Bytes context = custody::detail::leaf_context(world.ceremony.era.era, "alice");
+  const Bytes context = custody::detail::leaf_context(kWorld.ceremony.era.era, "alice");
   ignore(card.unwrap(context, input), "only that it returns matters");
   ignore(paper.unwrap(context, input), "only that it returns matters");
   const auto leaf = custody::detail::parse_record(input);

@@ -30,12 +30,12 @@ void judge_certificate(ByteView der) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
-  static const tls::Identity identity = tls::Identity::from_key(policy::testing::machine_key("ours"));
-  static const tls::PeerKey expected = policy::testing::machine_key("theirs").public_key();
+  static const tls::Identity kIdentity = tls::Identity::from_key(policy::testing::machine_key("ours"));
+  static const tls::PeerKey kExpected = policy::testing::machine_key("theirs").public_key();
   http::testing::FakeClock clock;
   const env::Instant deadline = clock.monotonic() + tls::kHandshakeTime;
-  CHECK(!tls::accept(peer_that_sends(clock, input), identity, deadline).ok());
-  CHECK(!tls::connect(peer_that_sends(clock, input), identity, expected, deadline).ok());
+  CHECK(!tls::accept(peer_that_sends(clock, input), kIdentity, deadline).ok());
+  CHECK(!tls::connect(peer_that_sends(clock, input), kIdentity, kExpected, deadline).ok());
   judge_certificate(input);
   return 0;
 }

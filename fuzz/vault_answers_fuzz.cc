@@ -72,7 +72,7 @@ struct Known {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const Known known;
+  static const Known kKnown;
   static posix::Threads threads;
   http::testing::FakeClock clock;
   Zeros random;
@@ -81,14 +81,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   wire::HttpVaultOptions options;
   options.connections = 1;
   options.attempts = 2;
-  wire::HttpVault vault({clock, random, network, threads}, transport, known.realm.policy.vaults[0],
-                        known.realm.policy.realm, options);
-  const format::RegistryId& registry = known.realm.policy.registries[0].id;
-  const format::StreamId& stream = known.entry.entry.stream;
+  wire::HttpVault vault({clock, random, network, threads}, transport, kKnown.realm.policy.vaults[0],
+                        kKnown.realm.policy.realm, options);
+  const format::RegistryId& registry = kKnown.realm.policy.registries[0].id;
+  const format::StreamId& stream = kKnown.entry.entry.stream;
 
   ignore(vault.status(), "both answers are right");
-  ignore(vault.open_stream(known.stream), "both answers are right");
-  const auto receipt = vault.put(known.entry, as_bytes("object"));
+  ignore(vault.open_stream(kKnown.stream), "both answers are right");
+  const auto receipt = vault.put(kKnown.entry, as_bytes("object"));
   if (receipt.ok() && receipt.value().has_value()) CHECK(receipt.value()->receipt.stream == stream);
   ignore(vault.quota(registry), "both answers are right");
   const auto heads = vault.heads(registry);
@@ -107,8 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto act = vault.act(hash);
   if (act.ok()) CHECK(crypto::sha256(act.value()) == hash);
   ignore(vault.put_act(as_bytes("an act\n")), "both answers are right");
-  ignore(vault.has(known.entry.entry.object), "both answers are right");
+  ignore(vault.has(kKnown.entry.entry.object), "both answers are right");
   std::array<Byte, 20> piece{};
-  ignore(vault.read(known.entry.entry.object, 10, piece), "both answers are right");
+  ignore(vault.read(kKnown.entry.entry.object, 10, piece), "both answers are right");
   return 0;
 }

@@ -112,7 +112,9 @@ class HoldingsFinder {
     }
     for (const auto& [id, stream] : streams_) join(id, stream);
     for (FoundSnapshot& snapshot : holdings_.snapshots) keep_complete(snapshot);
-    std::stable_sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), is_older);
+    std::sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), [](const auto& a, const auto& b) {
+      return is_older(a, b) || (!is_older(b, a) && a.object.name < b.object.name);
+    });
     return std::move(holdings_);
   }
 
