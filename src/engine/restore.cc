@@ -84,15 +84,20 @@ class Restorer {
   }
 
   // Sets attributes with `set`; without the right to change owners, everything but those, with the set-id bits off.
+  // An extended attribute that is refused (some need root, some another file system) is reported and holds up none of
+  // the others.
   template <typename Set>
-  Status apply(env::FileAttributes attributes, const Set& set) {
-    if (skip_owner_.load(std::memory_order_relaxed)) drop_owner(attributes);
-    Status done = set(attributes);
-    if (done.ok() || done.error().code() != Code::Denied || !attributes.owner.has_value()) return done;
-    drop_owner(attributes);
-    Status without = set(attributes);
-    if (without.ok()) skip_owner_.store(true, std::memory_order_relaxed);
-    return without;
+  Status apply(const std::string& path, env::FileAttributes attributes, const Set& set) {
+    Status done = apply_but_owner(attributes, set);
+    if (done.ok() || !is_refusal(done.error()) || attributes.xattrs.empty()) return done;
+    const std::vector<env::Xattr> xattrs = std::exchange(attributes.xattrs, {});
+    TRY(apply_but_owner(attributes, set));
+    for (const env::Xattr& xattr : xattrs) {
+      Status one = set({attributes.mode, {}, {}, {xattr}});  // an ACL changes the mode
+      if (!one.ok() && !is_refusal(one.error())) return one;
+      if (!one.ok()) note_problem(path, one.error().message());
+    }
+    return {};
   }
   bool skipped_owner() const { return skip_owner_.load(std::memory_order_relaxed); }
 
@@ -109,7 +114,7 @@ class Restorer {
   }
 
   Status finish_file(FileTarget& file, env::WritableFile& handle) {
-    Status applied = apply(std::move(file.attributes),
+    Status applied = apply(file.path, std::move(file.attributes),
                            [&](const env::FileAttributes& wanted) { return handle.set_attributes(wanted); });
     if (applied.ok()) return applied;
     if (applied.error().code() == Code::Exhausted || applied.error().code() == Code::Unavailable) return applied;
@@ -123,6 +128,24 @@ class Restorer {
     explicit Tools(const crypto::Secret<32>& dedup) : decoder(dedup) {}
     repo::ChunkDecoder decoder;
   };
+
+  static bool is_refusal(const Error& error) {
+    return error.code() == Code::Denied || error.code() == Code::Unsupported || error.code() == Code::InvalidInput;
+  }
+
+  template <typename Set>
+  Status apply_but_owner(env::FileAttributes& attributes, const Set& set) {
+    if (skip_owner_.load(std::memory_order_relaxed)) drop_owner(attributes);
+    Status done = set(attributes);
+    if (done.ok() || done.error().code() != Code::Denied || !attributes.owner.has_value()) return done;
+    env::FileAttributes ownerless = attributes;
+    drop_owner(ownerless);
+    Status without = set(ownerless);
+    if (!without.ok()) return without;
+    skip_owner_.store(true, std::memory_order_relaxed);
+    attributes = std::move(ownerless);
+    return {};
+  }
 
   static void drop_owner(env::FileAttributes& attributes) {
     attributes.owner.reset();
@@ -474,7 +497,7 @@ Status Planner::add_other(format::ListingEntry& entry) {
       return Error(Code::Bug, "add_other was given a file or directory");
   }
   if (created.ok()) {
-    created = restorer_.apply(attributes_of(entry),
+    created = restorer_.apply(entry.path, attributes_of(entry),
                               [&](const env::FileAttributes& wanted) { return parent->set_attributes(name, wanted); });
   }
   if (created.ok()) return created;
@@ -546,9 +569,9 @@ class DirectoryFinisher {
     if (waiting_.back().directory == nullptr) TRY(open_last());
     const Waiting last = std::move(waiting_.back());
     waiting_.pop_back();
-    Status applied = restorer_.apply(attributes_of(last.entry), [&](const env::FileAttributes& wanted) {
-      return last.directory->set_own_attributes(wanted);
-    });
+    Status applied =
+        restorer_.apply(last.entry.path, attributes_of(last.entry),
+                        [&](const env::FileAttributes& wanted) { return last.directory->set_own_attributes(wanted); });
     if (!applied.ok()) restorer_.note_problem(last.entry.path, applied.error().message());
     return {};
   }
