@@ -147,11 +147,13 @@ class EntryPrinter {
 
 struct StatusView {
   const policy::Policy& policy;
-  const policy::Registry& registry;
   VaultSet& vaults;
+  config::Json json = config::Json::object();
+  std::string headline{};
+  std::vector<std::string> alarms{};  // what somebody has to look at: they make the exit code
 };
 
-Result<ExitCode> show_status(const Context& context, const StatusView& view, config::Json json, std::string headline) {
+Result<ExitCode> show_status(const Context& context, StatusView view) {
   const std::int64_t now = context.env.clock.now().seconds();
   std::vector<std::vector<std::string>> rows = {{"vault", "state", "objects", "free", ""}};
   std::size_t reachable = 0;
@@ -160,26 +162,35 @@ Result<ExitCode> show_status(const Context& context, const StatusView& view, con
   for (store::VaultApi* vault : view.vaults.all()) {
     std::vector<std::string> row;
     const std::string failure = vault_line(*vault, view.policy, now, row, readings);
-    if (failure.empty()) ++reachable;
+    if (failure.empty()) {
+      ++reachable;
+    } else {
+      view.alarms.push_back("vault " + vault->name() + " does not answer");
+    }
     vaults.push(
         config::Json::object().set("vault", vault->name()).set("reachable", failure.empty()).set("remark", row[4]));
     rows.push_back(std::move(row));
   }
-  json.set("reachable", reachable).set("vaults", std::move(vaults));
-  std::string text = headline + render_table(rows, "llrrl") + view.policy.quorum_in_words() + "\n" + readings;
-  if (view.policy.is_trial()) text += "trial realm: a single vault protects against nothing but mistakes\n";
   const std::int64_t policy_days = (view.policy.expires_seconds - now) / 86400;
   if (policy_days < 90)
-    text += "the policy expires in " + std::to_string(policy_days) + " days: prepare its successor\n";
-  json.set("ok", reachable >= view.policy.quorum.k);
-  context.print(text, json);
+    view.alarms.push_back("the policy expires in " + std::to_string(policy_days) + " days: prepare its successor");
+  view.json.set("reachable", reachable).set("vaults", std::move(vaults));
+  std::string text = view.headline + render_table(rows, "llrrl") + view.policy.quorum_in_words() + "\n" + readings;
+  if (view.policy.is_trial()) text += "trial realm: a single vault protects against nothing but mistakes\n";
+  config::Json alarms = config::Json::array();
+  for (const std::string& alarm : view.alarms) {
+    text += "alarm: " + alarm + "\n";
+    alarms.push(alarm);
+  }
+  view.json.set("ok", reachable >= view.policy.quorum.k && view.alarms.empty()).set("alarms", std::move(alarms));
+  context.print(text, view.json);
   if (reachable < view.policy.quorum.k) {
     context.note("exclave: only " + std::to_string(reachable) + " of " + std::to_string(view.policy.vaults.size()) +
                  " vaults answer, " + std::to_string(view.policy.quorum.k) + " are needed for a backup\n" +
                  "  hint: look at the vaults above: their machines, the network, and `exclave vault`");
     return kUnreachable;
   }
-  return kOk;
+  return view.alarms.empty() ? kOk : kPartial;
 }
 
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
@@ -187,58 +198,64 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
   const auto snapshots = TRY(index.snapshots());
   const std::int64_t now = context.env.clock.now().seconds();
-  config::Json json = config::Json::object();
-  std::string headline =
-      "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
+  StatusView view{home->policy(), home->vaults()};
+  view.headline = "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
   if (snapshots.empty()) {
-    headline += ": nothing is protected yet\n";
+    view.headline += ": nothing is protected yet\n";
+    view.alarms.push_back("nothing is protected yet in this era: run exclave backup");
   } else {
     const auto& last = snapshots.back();
-    headline += fmt::format(
+    view.headline += fmt::format(
         ": last snapshot {} of dataset {} from {} ({} ago), durable\n", short_hex(last.name.view()), last.dataset,
         local_time(last.started_ns / 1'000'000'000),
         human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - last.started_ns / 1'000'000'000))));
-    json.set("last_snapshot", last.name.hex()).set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
+    view.json.set("last_snapshot", last.name.hex())
+        .set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
   }
   if (home->era().era.has_run_out(now))
-    headline += "alarm: the era's last period has ended; hold a ceremony and go on in the next era\n";
-  json.set("registry", home->registry().name)
+    view.alarms.push_back("the era's last period has ended; hold a ceremony and go on in the next era");
+  view.json.set("registry", home->registry().name)
       .set("era", home->era().era.number.value())
       .set("snapshots", snapshots.size());
   for (store::VaultApi* vault : home->vaults().all()) {
     const auto quota = vault->quota(home->registry().id);
     if (!quota.ok()) continue;
     if (quota.value().used_bytes > quota.value().quota_bytes / 10 * 9) {
-      headline += "alarm: vault " + vault->name() + " has used " + human_bytes(quota.value().used_bytes) + " of " +
-                  human_bytes(quota.value().quota_bytes) + "\n";
+      view.alarms.push_back("vault " + vault->name() + " has used " + human_bytes(quota.value().used_bytes) + " of " +
+                            human_bytes(quota.value().quota_bytes));
     }
   }
-  return show_status(context, {home->policy(), home->registry(), home->vaults()}, std::move(json), headline);
+  return show_status(context, std::move(view));
 }
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
   const auto holdings = engine::find_holdings(site->pinned(), site->vaults().all());
-  config::Json json = config::Json::object();
-  std::string headline = "registry " + site->registry().name + ": ";
+  StatusView view{site->policy(), site->vaults()};
+  view.headline = "registry " + site->registry().name + ": ";
   if (!holdings.ok()) {
-    headline += "no vault answers\n";
+    view.headline += "no vault answers\n";
   } else if (holdings.value().snapshots.empty()) {
-    headline += "the vaults hold no snapshot\n";
+    view.headline += "the vaults hold no snapshot\n";
+    view.alarms.push_back("nothing could be restored: the vaults hold no snapshot");
   } else {
     const engine::FoundSnapshot& last = holdings.value().snapshots.back();
     std::string where;
     for (const std::string& vault : last.complete_at) where += (where.empty() ? "" : ", ") + vault;
-    headline += "could be restored to snapshot " + short_hex(last.object.name.view()) + " of " +
-                local_time(last.durable_at_seconds) + ", complete at " + where + "\n";
-    headline += std::to_string(site->policy().release_threshold(site->registry())) + " officials must release era " +
-                std::to_string(last.era.value()) + ", periods " + std::to_string(last.oldest_period.value()) + " to " +
-                std::to_string(last.object.period.value()) + "\n";
-    json.set("last_snapshot", last.object.name.hex()).set("complete_at", last.complete_at.size());
-    for (const std::string& problem : holdings.value().problems) headline += "problem: " + problem + "\n";
+    view.headline += "could be restored to snapshot " + short_hex(last.object.name.view()) + " of " +
+                     local_time(last.durable_at_seconds) + ", complete at " + where + "\n";
+    const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), last.era));
+    const std::uint32_t approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
+    view.headline += std::to_string(approvals) + " officials must release era " + std::to_string(last.era.value()) +
+                     ", periods " + std::to_string(last.oldest_period.value()) + " to " +
+                     std::to_string(last.object.period.value()) + "\n";
+    view.json.set("last_snapshot", last.object.name.hex()).set("complete_at", last.complete_at.size());
   }
-  json.set("registry", site->registry().name);
-  return show_status(context, {site->policy(), site->registry(), site->vaults()}, std::move(json), headline);
+  if (holdings.ok()) {
+    for (const std::string& problem : holdings.value().problems) view.alarms.push_back(problem);
+  }
+  view.json.set("registry", site->registry().name);
+  return show_status(context, std::move(view));
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   request.policy_version = site->policy().version;
   request.policy_hash = site->acts().signed_policy().hash;
   const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
-  request.approvals = std::max(site->policy().release_threshold(site->registry()), era->era.threshold);
+  request.approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
   request.reason = settings.reason;
   request.not_after_seconds =
       context.env.clock.now().seconds() + std::chrono::duration_cast<std::chrono::seconds>(valid).count();

@@ -195,6 +195,10 @@ Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const
   return verify_era(chain.back().policy, era).take_error();
 }
 
+std::uint32_t approvals_needed(const Policy& policy, const Registry& registry, const Era& era) {
+  return std::max(policy.release_threshold(registry), era.threshold);
+}
+
 ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y) {
   crypto::Sha256Hasher hasher;
   hasher.update(salt);

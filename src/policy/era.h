@@ -85,6 +85,9 @@ Status verify_era(const Policy& policy, const SignedEra& era);
 // threshold stays the realm's, or a new policy would close it. None does: Denied, as the newest version says it.
 Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const SignedEra& era);
 
+// Approvals that open periods of this era: what the policy in force demands, and never fewer than the era's shares.
+std::uint32_t approvals_needed(const Policy& policy, const Registry& registry, const Era& era);
+
 ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y);
 
 }  // namespace exclave::policy

@@ -70,6 +70,19 @@ class Daemons(harness.SystemTest):
         self.make_source()
         self.realm = self.make_realm()
 
+    def test_status_does_not_end_with_0_while_somebody_has_to_look(self):
+        for place in ("--home", self.realm.home), ("--site", self.realm.site):
+            ended = self.ok(self.realm.exclave("--json", "status", *place), harness.PARTIAL)
+            self.assertFalse(ended.json()["ok"])
+            self.assertRegex(ended.json()["alarms"][0], "^nothing ")
+        self.ok(self.realm.backup("source", "--wait-all"))
+        for place in ("--home", self.realm.home), ("--site", self.realm.site):
+            self.assertNotIn("alarm", self.ok(self.realm.exclave("status", *place)).out)
+        self.realm.stop("oslo")
+        for place in ("--home", self.realm.home), ("--site", self.realm.site):
+            self.assertIn("alarm: vault oslo does not answer",
+                          self.ok(self.realm.exclave("status", *place), harness.PARTIAL).out)
+
     def test_sigterm_drains_and_a_restart_keeps_everything(self):
         self.ok(self.realm.backup("source", "--wait-all"))
         before = {v: [p.name for p in self.realm.objects(v)] for v in harness.VAULTS}
