@@ -39,6 +39,11 @@ def program():
     return _program
 
 
+def is_sanitized():
+    """Whether the program was built with the address sanitizer."""
+    return b"__asan_init" in pathlib.Path(program()).read_bytes()
+
+
 def end_with_parent():
     """In a child: the kernel kills it when the test dies, also by SIGKILL."""
     set_death_signal = 1
