@@ -20,6 +20,15 @@ Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSys
   return lock;
 }
 
+Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypto::Ed25519SigningKey& writer,
+                                                   const std::string& directory) {
+  const policy::Registry* const registry = acts.policy().registry_by_writer(writer.public_key());
+  if (registry != nullptr) return registry;
+  return Error(Code::Denied, "the writer key in '" + printable(directory) + "' is not pinned by policy version " +
+                                 std::to_string(acts.policy().version.value()))
+      .hint("ask the registry's owners to enrol it");
+}
+
 Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const std::string& directory) {
   env::FileSystem& files = context.env.files;
   if (directory.empty()) return Error(Code::InvalidInput, "no agent directory was given").hint("say --home DIRECTORY");
@@ -31,12 +40,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->keys_ = TRY(newest_agent_keys(files, directory));
   home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_, Patience::Long));
   home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
-  home->registry_ = home->acts_.policy().registry_by_writer(home->writer_->public_key());
-  if (home->registry_ == nullptr) {
-    return Error(Code::Denied, "the writer key in '" + printable(directory) + "' is not pinned by policy version " +
-                                   std::to_string(home->policy().version.value()))
-        .hint("ask the registry's owners to enrol it");
-  }
+  home->registry_ = TRY(registry_of_writer(home->acts_, *home->writer_, directory));
   if (home->keys_.realm != home->policy().realm || home->keys_.registry != home->registry_->id) {
     return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry");
   }

@@ -22,6 +22,10 @@ namespace exclave::cli {
 Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSystem& files,
                                                                     const std::string& directory);
 
+// The registry whose writer this directory holds the key of; Denied if the policy pins no such writer.
+Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypto::Ed25519SigningKey& writer,
+                                                   const std::string& directory);
+
 class AgentHome {
  public:
   static Result<std::unique_ptr<AgentHome>> open(const Context& context, const std::string& directory);

@@ -161,9 +161,7 @@ Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
   if (settings.wait_all) options.behind = engine::Behind::WaitForAll;
   std::unique_ptr<env::RunningCommand> command;
   if (!settings.command.empty()) {
-    options.source.clear();
-    for (const std::string& argument : settings.command)
-      options.source += (options.source.empty() ? "" : " ") + argument;
+    options.source = settings.command.front();  // its arguments may hold a password, which would be kept for years
     command = TRY(context.env.processes.start(settings.command));
   }
   const engine::ReadStream read = [&](MutableByteView out) {
@@ -191,10 +189,19 @@ Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
   env::FileSystem& files = context.env.files;
   const custody::AgentKeys keys = TRY(custody::read_agent_keys(files, settings.keys));
   const Acts acts = TRY(load_acts(files, settings.home));
+  const auto writer = TRY(read_role_key(files, settings.home, "writer.key", custody::SigningUse::Writer));
   const auto lock = TRY(lock_agent_directory(files, settings.home));
-  const policy::Registry* registry = acts.policy().registry(keys.registry);
-  if (keys.realm != acts.policy().realm || registry == nullptr) {
+  const policy::Registry* const named = acts.policy().registry(keys.registry);
+  if (keys.realm != acts.policy().realm || named == nullptr) {
     return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' belong to another realm");
+  }
+  // Another registry's keys would be the newest here: this agent could not write with them, nor go back to its own.
+  const policy::Registry* const registry = TRY(registry_of_writer(acts, writer, settings.home));
+  if (named->id != registry->id) {
+    return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' are of registry " + named->name +
+                                   ", and the agent in '" + printable(settings.home) + "' writes registry " +
+                                   registry->name)
+        .hint("bring the keys that lie with the operator of " + registry->name + "; nothing was changed");
   }
   const auto present = newest_agent_keys(files, settings.home);
   if (present.ok() && present.value().era >= keys.era) {

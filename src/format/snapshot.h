@@ -53,7 +53,7 @@ struct Snapshot {
   std::int64_t started_ns = 0;  // by the agent's clock
   std::int64_t finished_ns = 0;
   std::string host;
-  std::string source;   // path or command
+  std::string source;   // path, or what wrote the stream: never a command's arguments
   std::string program;  // "exclave 0.1.0"
   SnapshotTotals totals;
   PeriodNumber oldest_period;

@@ -183,6 +183,17 @@ class Agent(harness.SystemTest):
     def snapshots(self):
         return self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, "--json")).json()["snapshots"]
 
+    def test_an_agent_refuses_the_next_eras_keys_of_another_registry_and_goes_on(self):
+        realm = self.make_realm("twins", extra=("--registry", "laws"))
+        self.ok(realm.backup())
+        before = sorted(p.name for p in realm.home.iterdir())
+        keys = realm.root / "operator/laws/era-2.keys"
+        refused = self.refused(realm.exclave("agent", "recover", "--home", realm.home, "--keys", keys), KEY_REFUSED,
+                               "are of registry laws", "writes registry docs", "hint: bring the keys")
+        self.assertIn(str(keys), refused.err)
+        self.assertEqual(before, sorted(p.name for p in realm.home.iterdir()))
+        self.ok(realm.backup())
+
     def test_state_alone_lost_is_refused_or_repaired_but_never_forks(self):
         """The keys are there, the state is not: whatever the program does, the vaults stay clean and nothing is lost."""
         self.ok(self.realm.backup())
@@ -215,6 +226,14 @@ class Streams(harness.SystemTest):
         (self.scratch / "data").write_bytes(self.dump)
         self.ok(self.ingest("dump", "--", "cat", "data"))
         self.assertEqual(1, self.count())
+
+    def test_a_commands_arguments_are_kept_nowhere(self):
+        password = "correct-horse-battery"
+        self.ok(self.ingest("dump", "--", "sh", "-c", f"PGPASSWORD={password} echo a dump"))
+        listed = self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json"))
+        self.assertEqual("sh", listed.json()["snapshots"][0]["source"])
+        kept = [p for p in self.realm.root.rglob("*") if p.is_file() and password.encode() in p.read_bytes()]
+        self.assertEqual([], kept)
 
     def test_a_producer_that_fails_leaves_no_snapshot(self):
         self.refused(self.ingest("dump", "--", "sh", "-c", "echo half a dump; exit 3"), FAILED, "stream dump", "status 3",
