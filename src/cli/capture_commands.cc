@@ -66,7 +66,7 @@ std::string where_it_is(const engine::CaptureReport& report) {
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
                                 const engine::StageTimes& times, bool stages, bool wait_all) {
-  TRY(home.erase_ended_periods(context));
+  const Status erased = home.erase_ended_periods(context);
   std::string text = fmt::format("snapshot {} (number {}): {} files, {}; {} new objects' bytes in {} ({}/s)\n",
                                  short_hex(report.snapshot.view()), report.number, report.totals.files,
                                  human_bytes(report.totals.bytes), human_bytes(report.packs.object_bytes),
@@ -95,11 +95,15 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
     context.note("vault " + vault +
                  " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
   }
-  if (report.is_partial()) {
+  for (const std::string& what : report.not_kept) context.note("the snapshot is durable, but " + what);
+  if (!erased.ok()) {
+    context.note("the snapshot is durable, but keys of ended periods are still here: " + erased.error().message());
+  }
+  if (report.totals.unreadable > 0) {
     context.note(std::to_string(report.totals.unreadable) + " entries could not be captured whole:");
     show_problems(context, report.problems, report.totals.unreadable);
-    return kPartial;
   }
+  if (report.is_partial() || !erased.ok()) return kPartial;
   return wait_all && (!behind.empty() || !missing.empty()) ? kPartial : kOk;
 }
 

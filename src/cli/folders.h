@@ -35,7 +35,7 @@ struct Acts {
   Result<const policy::SignedEra*> era(const policy::Registry& registry, format::EraNumber number) const;
   Result<const policy::Registry*> registry(std::string_view name) const;   // "" = the only one
   engine::PinnedRegistry pinned(const policy::Registry& registry) const {  // refers to these acts
-    return {policy(), registry, policy::writers_of(policies, registry.id)};
+    return {policy(), registry, policy::writers_of(policies, registry.id), policy::retention_of(policies, registry.id)};
   }
 };
 

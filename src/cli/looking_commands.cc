@@ -243,7 +243,7 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
     std::string where;
     for (const std::string& vault : last.complete_at) where += (where.empty() ? "" : ", ") + vault;
     view.headline += "could be restored to snapshot " + short_hex(last.object.name.view()) + " of " +
-                     local_time(last.durable_at_seconds) + ", complete at " + where + "\n";
+                     local_time(last.taken_at_seconds) + ", complete at " + where + "\n";
     const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), last.era));
     const std::uint32_t approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
     view.headline += std::to_string(approvals) + " officials must release era " + std::to_string(last.era.value()) +
@@ -293,19 +293,19 @@ Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) 
     const auto holdings = TRY(engine::find_holdings(site->pinned(), site->vaults().all()));
     for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
     for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
-    rows.push_back({"snapshot", "era", "periods", "durable since", "complete at"});
+    rows.push_back({"snapshot", "era", "periods", "taken", "complete at"});
     for (const auto& s : holdings.snapshots) {
       std::string where;
       for (const std::string& vault : s.complete_at) where += (where.empty() ? "" : ", ") + vault;
       rows.push_back({short_hex(s.object.name.view()), std::to_string(s.era.value()),
                       std::to_string(s.oldest_period.value()) + "-" + std::to_string(s.object.period.value()),
-                      local_time(s.durable_at_seconds), where});
+                      local_time(s.taken_at_seconds), where});
       list.push(config::Json::object()
                     .set("snapshot", s.object.name.hex())
                     .set("era", s.era.value())
                     .set("oldest_period", s.oldest_period.value())
                     .set("period", s.object.period.value())
-                    .set("durable_at", s.durable_at_seconds)
+                    .set("taken_at", s.taken_at_seconds)
                     .set("complete_at", where));
     }
   }
@@ -367,6 +367,7 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
       findings += "vault " + vault.vault + ": " + finding + "\n";
       list.push(finding);
     }
+    if (!vault.reachable) findings += "vault " + vault.vault + ": " + vault.connection + "\n";
     config::Json behind = config::Json::array();
     for (const std::string& stream : vault.behind) {
       findings += "vault " + vault.vault + " is behind: " + stream + "\n";

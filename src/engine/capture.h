@@ -6,6 +6,7 @@
 //        -> index objects -> snapshot record -> catalogue
 //
 // I1  A capture that returned ok is durable: its snapshot and everything it needs have k receipts.
+//     A failure after that is no error of the capture: it is in the report.
 // I2  Nothing is skipped silently: entries that could not be read whole are in the report and marked in the listing.
 // I3  An interrupted capture leaves no snapshot; what got receipts is not sent again by the next one.
 // I4  Unchanged files (same size, mtime, ctime, inode as in the catalogue) are not opened, unless asked to.
@@ -89,9 +90,10 @@ struct CaptureReport {
   std::vector<spread::VaultProgress> vaults;
   std::uint64_t entries = 0;             // of the stream; a vault whose head is lower is behind
   std::vector<CaptureProblem> problems;  // the first kMaxListedProblems; totals.unreadable counts all
+  std::vector<std::string> not_kept;  // what the agent could not write down for itself; the snapshot does not need it
   std::chrono::nanoseconds duration{};
 
-  bool is_partial() const { return totals.unreadable > 0; }
+  bool is_partial() const { return totals.unreadable > 0 || !not_kept.empty(); }
   std::vector<std::string> vaults_behind() const;
 };
 

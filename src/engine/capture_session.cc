@@ -12,9 +12,11 @@ constexpr std::string_view kProgram = "exclave 0.1.0";
 constexpr std::chrono::seconds kGraceForSlowVaults(30);
 
 // Time, so that streams can be put in order, and randomness, so that no two starts are the same.
-Result<format::StreamStart> new_start(env::Env& env) {
+// Rises with every capture, whatever the clock does: the latest snapshot is the one that started last.
+Result<format::StreamStart> new_start(env::Env& env, repo::DedupIndex& index) {
   format::StreamStart start;
-  store_u64(start.mutable_view(), static_cast<std::uint64_t>(env.clock.now().nanoseconds));
+  const auto now_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, env.clock.now().nanoseconds));
+  store_u64(start.mutable_view(), TRY(index.take_start(now_ns)));
   TRY(env.random.fill(start.mutable_view().subspan(8)));
   return start;
 }
@@ -56,7 +58,7 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   descriptor.writer = context.writer.public_key();
   descriptor.registry = context.registry.id;
   descriptor.era = context.era.number;
-  descriptor.start = TRY(new_start(context.env));
+  descriptor.start = TRY(new_start(context.env, *session->index_));
   session->stream_ =
       TRY(spread::StreamWriter::open(context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
                                      format::SignedStream::sign(descriptor, context.writer), context.writer));
@@ -133,7 +135,7 @@ Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
       TRY(packs_->put_plaintext(format::PlaintextType::Snapshot, record.view(), 1, snapshot.oldest_period));
   TRY(packs_->settle());
 
-  // 3. The agent's own memory of it. From here on the capture has succeeded.
+  // 3. The agent's own memory of it.
   repo::SnapshotSummary summary;
   summary.name = written.name;
   summary.dataset = dataset_;
@@ -146,16 +148,22 @@ Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
   summary.oldest_period = snapshot.oldest_period;
   summary.period = written.period;
   TRY(index_->finish_snapshot(summary, new_indexes));
-  if (catalogue_ != nullptr) {
-    TRY(std::move(*catalogue_)
-            .commit({context_.policy.realm, context_.registry.id, context_.era.number, dataset_, written.name,
-                     snapshot.oldest_period, facts.source, facts.totals}));
-  }
 
   // 4. Vaults that are still receiving.
   const bool for_all = facts.behind == Behind::WaitForAll;
   stream_->finish(for_all ? std::nullopt : std::optional(context_.env.clock.monotonic() + kGraceForSlowVaults));
-  TRY(keep_receipts());
+
+  // 5. What makes the next capture cheaper. It is done without, and says so: the snapshot is durable whatever happens.
+  const auto note = [&](Status done, std::string_view what) {
+    if (!done.ok()) report.not_kept.push_back(std::string(what) + ": " + done.error().message());
+  };
+  if (catalogue_ != nullptr) {
+    note(std::move(*catalogue_)
+             .commit({context_.policy.realm, context_.registry.id, context_.era.number, dataset_, written.name,
+                      snapshot.oldest_period, facts.source, facts.totals}),
+         "the next capture reads the whole tree");
+  }
+  note(keep_receipts(), "receipts are asked for again");
   report.snapshot = written.name;
   report.number = snapshot.number;
   report.packs = packs_->statistics();

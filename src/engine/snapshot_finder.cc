@@ -91,10 +91,9 @@ Result<format::ObjectReference> look_at_header(const std::vector<store::VaultApi
   return Error(Code::NotFound, "object " + name.hex().substr(0, 16) + ": " + reasons);
 }
 
-// In the order in which they became durable.
+// In the order in which they were taken.
 bool is_older(const FoundSnapshot& a, const FoundSnapshot& b) {
-  return std::tuple(a.era, a.durable_at_seconds, a.start, a.index) <
-         std::tuple(b.era, b.durable_at_seconds, b.start, b.index);
+  return std::tie(a.era, a.start, a.index) < std::tie(b.era, b.start, b.index);
 }
 
 // Gathers what each vault shows, then joins it.
@@ -195,16 +194,10 @@ class HoldingsFinder {
     snapshot.index = entry.index;
     snapshot.era = stream.descriptor.era;
     snapshot.oldest_period = *entry.snapshot_oldest;
-    std::vector<std::int64_t> times;
+    snapshot.taken_at_seconds = stream.descriptor.start_seconds();
     for (const VaultView& view : views) {
-      if (view.entries.size() <= index) continue;
-      snapshot.complete_at.push_back(view.vault);
-      // The vault set retain-until to its own time plus the policy's retention.
-      times.push_back(view.entries[index].retain_until_seconds -
-                      static_cast<std::int64_t>(registry_.registry.retention_seconds));
+      if (view.entries.size() > index) snapshot.complete_at.push_back(view.vault);
     }
-    std::sort(times.begin(), times.end());
-    snapshot.durable_at_seconds = times[times.size() / 2];
     auto reference = look_at_header(vaults_, entry.object);
     if (!reference.ok()) {
       holdings_.problems.push_back("snapshot " + entry.object.hex().substr(0, 16) +

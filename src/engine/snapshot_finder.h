@@ -1,11 +1,12 @@
 // SnapshotFinder: what the vaults hold of a registry, without any key: streams, entries, snapshots, forks, gaps.
 // Hides: paging, merging the answers of several vaults, which of them is complete.
 //
-// I1  Entries are believed only with the signature of a writer whom the policy pins, or pinned, and an unbroken chain
-// from
-//     the stream's start. A period's sealing keys are public: the writer's signature alone tells a capture from a
-//     forgery.
+// I1  Entries are believed only with the signature of a writer whom the policy pins, or pinned, and an unbroken
+//     chain from the stream's start. A period's sealing keys are public: the writer's signature alone tells a capture
+//     from a forgery.
 // I2  Two valid entries of one index that differ are a fork: reported, never merged.
+// I3  Snapshots are ordered by what the writer signed: era, then start of the stream, which rises with every capture of
+//     an era. No vault's clock, and no repair, changes that order.
 // Errors: Unavailable (no vault answers). Single vaults that fail are named in `unreachable`.
 #pragma once
 
@@ -25,6 +26,7 @@ struct PinnedRegistry {
   const policy::Policy& policy;
   const policy::Registry& registry;
   std::vector<crypto::Ed25519PublicKey> writers;  // policy::writers_of
+  policy::RetentionRange retention;               // policy::retention_of
 
   // Of this realm and registry, and signed by a pinned writer.
   bool is_own(const format::SignedStream& stream) const;
@@ -37,7 +39,7 @@ struct FoundSnapshot {
   format::EntryIndex index;
   format::EraNumber era;
   format::PeriodNumber oldest_period;
-  std::int64_t durable_at_seconds = 0;   // median of the vaults' times: one wrong clock does not move it
+  std::int64_t taken_at_seconds = 0;     // by the writer's clock; signed, and the same in every vault
   std::vector<std::string> complete_at;  // vaults that hold it, and every earlier stream of its era whole
 };
 

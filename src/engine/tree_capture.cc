@@ -326,22 +326,37 @@ bool is_of_this_era(const CaptureContext& context, const repo::CatalogueHeader& 
          header.era == context.era.number;
 }
 
-// The catalogue to merge with: of this realm, registry and era, or none.
-std::optional<repo::CatalogueReader> usable_catalogue(const CaptureContext& context,
-                                                      const TreeCaptureOptions& options) {
+// Whether the table knows the snapshot. It did before the catalogue was there: where the row is missing, the table is
+// an older one or a new one, and does not know the chunks that the catalogue's entries are made of.
+Result<bool> is_listed(const CaptureContext& context, const format::ObjectName& snapshot) {
+  const repo::DedupIndex index = TRY(repo::DedupIndex::open(context.table));
+  const auto listed = TRY(index.snapshots());
+  return std::any_of(listed.begin(), listed.end(), [&](const auto& each) { return each.name == snapshot; });
+}
+
+// The catalogue to merge with: of this realm, registry and era, and no newer than the table; or none.
+Result<std::optional<repo::CatalogueReader>> usable_catalogue(const CaptureContext& context,
+                                                              const TreeCaptureOptions& options) {
   auto opened = repo::CatalogueReader::open(context.env.files, context.state_directory, options.dataset);
   if (!opened.ok()) {
     if (opened.error().code() != Code::NotFound) {
       context.env.log.write(env::LogLevel::Warning, opened.error().message() + "; the whole tree is read");
     }
-    return std::nullopt;
+    return std::optional<repo::CatalogueReader>();
   }
   if (!is_of_this_era(context, opened.value().header())) {
     context.env.log.write(env::LogLevel::Warning,
                           "catalogue of dataset " + options.dataset + " is another era's; the whole tree is read");
-    return std::nullopt;
+    return std::optional<repo::CatalogueReader>();
   }
-  return opened.take();
+  if (!TRY(is_listed(context, opened.value().header().snapshot))) {
+    context.env.log.write(env::LogLevel::Warning,
+                          "catalogue of dataset " + options.dataset +
+                              " is not of the same moment as the agent's table; the whole tree is "
+                              "read");
+    return std::optional<repo::CatalogueReader>();
+  }
+  return std::optional(opened.take());
 }
 
 // `last` is what was reported last.
@@ -386,7 +401,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   const std::string source = TRY(context.env.files.canonical(options.source).in([] { return "source"; }));
   TreeWalker walker =
       TRY(TreeWalker::open(context.env.files, source, TRY(ExcludeList::parse(options.excludes)), options.border));
-  std::optional<repo::CatalogueReader> previous = usable_catalogue(context, options);
+  std::optional<repo::CatalogueReader> previous = TRY(usable_catalogue(context, options));
   CaptureSession::Facts facts;
   facts.source = source;
   facts.started_ns = started_ns;

@@ -22,11 +22,13 @@ class VaultChecker {
     verdict_.vault = vault.name();
   }
 
-  // Unavailable in the middle ends the check of this vault with a finding.
+  // Unavailable in the middle ends the check of this vault; what was found until then stays found.
   VaultVerdict check(const RegistryHoldings& all, std::stop_token stop) {
     Status checked = check_streams(stop);
-    if (!checked.ok()) {
-      verdict_.reachable = checked.error().code() != Code::Unavailable;
+    if (!checked.ok() && checked.error().code() == Code::Unavailable) {
+      verdict_.reachable = false;
+      verdict_.connection = checked.error().message();
+    } else if (!checked.ok()) {
       find(checked.error().message());
     } else {
       check_completeness(all);
@@ -107,12 +109,13 @@ class VaultChecker {
     if (!seen_.insert(name).second) return {};
     ++verdict_.objects;
     const std::int64_t now = env_.clock.now().seconds();
-    const auto retention = static_cast<std::int64_t>(registry_.registry.retention_seconds);
-    if (held.retain_until_seconds > now + retention + 86400) {
+    const auto longest = static_cast<std::int64_t>(registry_.retention.longest);
+    const auto shortest = static_cast<std::int64_t>(registry_.retention.shortest);
+    if (held.retain_until_seconds > now + longest + 86400) {
       find("object " + short_name(name) + ": retained longer than the policy says");
     }
     // The stream's start is the agent's clock: if that was ahead, each vault is named, and not one of them.
-    if (held.retain_until_seconds < stream.start_seconds() + retention - 86400) {
+    if (held.retain_until_seconds < stream.start_seconds() + shortest - 86400) {
       find("object " + short_name(name) + ": retained shorter than the policy says; the vault's clock was wrong");
     }
     auto size = vault_.size_of(name);
@@ -171,9 +174,8 @@ class VaultChecker {
 }  // namespace
 
 bool HoldingsVerdict::is_damaged() const {
-  return !problems.empty() || std::any_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) {
-    return vault.reachable && vault.finding_count > 0;
-  });
+  return !problems.empty() ||
+         std::any_of(vaults.begin(), vaults.end(), [](const VaultVerdict& vault) { return vault.finding_count > 0; });
 }
 
 bool HoldingsVerdict::is_behind() const {

@@ -22,7 +22,8 @@ enum class Reading { HeadersOnly, EveryByte };
 
 struct VaultVerdict {
   std::string vault;
-  bool reachable = true;
+  bool reachable = true;   // to the end
+  std::string connection;  // what ended it, if it was not
   std::uint64_t streams = 0;
   std::uint64_t entries = 0;
   std::uint64_t objects = 0;
@@ -37,7 +38,7 @@ struct HoldingsVerdict {
   std::vector<VaultVerdict> vaults;
   std::vector<std::string> problems;  // forks and the like, across vaults
   bool is_clean() const;              // no finding, nobody behind
-  bool is_damaged() const;            // a reachable vault broke a promise
+  bool is_damaged() const;            // a vault broke a promise, whether or not it went on answering
   bool is_behind() const;
   bool is_reachable() const;  // every vault answered
 };

@@ -1,5 +1,6 @@
 // How one policy version follows another: I4 of policy.h.
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/text.h"
@@ -144,6 +145,18 @@ std::vector<crypto::Ed25519PublicKey> writers_of(const std::vector<SignedPolicy>
     writers.push_back(found->writer);
   }
   return writers;
+}
+
+RetentionRange retention_of(const std::vector<SignedPolicy>& chain, const format::RegistryId& registry) {
+  std::optional<RetentionRange> range;
+  for (const SignedPolicy& version : chain) {
+    const Registry* const found = version.policy.registry(registry);
+    if (found == nullptr) continue;
+    if (!range.has_value()) range = RetentionRange{found->retention_seconds, found->retention_seconds};
+    range->shortest = std::min(range->shortest, found->retention_seconds);
+    range->longest = std::max(range->longest, found->retention_seconds);
+  }
+  return range.value_or(RetentionRange{});
 }
 
 }  // namespace exclave::policy

@@ -193,6 +193,16 @@ TEST_F(PolicyChain, remembers_every_writer_that_a_version_pinned) {
   EXPECT_TRUE(writers_of(chain, testing::seeded_id<format::RegistryId>("another")).empty());
 }
 
+TEST_F(PolicyChain, remembers_the_shortest_and_the_longest_retention) {
+  Policy next = successor(first_);
+  next.registries[0].retention_seconds = 7;
+  const std::vector<SignedPolicy> chain = {first_, realm_.signed_by(next, {"alice", "bob", "carol"})};
+  const auto& registry = first_.policy.registries[0];
+  EXPECT_EQ(retention_of(chain, registry.id).shortest, 7U);
+  EXPECT_EQ(retention_of(chain, registry.id).longest, registry.retention_seconds);
+  EXPECT_EQ(retention_of({first_}, registry.id).shortest, registry.retention_seconds);
+}
+
 TEST_F(PolicyChain, removes_one_vault_at_a_time) {
   testing::TestRealm realm = testing::make_realm({.vaults = 5});
   const SignedPolicy first = realm.signed_by_all();

@@ -165,4 +165,12 @@ Result<SignedPolicy> verify_chain(const std::vector<SignedPolicy>& chain, const 
 std::vector<crypto::Ed25519PublicKey> writers_of(const std::vector<SignedPolicy>& chain,
                                                  const format::RegistryId& registry);
 
+// The shortest and the longest retention, in seconds, that a version of a verified chain asked for this registry: each
+// object was deposited under one of them.
+struct RetentionRange {
+  std::uint64_t shortest = 0;
+  std::uint64_t longest = 0;
+};
+RetentionRange retention_of(const std::vector<SignedPolicy>& chain, const format::RegistryId& registry);
+
 }  // namespace exclave::policy

@@ -1,5 +1,8 @@
 #include "repo/dedup_index.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "format/binary.h"
 
 namespace exclave::repo {
@@ -173,6 +176,24 @@ Status DedupIndex::finish_snapshot(const SnapshotSummary& summary,
   }
   batch.put(numbered_key('s', take_number(batch)), encode_summary(summary));
   return table_->write(batch, table::Durability::Synced);
+}
+
+Result<std::uint64_t> DedupIndex::take_start(std::uint64_t now_ns) {
+  const Bytes key = key_of('t', {});
+  std::uint64_t start = now_ns;
+  if (const auto kept = TRY(table_->get(key)); kept.has_value()) {
+    format::BinaryReader reader(*kept, "agent state: newest stream");
+    const std::uint64_t newest = TRY(reader.u64());
+    TRY(reader.end());
+    if (newest == std::numeric_limits<std::uint64_t>::max()) return Error(Code::Corrupt, "agent state: newest stream");
+    start = std::max(now_ns, newest + 1);
+  }
+  format::BinaryWriter value;
+  value.u64(start);
+  table::Batch batch;
+  batch.put(key, value.view());
+  TRY(table_->write(batch, table::Durability::Buffered));
+  return start;
 }
 
 Status DedupIndex::keep_receipt(std::string_view vault, const format::SignedReceipt& receipt) {

@@ -8,10 +8,12 @@
 //   "s" number u64        -> snapshot summary (below)
 //   "r" vault name 00 stream id -> receipt document
 //   "n"                   -> next number u64
+//   "t"                   -> agent clock of the newest stream, u64 ns
 //
 // I1  A chunk is known only if its pack has k receipts (PackWriter I2).
 // I2  After finish_snapshot returned, the snapshot, its index objects and all packs they name survive power loss here.
-// I3  Losing this table loses no record: the agent then opens the next era (agent recover).
+// I3  take_start never gives a time twice, nor an earlier one, while this table lasts: streams are ordered by it.
+// I4  Losing this table loses no record: the agent then opens the next era (agent recover).
 // Threads: knows() from any thread; everything else by one thread at a time.
 // Errors: Corrupt (the table; hint names `exclave agent recover`), Exhausted, Unavailable.
 #pragma once
@@ -62,6 +64,10 @@ class DedupIndex {
   Result<std::uint64_t> last_number_of(std::string_view dataset) const;  // 0 if there is none
   // One synced batch: the index objects are known, the packs they name are indexed, the snapshot is listed.
   Status finish_snapshot(const SnapshotSummary& summary, const std::vector<format::ObjectReference>& new_indexes);
+
+  // The time, in ns since 1970, from which a new stream counts: `now_ns`, or just after the newest stream if the clock
+  // was set back since. Durable with the next finish_snapshot.
+  Result<std::uint64_t> take_start(std::uint64_t now_ns);
 
   Status keep_receipt(std::string_view vault, const format::SignedReceipt& receipt);
   struct KeptReceipt {

@@ -28,7 +28,7 @@ class PosixRealm : public testing::Test {
       hosts_.push_back(std::make_unique<VaultHost>(env_of_vault(i), base_ + "/vault" + std::to_string(i), keys(), i));
     }
     open_doors();
-    agent_ = std::make_unique<Agent>(env(), base_ + "/agent", keys(), pointers(writer_taps_));
+    start_agent();
   }
   ~PosixRealm() override {
     agent_.reset();
@@ -38,12 +38,8 @@ class PosixRealm : public testing::Test {
   }
 
   env::Env env() { return world_.env(); }
-  // A vault's machine: this one, but with a clock that tests may set wrong.
-  env::Env env_of_vault(std::size_t number) {
-    env::Env world = env();
-    return {*vault_clocks_.at(number), world.random, world.files,  world.network,
-            world.processes,           world.log,    world.threads};
-  }
+  // A vault's and the agent's machine: this one, but with a clock that tests may set wrong.
+  env::Env env_of_vault(std::size_t number) { return env_with(*vault_clocks_.at(number)); }
   env::FileSystem& files() { return env_.files; }
   static const RealmKeys& keys() {
     static const RealmKeys made(posix::World(env::LogLevel::Error).env().clock.now().seconds());
@@ -65,6 +61,9 @@ class PosixRealm : public testing::Test {
   // New changes get a later time stamp than everything so far: the kernel's clock ticks every 10 ms at the slowest.
   void let_time_pass() {
     ignore(env().clock.sleep_until(env().clock.monotonic() + std::chrono::milliseconds(120)), "never fails here");
+  }
+  void start_agent() {
+    agent_ = std::make_unique<Agent>(env_with(*agent_clock_), base_ + "/agent", keys(), pointers(writer_taps_));
   }
   engine::CaptureReport capture() { return must(agent_->capture(source())); }
   Site& site() {
@@ -104,6 +103,7 @@ class PosixRealm : public testing::Test {
   posix::World world_{env::LogLevel::Error};
   env::Env env_ = world_.env();
   std::vector<std::unique_ptr<WrongClock>> vault_clocks_ = three_clocks();
+  std::unique_ptr<WrongClock> agent_clock_ = std::make_unique<WrongClock>(env_.clock);
   std::string base_;
   std::vector<std::unique_ptr<VaultHost>> hosts_;
   std::vector<std::unique_ptr<TapVault>> writer_taps_;
@@ -111,6 +111,10 @@ class PosixRealm : public testing::Test {
   std::unique_ptr<Agent> agent_;
 
  private:
+  env::Env env_with(env::Clock& clock) {
+    env::Env world = env();
+    return {clock, world.random, world.files, world.network, world.processes, world.log, world.threads};
+  }
   std::vector<std::unique_ptr<WrongClock>> three_clocks() {
     std::vector<std::unique_ptr<WrongClock>> clocks;
     for (int i = 0; i < 3; ++i) clocks.push_back(std::make_unique<WrongClock>(env_.clock));

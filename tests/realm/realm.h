@@ -52,7 +52,10 @@ class RealmKeys {
 
   const policy::Policy& policy() const { return policy_.policy; }
   const policy::Registry& registry() const { return policy_.policy.registries.front(); }
-  engine::PinnedRegistry pinned() const { return {policy(), registry(), policy::writers_of({policy_}, registry().id)}; }
+  engine::PinnedRegistry pinned() const {
+    return {policy(), registry(), policy::writers_of({policy_}, registry().id),
+            policy::retention_of({policy_}, registry().id)};
+  }
   const policy::Era& era() const { return ceremony_->era.era; }
   const crypto::Ed25519SigningKey& writer() const { return realm_.writer; }
   const crypto::Ed25519SigningKey& site() const { return realm_.site; }

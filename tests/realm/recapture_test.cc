@@ -304,6 +304,31 @@ engine::ReadStream reader_of(const Bytes& bytes, std::size_t& at) {
   };
 }
 
+TEST_F(Recapture, a_catalogue_without_its_table_is_not_believed) {
+  write("a", noise(300'000, 1));
+  let_time_pass();
+  capture();
+  agent_.reset();
+  start_agent();
+  must(files().remove_file(at("agent/table/table.log")));
+  const auto report = capture();
+  EXPECT_EQ(report.unchanged_files, 0U);
+  const std::string target = restored(report.snapshot);
+  EXPECT_EQ(must(files().read_file(target + "/a", 1 << 30)), noise(300'000, 1));
+}
+
+TEST_F(Recapture, what_the_agent_cannot_write_down_after_its_snapshot_is_durable_is_said_and_is_no_failure) {
+  write("a", "one");
+  must(agent_->open());
+  must(files().make_directories(agent_->catalogues() + "/files.catalogue", 0700));
+  const auto report = must(agent_->capture(source()));
+  ASSERT_EQ(report.not_kept.size(), 1U);
+  EXPECT_NE(report.not_kept.front().find("the next capture reads the whole tree"), std::string::npos);
+  EXPECT_TRUE(report.is_partial());
+  EXPECT_TRUE(report.vaults_behind().empty());
+  EXPECT_EQ(must(files().read_file(restored(report.snapshot) + "/a", 100)), to_bytes("one"));
+}
+
 TEST_F(Recapture, a_stream_comes_back_byte_for_byte) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{20'000'001}}) {
     const Bytes bytes = noise(size, size + 1);

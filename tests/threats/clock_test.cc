@@ -1,7 +1,7 @@
 // H8: clocks that are wrong by minutes or by years.
-// Mechanisms: snapshots are ordered by the median of the vaults' times; the period to seal under is bounded by the k-th
-// newest vault time (engine::current_period); retention is computed at the vault and only ever extended; verify tells a
-// vault that retains for a shorter time than the policy says.
+// Mechanisms: snapshots are ordered by what the writer signed, which rises whatever its clock does; the period to seal
+// under is bounded by the k-th newest vault time (engine::current_period); retention is computed at the vault and only
+// ever extended; verify tells a vault that retains for a shorter time than the policy says.
 #include <gmock/gmock.h>
 
 #include "engine/verify.h"
@@ -39,6 +39,46 @@ TEST_F(WrongClocks, H8_captures_and_restores_go_on_and_the_latest_snapshot_stays
       expect_restores_as_source(after.snapshot);
     }
   }
+}
+
+TEST_F(WrongClocks, H8_a_vault_that_was_ahead_and_is_half_of_those_that_answer_makes_no_older_snapshot_the_latest) {
+  vault_clocks_[1]->off_by_seconds = kTenYears;
+  capture_words("older");
+  vault_clocks_[1]->off_by_seconds = 0;
+  const auto newer = capture_words("newer");
+  site_taps_[2]->is_down = true;
+  EXPECT_EQ(latest(), newer.snapshot);
+}
+
+TEST_F(WrongClocks, an_agent_whose_clock_is_set_back_still_makes_the_latest_snapshot) {
+  capture_words("older");
+  agent_clock_->off_by_seconds = -kTenYears;
+  EXPECT_EQ(latest(), capture_words("newer").snapshot);
+  agent_clock_->off_by_seconds = -2 * kTenYears;
+  EXPECT_EQ(latest(), capture_words("newest").snapshot);
+}
+
+TEST_F(WrongClocks, a_policy_that_changes_the_retention_makes_no_earlier_object_a_broken_promise) {
+  capture_words("words");
+  policy::Registry changed = keys().registry();
+  for (const std::uint64_t after : {changed.retention_seconds * 10, changed.retention_seconds / 10}) {
+    engine::PinnedRegistry pinned{keys().policy(), changed, keys().pinned().writers, keys().pinned().retention};
+    changed.retention_seconds = after;
+    pinned.retention.shortest = std::min(pinned.retention.shortest, after);
+    pinned.retention.longest = std::max(pinned.retention.longest, after);
+    const auto verdict =
+        must(engine::verify_holdings(env_, pinned, pointers(site_taps_), engine::Reading::HeadersOnly, {}));
+    EXPECT_TRUE(verdict.is_clean()) << verdict.vaults.front().findings.front();
+  }
+}
+
+TEST(Verdict, a_vault_that_hangs_up_does_not_clear_itself_of_what_was_found) {
+  engine::HoldingsVerdict verdict;
+  verdict.vaults.emplace_back();
+  verdict.vaults.back().reachable = false;
+  EXPECT_FALSE(verdict.is_damaged());
+  verdict.vaults.back().finding_count = 1;
+  EXPECT_TRUE(verdict.is_damaged());
 }
 
 TEST_F(WrongClocks, H8_one_vault_that_is_years_ahead_moves_no_period_ahead) {
