@@ -173,7 +173,14 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
           continue;
         }
         const policy::Registry* const registry = voucher.value()->registry(era.value().era.registry);
-        TRY(save_era(context.env.files, folder, registry->name, era.value()));
+        const Status saved = save_era(context.env.files, folder, registry->name, era.value());
+        if (!saved.ok() && saved.error().code() == Code::AlreadyExists) {
+          context.note("vault " + vault->name() + " shows a second document of era " +
+                       std::to_string(era.value().era.number.value()) + " of registry " + registry->name +
+                       ", and it is not believed");
+          continue;
+        }
+        TRY(saved);
         acts.eras.push_back(era.take());
       }
     }

@@ -9,9 +9,6 @@ namespace {
 
 constexpr std::size_t kEntriesPerBatch = 128;
 constexpr std::size_t kFilesPerBatch = 32;
-// A listing record must fit into a chunk. Larger attribute sets exist on paper only; they are reported, never dropped
-// silently.
-constexpr std::size_t kMaxXattrBytes = 1U << 20;
 constexpr std::size_t kBatchesAhead = kWindowFiles / kFilesPerBatch - 2;
 // The kernel stamps changes by a clock that ticks every 1 to 10 ms. A second change within the tick of the first leaves
 // all times as they are, so what was changed this lately is not trusted to be unchanged next time.
@@ -183,7 +180,8 @@ void TreeScanner::release_held(Batch& batch) {
 Status TreeScanner::keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry) {
   std::size_t bytes = 0;
   for (const env::Xattr& xattr : xattrs) bytes += xattr.name.size() + xattr.value.size();
-  if (bytes > kMaxXattrBytes) return Error(Code::Exhausted, "extended attributes of more than 1 MiB are not captured");
+  if (bytes > format::kMaxXattrBytes || xattrs.size() > format::kMaxXattrs)
+    return Error(Code::Exhausted, "more than 4,096 extended attributes, or more than 1 MiB of them, are not captured");
   entry.xattrs = to_format(std::move(xattrs));
   return {};
 }

@@ -75,6 +75,26 @@ TEST_F(TreeWalk, directories_beyond_the_open_levels_are_reached_again_on_the_way
   EXPECT_EQ(walk(), expected);
 }
 
+TEST_F(TreeWalk, nothing_is_walked_into_whose_paths_no_listing_could_hold) {
+  directory("/t");
+  const std::string name(format::kMaxNameBytes, 'd');
+  auto deepest = env().files.open_directory("/t").take();
+  for (std::size_t bytes = 0; bytes < format::kMaxPathBytes + 3 * name.size(); bytes += name.size() + 1) {
+    ASSERT_TRUE(deepest->create_directory(name, 0755).ok());
+    deepest = deepest->open_directory(name).take();
+  }
+  auto walker = TreeWalker::open(env().files, "/t", ExcludeList::parse({}).take(), FileSystemBorder::Cross).take();
+  std::size_t problems = 0;
+  while (auto item = walker.next().take()) {
+    ASSERT_TRUE(format::is_safe_path(item->path));
+    if (!item->problem.has_value()) continue;
+    ++problems;
+    EXPECT_EQ(item->problem->code(), Code::Exhausted);
+    EXPECT_FALSE(format::is_safe_path(item->path + "/" + name));
+  }
+  EXPECT_EQ(problems, 1U);
+}
+
 TEST_F(TreeWalk, a_directory_that_was_replaced_behind_our_back_is_a_late_problem) {
   std::string path = "/t";
   for (std::size_t i = 0; i < kOpenLevels + 5; ++i) path += "/d";
@@ -133,6 +153,28 @@ TEST_F(TreeWalk, an_entry_changed_a_moment_ago_is_never_taken_for_unchanged) {
   EXPECT_NE(facts_of().at("x"), real) << "another change could still fall into the same tick of the kernel's clock";
   universe_.run_for(std::chrono::seconds(1));
   EXPECT_EQ(facts_of().at("x"), real);
+}
+
+TEST_F(TreeWalk, more_attributes_than_a_listing_holds_make_an_entry_unreadable) {
+  directory("/t");
+  file("/t/rich");
+  file("/t/richest");
+  const auto parent = env().files.open_directory("/t").take();
+  for (const std::size_t over : {0U, 1U}) {
+    env::FileAttributes many;
+    for (std::size_t i = 0; i < format::kMaxXattrs + over; ++i)
+      many.xattrs.push_back({"user." + std::to_string(i), {}});
+    ASSERT_TRUE(parent->set_attributes(over == 0 ? "rich" : "richest", many).ok());
+  }
+  StageTimes times;
+  env::Env world = env();
+  TreeScanner scanner(world, TreeWalker::open(world.files, "/t", {}, FileSystemBorder::Cross).take(), std::nullopt,
+                      Rereading::ChangedOnly, times);
+  while (auto scanned = scanner.next().take()) {
+    const format::ListingEntry& entry = std::get<ScannedEntry>(*scanned).entry;
+    EXPECT_EQ(entry.problem == format::EntryProblem::Unreadable, entry.path == "richest") << entry.path;
+    EXPECT_LE(entry.xattrs.size(), format::kMaxXattrs);
+  }
 }
 
 TEST_F(TreeWalk, a_target_tree_is_entered_step_by_step_and_never_through_a_link) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "format/listing.h"
 
 namespace exclave::engine {
 namespace {
@@ -91,6 +92,10 @@ std::optional<WalkItem> TreeWalker::visit_next(env::Directory& directory) {
     return item;
   }
   if (!is_directory || (border_ == FileSystemBorder::Stay && item.info.device != root_device_)) return item;
+  if (item.path.size() + 1 + format::kMaxNameBytes > format::kMaxPathBytes) {
+    item.problem = Error(Code::Exhausted, "is nested too deeply: what is in it has no path that a listing can hold");
+    return item;
+  }
   auto opened = directory.open_directory(item.name());
   if (!opened.ok()) {
     item.problem = opened.take_error();

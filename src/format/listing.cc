@@ -17,8 +17,6 @@ enum Flag : std::uint16_t {
   kLaterPart = 1U << 7,
 };
 constexpr std::uint16_t kKnownFlags = 0xff;
-constexpr std::size_t kMaxXattrs = 4096;
-constexpr std::size_t kMaxPathBytes = 1U << 20;
 
 std::size_t part_count(const ListingEntry& entry) {
   const std::size_t most = std::max(entry.slices.size(), entry.extents.size());
@@ -210,7 +208,7 @@ bool is_safe_path(std::string_view path) {
   while (true) {
     const std::size_t end = std::min(path.find('/', begin), path.size());
     const std::string_view component = path.substr(begin, end - begin);
-    if (component.empty() || component == "." || component == ".." || component.size() > 255) return false;
+    if (component.empty() || component == "." || component == ".." || component.size() > kMaxNameBytes) return false;
     if (end == path.size()) return true;
     begin = end + 1;
   }

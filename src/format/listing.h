@@ -9,9 +9,9 @@
 //
 // Walk order: depth first, a directory before what it holds, names of one directory in bytewise order.
 // Paths are relative to the captured root, without leading "/" or "./"; the root itself is "".
-// Units/limits: at most kMaxSlicesPerPart slices and extents in a part; a record is below 512 KiB.
-// I1  Slices, laid end to end, are the file's data: all of it, or for a sparse file the bytes of its extents in order.
-// I2  A decoder accepts only paths that stay below the root: no empty, "." or ".." component, no NUL.
+// Units/limits: at most kMaxSlicesPerPart slices and extents in a part; an entry's path and its attributes are below 1
+// MiB each. I1  Slices, laid end to end, are the file's data: all of it, or for a sparse file the bytes of its extents
+// in order. I2  A decoder accepts only paths that stay below the root: no empty, "." or ".." component, no NUL.
 // Threads: an encoder or decoder by one thread. Errors: Corrupt.
 // Source: docs/formats/listing.md.
 #pragma once
@@ -26,6 +26,12 @@
 #include "format/ids.h"
 
 namespace exclave::format {
+
+// A decoder refuses more; who writes a listing leaves out, and reports, what would need it.
+inline constexpr std::size_t kMaxXattrs = 4096;
+inline constexpr std::size_t kMaxXattrBytes = std::size_t{1} << 20;  // names and values of one entry
+inline constexpr std::size_t kMaxPathBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxNameBytes = 255;
 
 enum class EntryType : std::uint8_t {
   Regular = 1,

@@ -178,8 +178,9 @@ Status ActBook::keep_document(const crypto::Hash256& hash, ByteView document) {
 Result<std::vector<policy::SignedPolicy>> ActBook::policies() const {
   std::vector<policy::SignedPolicy> policies;
   for (const crypto::Hash256& hash : policy_hashes(*in_force())) {
-    const Bytes document = TRY(read_act(files_, directory_, hash));
-    policies.push_back(TRY(policy::SignedPolicy::parse(document, "act " + hash.hex())));
+    const auto document = read_act(files_, directory_, hash);
+    if (!document.ok()) return detail::private_error(log_, "act " + hash.hex(), document.error());
+    policies.push_back(TRY(policy::SignedPolicy::parse(document.value(), "act " + hash.hex())));
   }
   return policies;
 }

@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kPieceBytes = 1U << 20;
 constexpr std::size_t kMaxProblems = 1000;
 constexpr int kReadingAttempts = 3;
+// A vault that shows more acts than these which are not this realm's has nothing to teach.
+constexpr std::size_t kMaxStrangeActs = 100;
 
 std::string short_name(const format::ObjectName& name) {
   return "object " + name.hex().substr(0, 16);
@@ -53,17 +55,24 @@ Status Repairer::adopt_acts(std::stop_token stop) {
       lost(*other, listed.error());
       continue;
     }
+    std::size_t strange = 0;
     for (const store::Act& act : listed.value()) {
+      if (strange == kMaxStrangeActs) break;
       if (stop.stop_requested()) return cancelled();
       const auto& ours = parts_.acts.in_force()->list;
       const bool is_here =
           std::any_of(ours.begin(), ours.end(), [&](const store::Act& own) { return own.hash == act.hash; });
       if (is_here) continue;
       const auto document = other->act(act.hash);
+      if (!document.ok() && document.error().code() == Code::Unavailable) {
+        lost(*other, document.error());
+        break;
+      }
       const Status adopted = document.ok() ? parts_.acts.adopt(document.value()) : Status(Error(document.error()));
       if (adopted.ok()) {
         ++report_.acts;
       } else {
+        ++strange;
         problem("vault " + other->name() + " shows an act (" + act.kind + " " + act.hash.hex().substr(0, 16) +
                 ") that is not adopted here: " + adopted.error().message());
       }

@@ -171,10 +171,12 @@ Result<std::uint64_t> Vault::size_of(const wire::Caller& caller, const format::O
   if (require_site_or_vault(policy, caller).ok()) return TRY(present_object(name))
   .bytes;
   const policy::Registry* const own = TRY(require_writer(policy, caller));
-  const ObjectRow row = TRY(present_object(name));
-  // Not even whether another registry holds it.
-  if (row.key.registry != own->id) return Error(Code::NotFound, "object " + name.hex() + " is not held here");
-  return row.bytes;
+  // Not even whether another registry holds it, and in which state.
+  const auto row = TRY(records_->object(name));
+  if (!row.has_value() || row->key.registry != own->id)
+    return Error(Code::NotFound, "object " + name.hex() + " is not held here");
+  return TRY(present_object(name))
+  .bytes;
 }
 
 Status Vault::read(const wire::Caller& caller, const format::ObjectName& name, std::uint64_t offset,
