@@ -1,7 +1,8 @@
 // The slow, obvious twin of Chunker::next_cut: written from the definition in chunker.h, 64 steps per position.
 // Hides: nothing. For tests (oracle) and for readers; never called by the program.
 //
-// Threads: pure. Errors: none. Cost: about 60 times that of the real one.
+// Threads: pure.
+// Errors: none. Cost: about 60 times that of the real one.
 #pragma once
 
 #include <algorithm>

@@ -9,10 +9,12 @@
 //
 // Only the last component: a directory that is renamed keeps its groups.
 // Units/limits: bytes; a file has at most 256 KiB - 1, so a group has less than 2.25 MiB. The caller leaves empty files
-//               out; they belong to no group.
-// I1  The decision depends on the running total and on this file's name and size, never on its content: the reader
-//     can decide before it has read.
-// Threads: a value. Errors: none. See: ADR-0010.
+//     out; they belong to no group.
+// I1  The decision depends on the running total and on this file's name and size, never on its content: the reader can
+//     decide before it has read.
+// Threads: a value.
+// Errors: none.
+// See: ADR-0010.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,9 @@
 // The chance grows with the record's size, so that the distance between ends is 32 KiB whatever the records' size is.
 // Units/limits: bytes; a chunk is shorter than 128 KiB plus its last record. Bounding records is the format's business.
 // I1  The decision depends on the running total and on this record's bytes only.
-// Threads: a value. Errors: none. See: ADR-0010.
+// Threads: a value.
+// Errors: none.
+// See: ADR-0010.
 #pragma once
 
 #include <cstdint>

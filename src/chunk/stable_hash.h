@@ -4,7 +4,9 @@
 //   fnv1a(bytes) := FNV-1a, 64 bit        hash := mix64(fnv1a(bytes))
 //   The mix is needed because FNV's low bits depend on the low bits of the bytes only.
 //
-// Threads: pure. Errors: none. Source: Fowler, Noll and Vo's published FNV-1a; gear.h for mix64; ADR-0010.
+// Threads: pure.
+// Errors: none.
+// Source: Fowler, Noll and Vo's published FNV-1a; gear.h for mix64; ADR-0010.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,8 @@
 // I3  A frame that decompress accepts fills `out` exactly and has not one byte before or after it.
 // Threads: an object by one thread at a time; one per worker. An object keeps 0.65 MB (compress), 0.1 MB (decompress).
 // Errors: compress: Exhausted (memory), Bug. decompress: Corrupt, Exhausted (memory).
-// See: ADR-0011. Source: RFC 8878.
+// See: ADR-0011.
+// Source: RFC 8878.
 #pragma once
 
 #include <cstddef>

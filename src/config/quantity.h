@@ -8,7 +8,8 @@
 // The unit is required: a bare number would mean bytes to one reader and megabytes to another. Months and years are not
 // durations, because they have no fixed length.
 // Units/limits: sizes in whole bytes below 2^64; durations in whole milliseconds up to 100,000 days.
-// Threads: pure. Errors: InvalidInput, with the text and an example in the message.
+// Threads: pure.
+// Errors: InvalidInput, with the text and an example in the message.
 #pragma once
 
 #include <chrono>

@@ -2,7 +2,8 @@
 // Hides: OpenSSL's EVP_PKEY. All-zero shared secrets are refused.
 //
 // I1  x25519() of a key that parse_x25519_public_key() accepted never fails: small-order points are refused there.
-// Threads: pure functions. Errors: InvalidInput (parse), Denied (agreement).
+// Threads: pure functions.
+// Errors: InvalidInput (parse), Denied (agreement).
 // Source: RFC 7748 sections 5 and 6.1.
 #pragma once
 

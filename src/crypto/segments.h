@@ -12,7 +12,8 @@
 // I2  The commitment is checked (constant time) before any segment is opened.
 // I3  The last segment is shorter than 16384 bytes, possibly empty; otherwise the message is truncated: Corrupt.
 // I4  open releases no byte of a segment whose tag failed.
-// Threads: by one thread at a time. Errors: Corrupt only.
+// Threads: by one thread at a time.
+// Errors: Corrupt only.
 // Source: c2sp.org/chunked-encryption as of commit 1225032 of C2SP/C2SP; docs/formats/object.md.
 #pragma once
 

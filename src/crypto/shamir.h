@@ -6,7 +6,8 @@
 // I1  All coefficients but the constant are uniform in 0..255, including the leading one; they are an argument.
 // I2  x = 0 and repeated x are refused.
 // I3  No branch and no memory index depends on secret bytes.
-// Threads: pure. Errors: InvalidInput (x, sizes, count).
+// Threads: pure.
+// Errors: InvalidInput (x, sizes, count).
 // Source: docs/formats/shares.md.
 #pragma once
 

@@ -20,9 +20,10 @@
 // I1  A and x_p exist only inside this function and the wrapped shares; they are wiped before it returns.
 // I2  Everything returned is verified before it returns: of every period, a random t-subset of the records that were
 //     wrapped recombines to the published X_p, and every share fits its commitment.
-// Threads: functions. Durability: none; the caller writes the files.
+// Threads: functions.
+// Durability: none; the caller writes the files.
 // Errors: InvalidInput (threshold, officials, times), Unavailable (randomness), Denied (a leaf that is not this
-//         credential's, this era's or the ceremony's), Corrupt (a share that does not fit its commitment).
+//     credential's, this era's or the ceremony's), Corrupt (a share that does not fit its commitment).
 // Source: docs/formats/share-leaf.md; docs/architecture.md.
 #pragma once
 

@@ -14,9 +14,11 @@
 //     to run.
 // I2  Errors name the path, never the content.
 // I3  File contents live in SecretBytes, decoded keys in Secret: no copy of a key outlives the call that read it.
-// Threads: functions. Durability: every create_* and write_* survives power loss when it returns.
+// Threads: functions.
+// Durability: every create_* and write_* survives power loss when it returns.
 // Errors: NotFound, AlreadyExists (keys are never overwritten, but for agent keys), Denied, InvalidInput, Precondition,
-//         Unsupported. Source: docs/formats/key-files.md.
+//     Unsupported.
+// Source: docs/formats/key-files.md.
 #pragma once
 
 #include <memory>

@@ -1,18 +1,18 @@
 // Capture: takes one dataset of a registry into the vaults as one snapshot. Journey 1 of docs/architecture.md.
 // Hides: the pipeline between the file system and the vaults.
 //
-//   walk or stream -> cut -> identify -> skip what the era holds -> compress -> pack -> seal -> send -> receipts
-//   (durable)
-//        -> index objects -> snapshot record -> catalogue
+//   walk or stream -> cut -> identify -> skip what the era holds -> compress -> pack -> seal -> send
+//     -> receipts (durable) -> index objects -> snapshot record -> catalogue
 //
-// I1  A capture that returned ok is durable: its snapshot and everything it needs have k receipts.
-//     A failure after that is no error of the capture: it is in the report.
+// I1  A capture that returned ok is durable: its snapshot and everything it needs have k receipts. A failure after that
+//     is no error of the capture: it is in the report.
 // I2  Nothing is skipped silently: entries that could not be read whole are in the report and marked in the listing.
 // I3  An interrupted capture leaves no snapshot; what got receipts is not sent again by the next one.
 // I4  Unchanged files (same size, mtime, ctime, inode as in the catalogue) are not opened, unless asked to.
 // Memory: bounded, whatever the tree: about 150 MB.
 // Errors: NotFound (source), Unavailable, Exhausted, Denied (vaults), Precondition (keys), Cancelled, Corrupt (agent
-// state). See: docs/formats/{pack,listing,snapshot,catalogue}.md.
+//     state).
+// See: docs/formats/{pack,listing,snapshot,catalogue}.md.
 #pragma once
 
 #include <functional>

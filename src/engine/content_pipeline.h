@@ -10,7 +10,8 @@
 //
 // I1  Entries reach listing and catalogue in the order of add_entry and add_block.
 // I2  A chunk is stored once per era: known to the index, or claimed by this capture, means skipped before compression.
-// Threads: one caller; workers inside. Errors: those of packs, index, catalogue.
+// Threads: one caller; workers inside.
+// Errors: those of packs, index, catalogue.
 #pragma once
 
 #include <deque>

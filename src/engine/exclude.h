@@ -7,7 +7,8 @@
 //   literally a trailing "/" matches directories only
 //
 // A directory that matches is left out with everything in it.
-// Threads: values. Errors: InvalidInput (an open class, an empty pattern).
+// Threads: values.
+// Errors: InvalidInput (an open class, an empty pattern).
 #pragma once
 
 #include <string>

@@ -2,8 +2,7 @@
 // the past; forgetting it too early would stop deposits, so it takes more than one clock.
 //
 // I1  A period's key is erased only if it has ended by the agent's own clock *and* by the k-th newest time among the
-// vaults'
-//     signed receipts. The last key is never erased.
+//     vaults' signed receipts. The last key is never erased.
 #pragma once
 
 #include "engine/capture.h"

@@ -9,9 +9,9 @@
 // Window: kWindowFiles open files ahead of the reader, in batches.
 // I1  Items come in walk order; each entry is one item, or in one block.
 // I2  Reuse only if type, size, mtime, ctime and inode are those of the catalogue and the entry had no problem. An
-// entry
-//     whose ctime was less than 100 ms ago when it was scanned enters the catalogue as one that is never reused.
-// Threads: one caller; one thread inside, named "scan". Errors: those of the root and of the catalogue (Corrupt).
+//     entry whose ctime was less than 100 ms ago when it was scanned enters the catalogue as one that is never reused.
+// Threads: one caller; one thread inside, named "scan".
+// Errors: those of the root and of the catalogue (Corrupt).
 #pragma once
 
 #include <memory>

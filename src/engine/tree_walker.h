@@ -5,7 +5,8 @@
 // Memory: the names of the directories on the way down, nothing else.
 // I1  Every entry is delivered once, or reported as a problem; nothing is left out silently.
 // I2  No symbolic link is followed, but the root itself may be one.
-// Threads: one. Errors: those of the root only; problems below are delivered as items.
+// Threads: one.
+// Errors: those of the root only; problems below are delivered as items.
 #pragma once
 
 #include <memory>

@@ -1,18 +1,22 @@
 // Listing: every entry of a captured tree in walk order, as a stream of records cut into chunks.
 // Hides: prefix compression of paths and owners, and how a huge file's slices spread over several records.
 //
-//   listing chunk := record+                       decoder state is reset at every chunk, so equal chunks decode
-//   equally record        := length varint | body body          := flags u16 | shared varint | suffix bytes | part part
-//   := first part: type u8 mode varint [owner] mtime i64 size varint [target] [device] [link id] [xattrs]
-//                    [content id] then, in every part, [extents] slices
+//   listing chunk := record+                  decoder state is reset at every chunk, so equal chunks decode equally
+//   record        := length varint | body
+//   body          := flags u16 | shared varint | suffix bytes | part
+//   first part    := type u8 mode varint [owner] mtime i64 size varint [target] [device] [link id] [xattrs]
+//                    [content id], then as every part
+//   part          := [extents] slices
 //   path          := first `shared` bytes of the previous record's path || suffix
 //
 // Walk order: depth first, a directory before what it holds, names of one directory in bytewise order.
 // Paths are relative to the captured root, without leading "/" or "./"; the root itself is "".
 // Units/limits: at most kMaxSlicesPerPart slices and extents in a part; an entry's path and its attributes are below 1
-// MiB each. I1  Slices, laid end to end, are the file's data: all of it, or for a sparse file the bytes of its extents
-// in order. I2  A decoder accepts only paths that stay below the root: no empty, "." or ".." component, no NUL.
-// Threads: an encoder or decoder by one thread. Errors: Corrupt.
+//     MiB each.
+// I1  Slices, laid end to end, are the file's data: all of it, or for a sparse file the bytes of its extents in order.
+// I2  A decoder accepts only paths that stay below the root: no empty, "." or ".." component, no NUL.
+// Threads: an encoder or decoder by one thread.
+// Errors: Corrupt.
 // Source: docs/formats/listing.md.
 #pragma once
 

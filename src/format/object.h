@@ -2,15 +2,18 @@
 // Hides: field offsets, how KEK and context are made, how plaintext offsets map to file offsets.
 //
 //   object   := header (48) | ct (32) | salt (24) | commitment (32) | segments        file size exactly 2^class
-//   header   := "EXCLAVE" 00 | suite u16 = 1 | version u16 = 1 | class u8 | 00 00 00 | registry (16) | era u32 | period
-//   u32 | 0 (8) ss       := X25519(ephemeral private, X_p)       ct := ephemeral public KEK (32) := HKDF-SHA-512(ikm =
-//   S_p || ss, salt = SHA-512(ct || X_p || header), info = "exclave/kek/v1") segments := chunked encryption under KEK
-//   with salt, context = header || realm id (16) name     := RFC 6962 tree hash over 64 KiB blocks of the file
+//   header   := "EXCLAVE" 00 | suite u16 = 1 | version u16 = 1 | class u8 | 00 00 00 | registry (16) | era u32
+//               | period u32 | 0 (8)
+//   ss       := X25519(ephemeral private, X_p)                  ct := ephemeral public
+//   KEK (32) := HKDF-SHA-512(ikm = S_p || ss, salt = SHA-512(ct || X_p || header), info = "exclave/kek/v1")
+//   segments := chunked encryption under KEK with salt, context = header || realm id (16)
+//   name     := RFC 6962 tree hash over 64 KiB blocks of the file
 //
 // Units/limits: classes 18, 20, 22, 24 (256 KiB to 16 MiB); plain_capacity(class) bytes inside.
 // I1  Nothing else is in the clear: no type, no length, no count.
 // I2  Header, realm, registry, era and period are authenticated: a moved object does not open.
-// Threads: pure. Errors: Corrupt, Unsupported (suite, version).
+// Threads: pure.
+// Errors: Corrupt, Unsupported (suite, version).
 // Source: docs/formats/object.md, ADR-0014.
 #pragma once
 

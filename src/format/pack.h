@@ -1,11 +1,13 @@
 // Pack plaintexts: what stands inside a sealed object. Three kinds, told apart by the footer only.
 // Hides: where directory and footer stand; how chunks are described.
 //
-//   pack     := chunk* zeros directory footer         directory := entry (48) * entries
-//   index    := section* zeros footer                 section := pack name (32) | class u8 | period u32 | entries u32 |
-//   entry* snapshot := record zeros footer                   (format/snapshot.h) entry    := chunk id (32) | offset u32
-//   | stored u32 | plain u32 | kind u8 | codec u8 | 0 u16 footer   := type u8 | version u8 = 1 | 0 u16 | payload bytes
-//   u32 | entries u32 | 0 u32       the last 16 bytes
+//   pack      := chunk* zeros directory footer
+//   directory := entry*
+//   entry     := chunk id (32) | offset u32 | stored u32 | plain u32 | kind u8 | codec u8 | 0 u16
+//   index     := section* zeros footer
+//   section   := pack name (32) | class u8 | period u32 | entries u32 | entry*
+//   snapshot  := record zeros footer                                        the record: format/snapshot.h
+//   footer    := type u8 | version u8 = 1 | 0 u16 | payload bytes u32 | entries u32 | 0 u32       the last 16 bytes
 //
 //   payload bytes: of the directory in a pack; of what stands at offset 0 in the others.
 //   kind: 1 = content, 2 = group of small files, 3 = listing          codec: 0 = raw, 1 = zstd frame
@@ -14,7 +16,8 @@
 // Units/limits: offsets and sizes in plaintext bytes; a chunk is at most 4 MiB + 64 KiB plain, never empty.
 // I1  Chunks do not overlap and stand in directory order without gaps, from offset 0.
 // I2  Everything between payload and footer (or chunks and directory) is zero; a reader checks it.
-// Errors: Corrupt.  Threads: pure.
+// Errors: Corrupt.
+// Threads: pure.
 // Source: docs/formats/pack.md.
 #pragma once
 
@@ -75,8 +78,8 @@ Result<std::vector<IndexSection>> read_index(ByteView plain);
 
 // --- chunk identity ---
 // content, listing: HMAC-SHA-256(D, kind u8 || plaintext)
-// group:            HMAC-SHA-256(D, 02 || (file hash (32) || length u32)*),  file hash = HMAC-SHA-256(D, 04 || file
-// bytes) content id of a small file: the first 16 bytes of its file hash
+// group:            HMAC-SHA-256(D, 02 || (file hash (32) || length u32)*)
+// file hash:        HMAC-SHA-256(D, 04 || file bytes); its first 16 bytes are a small file's content id
 class ChunkIdentifier {
  public:
   explicit ChunkIdentifier(const crypto::Secret<32>& dedup_key) : hmac_(dedup_key.view()) {}

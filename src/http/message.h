@@ -7,7 +7,8 @@
 // Units/limits: a head has at most 8 KiB and 64 header lines; a body's length is always declared, at most 64 MiB.
 // I1  A head that came from a connection obeys the grammar above; everything else was refused before anyone saw it.
 // I2  Framing headers (Content-Length, Transfer-Encoding, Connection, Host, Expect) are the codec's alone.
-// Threads: values. Errors: none here; the codec refuses what does not fit.
+// Threads: values.
+// Errors: none here; the codec refuses what does not fit.
 // Source: RFC 9110, RFC 9112; ADR-0020.
 #pragma once
 

@@ -19,7 +19,8 @@
 // I1  Periods are numbered 0.. without gaps and no X_p repeats; every official has a commitment for every period.
 // I2  The period at time t is floor((t - starts) / period-seconds), clamped to the first and last one: an agent whose
 //     era has run out keeps depositing under the last period and alarms, rather than stopping.
-// Threads: values. Errors: InvalidInput (document and line), Denied (signature, not this policy's).
+// Threads: values.
+// Errors: InvalidInput (document and line), Denied (signature, not this policy's).
 // Source: docs/formats/era.md.
 #pragma once
 

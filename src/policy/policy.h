@@ -28,8 +28,9 @@
 // I4  Version N+1 keeps the realm id, names the SHA-256 of version N's document, changes at most one vault (added,
 //     removed or re-keyed), and is signed by threshold-policy officials of N and of N+1. Who changes keys between the
 //     two signs with both; only a signature that fits neither is wrong.
-// Threads: values. Errors: InvalidInput (names document and line, or the entry that breaks a rule), Denied
-// (signatures, another root of trust), Conflict (not the successor).
+// Threads: values.
+// Errors: InvalidInput (names document and line, or the entry that breaks a rule), Denied (signatures, another root of
+//     trust), Conflict (not the successor).
 // Source: docs/formats/policy.md; design: docs/architecture.md, quorums.
 #pragma once
 

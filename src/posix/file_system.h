@@ -6,9 +6,10 @@
 //
 // I1  Temporary names are drawn from Random, never reused after a collision.
 // I2  A DURABLE call syncs the directory also when it found its work done: an earlier run may have died before its
-// sync. Threads: stateless but for Random; any. Errors: env/file_system.h. A failed sync of the directory after the
-// rename leaves the new name visible, but not
-//         promised: the caller sees an error and does the call again (Draft: create_same, replace).
+//     sync.
+// Threads: stateless but for Random; any.
+// Errors: env/file_system.h. A failed sync of the directory after the rename leaves the new name visible, but not
+//     promised: the caller sees an error and does the call again (Draft: create_same, replace).
 #pragma once
 
 #include <memory>

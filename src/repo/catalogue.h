@@ -17,8 +17,10 @@
 //     data.
 // I3  A block that stands alone (no entry shared with its neighbours, ended by the rule) is the same chunk again
 //     wherever a chunk begins in a later listing and the same entries follow.
-// Threads: a reader or writer by one thread. Durability: after commit() returned. Errors: Corrupt (the caller goes on
-// without), NotFound, Exhausted. Source: docs/formats/catalogue.md.
+// Threads: a reader or writer by one thread.
+// Durability: after commit() returned.
+// Errors: Corrupt (the caller goes on without), NotFound, Exhausted.
+// Source: docs/formats/catalogue.md.
 #pragma once
 
 #include <deque>

@@ -3,8 +3,8 @@
 //
 // I1  Every byte handed out was authenticated by its segment's tag under the key of the period the header names.
 // I2  A copy that fails is reported through the reader (store::ObjectReader::read_checked), never used.
-// Threads: all calls from any thread. Errors: NotFound, Corrupt (no copy is good), Denied (period not released),
-// Unavailable.
+// Threads: all calls from any thread.
+// Errors: NotFound, Corrupt (no copy is good), Denied (period not released), Unavailable.
 #pragma once
 
 #include <map>

@@ -5,10 +5,10 @@
 //
 // I1  Nothing of a chunk leaves before it is sealed.
 // I2  A pack's chunks become known to the dedup index only when the pack's entry is durable (k heads), together with
-// its
-//     directory, in one batch: a crash loses knowledge, never claims what is not held.
+//     its directory, in one batch: a crash loses knowledge, never claims what is not held.
 // I3  Plaintext is copied once, into its place in the object's buffer, and sealed there.
-// Threads: one thread at a time. Durability: none by itself; settle() waits for it.
+// Threads: one thread at a time.
+// Durability: none by itself; settle() waits for it.
 // Errors: those of the sink, of the index and of the key source.
 #pragma once
 

@@ -6,9 +6,11 @@
 //   salt      := HMAC-SHA-256(random, "salt"      || binding)[0..24)
 //   ephemeral := HMAC-SHA-256(random, "ephemeral" || binding)
 //
-// I1  No salt and no ephemeral repeats for different content, even if a restored VM snapshot repeats `random`:
-//     chunk ids in the directory commit to the content. Equal randomness and equal content give the equal object.
-// Threads: one sealer per thread. Errors: Unavailable (randomness). Source: docs/formats/object.md; threat C7.
+// I1  No salt and no ephemeral repeats for different content, even if a restored VM snapshot repeats `random`: chunk
+//     ids in the directory commit to the content. Equal randomness and equal content give the equal object.
+// Threads: one sealer per thread.
+// Errors: Unavailable (randomness).
+// Source: docs/formats/object.md; threat C7.
 #pragma once
 
 #include "env/random.h"

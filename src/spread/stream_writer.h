@@ -7,8 +7,7 @@
 //
 // I1  An entry counts as durable only with k receipts whose signature, stream and chain were checked here.
 // I2  A vault whose put failed gets nothing more from this stream (its head would not move): it is *behind*, named with
-// its
-//     error, and repaired later from another vault. With fewer than k vaults left push and wait fail at once.
+//     its error, and repaired later from another vault. With fewer than k vaults left push and wait fail at once.
 // I3  A vault that gives a receipt for another chain than ours is dropped the same way, as Corrupt: an alarm.
 // I4  Memory: kQueueDepth objects per vault at most, shared between the vaults; a slow vault slows the capture.
 // Threads: StreamSink's rule; one sender thread per vault, named "send-<vault>", joined by finish() or the destructor.

@@ -5,10 +5,12 @@
 //   writer of registry    yes          its own registry          its own     its own registry  no
 //   site                  yes          no                        any         any               any
 //   another vault         yes          no                        any         any               entries; reads what it
-//   announced any other key         no           no                        no          no                no
+//                                                                                              announced
+//   any other key         no           no                        no          no                no
 //
 // I1  A key has at most one role: the policy's rules say so (policy/policy.h I1).
-// Threads: pure functions. Errors: Denied, naming the key and the policy's version.
+// Threads: pure functions.
+// Errors: Denied, naming the key and the policy's version.
 #pragma once
 
 #include "policy/policy.h"

@@ -3,7 +3,8 @@
 //
 // I1  At most one put at a time holds a stream's index, and at most one an object's name.
 // I2  The bytes of a registry's puts in progress count against its quota as if they were stored.
-// Threads: from any thread. Errors: Unavailable (another connection is putting the same thing right now).
+// Threads: from any thread.
+// Errors: Unavailable (another connection is putting the same thing right now).
 #pragma once
 
 #include <cstdint>

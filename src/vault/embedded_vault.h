@@ -2,7 +2,8 @@
 // Hides: that there is no network. The rules are the same: it goes through the same Handler with a named caller.
 //
 // I1  Receipts are checked against the pinned key here too, so that a mixed-up directory is found at once.
-// Threads: as VaultApi. Errors: as VaultApi.
+// Threads: as VaultApi.
+// Errors: as VaultApi.
 #pragma once
 
 #include <string>

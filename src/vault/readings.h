@@ -8,7 +8,9 @@
 // I1  A vault reads no more bytes of an object than its announcements in this process have bought.
 // I2  An announcement is for this realm and this holder, by the reader itself; the newest one per object is kept.
 // Units/limits: at most kMaxOpen announcements are open per vault; the oldest one is forgotten then.
-// Threads: from any thread. Errors: Denied. Durability: announce is durable when it returns ok.
+// Threads: from any thread.
+// Errors: Denied.
+// Durability: announce is durable when it returns ok.
 // See: docs/protocols/vault-http.md, docs/threat-model.md (H6, L1).
 #pragma once
 

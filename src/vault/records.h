@@ -15,7 +15,8 @@
 //   "a" ...               acts, see act_book.h                                "vault" above: its receipt key
 //
 // I1  A row that does not decode is Corrupt, naming its kind.
-// Threads: from any thread, as Table. Durability: as Table.
+// Threads: from any thread, as Table.
+// Durability: as Table.
 // See: table/table.h.
 #pragma once
 

@@ -9,9 +9,11 @@
 // I1  Another vault's word counts for nothing: acts, streams and entries carry signatures that are checked as if their
 //     signer had brought them, and an object's bytes must bear its name.
 // I2  A damaged file is set aside only with a good copy in hand, and never deleted. What no vault has whole stays as it
-// is. I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.
+//     is.
+// I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.
 // I4  Every object read at another vault was announced there, signed with this vault's receipt key.
-// Threads: one repair of a vault at a time, beside its daily work. Durability: what the report counts is durable.
+// Threads: one repair of a vault at a time, beside its daily work.
+// Durability: what the report counts is durable.
 // Errors: Cancelled, and those of this vault's own table and disk. What other vaults get wrong is in the report.
 // See: docs/operations/vault.md, docs/threat-model.md (L1, L6).
 #pragma once

@@ -12,11 +12,12 @@
 // I1  A receipt is signed after what it vouches for survives power loss, and says no more than the table's head row.
 // I2  Nothing is ever deleted or overwritten, by anybody.
 // I3  What the newest adopted policy says holds from the next call on, and at the commit of a put in progress.
-// I4  After a crash everything promised is found again; uploads in progress have vanished.
-// Units: seconds since 1970 by this vault's clock, bytes.
-// Threads: as wire::Handler. Durability: mutating calls are durable when they return ok.
+// I4  After a crash everything promised is found again; uploads in progress have vanished. Units: seconds since 1970 by
+//     this vault's clock, bytes.
+// Threads: as wire::Handler.
+// Durability: mutating calls are durable when they return ok.
 // Errors: those of store::VaultApi; of open: Conflict (another process has the directory open), NotFound (no vault
-//         there), Precondition (the receipt key is in no policy version).
+//     there), Precondition (the receipt key is in no policy version).
 // See: docs/protocols/vault-http.md, docs/threat-model.md (C2, C3, C11, H7).
 #pragma once
 

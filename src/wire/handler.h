@@ -4,8 +4,10 @@
 //
 // I1  The transport has proved that the caller holds the key it is named by. What it may do is the handler's business.
 // I2  A role is looked up in the current policy at every call, so that a revoked caller is refused from the next one
-// on. Threads: all calls from any thread. Errors: those of store::VaultApi. See: store/vault_api.h,
-// docs/protocols/vault-http.md.
+//     on.
+// Threads: all calls from any thread.
+// Errors: those of store::VaultApi.
+// See: store/vault_api.h, docs/protocols/vault-http.md.
 #pragma once
 
 #include <optional>

@@ -6,13 +6,13 @@
 //             +----------------------------------+
 //
 // Units/limits: at most `connections` requests at a time, further callers wait. A call makes at most `attempts`
-// attempts
-//   within `call_time`; once a vault has not been reached, later calls make one attempt each until one succeeds.
-//   Answers are bounded: documents 4 MiB, heads 100,000 streams.
+//     attempts within `call_time`; once a vault has not been reached, later calls make one attempt each until one
+//     succeeds. Answers are bounded: documents 4 MiB, heads 100,000 streams.
 // I1  A receipt is returned only after it was checked (receipts.h); an act only if it bears the hash asked for.
 // I2  The other end holds the vault's pinned identity key, in every connection.
 // I3  An object's bytes are not sent again after an attempt with unknown outcome, if the vault turns out to hold them.
-// Threads: as VaultApi. Durability: as VaultApi.
+// Threads: as VaultApi.
+// Durability: as VaultApi.
 // Errors: those of VaultApi. Corrupt: the vault's answer breaks the protocol or a receipt is not credible.
 // See: docs/threat-model.md (H9, H10).
 #pragma once

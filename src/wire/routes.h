@@ -9,8 +9,9 @@
 //
 // Units/limits: an object's body is never in memory as a whole: 256 KiB at a time.
 // I1  There is no other verb: everything else is 404 or 405. Nothing can be deleted or replaced through here.
-// Threads: from any thread. Errors: as answers, see http/status.h; 422 for an entry or object that is not as it must
-// be. Source: docs/protocols/vault-http.md.
+// Threads: from any thread.
+// Errors: as answers, see http/status.h; 422 for an entry or object that is not as it must be.
+// Source: docs/protocols/vault-http.md.
 #pragma once
 
 #include "http/server.h"

@@ -4,7 +4,8 @@
 //
 // I1  accept: `peer` is the key that the other end proved. Whether that key may do anything is the caller's question.
 // I2  connect succeeds only with the holder of `expected`.
-// Threads: from any thread. Errors: Denied (another identity, or none), Unsupported (no common version), Unavailable.
+// Threads: from any thread.
+// Errors: Denied (another identity, or none), Unsupported (no common version), Unavailable.
 // See: tls/secure_connection.h.
 #pragma once
 

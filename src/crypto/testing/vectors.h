@@ -4,7 +4,8 @@
 //   "-"
 //
 // I1  A file that is missing, empty or has a malformed line stops the test run: a test never passes by reading nothing.
-// Threads: pure. See: testdata/vectors/README.md.
+// Threads: pure.
+// See: testdata/vectors/README.md.
 #pragma once
 
 #include <string>

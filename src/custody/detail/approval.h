@@ -1,7 +1,8 @@
 // Approval: one official's answer as a document, parsed, and the checks that station and site share.
 // Hides: the approval's text and the context under which its shares are wrapped.
 //
-// Threads: values. Errors: InvalidInput (document and line), Denied.
+// Threads: values.
+// Errors: InvalidInput (document and line), Denied.
 // Source: docs/formats/release.md.
 #pragma once
 

@@ -3,7 +3,8 @@
 //
 //   record := x u8 | periods u32 | (period u32 | salt (32) | y (32))*          periods 0.. in order
 //
-// Threads: values. Errors: Corrupt from parse_record.
+// Threads: values.
+// Errors: Corrupt from parse_record.
 // Source: docs/formats/share-leaf.md.
 #pragma once
 

@@ -1,6 +1,8 @@
 // CRC-32C (Castagnoli), for telling torn and damaged log records from whole ones. No protection against anybody.
 //
-// Threads: pure. Errors: none. Source: RFC 3720 appendix B.4 (test vectors in log_records_test).
+// Threads: pure.
+// Errors: none.
+// Source: RFC 3720 appendix B.4 (test vectors in log_records_test).
 #pragma once
 
 #include <cstdint>

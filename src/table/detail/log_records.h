@@ -16,7 +16,8 @@
 // I1  The payload of one record is one batch: it is read whole or not at all.
 // I2  A power loss may leave any subset of the sectors that were not synced. What follows the first bad record is
 //     dropped if no witness speaks against it, even if later records are whole.
-// Threads: pure. Errors: Corrupt, Unsupported (another version).
+// Threads: pure.
+// Errors: Corrupt, Unsupported (another version).
 #pragma once
 
 #include <cstdint>
