@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <set>
+#include <span>
 
 #include "base/mutex.h"
 #include "base/text.h"
@@ -29,8 +31,10 @@ struct FileTarget {
   std::shared_ptr<env::Directory> parent;
   std::string path;
   env::FileAttributes attributes;
-  bool created = false;  // by the planner; else the only worker creates it
-  std::atomic<std::uint64_t> bytes_left{0};
+  std::optional<format::HardLinkId> hard_link;
+  bool created = false;                      // by the planner; else the only worker creates it
+  std::atomic<std::uint64_t> bytes_left{0};  // neither written nor given up
+  std::atomic<bool> is_left_out{false};
 
   std::string_view name() const { return env::base_name(path); }
 };
@@ -55,6 +59,15 @@ struct Run {
 };
 
 struct Nothing {};
+
+// In every vault, as the reader has tried them all. One that merely does not answer is not damage.
+bool is_damage(const Error& error) {
+  return error.code() == Code::Corrupt || error.code() == Code::NotFound;
+}
+
+Status unless_missing(Error error) {
+  return error.code() == Code::NotFound ? Status() : Status(std::move(error));
+}
 
 // All that can be under way at once, a batch for each piece of work in the pipeline, takes half of what may be open.
 std::size_t directories_of_a_batch(env::FileSystem& files) {
@@ -123,6 +136,31 @@ class Restorer {
   }
   std::uint64_t written_bytes() const { return written_.load(std::memory_order_relaxed); }
 
+  // The file needs bytes that no vault gives whole. It loses its name when the last piece of work on it has ended.
+  void leave_out(FileTarget& file, const Error& error) {
+    if (!file.is_left_out.exchange(true)) note_left_out(file.path, error.message());
+  }
+  void note_left_out(std::string path, std::string why) {
+    const MutexLock lock(mutex_);
+    ++left_out_.count;
+    if (left_out_.files.size() < kMaxListedProblems) left_out_.files.push_back({std::move(path), std::move(why)});
+  }
+  // `length` bytes of a file were given up: those of a file that is left out.
+  Status give_up(FileTarget& file, std::uint64_t length) {
+    return file.bytes_left.fetch_sub(length) == length ? discard(file) : Status();
+  }
+
+  struct LeftOut {
+    std::uint64_t count = 0;
+    std::vector<CaptureProblem> files;    // the first kMaxListedProblems
+    std::set<format::HardLinkId> linked;  // files that still have their names
+  };
+  // After finish().
+  const LeftOut& left_out() {
+    const MutexLock lock(mutex_);
+    return left_out_;
+  }
+
  private:
   struct Tools {
     explicit Tools(const crypto::Secret<32>& dedup) : decoder(dedup) {}
@@ -153,33 +191,79 @@ class Restorer {
   }
 
   Result<Nothing> carry_out(Run run, std::size_t worker) {
-    Tools& tools = *tools_[worker];
-    const repo::ChunkPlace& first = run.chunks.front().place;
-    const repo::ChunkPlace& last = run.chunks.back().place;
-    ByteView stored;
-    {
-      const StageTimer timer(times_, env_.clock, Stage::Open);
-      stored = TRY(content_.chunks().fetch(first.pack, first.offset, last.offset + last.stored_bytes - first.offset,
-                                           tools.decoder));
+    TRY(write_out(run.chunks, *tools_[worker]));
+    return Nothing{};
+  }
+
+  // Reads the chunks in one go; if that meets damage, by halves, down to the chunks that are damaged.
+  Status write_out(std::span<ChunkTask> chunks, Tools& tools) {
+    const repo::ChunkPlace& first = chunks.front().place;
+    const auto stored = fetch(chunks, tools);
+    if (!stored.ok()) {
+      if (!is_damage(stored.error())) return stored.error();
+      if (chunks.size() == 1 || stored.error().code() == Code::NotFound) {
+        for (ChunkTask& chunk : chunks) TRY(leave_out(chunk, stored.error()));
+        return {};
+      }
+      const std::size_t half = chunks.size() / 2;
+      TRY(write_out(chunks.first(half), tools));
+      return write_out(chunks.subspan(half), tools);
     }
-    for (ChunkTask& chunk : run.chunks) {
-      ByteView plain;
-      {
-        const StageTimer timer(times_, env_.clock, Stage::Decompress);
-        plain = TRY(content_.chunks().decode(
-            chunk.id, chunk.place, stored.subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes),
-            tools.decoder));
+    for (ChunkTask& chunk : chunks) {
+      const auto plain =
+          decode(chunk, stored.value().subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes), tools);
+      if (!plain.ok()) {
+        if (!is_damage(plain.error())) return plain.error();
+        TRY(leave_out(chunk, plain.error()));
+        continue;
       }
       const StageTimer timer(times_, env_.clock, Stage::Write);
-      for (Placement& placement : chunk.placements) TRY(place(placement, plain));
+      for (Placement& placement : chunk.placements) TRY(place(placement, plain.value()));
     }
-    return Nothing{};
+    return {};
+  }
+  Result<ByteView> fetch(std::span<const ChunkTask> chunks, Tools& tools) {
+    const StageTimer timer(times_, env_.clock, Stage::Open);
+    const repo::ChunkPlace& first = chunks.front().place;
+    const repo::ChunkPlace& last = chunks.back().place;
+    return content_.chunks().fetch(first.pack, first.offset, last.offset + last.stored_bytes - first.offset,
+                                   tools.decoder);
+  }
+  Result<ByteView> decode(const ChunkTask& chunk, ByteView stored, Tools& tools) {
+    const StageTimer timer(times_, env_.clock, Stage::Decompress);
+    return content_.chunks().decode(chunk.id, chunk.place, stored, tools.decoder);
+  }
+
+  Status leave_out(ChunkTask& chunk, const Error& error) {
+    for (Placement& placement : chunk.placements) {
+      leave_out(*placement.file, error);
+      TRY(give_up(*placement.file, placement.length));
+      placement.file.reset();
+    }
+    return {};
+  }
+
+  // Names that are given meanwhile would follow a hard-linked file: it is removed when there are no more of them.
+  Status discard(FileTarget& file) {
+    if (file.hard_link.has_value()) {
+      const MutexLock lock(mutex_);
+      left_out_.linked.insert(*file.hard_link);
+      return {};
+    }
+    if (!file.created) return {};
+    Status removed = file.parent->remove(file.name());
+    return removed.ok() ? removed : unless_missing(removed.take_error());
   }
 
   Status place(Placement& placement, ByteView plain) {
     FileTarget& file = *placement.file;
     if (placement.chunk_offset > plain.size() || placement.length > plain.size() - placement.chunk_offset) {
       return Error(Code::Corrupt, "file '" + printable(file.path) + "': slice lies outside its chunk");
+    }
+    if (file.is_left_out) {
+      TRY(give_up(file, placement.length));
+      placement.file.reset();
+      return {};
     }
     const ByteView data = plain.subspan(placement.chunk_offset, placement.length);
     const auto named = [&] { return "file '" + printable(file.path) + "'"; };
@@ -188,7 +272,9 @@ class Restorer {
     if (handle == nullptr) return {};
     TRY(handle->write_at(placement.file_offset, data).in(named));
     written_.fetch_add(data.size(), std::memory_order_relaxed);
-    if (file.bytes_left.fetch_sub(data.size()) == data.size()) TRY(finish_file(file, *handle));
+    if (file.bytes_left.fetch_sub(data.size()) == data.size()) {
+      TRY(file.is_left_out ? discard(file) : finish_file(file, *handle));
+    }
     placement.file.reset();
     return {};
   }
@@ -197,12 +283,18 @@ class Restorer {
   const SnapshotContent& content_;
   Mutex mutex_;
   RestoreReport& report_;  // problems under mutex_
+  LeftOut left_out_;       // under mutex_
   StageTimes& times_;
   std::atomic<bool> skip_owner_{false};
   std::atomic<std::uint64_t> written_{0};
   std::vector<std::unique_ptr<Tools>> tools_;
   std::unique_ptr<env::OrderedPipeline<Run, Nothing>> pipeline_;  // last: its threads use the rest
 };
+
+// "" for the target itself.
+std::string_view directory_of(std::string_view path) {
+  return path.find('/') == std::string_view::npos ? std::string_view() : env::parent_path(path);
+}
 
 env::FileAttributes attributes_of(const format::ListingEntry& entry) {
   env::FileAttributes attributes;
@@ -265,6 +357,8 @@ class Planner {
 
   Status add(format::ListingEntry entry);
   Status flush();
+  // After flush and the restorer's finish: the names of hard-linked files that were left out.
+  Status remove_left_out_links();
 
  private:
   Status make_parents(const std::string& path);
@@ -345,9 +439,7 @@ Result<bool> Planner::is_finished(const TargetTree::Place& parent, const format:
 
 Status Planner::link_to_first(const std::string& path, const std::string& first) {
   const TargetTree::Place parent = TRY(tree_.parent_of(path));
-  const std::string_view directory =
-      first.find('/') == std::string::npos ? std::string_view() : env::parent_path(first);
-  const auto source = TRY(tree_.reach(directory));
+  const auto source = TRY(tree_.reach(directory_of(first)));
   if (!parent.is_new) {
     Status removed = parent.directory->remove(env::base_name(path));
     if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
@@ -376,6 +468,7 @@ Status Planner::add_regular(format::ListingEntry& entry) {
   file->parent = std::move(parent.directory);
   file->path = entry.path;
   file->attributes = attributes_of(entry);
+  file->hard_link = entry.hard_link;
   std::uint64_t data = 0;
   for (const format::Slice& slice : entry.slices) data += slice.length;
   file->bytes_left = data;
@@ -425,10 +518,13 @@ Status Planner::add_slices(const std::shared_ptr<FileTarget>& file, const format
 Status Planner::add_placement(const format::ChunkId& id, Placement placement) {
   auto found = batch_.find(id);
   if (found == batch_.end()) {
-    const repo::ChunkPlace place =
-        TRY(content_.chunks().locate(id).in([&] { return "file '" + printable(placement.file->path) + "'"; }));
-    found = batch_.emplace(id, ChunkTask{id, place, {}}).first;
-    batch_bytes_ += place.plain_bytes;
+    const auto place = content_.chunks().locate(id);
+    if (!place.ok()) {
+      restorer_.leave_out(*placement.file, place.error());
+      return restorer_.give_up(*placement.file, placement.length);
+    }
+    found = batch_.emplace(id, ChunkTask{id, place.value(), {}}).first;
+    batch_bytes_ += place.value().plain_bytes;
   }
   found->second.placements.push_back(std::move(placement));
   ++batch_slices_;
@@ -463,6 +559,33 @@ Status Planner::flush() {
   }
   if (!run.chunks.empty()) TRY(restorer_.submit(std::move(run)));
   return {};
+}
+
+Status Planner::remove_left_out_links() {
+  const std::set<format::HardLinkId>& linked = restorer_.left_out().linked;
+  if (linked.empty()) return {};
+  // By what the first name stands for: a name that was taken when its turn came belongs to somebody else's file.
+  std::map<format::HardLinkId, env::FileInfo> ours;
+  return content_.for_each_entry([&](const format::ListingEntry& entry) -> Status {
+    if (!entry.hard_link.has_value() || !linked.contains(*entry.hard_link)) return {};
+    const std::string& first = first_names_.at(*entry.hard_link);
+    const bool is_first = entry.path == first;
+    const auto our = ours.find(*entry.hard_link);
+    if (!is_first && our == ours.end()) return {};
+    const auto directory = tree_.reach(directory_of(entry.path));
+    if (!directory.ok()) return unless_missing(directory.error());
+    const std::string_view name = env::base_name(entry.path);
+    const auto info = directory.value()->stat(name);
+    if (!info.ok()) return unless_missing(info.error());
+    if (is_first) {
+      ours.emplace(*entry.hard_link, info.value());
+    } else if (info.value().inode != our->second.inode || info.value().device != our->second.device) {
+      return {};
+    } else {
+      restorer_.note_left_out(entry.path, "is another name of '" + printable(first) + "'");
+    }
+    return directory.value()->remove(name);
+  });
 }
 
 Status Planner::add_other(format::ListingEntry& entry) {
@@ -626,6 +749,28 @@ Result<TargetState> prepare_target(env::FileSystem& files, const format::ObjectN
   return TargetState{};
 }
 
+// The end of a restore that could not be whole: what is missing, why, and what else was noted.
+Error incomplete(const Restorer::LeftOut& left_out, const RestoreReport& report, const std::string& target) {
+  const auto listed = [](const std::vector<CaptureProblem>& all, std::uint64_t count) {
+    std::string lines;
+    for (const CaptureProblem& each : all) {
+      lines += "\n  " + (each.path.empty() ? "." : printable(each.path)) + ": " + each.why;
+    }
+    if (count > all.size()) lines += "\n  and " + std::to_string(count - all.size()) + " more";
+    return lines;
+  };
+  std::string message = "target '" + printable(target) + "': all is restored but " + std::to_string(left_out.count) +
+                        (left_out.count == 1 ? " file" : " files") + " whose bytes no vault gives whole" +
+                        listed(left_out.files, left_out.count);
+  if (report.problem_count > 0) {
+    message += "\nand these have problems of another kind" + listed(report.problems, report.problem_count);
+  }
+  return Error(Code::Corrupt, std::move(message))
+      .hint(
+          "run it again with this target when more vaults answer, or take these files from an older snapshot: "
+          "exclave snapshots");
+}
+
 }  // namespace
 
 Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& content,
@@ -661,6 +806,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   }));
   TRY(planner.flush());
   TRY(restorer.finish());
+  TRY(planner.remove_left_out_links());
   if (!selection.is_everything() && report.totals.files + report.totals.directories + report.totals.others == 0) {
     return Error(Code::NotFound, "nothing in the snapshot matches '" + printable(options.paths.front()) + "'")
         .hint("look first: exclave ls");
@@ -683,6 +829,8 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
     TRY(env.files.sync_all(target));
     report.sync_duration = env.clock.monotonic() - before_sync;
   }
+  const Restorer::LeftOut& left_out = restorer.left_out();
+  if (left_out.count > 0) return incomplete(left_out, report, target);  // and the marker stays: it can be gone on with
   ignore(env.files.remove_file(marker), "a left-over marker only allows to run the same restore again");
   return report;
 }

@@ -32,6 +32,50 @@ class Damage : public PosixRealm {
     CHECK(!names.empty());
     return names;
   }
+  // The second snapshot shares packs of the first: `grown` begins in one of those and ends in a new one.
+  engine::CaptureReport capture_twice() {
+    make_directory("source/d");
+    for (int i = 0; i < 3; ++i) write("d/old" + std::to_string(i), noise(900'000, static_cast<std::uint64_t>(i) + 1));
+    Bytes grown = noise(2'000'000, 10);
+    write("d/grown", grown);
+    let_time_pass();
+    capture();
+    for (int i = 0; i < 3; ++i) write("d/new" + std::to_string(i), noise(900'000, static_cast<std::uint64_t>(i) + 20));
+    const Bytes more = noise(2'000'000, 11);
+    grown.insert(grown.end(), more.begin(), more.end());
+    write("d/grown", grown);
+    let_time_pass();
+    return capture();
+  }
+  // By pack: the files that need it. Packs that the listing needs are left out.
+  std::map<format::ObjectName, std::set<std::string>> files_by_pack(const format::ObjectName& snapshot) {
+    std::map<format::ObjectName, std::set<std::string>> files;
+    const auto content = must(site().open(snapshot));
+    const auto pack_of = [&](const format::ChunkId& id) {
+      return content->chunks().pack(must(content->chunks().locate(id)).pack).name;
+    };
+    must(content->for_each_entry([&](const format::ListingEntry& entry) -> Status {
+      for (const format::Slice& slice : entry.slices) files[pack_of(slice.chunk)].insert(entry.path);
+      return {};
+    }));
+    for (const auto& part : content->record().listing) files.erase(pack_of(part.id));
+    CHECK(!files.empty());
+    return files;
+  }
+  // The restore is whole but for `paths`, which are named once each and not there.
+  void expect_left_out(const Result<engine::RestoreReport>& result, const std::string& target,
+                       const std::set<std::string>& paths) {
+    ASSERT_TRUE(failed_with(result, Code::Corrupt));
+    std::vector<std::string> wanted;
+    for (const std::string& path : paths) {
+      const std::string line = "\n  " + path + ": ";
+      const std::size_t at = result.error().message().find(line);
+      EXPECT_NE(at, std::string::npos) << path << "\n" << result.error().message();
+      EXPECT_EQ(result.error().message().find(line, at + 1), std::string::npos) << path << " is named twice";
+      wanted.push_back("'" + path + "': is missing");
+    }
+    EXPECT_EQ(differences(files(), source(), target), wanted);
+  }
   // What lies in the target is right as far as it goes: a file is missing, unfinished (zeros), or as it was.
   void expect_no_wrong_bytes(const std::string& target) {
     if (!files().stat(target + "/d").ok()) return;
@@ -77,17 +121,103 @@ TEST_F(Damage, a_copy_that_fails_its_check_is_gone_round_and_named) {
   }
 }
 
-TEST_F(Damage, a_pack_spoiled_at_every_vault_is_corrupt_and_leaves_no_wrong_byte) {
+TEST_F(Damage, a_pack_spoiled_at_every_vault_costs_the_files_that_need_it_and_no_others) {
+  const auto report = capture_twice();
+  std::size_t packs_of_grown = 0;
+  for (const auto& [victim, paths] : files_by_pack(report.snapshot)) {
+    for (const auto& tap : site_taps_) tap->spoils = [victim = victim](const auto& name) { return name == victim; };
+    const std::string target = at("spoiled-" + victim.hex().substr(0, 8));
+    expect_left_out(site().restore(report.snapshot, target), target, paths);
+    for (const auto& tap : site_taps_) tap->spoils = {};
+    EXPECT_EQ(must(site().restore(report.snapshot, target)).kept_files, 7 - paths.size()) << "it is gone on with";
+    expect_equal(source(), target);
+    if (paths.contains("d/grown")) ++packs_of_grown;
+  }
+  EXPECT_GT(packs_of_grown, 1U) << "no file was left out that is whole in part";
+}
+
+TEST_F(Damage, a_pack_lost_at_every_vault_costs_the_same_even_when_the_index_is_lost_with_it) {
+  const auto report = capture_twice();
+  const auto indexes = indexes_of(report.snapshot);
+  for (const auto& [victim, paths] : files_by_pack(report.snapshot)) {
+    for (const std::string with : {"pack", "index"}) {
+      for (const auto& tap : site_taps_) {
+        tap->loses = [&indexes, with, victim = victim](const auto& name) {
+          return name == victim || (with == "index" && indexes.contains(name));
+        };
+      }
+      const std::string target = at("lost-" + victim.hex().substr(0, 8) + with);
+      expect_left_out(site().restore(report.snapshot, target), target, paths);
+    }
+  }
+}
+
+TEST_F(Damage, a_byte_flipped_at_every_vault_costs_one_file_of_the_pack) {
+  const auto report = capture_twice();
+  const auto [victim, paths] = *files_by_pack(report.snapshot).begin();
+  for (const auto& host : hosts_) {
+    Bytes bytes = must(files().read_file(host->path_of(victim), 1 << 30));
+    bytes[400'000] ^= 4;
+    must(files().remove_file(host->path_of(victim)));
+    write_file(files(), host->path_of(victim), bytes, 0400);
+  }
+  const auto result = site().restore(report.snapshot, at("target"));
+  const auto missing = differences(files(), source(), at("target"));
+  ASSERT_EQ(missing.size(), 1U);
+  expect_left_out(result, at("target"), {missing.front().substr(1, missing.front().find("':") - 1)});
+}
+
+TEST_F(Damage, a_damaged_listing_stops_a_restore_and_leaves_no_wrong_byte) {
   const auto report = capture_noise();
-  const auto packs = packs_of(report.snapshot);
-  for (const auto& victim : packs) {
+  for (const auto& victim : packs_of(report.snapshot)) {
     for (const auto& tap : site_taps_) tap->spoils = [victim](const auto& name) { return name == victim; };
     const std::string target = at("spoiled-" + victim.hex().substr(0, 8));
     EXPECT_TRUE(failed_with(site().restore(report.snapshot, target), Code::Corrupt));
     expect_no_wrong_bytes(target);
   }
-  for (const auto& tap : site_taps_) tap->spoils = {};
-  expect_restores_as_source(report.snapshot);
+}
+
+TEST_F(Damage, every_name_of_a_file_that_is_left_out_goes_but_not_what_others_put_there) {
+  write("x", noise(2'000'000, 1));
+  CHECK(::link(source("x").c_str(), source("y").c_str()) == 0);
+  CHECK(::link(source("x").c_str(), source("z").c_str()) == 0);
+  let_time_pass();
+  capture();
+  for (int f = 0; f < 300; ++f) write("f" + std::to_string(1000 + f), "small");
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  auto lost = files_by_pack(report.snapshot);
+  std::erase_if(lost, [](const auto& pack) { return !pack.second.contains("x"); });
+  ASSERT_FALSE(lost.empty());
+  for (const auto& tap : site_taps_) tap->loses = [&lost](const auto& name) { return lost.contains(name); };
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  const auto plant = [&](const engine::CaptureProgress&) { write_file(files(), at("target/y"), as_bytes("theirs")); };
+  const auto result = engine::restore_snapshot(env_, *content, report.snapshot, options, times, plant, {});
+  ASSERT_TRUE(failed_with(result, Code::Corrupt));
+  EXPECT_THAT(result.error().message(),
+              testing::AllOf(testing::HasSubstr("all is restored but 2 files"), testing::HasSubstr("\n  x: "),
+                             testing::HasSubstr("\n  y: its name is taken"),
+                             testing::HasSubstr("\n  z: is another name of 'x'")));
+  EXPECT_EQ(must(files().list(at("target"))).size(), 301U);
+  EXPECT_EQ(as_text(must(files().read_file(at("target/y"), 100))), "theirs");
+}
+
+TEST_F(Damage, a_pack_that_an_unreachable_vault_may_have_stops_a_restore_which_can_be_gone_on_with) {
+  const auto report = capture_twice();
+  const auto victim = files_by_pack(report.snapshot).begin()->first;
+  const auto content = must(site().open(report.snapshot));
+  for (const auto& tap : site_taps_) tap->loses = [=](const auto& name) { return name == victim; };
+  site_taps_[1]->is_down = true;
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  EXPECT_TRUE(failed_with(engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {}),
+                          Code::Unavailable));
+  for (const auto& tap : site_taps_) tap->loses = {};
+  must(site().restore(report.snapshot, at("target")));
+  expect_equal(source(), at("target"));
 }
 
 // Found by a first user: every segment of a swapped object is authentic, so only the chunk's id and the object's name

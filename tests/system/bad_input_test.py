@@ -298,6 +298,18 @@ class BadInput(harness.SystemTest):
         self.ok(self.realm.restore(self.realm.release("again"), "round"))
         self.same_tree("round")
 
+    def test_a_pack_corrupt_everywhere_costs_the_files_that_need_it_and_the_rest_is_restored(self):
+        (self.scratch / "source/new").write_bytes(b"in a pack of its own")
+        self.ok(self.realm.backup("source", "--wait-all"))
+        opening = self.realm.release("part")
+        with Spoil(self).a_corrupt_object_everywhere():
+            self.refused(self.realm.restore(opening, "part"), CORRUPTION, "target 'part': all is restored but 12 files",
+                         "\n  folder-0/file-0: object", "hint: run it again with this target")
+            self.assertEqual({"empty", "new", "link", "folder-0", "folder-1", "folder-2"},
+                             {os.path.relpath(p, self.scratch / "part") for p in (self.scratch / "part").rglob("*")})
+        self.ok(self.realm.restore(opening, "part"))
+        self.same_tree("part")
+
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("mount"), "mounting a small file system takes root")
     def test_a_full_disk_at_a_vault_refuses_and_the_others_carry_on(self):
         self.realm.stop("rome")
