@@ -4,6 +4,7 @@
 // ever extended; verify tells a vault that retains for a shorter time than the policy says.
 #include <gmock/gmock.h>
 
+#include "engine/period_keeper.h"
 #include "engine/verify.h"
 #include "tests/realm/posix_realm.h"
 
@@ -23,6 +24,21 @@ class WrongClocks : public PosixRealm {
     return capture();
   }
   format::ObjectName latest() { return must(engine::choose_snapshot(must(site().holdings()), "latest")).object.name; }
+  // In a new stream, without its bytes: a writer may do so at any time.
+  void refer_again(store::VaultApi& vault, const format::ObjectName& object) {
+    format::StreamDescriptor descriptor;
+    descriptor.realm = keys().policy().realm;
+    descriptor.writer = keys().writer().public_key();
+    descriptor.registry = keys().registry().id;
+    descriptor.era = keys().era().number;
+    must(vault.open_stream(format::SignedStream::sign(descriptor, keys().writer())));
+    const format::StreamId id = descriptor.id();
+    const auto chain = format::next_chain(format::chain_start(id), object, {});
+    must(vault.put(format::SignedEntry::sign({id, format::EntryIndex(0), object, chain, {}}, keys().writer()), {}));
+  }
+  format::PeriodNumber period_of(const format::ObjectName& snapshot) {
+    return must(engine::choose_snapshot(must(site().holdings()), snapshot.hex())).object.period;
+  }
 };
 
 TEST_F(WrongClocks, H8_captures_and_restores_go_on_and_the_latest_snapshot_stays_the_latest) {
@@ -86,15 +102,30 @@ TEST_F(WrongClocks, H8_one_vault_that_is_years_ahead_moves_no_period_ahead) {
   vault_clocks_[1]->off_by_seconds = kTenYears;
   capture_words("two");
   const auto third = capture_words("three");
-  const auto holdings = must(site().holdings());
-  const auto period_of = [&](const format::ObjectName& name) {
-    return must(engine::choose_snapshot(holdings, name.hex())).object.period;
-  };
   EXPECT_EQ(period_of(third.snapshot), period_of(before.snapshot));
 }
 
+TEST_F(WrongClocks, H8_an_agent_that_is_years_ahead_seals_under_the_running_period_and_erases_no_key_early) {
+  const auto before = capture_words("right");
+  agent_.reset();
+  WrongClock ahead(env_.clock);
+  ahead.off_by_seconds = kTenYears;
+  const env::Env wrong{ahead, env_.random, env_.files, env_.network, env_.processes, env_.log, env_.threads};
+  Agent agent(wrong, at("agent"), keys(), pointers(writer_taps_));
+  write("file", "wrong");
+  let_time_pass();
+  const auto during = must(agent.capture(source()));
+  EXPECT_EQ(period_of(during.snapshot), period_of(before.snapshot));
+  EXPECT_EQ(latest(), during.snapshot);
+  expect_restores_as_source(during.snapshot);
+
+  custody::AgentKeys held = keys().agent_keys();
+  must(engine::erase_ended_periods(agent.context(), held));
+  EXPECT_EQ(held.periods.front().id.period, period_of(before.snapshot)) << "its last keys: it could seal no more";
+}
+
 TEST_F(WrongClocks, H8_retention_never_shrinks_and_a_vault_that_retains_too_short_is_named) {
-  capture_words("right");
+  const auto right = capture_words("right");
   const auto retained = [&](std::size_t vault) {
     std::map<std::pair<format::StreamId, std::uint64_t>, std::int64_t> all;
     for (const auto& head : must(site_taps_[vault]->heads(keys().registry().id))) {
@@ -106,6 +137,7 @@ TEST_F(WrongClocks, H8_retention_never_shrinks_and_a_vault_that_retains_too_shor
   const auto promised = retained(1);
   vault_clocks_[1]->off_by_seconds = -kTenYears;
   capture_words("wrong");
+  for (const auto& tap : writer_taps_) refer_again(*tap, right.snapshot);
   const auto now = retained(1);
   for (const auto& [entry, until] : promised) EXPECT_GE(now.at(entry), until);
   const auto verdict =
