@@ -7,6 +7,7 @@ outside the scratch directory is written. Standard library only.
 """
 import contextlib
 import ctypes
+import fnmatch
 import json
 import os
 import pathlib
@@ -302,7 +303,10 @@ class _Loader(unittest.TestLoader):
     """Tests are methods called test_..., or after a row of the threat model (H1_..., C1_..., O1_..., L1_...)."""
 
     def getTestCaseNames(self, testCaseClass):  # noqa: N802 (the base class's name)
-        return sorted(n for n in dir(testCaseClass) if re.match(r"test_|[HCOL]\d+_", n))
+        names = sorted(n for n in dir(testCaseClass) if re.match(r"test_|[HCOL]\d+_", n))
+        asked = self.testNamePatterns  # of -k
+        return [n for n in names if asked is None or
+                any(fnmatch.fnmatchcase(f"{testCaseClass.__module__}.{testCaseClass.__qualname__}.{n}", each) for each in asked)]
 
 
 def main():
