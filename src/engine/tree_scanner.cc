@@ -120,6 +120,7 @@ bool TreeScanner::next_block() {
   if (!more.ok() || !more.value()) {
     catalogue_.reset();
     block_ = {};
+    upcoming_ = 0;
     return false;
   }
   block_ = catalogue_->entries();

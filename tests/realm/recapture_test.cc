@@ -72,6 +72,18 @@ TEST_F(Recapture, only_what_was_edited_is_read_again_and_the_past_stays) {
   expect_equal(before, restored(first.snapshot));
 }
 
+// Found by simulation: the second of them was compared with an entry behind the catalogue's end.
+TEST_F(Recapture, files_behind_all_that_the_catalogue_knows_are_new) {
+  make_tree();
+  static_cast<void>(capture());
+  for (int i = 0; i < 3; ++i) write("z" + std::to_string(i), noise(3000, 500 + static_cast<std::uint64_t>(i)));
+  let_time_pass();
+  const auto second = capture();
+  EXPECT_EQ(second.read_bytes, 3U * 3000);
+  EXPECT_EQ(second.unchanged_files, 22U);
+  expect_restores_as_source(second.snapshot);
+}
+
 TEST_F(Recapture, everything_can_be_read_again_without_storing_it_again) {
   make_tree();
   const auto first = capture();
