@@ -324,10 +324,11 @@ class Stranger(harness.SystemTest):
         refused("two of three", request + two, "2 of 3 needed approvals are valid (alice, bob); missing 1")
         refused("none", request, "0 of 3")
         refused("one three times", request + approvals[0] * 3, "1 of 3")
-        share = approvals[2][1].read_text().splitlines()
+        alices, carlas = (approvals[i][1].read_text() for i in (0, 2))
         forged = self.scratch / "forged"
-        for label, old, new in (("signature", "x 3", "x 4"), ("official", "official carla", "official dan")):
-            forged.write_text("\n".join(share).replace(old, new) + "\n")
+        for label, old, new in (("share index", "x 3", "x 4"), ("official", "official carla", "official dan"),
+                                ("signature", carlas.split()[-1], alices.split()[-1])):
+            forged.write_text(carlas.replace(old, new))
             refused(f"another {label}", request + two + ["--approval", forged], "2 of 3", "not counted")
         foreign = self.scratch / "foreign"
         text = request[1].read_text()
