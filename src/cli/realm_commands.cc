@@ -126,20 +126,15 @@ class RealmBuilder {
     policy.threshold_policy = policy.threshold_release = threshold_;
     policy.ceremony = TRY(random_id<crypto::Ed25519PublicKey>(random_));
     for (const std::string& name : settings_.officials) {
-      policy.officials.push_back({
-        name, TRY(random_id<crypto::P384PublicKey>(random_))
-        , TRY(random_id<crypto::P384PublicKey>(random_))
-        , TRY(random_id<crypto::X25519PublicKey>(random_))
-      });
+      policy.officials.push_back({name, TRY(random_id<crypto::P384PublicKey>(random_)),
+                                  TRY(random_id<crypto::P384PublicKey>(random_)),
+                                  TRY(random_id<crypto::X25519PublicKey>(random_))});
     }
     for (const NamedAddress& vault : vaults_) {
-      policy.vaults.push_back({
-        vault.name, TRY(random_id<crypto::Ed25519PublicKey>(random_))
-        , TRY(random_id<crypto::Ed25519PublicKey>(random_))
-        , vault.address
-      });
+      policy.vaults.push_back({vault.name, TRY(random_id<crypto::Ed25519PublicKey>(random_)),
+                               TRY(random_id<crypto::Ed25519PublicKey>(random_)), vault.address});
     }
-    policy.sites.push_back({ settings_.site, TRY(random_id<crypto::Ed25519PublicKey>(random_)) });
+    policy.sites.push_back({settings_.site, TRY(random_id<crypto::Ed25519PublicKey>(random_))});
     for (const std::string& name : settings_.registries) {
       policy::Registry registry;
       registry.name = name;

@@ -16,10 +16,7 @@ struct Station {
 
 // What an official's station works with: their own acts, and the request.
 Result<Station> open_station(const Context& context, const std::string& directory, const std::string& release) {
-  Station station {
-    TRY(load_acts(context.env.files, directory))
-    , {}
-  };
+  Station station{TRY(load_acts(context.env.files, directory)), {}};
   const Bytes document = TRY(read_document(context.env.files, release));
   station.release = TRY(custody::SignedRelease::parse(document, release));
   TRY(custody::check_release(station.acts.signed_policy(), station.release));

@@ -102,7 +102,7 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   const custody::RecipientKey recipient = TRY(recipient_key_of(context.env.files, site, signed_release.id));
   std::vector<custody::ApprovalFile> approvals;
   for (const std::string& path : open.approvals) {
-    approvals.push_back({ path, TRY(read_document(context.env.files, path)) });
+    approvals.push_back({path, TRY(read_document(context.env.files, path))});
   }
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
   custody::CombinedRelease release =

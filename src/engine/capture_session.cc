@@ -112,8 +112,7 @@ Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
   format::Snapshot snapshot;
   snapshot.kind = facts.kind;
   snapshot.dataset = dataset_;
-  snapshot.number = TRY(index_->last_number_of(dataset_))
-  +1;
+  snapshot.number = TRY(index_->last_number_of(dataset_)) + 1;
   snapshot.started_ns = facts.started_ns;
   snapshot.finished_ns = context_.env.clock.now().nanoseconds;
   snapshot.host = context_.host;

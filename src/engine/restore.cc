@@ -725,8 +725,7 @@ Result<TargetState> prepare_target(env::FileSystem& files, const format::ObjectN
       return Error(Code::Precondition, "target '" + printable(target) + "' is not a directory")
           .hint("name a directory that does not exist yet");
     }
-    const bool empty = TRY(files.list(target))
-    .empty();
+    const bool empty = TRY(files.list(target)).empty();
     const auto mark = files.read_file(marker, 4096);
     if (!empty && !mark.ok()) {
       return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
@@ -785,7 +784,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   // 1. A fresh target, or one to go on with.
   const std::string marker = target + std::string(kMarkerSuffix);
   const TargetState found = TRY(prepare_target(env.files, snapshot, target, marker));
-  TargetTree tree({ std::shared_ptr<env::Directory>(TRY(env.files.open_directory(target))), found.is_empty });
+  TargetTree tree({std::shared_ptr<env::Directory>(TRY(env.files.open_directory(target))), found.is_empty});
 
   // 2. Names at once, contents through the pipeline.
   RestoreReport report;

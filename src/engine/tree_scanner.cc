@@ -309,8 +309,7 @@ Result<std::optional<Scanned>> TreeScanner::next() {
       ended_ = true;
       continue;
     }
-    current_ = TRY(std::move(*batch))
-    .items;
+    current_ = TRY(std::move(*batch)).items;
     next_in_current_ = 0;
   }
   return std::optional(std::move(current_[next_in_current_++]));

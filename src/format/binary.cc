@@ -41,8 +41,7 @@ Result<ByteView> BinaryReader::raw(std::size_t size) {
   return part;
 }
 Result<std::uint8_t> BinaryReader::u8() {
-  return TRY(raw(1))
-  [0];
+  return TRY(raw(1))[0];
 }
 Result<std::uint16_t> BinaryReader::u16() {
   return load_u16(TRY(raw(2)));

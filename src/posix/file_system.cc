@@ -168,8 +168,7 @@ Result<Bytes> FileSystem::read_file(std::string_view path, std::uint64_t limit) 
     return Error(Code::Exhausted, "'" + printable(path) + "' is larger than " + std::to_string(limit) + " bytes");
   };
   const auto file = TRY(open_file(path));
-  const std::uint64_t size = TRY(file->info())
-  .size;
+  const std::uint64_t size = TRY(file->info()).size;
   if (size > limit) return too_large();
   // One byte of room shows that the file ends; files of /proc have no size and grow the buffer.
   Bytes content(size + 1);

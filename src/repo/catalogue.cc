@@ -125,8 +125,7 @@ Result<CatalogueReader> CatalogueReader::open(env::FileSystem& files, std::strin
   reader.path_ = env::join_path(directory, catalogue_file_name(dataset));
   reader.file_ = TRY(files.open_file(reader.path_));
   reader.file_->sequential();
-  reader.size_ = TRY(reader.file_->info())
-  .size;
+  reader.size_ = TRY(reader.file_->info()).size;
   TRY(reader.read_header());
   if (reader.header_.dataset != dataset) return damaged(reader.path_, "belongs to another dataset");
   return reader;
@@ -182,7 +181,7 @@ Result<bool> CatalogueReader::read_block() {
   format::BinaryReader fields(ByteView(head).subspan(4), "catalogue block");
   const std::uint32_t started = TRY(fields.u32());
   const std::uint8_t end = TRY(fields.u8());
-  block_.listing = { TRY(fields.id<format::ChunkId>()), records_bytes };
+  block_.listing = {TRY(fields.id<format::ChunkId>()), records_bytes};
   block_.entries = started;
   const std::uint64_t body_bytes = records_bytes + std::uint64_t{started} * kFactsBytes;
   // The sizes may be damaged themselves: they are believed only as far as the file reaches.
@@ -241,7 +240,7 @@ Result<std::vector<CatalogueEntry>> CatalogueBlock::decode() const {
   std::vector<CatalogueEntry> decoded;
   decoded.reserve(entries);
   TRY(decoder.feed(body.first(listing.plain_bytes), [&](format::ListingEntry&& entry) -> Status {
-    decoded.push_back({ std::move(entry), TRY(read_facts(facts)) });
+    decoded.push_back({std::move(entry), TRY(read_facts(facts))});
     return {};
   }));
   return decoded;

@@ -105,8 +105,7 @@ class DirectoryStore final : public ObjectStore {
   }
 
   Result<std::uint64_t> size_of(const format::ObjectName& name) override {
-    return TRY(files_.stat(file_of(name)).in([&] { return noun_of(name); }))
-    .size;
+    return TRY(files_.stat(file_of(name)).in([&] { return noun_of(name); })).size;
   }
 
   Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override {

@@ -35,7 +35,8 @@ std::int64_t later_by(std::int64_t seconds, std::uint64_t duration) {
 
 Result<const policy::Registry*> Deposits::registry_for(const policy::Policy& policy, const Origin& origin,
                                                        const format::StreamDescriptor& stream) const {
-  const policy::Registry* const registry = origin.has_value() ? TRY(require_writer(policy, *origin)) : policy.registry(stream.registry);
+  const policy::Registry* const registry =
+      origin.has_value() ? TRY(require_writer(policy, *origin)) : policy.registry(stream.registry);
   if (registry == nullptr) {
     return Error(Code::Denied, "registry " + stream.registry.hex() + " is not in policy version " +
                                    std::to_string(policy.version.value()));
@@ -105,8 +106,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
 
   Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
-  const HeadRow head = TRY(parts_.records.head(entry.entry.stream))
-  .value_or(HeadRow{});
+  const HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   const Place place = TRY(place_of(entry, head));
   const auto held = TRY(held_object(entry.entry.object));
   if (place == Place::Held && held.has_value()) return head;
@@ -268,8 +268,7 @@ Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescr
   const detail::GatePass pass(gate_);
   const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, origin, stream));
-  HeadRow head = TRY(parts_.records.head(entry.entry.stream))
-  .value_or(HeadRow{});
+  HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   if (TRY(place_of(entry, head)) == Place::Held) return head;
 
   const auto known = TRY(parts_.records.object(entry.entry.object));

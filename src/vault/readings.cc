@@ -16,8 +16,7 @@ Status Readings::announce(const policy::Policy& policy, const policy::VaultEntry
   if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
   {
     const detail::GatePass pass(gate_);
-    ReaderRow row = TRY(records_.reader(reader.receipt))
-    .value_or(ReaderRow{});
+    ReaderRow row = TRY(records_.reader(reader.receipt)).value_or(ReaderRow{});
     row.objects += 1;
     row.bytes += bytes;
     row.last_at_seconds = clock_.now().seconds();

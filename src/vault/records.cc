@@ -136,13 +136,11 @@ Result<std::optional<ObjectRow>> Records::object(const format::ObjectName& name)
 }
 
 Result<RegistryRow> Records::registry(const format::RegistryId& id) const {
-  return TRY(load(table_, key_of('q', id), decode_registry))
-  .value_or(RegistryRow{});
+  return TRY(load(table_, key_of('q', id), decode_registry)).value_or(RegistryRow{});
 }
 
 Result<std::uint64_t> Records::object_count() const {
-  return TRY(load(table_, key_of('n'), decode_count))
-  .value_or(0);
+  return TRY(load(table_, key_of('n'), decode_count)).value_or(0);
 }
 
 Result<std::optional<ForkEvidence>> Records::fork(const format::StreamId& id) const {

@@ -106,8 +106,7 @@ Status Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& he
             ", which is not taken over: " + opened.error().message());
     return {};
   }
-  format::EntryIndex from = TRY(parts_.records.head(id))
-  .value_or(HeadRow{}).next;
+  format::EntryIndex from = TRY(parts_.records.head(id)).value_or(HeadRow{}).next;
   for (;;) {
     const auto page = other.entries(id, from, store::kMaxEntriesPerCall);
     if (!page.ok()) {
@@ -127,8 +126,7 @@ Status Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& he
 
 Status Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held, bool& taken) {
   const format::Entry& entry = held.entry.entry;
-  const bool had_entry = TRY(parts_.records.entry(entry.stream, entry.index))
-  .has_value();
+  const bool had_entry = TRY(parts_.records.entry(entry.stream, entry.index)).has_value();
   MemorySource nothing({});
   auto put = parts_.deposits.put(std::nullopt, held.entry, nothing);
   if (!put.ok() && put.error().code() == Code::NotFound) {

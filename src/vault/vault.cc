@@ -142,10 +142,7 @@ std::optional<format::SignedReceipt> Vault::receipt_for(const policy::Policy& po
 Result<store::QuotaUse> Vault::quota(const wire::Caller& caller, const format::RegistryId& registry) {
   const auto acts = acts_->in_force();
   const policy::Registry* const own = TRY(require_writer_of(acts->policy.policy, caller, registry));
-  return store::QuotaUse {
-    TRY(records_->registry(registry))
-    .used_bytes, own->quota_bytes
-  };
+  return store::QuotaUse{TRY(records_->registry(registry)).used_bytes, own->quota_bytes};
 }
 
 Error Vault::unreadable(const format::ObjectName& name, const Error& error) const {
@@ -168,15 +165,13 @@ Result<ObjectRow> Vault::present_object(const format::ObjectName& name) const {
 Result<std::uint64_t> Vault::size_of(const wire::Caller& caller, const format::ObjectName& name) {
   const auto acts = acts_->in_force();
   const policy::Policy& policy = acts->policy.policy;
-  if (require_site_or_vault(policy, caller).ok()) return TRY(present_object(name))
-  .bytes;
+  if (require_site_or_vault(policy, caller).ok()) return TRY(present_object(name)).bytes;
   const policy::Registry* const own = TRY(require_writer(policy, caller));
   // Not even whether another registry holds it, and in which state.
   const auto row = TRY(records_->object(name));
   if (!row.has_value() || row->key.registry != own->id)
     return Error(Code::NotFound, "object " + name.hex() + " is not held here");
-  return TRY(present_object(name))
-  .bytes;
+  return TRY(present_object(name)).bytes;
 }
 
 Status Vault::read(const wire::Caller& caller, const format::ObjectName& name, std::uint64_t offset,

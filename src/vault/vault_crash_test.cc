@@ -124,8 +124,7 @@ struct VaultOnADyingMachine {
       if (object_name(object) != held.entry.entry.object) return Error(Code::Corrupt, "an object's bytes are wrong");
     }
     if (object_count != entries.size()) return Error(Code::Corrupt, "the object count is wrong");
-    const std::uint64_t streams = TRY(found.heads(site, realm().land(), {}))
-    .heads.size();
+    const std::uint64_t streams = TRY(found.heads(site, realm().land(), {})).heads.size();
     const std::uint64_t expected = streams * kStreamCharge + entries.size() * (kEntryCharge + (1 << 18));
     if (TRY(found.quota(writer, realm().land())).used_bytes != expected) {
       return Error(Code::Corrupt, "the quota does not add up");
@@ -158,8 +157,9 @@ struct CreationOnADyingMachine {
     if (!again.ok() && again.error().code() != Code::AlreadyExists) return again;
     if (again.ok() && is_created) return Error(Code::Corrupt, "the vault that was created is gone");
     is_created = true;
-    return TRY(VaultOnADyingMachine::open(machine))
-    ->status({realm().site().public_key()}).ok() ? Status() : Error(Code::Corrupt, "the vault does not answer");
+    return TRY(VaultOnADyingMachine::open(machine))->status({realm().site().public_key()}).ok()
+               ? Status()
+               : Error(Code::Corrupt, "the vault does not answer");
   }
 };
 

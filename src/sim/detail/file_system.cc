@@ -133,8 +133,7 @@ class SimFileSystem final : public env::FileSystem {
   }
   Result<Bytes> read_file(std::string_view path, std::uint64_t limit) override {
     auto file = TRY(open_file(path));
-    const std::uint64_t size = TRY(file->info())
-    .size;
+    const std::uint64_t size = TRY(file->info()).size;
     if (size > limit)
       return Error(Code::Exhausted, printable(path) + ": is larger than " + std::to_string(limit) + " bytes");
     Bytes content(static_cast<std::size_t>(size));
@@ -163,8 +162,7 @@ class SimFileSystem final : public env::FileSystem {
   }
   Status sync_directory(std::string_view path) override {
     return call(FileCall::SyncDirectory, "sync_directory", path, [&]() -> Status {
-      TRY(core_.volume.find_directory(path))
-      ->sync();
+      TRY(core_.volume.find_directory(path))->sync();
       return {};
     });
   }

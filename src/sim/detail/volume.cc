@@ -109,10 +109,7 @@ Result<Volume::Place> Volume::find_place(std::string_view path) const {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   const std::string_view name = env::base_name(path);
   TRY(check_name(name).in([&] { return printable(path); }));
-  return Place {
-    .directory = TRY(find_directory(env::parent_path(path)))
-    , .name = std::string(name)
-  };
+  return Place{.directory = TRY(find_directory(env::parent_path(path))), .name = std::string(name)};
 }
 
 Result<std::string> Volume::canonical(std::string_view path) const {
