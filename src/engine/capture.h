@@ -23,7 +23,6 @@
 #include "custody/key_files.h"
 #include "engine/exclude.h"
 #include "engine/stage_times.h"
-#include "engine/tree_walker.h"
 #include "env/env.h"
 #include "format/snapshot.h"
 #include "policy/era.h"

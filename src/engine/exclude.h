@@ -3,8 +3,8 @@
 //
 //   pattern with a leading "/":  matches the whole path from the captured root
 //   pattern without:             matches at any depth: the last components of a path
-//   "*" any run without "/", "?" one byte but "/", "[a-z]" and "[!a-z]" classes, "**" any run, "\" takes the next
-//   literally a trailing "/" matches directories only
+//   "*" any run without "/", "?" one byte but "/", "[a-z]" and "[!a-z]" classes, "**" any run,
+//   "\" takes the next literally; a trailing "/" matches directories only
 //
 // A directory that matches is left out with everything in it.
 // Threads: values.
@@ -39,5 +39,8 @@ class ExcludeList {
  private:
   std::vector<PathPattern> patterns_;
 };
+
+// Whether a walk goes into other file systems that are mounted in its tree.
+enum class FileSystemBorder { Cross, Stay };
 
 }  // namespace exclave::engine

@@ -1,7 +1,7 @@
 #include "base/text.h"
 #include "chunk/chunker.h"
 #include "engine/capture.h"
-#include "engine/capture_session.h"
+#include "engine/detail/capture_session.h"
 
 namespace exclave::engine {
 namespace {

@@ -4,8 +4,8 @@
 #include "chunk/chunker.h"
 #include "chunk/group_rule.h"
 #include "engine/capture.h"
-#include "engine/capture_session.h"
-#include "engine/tree_scanner.h"
+#include "engine/detail/capture_session.h"
+#include "engine/detail/tree_scanner.h"
 
 namespace exclave::engine {
 namespace {

@@ -177,40 +177,80 @@ TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
   EXPECT_EQ(as_text(must(files().read_file(at("empty/f"), 100))), "content");
 }
 
-TEST_F(Restore, an_interrupted_restore_goes_on_and_keeps_what_was_finished) {
-  // More than one batch, by the number of directories.
-  for (int d = 0; d < 1100; ++d) {
-    const std::string directory = "d" + std::to_string(1000 + d);
-    make_directory("source/" + directory);
-    write(directory + "/f", noise(200, static_cast<std::uint64_t>(d)));
-  }
-  const auto report = capture();
-  const auto content = must(site().open(report.snapshot));
-  engine::RestoreOptions options;
-  options.target = at("target");
-  engine::StageTimes times;
-  std::stop_source stop;
-  const auto wanted = must(files().stat(source("d1000/f")));
-  const auto stop_when_some_are_finished = [&](const engine::CaptureProgress& progress) {
-    if (progress.files < 1024) return;
-    for (int tries = 0; tries < 1000; ++tries) {
-      const auto info = files().stat(at("target/d1000/f"));
-      if (info.ok() && info.value().modified == wanted.modified) break;
-      ignore(env_.clock.sleep_until(env_.clock.monotonic() + std::chrono::milliseconds(10)), "never fails here");
+// A tree of more than one batch, by the number of directories, and a restore of it that was stopped half way.
+class InterruptedRestore : public Restore {
+ protected:
+  void SetUp() override {
+    Restore::SetUp();
+    for (int d = 0; d < kFiles; ++d) {
+      const std::string directory = "d" + std::to_string(1000 + d);
+      make_directory("source/" + directory);
+      write(directory + "/f", noise(200, static_cast<std::uint64_t>(d)));
     }
-    stop.request_stop();
-  };
-  EXPECT_TRUE(failed_with(engine::restore_snapshot(env_, *content, report.snapshot, options, times,
-                                                   stop_when_some_are_finished, stop.get_token()),
-                          Code::Cancelled));
+    snapshot_ = capture().snapshot;
+    content_ = must(site().open(snapshot_));
+    interrupt();
+  }
+  void interrupt() {
+    std::stop_source stop;
+    const auto wanted = must(files().stat(source("d1000/f")));
+    const auto stop_when_some_are_finished = [&](const engine::CaptureProgress& progress) {
+      if (progress.files < 1024) return;
+      for (int tries = 0; tries < 1000; ++tries) {
+        const auto info = files().stat(at("target/d1000/f"));
+        if (info.ok() && info.value().modified == wanted.modified) break;
+        ignore(env_.clock.sleep_until(env_.clock.monotonic() + std::chrono::milliseconds(10)), "never fails here");
+      }
+      stop.request_stop();
+    };
+    EXPECT_TRUE(failed_with(restore(stop_when_some_are_finished, stop.get_token()), Code::Cancelled));
+  }
+  Result<engine::RestoreReport> restore(const engine::OnProgress& on_progress = {}, std::stop_token stop = {}) {
+    engine::RestoreOptions options;
+    options.target = at("target");
+    engine::StageTimes times;
+    return engine::restore_snapshot(env_, *content_, snapshot_, options, times, on_progress, std::move(stop));
+  }
+  // Other bytes of the same length, under the same time.
+  void spoil_quietly(const std::string& path) {
+    const auto before = must(files().stat(at(path)));
+    write_file(files(), at(path), Bytes(before.size));
+    env::FileAttributes time;
+    time.modified = before.modified;
+    must(must(files().open_directory(env::parent_path(at(path))))->set_attributes(env::base_name(path), time));
+  }
+
+  static constexpr int kFiles = 1100;
+  format::ObjectName snapshot_;
+  std::unique_ptr<engine::SnapshotContent> content_;
+};
+
+TEST_F(InterruptedRestore, goes_on_and_keeps_what_was_finished) {
   // A file of the right size that was not finished must not be taken for one that was.
   write_file(files(), at("target/d1001/f"), Bytes(200));
-  const auto resumed = must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {}));
+  const auto resumed = must(restore());
   EXPECT_GT(resumed.kept_files, 0U);
-  EXPECT_LT(resumed.kept_files, 1100U);
+  EXPECT_LT(resumed.kept_files, static_cast<std::uint64_t>(kFiles));
   EXPECT_EQ(resumed.problem_count, 0U);
   expect_equal(source(), at("target"));
   EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
+}
+
+TEST_F(InterruptedRestore, sets_the_attributes_of_what_was_finished_again) {
+  CHECK(::chmod(at("target/d1000/f").c_str(), 0600) == 0);
+  EXPECT_GT(must(restore()).kept_files, 0U);
+  expect_equal(source(), at("target"));
+}
+
+TEST_F(InterruptedRestore, trusts_nothing_after_a_power_loss_not_even_when_it_is_interrupted_again) {
+  const std::string marker = at("target.exclave-restore");
+  write_file(files(), marker, as_bytes(snapshot_.hex() + " 00000000-0000-0000-0000-000000000000\n"));
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_TRUE(failed_with(restore({}, stop.get_token()), Code::Cancelled)) << "the first run after the power loss";
+  spoil_quietly("target/d1000/f");
+  EXPECT_EQ(must(restore()).kept_files, 0U);
+  expect_equal(source(), at("target"));
 }
 
 // As on a file system that takes "a" and "A" for one name, too.

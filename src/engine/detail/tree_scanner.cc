@@ -1,4 +1,4 @@
-#include "engine/tree_scanner.h"
+#include "engine/detail/tree_scanner.h"
 
 #include <algorithm>
 #include <array>

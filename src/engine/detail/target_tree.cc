@@ -1,7 +1,7 @@
-#include "engine/target_tree.h"
+#include "engine/detail/target_tree.h"
 
 #include "base/text.h"
-#include "engine/tree_walker.h"
+#include "engine/detail/tree_walker.h"
 
 namespace exclave::engine {
 

@@ -1,4 +1,4 @@
-#include "engine/owner_names.h"
+#include "engine/detail/owner_names.h"
 
 #include "base/text.h"
 

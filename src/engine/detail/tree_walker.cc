@@ -1,4 +1,4 @@
-#include "engine/tree_walker.h"
+#include "engine/detail/tree_walker.h"
 
 #include <algorithm>
 

@@ -21,8 +21,6 @@ namespace exclave::engine {
 
 inline constexpr std::size_t kOpenLevels = 32;
 
-enum class FileSystemBorder { Cross, Stay };
-
 struct WalkItem {
   std::string path;  // relative to the root; "" for the root itself
   env::FileInfo info;

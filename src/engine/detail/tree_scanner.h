@@ -21,8 +21,9 @@
 #include <vector>
 
 #include "engine/capture.h"
-#include "engine/content_pipeline.h"
-#include "engine/owner_names.h"
+#include "engine/detail/content_pipeline.h"
+#include "engine/detail/owner_names.h"
+#include "engine/detail/tree_walker.h"
 #include "env/queue.h"
 #include "repo/catalogue.h"
 

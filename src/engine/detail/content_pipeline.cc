@@ -1,4 +1,4 @@
-#include "engine/content_pipeline.h"
+#include "engine/detail/content_pipeline.h"
 
 #include <algorithm>
 

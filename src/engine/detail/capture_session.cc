@@ -1,4 +1,4 @@
-#include "engine/capture_session.h"
+#include "engine/detail/capture_session.h"
 
 #include <algorithm>
 

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "engine/capture.h"
-#include "engine/content_pipeline.h"
+#include "engine/detail/content_pipeline.h"
 
 namespace exclave::engine {
 

@@ -1,8 +1,8 @@
 // Walking and scanning trees of a simulated machine, whose clock and faults the test decides.
 #include <gtest/gtest.h>
 
-#include "engine/target_tree.h"
-#include "engine/tree_scanner.h"
+#include "engine/detail/target_tree.h"
+#include "engine/detail/tree_scanner.h"
 #include "sim/universe.h"
 
 namespace exclave::engine {

@@ -1,0 +1,141 @@
+#include "engine/detail/chunk_writer.h"
+
+#include "base/text.h"
+
+namespace exclave::engine {
+namespace {
+
+// In every vault, as the reader has tried them all. One that merely does not answer is not damage.
+bool is_damage(const Error& error) {
+  return error.code() == Code::Corrupt || error.code() == Code::NotFound;
+}
+
+}  // namespace
+
+Status unless_missing(Error error) {
+  return error.code() == Code::NotFound ? Status() : Status(std::move(error));
+}
+
+ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes,
+                         RestoreFindings& findings, StageTimes& times)
+    : env_(env), content_(content), attributes_(attributes), findings_(findings), times_(times) {
+  const std::size_t workers = env.threads.cores();
+  for (std::size_t i = 0; i < workers; ++i) {
+    decoders_.push_back(std::make_unique<repo::ChunkDecoder>(content.record().dedup_key));
+  }
+  pipeline_ = std::make_unique<env::OrderedPipeline<ChunkRun, Nothing>>(
+      env.threads, workers, kPipelineDepth,
+      [this](ChunkRun run, std::size_t worker) -> Result<Nothing> {
+        TRY(write_out(run.chunks, *decoders_[worker]));
+        return Nothing{};
+      },
+      [](Nothing) -> Status { return {}; });
+}
+
+Result<std::unique_ptr<env::WritableFile>> ChunkWriter::create(const FileTarget& file) {
+  auto created = file.parent->create_file(file.name(), 0600);
+  if (created.ok() || created.error().code() != Code::AlreadyExists) return created;
+  findings_.note_taken(file.path, created.error());
+  return std::unique_ptr<env::WritableFile>();
+}
+
+Status ChunkWriter::finish_file(FileTarget& file, env::WritableFile& handle) {
+  return attributes_.apply_or_note(file.path, std::move(file.attributes),
+                                   [&](const env::FileAttributes& wanted) { return handle.set_attributes(wanted); });
+}
+
+void ChunkWriter::leave_out(FileTarget& file, const Error& error) {
+  if (!file.is_left_out.exchange(true)) findings_.note_left_out(file.path, error.message());
+}
+
+Status ChunkWriter::give_up(FileTarget& file, std::uint64_t length) {
+  return file.bytes_left.fetch_sub(length) == length ? discard(file) : Status();
+}
+
+Status ChunkWriter::write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& decoder) {
+  const repo::ChunkPlace& first = chunks.front().place;
+  const auto stored = fetch(chunks, decoder);
+  if (!stored.ok()) return leave_out_or_halve(chunks, stored.error(), decoder);
+  for (ChunkTask& chunk : chunks) {
+    const auto plain =
+        decode(chunk, stored.value().subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes), decoder);
+    if (!plain.ok()) {
+      if (!is_damage(plain.error())) return plain.error();
+      TRY(leave_out(chunk, plain.error()));
+      continue;
+    }
+    const StageTimer timer(times_, env_.clock, Stage::Write);
+    for (Placement& placement : chunk.placements) TRY(place(placement, plain.value()));
+  }
+  return {};
+}
+
+// Recursion: as deep as the logarithm of the chunks of a run.
+Status ChunkWriter::leave_out_or_halve(std::span<ChunkTask> chunks, const Error& error, repo::ChunkDecoder& decoder) {
+  if (!is_damage(error)) return error;
+  if (chunks.size() == 1 || error.code() == Code::NotFound) {
+    for (ChunkTask& chunk : chunks) TRY(leave_out(chunk, error));
+    return {};
+  }
+  const std::size_t half = chunks.size() / 2;
+  TRY(write_out(chunks.first(half), decoder));
+  return write_out(chunks.subspan(half), decoder);
+}
+
+Result<ByteView> ChunkWriter::fetch(std::span<const ChunkTask> chunks, repo::ChunkDecoder& decoder) {
+  const StageTimer timer(times_, env_.clock, Stage::Open);
+  const repo::ChunkPlace& first = chunks.front().place;
+  const repo::ChunkPlace& last = chunks.back().place;
+  return content_.chunks().fetch(first.pack, first.offset, last.offset + last.stored_bytes - first.offset, decoder);
+}
+
+Result<ByteView> ChunkWriter::decode(const ChunkTask& chunk, ByteView stored, repo::ChunkDecoder& decoder) {
+  const StageTimer timer(times_, env_.clock, Stage::Decompress);
+  return content_.chunks().decode(chunk.id, chunk.place, stored, decoder);
+}
+
+Status ChunkWriter::leave_out(ChunkTask& chunk, const Error& error) {
+  for (Placement& placement : chunk.placements) {
+    leave_out(*placement.file, error);
+    TRY(give_up(*placement.file, placement.length));
+    placement.file.reset();
+  }
+  return {};
+}
+
+// Names that are given meanwhile would follow a hard-linked file: it is removed when there are no more of them.
+Status ChunkWriter::discard(FileTarget& file) {
+  if (file.hard_link.has_value()) {
+    findings_.note_left_out_link(*file.hard_link);
+    return {};
+  }
+  if (!file.created) return {};
+  Status removed = file.parent->remove(file.name());
+  return removed.ok() ? removed : unless_missing(removed.take_error());
+}
+
+Status ChunkWriter::place(Placement& placement, ByteView plain) {
+  FileTarget& file = *placement.file;
+  if (placement.chunk_offset > plain.size() || placement.length > plain.size() - placement.chunk_offset) {
+    return Error(Code::Corrupt, "file '" + printable(file.path) + "': slice lies outside its chunk");
+  }
+  if (file.is_left_out) {
+    TRY(give_up(file, placement.length));
+    placement.file.reset();
+    return {};
+  }
+  const ByteView data = plain.subspan(placement.chunk_offset, placement.length);
+  const auto named = [&] { return "file '" + printable(file.path) + "'"; };
+  auto opened = file.created ? file.parent->open_for_write(file.name()) : create(file);
+  const auto handle = TRY(std::move(opened).in(named));
+  if (handle == nullptr) return {};
+  TRY(handle->write_at(placement.file_offset, data).in(named));
+  written_.fetch_add(data.size(), std::memory_order_relaxed);
+  if (file.bytes_left.fetch_sub(data.size()) == data.size()) {
+    TRY(file.is_left_out ? discard(file) : finish_file(file, *handle));
+  }
+  placement.file.reset();
+  return {};
+}
+
+}  // namespace exclave::engine

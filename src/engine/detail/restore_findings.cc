@@ -1,0 +1,44 @@
+#include "engine/detail/restore_findings.h"
+
+namespace exclave::engine {
+
+void RestoreFindings::add(List& list, std::string path, std::string why) {
+  ++list.count;
+  if (list.first.size() < kMaxListedProblems) list.first.push_back({std::move(path), std::move(why)});
+}
+
+void RestoreFindings::note_problem(std::string path, std::string why) {
+  const MutexLock lock(mutex_);
+  add(problems_, std::move(path), std::move(why));
+}
+
+void RestoreFindings::note_taken(const std::string& path, const Error& error) {
+  note_problem(path, "its name is taken in the target: " + error.message());
+}
+
+void RestoreFindings::note_left_out(std::string path, std::string why) {
+  const MutexLock lock(mutex_);
+  add(left_out_, std::move(path), std::move(why));
+}
+
+void RestoreFindings::note_left_out_link(const format::HardLinkId& id) {
+  const MutexLock lock(mutex_);
+  left_out_links_.insert(id);
+}
+
+RestoreFindings::List RestoreFindings::problems() const {
+  const MutexLock lock(mutex_);
+  return problems_;
+}
+
+RestoreFindings::List RestoreFindings::left_out() const {
+  const MutexLock lock(mutex_);
+  return left_out_;
+}
+
+std::set<format::HardLinkId> RestoreFindings::left_out_links() const {
+  const MutexLock lock(mutex_);
+  return left_out_links_;
+}
+
+}  // namespace exclave::engine

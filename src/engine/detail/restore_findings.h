@@ -1,0 +1,46 @@
+// RestoreFindings: what a restore could not do as it should, told once at its end.
+// Two kinds, never mixed: problems (it is there, but not as it was), and files left out (no vault has their bytes whole).
+//
+// Lists are cut at kMaxListedProblems; counts are not.
+// Threads: any.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/capture.h"
+#include "format/listing.h"
+
+namespace exclave::engine {
+
+class RestoreFindings {
+ public:
+  struct List {
+    std::uint64_t count = 0;
+    std::vector<CaptureProblem> first;  // at most kMaxListedProblems
+  };
+
+  void note_problem(std::string path, std::string why);
+  // Nothing of ours had the name: the target takes two names of the snapshot for one, or somebody writes there too.
+  void note_taken(const std::string& path, const Error& error);
+  void note_left_out(std::string path, std::string why);
+  // A file that is left out still has its names in the target.
+  void note_left_out_link(const format::HardLinkId& id);
+
+  // Copies, as of now.
+  List problems() const;
+  List left_out() const;
+  std::set<format::HardLinkId> left_out_links() const;
+
+ private:
+  static void add(List& list, std::string path, std::string why);
+
+  mutable Mutex mutex_;
+  List problems_ GUARDED_BY(mutex_);
+  List left_out_ GUARDED_BY(mutex_);
+  std::set<format::HardLinkId> left_out_links_ GUARDED_BY(mutex_);
+};
+
+}  // namespace exclave::engine

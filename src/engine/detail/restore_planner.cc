@@ -1,0 +1,290 @@
+#include "engine/detail/restore_planner.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "engine/detail/tree_walker.h"
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::uint64_t kBatchBytes = 48U << 20;
+constexpr std::size_t kBatchSlices = 16384;
+// Directories of a batch stay open until its files are written. A small batch reads the chunks at its ends once more
+// than a large one would.
+constexpr std::size_t kFewestBatchDirectories = 16;
+constexpr std::size_t kMostBatchDirectories = 1024;
+constexpr std::size_t kRunBytes = 4U << 20;      // stored bytes fetched in one read
+constexpr std::size_t kMaxGapBytes = 64U << 10;  // unwanted bytes between chunks that are read along
+
+// All that can be under way at once, a batch for each piece of work in the pipeline, takes half of what may be open.
+std::size_t directories_of_a_batch(env::FileSystem& files) {
+  return std::clamp(files.open_limit() / (2 * (ChunkWriter::kPipelineDepth + 2)), kFewestBatchDirectories,
+                    kMostBatchDirectories);
+}
+
+// "" for the target itself.
+std::string_view directory_of(std::string_view path) {
+  return path.find('/') == std::string_view::npos ? std::string_view() : env::parent_path(path);
+}
+
+}  // namespace
+
+RestorePlanner::RestorePlanner(env::FileSystem& files, const Parts& parts, Found found, RestoreReport& report)
+    : parts_(parts), found_(found), batch_directories_limit_(directories_of_a_batch(files)), report_(report) {}
+
+Status RestorePlanner::add(format::ListingEntry entry) {
+  const bool is_directory = entry.type == format::EntryType::Directory;
+  if (!parts_.selection.chooses(entry.path, is_directory)) return {};
+  if (!parts_.selection.is_everything()) TRY(make_parents(entry.path));
+  if (entry.problem == format::EntryProblem::Unreadable) {
+    parts_.findings.note_problem(entry.path, "could not be read when it was captured");
+    // A link without its target, a node nobody could look at: better absent than made up.
+    if (!is_directory && entry.type != format::EntryType::Regular) return {};
+  } else if (entry.problem == format::EntryProblem::ChangedWhileRead) {
+    parts_.findings.note_problem(entry.path, "changed while it was captured: restored as it was read");
+  }
+  if (is_directory) {
+    ++report_.totals.directories;
+    if (entry.path.empty()) return {};
+    return parts_.tree.make_directory(entry.path).in([&] { return "directory '" + printable(entry.path) + "'"; });
+  }
+  if (entry.type == format::EntryType::Regular) return add_regular(entry);
+  return add_other(entry);
+}
+
+// For a partial restore: directories above what was chosen, which were not chosen themselves.
+Status RestorePlanner::make_parents(const std::string& path) {
+  for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string parent = path.substr(0, slash);
+    const bool known =
+        std::any_of(open_parents_.begin(), open_parents_.end(), [&](const std::string& p) { return p == parent; });
+    if (known) continue;
+    std::erase_if(open_parents_, [&](const std::string& p) { return !parent.starts_with(p + "/"); });
+    TRY(parts_.tree.make_directory(parent));
+    open_parents_.push_back(parent);
+  }
+  return {};
+}
+
+// Also makes room for what is not. Costs nothing in a directory that this run made.
+Result<bool> RestorePlanner::is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry) {
+  if (parent.is_new) return false;
+  const auto present = parent.directory->stat(env::base_name(entry.path));
+  if (!present.ok()) {
+    if (present.error().code() == Code::NotFound) return false;
+    return present.error();
+  }
+  const env::FileInfo& info = present.value();
+  if (found_ == Found::Finished && entry.type == format::EntryType::Regular && info.type == env::FileType::Regular &&
+      info.size == entry.size && info.modified.nanoseconds == entry.modified_ns) {
+    return true;
+  }
+  TRY(parent.directory->remove(env::base_name(entry.path)));
+  return false;
+}
+
+Status RestorePlanner::keep(const TargetTree::Place& parent, const format::ListingEntry& entry) {
+  ++report_.kept_files;
+  return parts_.attributes.apply_or_note(entry.path, attributes_of(entry), [&](const env::FileAttributes& wanted) {
+    return parent.directory->set_attributes(env::base_name(entry.path), wanted);
+  });
+}
+
+Status RestorePlanner::link_to_first(const std::string& path, const std::string& first) {
+  const TargetTree::Place parent = TRY(parts_.tree.parent_of(path));
+  const auto source = TRY(parts_.tree.reach(directory_of(first)));
+  if (!parent.is_new) {
+    Status removed = parent.directory->remove(env::base_name(path));
+    if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  }
+  Status linked = parent.directory->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
+    return "hard link '" + printable(path) + "'";
+  });
+  if (linked.ok() || linked.error().code() != Code::AlreadyExists) return linked;
+  parts_.findings.note_taken(path, linked.error());
+  return {};
+}
+
+Status RestorePlanner::add_regular(format::ListingEntry& entry) {
+  ++report_.totals.files;
+  report_.totals.bytes += entry.size;
+  if (entry.hard_link.has_value()) {
+    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
+    if (!inserted) return link_to_first(entry.path, first->second);
+  }
+  TargetTree::Place parent = TRY(parts_.tree.parent_of(entry.path));
+  if (TRY(is_finished(parent, entry))) return keep(parent, entry);
+  auto file = std::make_shared<FileTarget>();
+  file->parent = std::move(parent.directory);
+  file->path = entry.path;
+  file->attributes = attributes_of(entry);
+  file->hard_link = entry.hard_link;
+  std::uint64_t data = 0;
+  for (const format::Slice& slice : entry.slices) data += slice.length;
+  file->bytes_left = data;
+  // The name must exist now if others link to it, or if several pieces of work write to it; else a worker makes it.
+  const bool at_once = entry.slices.size() != 1 || entry.sparse || entry.hard_link.has_value();
+  if (at_once) {
+    const auto handle = TRY(parts_.writer.create(*file).in([&] { return "file '" + printable(entry.path) + "'"; }));
+    if (handle == nullptr) {
+      if (entry.hard_link.has_value()) first_names_.erase(*entry.hard_link);  // the next name is the first that exists
+      return {};
+    }
+    if (entry.sparse || entry.slices.size() > 1) TRY(handle->resize(entry.size));
+    file->created = true;
+    if (data == 0) return parts_.writer.finish_file(*file, *handle);
+  }
+  if (file->parent.get() != last_parent_) {
+    last_parent_ = file->parent.get();
+    ++batch_directories_;
+  }
+  return add_slices(file, entry);
+}
+
+Status RestorePlanner::add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry) {
+  std::vector<format::DataExtent> extents = entry.extents;
+  if (!entry.sparse) extents = {{0, entry.size}};
+  std::size_t extent = 0;
+  std::uint64_t in_extent = 0;
+  for (const format::Slice& slice : entry.slices) {
+    std::uint32_t done = 0;
+    while (done < slice.length) {
+      if (extent == extents.size())
+        return Error(Code::Corrupt, "listing: slices of '" + printable(entry.path) + "' go beyond its data");
+      const std::uint64_t room = extents[extent].length - in_extent;
+      const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, slice.length - done));
+      TRY(add_placement(slice.chunk, {file, extents[extent].offset + in_extent, slice.offset + done, length}));
+      done += length;
+      in_extent += length;
+      if (in_extent == extents[extent].length) {
+        ++extent;
+        in_extent = 0;
+      }
+    }
+  }
+  return {};
+}
+
+Status RestorePlanner::add_placement(const format::ChunkId& id, Placement placement) {
+  auto found = batch_.find(id);
+  if (found == batch_.end()) {
+    const auto place = parts_.content.chunks().locate(id);
+    if (!place.ok()) {
+      parts_.writer.leave_out(*placement.file, place.error());
+      return parts_.writer.give_up(*placement.file, placement.length);
+    }
+    found = batch_.emplace(id, ChunkTask{id, place.value(), {}}).first;
+    batch_bytes_ += place.value().plain_bytes;
+  }
+  found->second.placements.push_back(std::move(placement));
+  ++batch_slices_;
+  if (batch_bytes_ >= kBatchBytes || batch_slices_ >= kBatchSlices || batch_directories_ >= batch_directories_limit_)
+    return flush();
+  return {};
+}
+
+Status RestorePlanner::flush() {
+  std::vector<ChunkTask> tasks;
+  tasks.reserve(batch_.size());
+  for (auto& [id, task] : batch_) tasks.push_back(std::move(task));
+  batch_.clear();
+  batch_bytes_ = 0;
+  batch_slices_ = 0;
+  batch_directories_ = 0;
+  last_parent_ = nullptr;
+  std::sort(tasks.begin(), tasks.end(), [](const ChunkTask& a, const ChunkTask& b) {
+    return std::pair(a.place.pack, a.place.offset) < std::pair(b.place.pack, b.place.offset);
+  });
+  ChunkRun run;
+  for (ChunkTask& task : tasks) {
+    if (!run.chunks.empty()) {
+      const repo::ChunkPlace& first = run.chunks.front().place;
+      const repo::ChunkPlace& last = run.chunks.back().place;
+      const bool near = task.place.pack == first.pack &&
+                        task.place.offset - (last.offset + last.stored_bytes) <= kMaxGapBytes &&
+                        task.place.offset + task.place.stored_bytes - first.offset <= kRunBytes;
+      if (!near) TRY(parts_.writer.submit(std::exchange(run, {})));
+    }
+    run.chunks.push_back(std::move(task));
+  }
+  if (!run.chunks.empty()) TRY(parts_.writer.submit(std::move(run)));
+  return {};
+}
+
+Status RestorePlanner::remove_left_out_links() {
+  const std::set<format::HardLinkId> linked = parts_.findings.left_out_links();
+  if (linked.empty()) return {};
+  // By what the first name stands for: a name that was taken when its turn came belongs to somebody else's file.
+  std::map<format::HardLinkId, env::FileInfo> ours;
+  return parts_.content.for_each_entry([&](const format::ListingEntry& entry) -> Status {
+    if (!entry.hard_link.has_value() || !linked.contains(*entry.hard_link)) return {};
+    const std::string& first = first_names_.at(*entry.hard_link);
+    const bool is_first = entry.path == first;
+    const auto our = ours.find(*entry.hard_link);
+    if (!is_first && our == ours.end()) return {};
+    const auto directory = parts_.tree.reach(directory_of(entry.path));
+    if (!directory.ok()) return unless_missing(directory.error());
+    const std::string_view name = env::base_name(entry.path);
+    const auto info = directory.value()->stat(name);
+    if (!info.ok()) return unless_missing(info.error());
+    if (is_first) {
+      ours.emplace(*entry.hard_link, info.value());
+    } else if (info.value().inode != our->second.inode || info.value().device != our->second.device) {
+      return {};
+    } else {
+      parts_.findings.note_left_out(entry.path, "is another name of '" + printable(first) + "'");
+    }
+    return directory.value()->remove(name);
+  });
+}
+
+Status RestorePlanner::add_other(format::ListingEntry& entry) {
+  ++report_.totals.others;
+  if (entry.hard_link.has_value()) {
+    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
+    if (!inserted) return link_to_first(entry.path, first->second);
+  }
+  const TargetTree::Place place = TRY(parts_.tree.parent_of(entry.path));
+  TRY(is_finished(place, entry));
+  Status created = create_other(*place.directory, entry);
+  if (created.ok()) {
+    created = parts_.attributes.apply(entry.path, attributes_of(entry), [&](const env::FileAttributes& wanted) {
+      return place.directory->set_attributes(env::base_name(entry.path), wanted);
+    });
+  }
+  if (created.ok()) return created;
+  switch (created.error().code()) {
+    case Code::AlreadyExists:
+      parts_.findings.note_taken(entry.path, created.error());
+      return {};
+    case Code::Denied:
+    case Code::Unsupported:
+      parts_.findings.note_problem(entry.path, created.error().message());
+      return {};
+    default:
+      return created;
+  }
+}
+
+Status RestorePlanner::create_other(env::Directory& parent, const format::ListingEntry& entry) {
+  const std::string_view name = env::base_name(entry.path);
+  switch (entry.type) {
+    case format::EntryType::Symlink:
+      return parent.create_symlink(name, entry.link_target);
+    case format::EntryType::Fifo:
+      return parent.create_node(name, env::FileType::Fifo, 0600, 0, 0);
+    case format::EntryType::Socket:
+      return parent.create_node(name, env::FileType::Socket, 0600, 0, 0);
+    case format::EntryType::CharDevice:
+      return parent.create_node(name, env::FileType::CharDevice, 0600, entry.device_major, entry.device_minor);
+    case format::EntryType::BlockDevice:
+      return parent.create_node(name, env::FileType::BlockDevice, 0600, entry.device_major, entry.device_minor);
+    case format::EntryType::Regular:
+    case format::EntryType::Directory:
+      break;
+  }
+  return Error(Code::Bug, "add_other was given a file or directory");
+}
+
+}  // namespace exclave::engine
