@@ -2,7 +2,7 @@
 
 import os
 
-from measuring import Deadline, Series, common_options, finish, in_own_process, megabytes, ratio, remove, say, show_stages, workspace
+from measuring import Deadline, Series, common_options, finish, in_own_process, megabytes, ratio, remove, say, show_stages, touch_memory, workspace
 from peers import in_turn, peers
 
 FILE_BYTES = 256 << 20
@@ -37,6 +37,8 @@ def run(arguments):
                 first = peer.backup(source)
                 stored = peer.stored()
                 target = directory / f"restored-{peer.name}"
+                if place.startswith("memory"):
+                    touch_memory(directory, total)
                 restored = peer.restore(target)
                 remove(target)
                 peer.discard()

@@ -3,18 +3,20 @@ local directory. Agent, daemons and their disks share the machine's cores here; 
 
 import pathlib
 
-from measuring import Deadline, Series, common_options, finish, megabytes, ratio, remove, say, show_stages, size_of, workspace
+from measuring import Deadline, Series, common_options, finish, megabytes, ratio, remove, say, show_stages, size_of, touch_memory, workspace
 from peers import in_turn, peers
 from tree import kernel_tree, warm
 
 
-def measure_peer(peer, number, source, area, is_memory, series):
+def measure_peer(peer, number, source, area, is_memory, series, source_bytes):
     peer.prepare(number)
     daemons_before = peer.vaults_cpu() if peer.name == "exclave" else 0.0
     first = peer.backup(source)
     daemons = peer.vaults_cpu() - daemons_before if peer.name == "exclave" else 0.0
     again = peer.backup(source)
     target = area / f"restored-{peer.name}-{number}"
+    if is_memory:
+        touch_memory(area, source_bytes)
     restored = peer.restore(target)
     if is_memory:
         remove(target)
@@ -29,7 +31,8 @@ def run(arguments):
     with workspace(1 << 60) as (directory, _):
         source = pathlib.Path(arguments.path).resolve() if arguments.path else kernel_tree(directory)
         warm(source)
-        with workspace(2 * size_of(source)) as (area, place):
+        source_bytes = size_of(source)
+        with workspace(2 * source_bytes) as (area, place):
             is_memory = place.startswith("memory")
             everyone = peers(directory, vaults="daemons")
             series = {peer.name: Series() for peer in everyone}
@@ -37,7 +40,7 @@ def run(arguments):
             try:
                 for number in Deadline(arguments.minutes).rounds(arguments.rounds):
                     for peer in in_turn(everyone, number):
-                        last[peer.name] = measure_peer(peer, number, source, area, is_memory, series[peer.name])
+                        last[peer.name] = measure_peer(peer, number, source, area, is_memory, series[peer.name], source_bytes)
             finally:
                 for peer in everyone:
                     peer.close()

@@ -4,7 +4,7 @@ import os
 import pathlib
 import subprocess
 
-from measuring import Deadline, Series, common_options, finish, megabytes, ratio, remove, say, show_stages, size_of, workspace
+from measuring import Deadline, Series, common_options, finish, megabytes, ratio, remove, say, show_stages, size_of, touch_memory, workspace
 from peers import in_turn, peers
 
 KERNEL_ARCHIVE = pathlib.Path("/usr/src/linux-source-6.1.tar.xz")
@@ -23,12 +23,14 @@ def warm(source):
     subprocess.run(f"find {source} -type f -print0 | xargs -0 cat > /dev/null", shell=True, check=True)
 
 
-def measure_peer(peer, number, source, area, is_memory, series):
+def measure_peer(peer, number, source, area, is_memory, series, source_bytes):
     """One round of one peer; its three commands."""
     peer.prepare(number)
     first, again = peer.backup(source), peer.backup(source)
     stored = peer.stored()
     target = area / f"restored-{peer.name}-{number}"
+    if is_memory:
+        touch_memory(area, source_bytes)
     restored = peer.restore(target)
     if is_memory:
         remove(target)
@@ -54,7 +56,8 @@ def run(arguments):
     with workspace(1 << 60) as (directory, _):
         source = pathlib.Path(arguments.path).resolve() if arguments.path else kernel_tree(directory)
         warm(source)
-        with workspace(2 * size_of(source)) as (area, place):
+        source_bytes = size_of(source)
+        with workspace(2 * source_bytes) as (area, place):
             is_memory = place.startswith("memory")
             say(f"restoring into {place}, no final sync for either")
             everyone = peers(directory)
@@ -62,7 +65,7 @@ def run(arguments):
             last = {}
             for number in Deadline(arguments.minutes).rounds(arguments.rounds):
                 for peer in in_turn(everyone, number):
-                    last[peer.name] = measure_peer(peer, number, source, area, is_memory, series[peer.name])
+                    last[peer.name] = measure_peer(peer, number, source, area, is_memory, series[peer.name], source_bytes)
             show(series, *last["exclave"])
             ours, theirs = series["exclave"], series.get("restic")
             result = {"benchmark": "tree", "first_seconds": round(ours["first"], 3), "again_seconds": round(ours["again"], 3), "restore_seconds": round(ours["restore"], 3),
