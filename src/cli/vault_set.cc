@@ -52,28 +52,10 @@ vault::World vault_world(const Context& context) {
 
 }  // namespace
 
-// A vault whose table is gone must not start as an empty one: it would promise again what it once promised and lost.
-Status refuse_lost_table(env::FileSystem& files, const std::string& directory) {
-  const auto rows = files.list(env::join_path(directory, "table"));
-  if (rows.ok() && !rows.value().empty()) return {};
-  const std::string objects = env::join_path(directory, "objects");
-  const auto folders = files.list(objects);
-  if (!folders.ok()) return {};
-  for (const std::string& folder : folders.value()) {
-    const auto names = files.list(env::join_path(objects, folder));
-    if (!names.ok() || names.value().empty()) continue;
-    return Error(Code::Corrupt, "vault directory '" + printable(directory) + "' holds objects, but its table is gone")
-        .hint(
-            "bring the table back from the machine's own backup, or replace the vault by a new one in the next policy");
-  }
-  return {};
-}
-
 Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
   env::FileSystem& files = context.env.files;
   auto receipt_key = TRY(read_role_key(files, directory, "receipt.key", custody::SigningUse::VaultReceipt));
   const vault::Settings settings{std::string(kProgram), {}};
-  TRY(refuse_lost_table(files, directory));
   const std::string starter = env::join_path(directory, "acts-to-adopt");
   std::vector<Bytes> documents;
   const auto names = files.list(starter);

@@ -25,6 +25,48 @@ std::string lock_in(const std::string& directory) {
   return env::join_path(directory, "lock");
 }
 
+Result<std::unique_ptr<store::ObjectStore>> open_objects(const World& world, const std::string& directory,
+                                                         const store::DirectoryStoreOptions& options) {
+  return TRY(store::open_directory_store(world.files, objects_in(directory), options));
+}
+
+Result<bool> holds_objects(store::ObjectStore& objects) {
+  bool is_one_there = false;
+  const Status listed = objects.list([&](const format::ObjectName&) -> Status {
+    is_one_there = true;
+    return Error(Code::Cancelled, "one is enough");
+  });
+  if (!listed.ok() && !is_one_there) return listed.error();
+  return is_one_there;
+}
+
+// A vault whose table is gone must not go on as an empty one: it would promise anew what it had promised and forgotten.
+Error lost_table() {
+  return Error(Code::Corrupt, "there are objects, but the table that knows of them is gone")
+      .hint("bring the table back from the machine's own backup, or replace the vault by a new one in the next policy");
+}
+
+// Before the table is opened, which would make one in an empty directory. NotFound if the directory itself is gone.
+Result<std::unique_ptr<table::Table>> open_table_of(const World& world, const std::string& directory,
+                                                    store::ObjectStore& objects, const OpenTable& open_table) {
+  const std::vector<std::string> files = TRY(world.files.list(table_in(directory)));
+  if (files.empty() && TRY(holds_objects(objects))) return lost_table();
+  auto table = open_table(table_in(directory));
+  if (!table.ok() && table.error().code() == Code::Corrupt) {
+    return table.take_error().hint(lost_table().hint_text());
+  }
+  return table;
+}
+
+// NotFound if the vault's creation was not finished.
+Result<std::unique_ptr<ActBook>> open_acts(const World& world, const std::string& directory,
+                                           store::ObjectStore& objects, table::Table& table) {
+  auto book = ActBook::open(world.files, world.threads, world.log, acts_in(directory), table);
+  if (book.ok() || book.error().code() != Code::NotFound) return book;
+  if (TRY(holds_objects(objects))) return lost_table();  // nothing is deposited before the creation is finished
+  return book;
+}
+
 }  // namespace
 
 Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
@@ -35,8 +77,9 @@ Status create(const World& world, const std::string& directory, const std::vecto
   TRY(world.files.make_directories(acts_in(directory), kDirectoryMode));
   TRY(world.files.make_directories(table_in(directory), kDirectoryMode));
   TRY(store::create_directory_store(world.files, objects_in(directory)));
-  const auto table = TRY(open_table(table_in(directory)));
-  const auto book = ActBook::open(world.files, world.threads, world.log, acts_in(directory), *table);
+  const auto objects = TRY(open_objects(world, directory, {}));
+  const auto table = TRY(open_table_of(world, directory, *objects, open_table));
+  const auto book = open_acts(world, directory, *objects, *table);
   if (book.ok()) return Error(Code::AlreadyExists, "there is a vault in " + directory);
   if (book.error().code() != Code::NotFound) return book.error();
   return ActBook::create(world.files, acts_in(directory), *table, verified);
@@ -61,11 +104,10 @@ Result<std::unique_ptr<Vault>> Vault::open(const World& world, const std::string
 Status Vault::open_parts(const OpenTable& open_table) {
   TRY(world_.files.stat(table_in(directory_)));
   lock_ = TRY(world_.files.lock(lock_in(directory_)));
-  table_ = detail::with_private_errors(TRY(open_table(table_in(directory_))), world_.log);
+  objects_ = detail::with_private_errors(TRY(open_objects(world_, directory_, settings_.store)), world_.log);
+  table_ = detail::with_private_errors(TRY(open_table_of(world_, directory_, *objects_, open_table)), world_.log);
   records_ = std::make_unique<Records>(*table_);
-  acts_ = TRY(ActBook::open(world_.files, world_.threads, world_.log, acts_in(directory_), *table_));
-  objects_ = detail::with_private_errors(
-      TRY(store::open_directory_store(world_.files, objects_in(directory_), settings_.store)), world_.log);
+  acts_ = TRY(open_acts(world_, directory_, *objects_, *table_));
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
                                                          *objects_, receipt_key_.public_key()});
   readings_ = std::make_unique<Readings>(world_.clock, world_.threads, *records_, receipt_key_.public_key());

@@ -17,7 +17,8 @@
 // Threads: as wire::Handler.
 // Durability: mutating calls are durable when they return ok.
 // Errors: those of store::VaultApi; of open: Conflict (another process has the directory open), NotFound (no vault
-//     there), Precondition (the receipt key is in no policy version).
+//     there), Precondition (the receipt key is in no policy version), Corrupt (the table is damaged or gone; as long as
+//     there are objects, no empty one takes its place).
 // See: docs/protocols/vault-http.md, docs/threat-model.md (C2, C3, C11, H7).
 #pragma once
 
@@ -54,7 +55,8 @@ struct Settings {
 
 // Makes a vault in `directory` (which may exist and hold key files) out of the realm's acts: at least the chain of
 // policies from version 1, in any order. The caller has compared the first one's hash with the one it trusts.
-// DURABLE. After a crash in the middle it is simply repeated; AlreadyExists if it was finished before.
+// DURABLE. After a crash in the middle it is simply repeated; AlreadyExists if it was finished before, Corrupt if there
+// are objects and no table that knows of them.
 Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
               const OpenTable& open_table);
 

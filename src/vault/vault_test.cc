@@ -228,6 +228,33 @@ TEST_F(VaultTest, opening_needs_a_vault_and_the_receipt_key_of_some_policy) {
   EXPECT_TRUE(is_ok(open("/srv/vault", "lux receipt")));
 }
 
+TEST_F(VaultTest, a_vault_whose_table_is_gone_is_neither_opened_nor_created_as_an_empty_one) {
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  bench_.close();
+  env::FileSystem& files = lux().env().files;
+  const auto open = [&] {
+    return Vault::open(bench_.vault_world(), "/srv/vault", policy::testing::machine_key("lux receipt"),
+                       bench_.open_table(), {});
+  };
+  const auto create_again = [&] {
+    return create(bench_.vault_world(), "/srv/vault", {to_bytes(bench_.realm.first.document)}, bench_.open_table());
+  };
+  const auto expect_refused = [&] {
+    for (int start = 0; start < 2; ++start) {
+      EXPECT_TRUE(failed_with(create_again(), Code::Corrupt));
+      EXPECT_TRUE(failed_with(open(), Code::Corrupt));
+    }
+  };
+  must(files.remove_file("/srv/vault/table/table.log"));
+  expect_refused();
+  for (const std::string& name : must(files.list("/srv/vault/table")))
+    must(files.remove_file("/srv/vault/table/" + name));
+  expect_refused();
+  must(bench_.open_table()("/srv/vault/table"));  // somebody made one by hand
+  expect_refused();
+}
+
 TEST_F(VaultTest, creating_checks_the_acts_and_happens_once) {
   const auto create_from = [&](const std::string& path, const std::vector<std::string>& documents) {
     std::vector<Bytes> acts;

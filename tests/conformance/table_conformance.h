@@ -29,6 +29,8 @@ class TableHome {
  public:
   virtual ~TableHome() = default;
   virtual Result<std::unique_ptr<Table>> open() = 0;
+  // Loses the file without which nothing else can be found; the rest stays.
+  virtual void lose_root_file() = 0;
 };
 
 struct TableKind {
@@ -239,6 +241,17 @@ TEST_P(TableConformance, a_second_opening_at_the_same_time_is_refused) {
   EXPECT_EQ(second.error().code(), Code::Conflict);
   put("a", "1");  // and the first is not disturbed
   EXPECT_EQ(get("a"), "1");
+}
+
+TEST_P(TableConformance, what_has_lost_its_root_file_is_corrupt_at_every_opening) {
+  put("a", "1", Durability::Synced);
+  table_.reset();
+  home_->lose_root_file();
+  for (int opening = 0; opening < 3; ++opening) {
+    const auto opened = home_->open();
+    ASSERT_FALSE(opened.ok()) << "an empty table in place of the lost one";
+    EXPECT_EQ(opened.error().code(), Code::Corrupt) << opened.error().message();
+  }
 }
 
 TEST_P(TableConformance, equals_a_map_over_random_work_with_reopenings) {
