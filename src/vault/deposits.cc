@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.h"
 #include "crypto/tree_hash.h"
 #include "format/object.h"
 #include "vault/access.h"
@@ -266,6 +267,35 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
 Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescriptor& stream,
                                  const format::SignedEntry& entry, ObjectRow deposited) {
   const detail::GatePass pass(gate_);
+  auto head = commit_entry(origin, stream, entry, deposited);
+  if (head.ok()) return head;
+  const Status charged = charge_without_entry(stream, entry.entry.object, deposited);
+  if (!charged.ok()) {
+    parts_.log.write(env::LogLevel::Error,
+                     "object " + entry.entry.object.hex() +
+                         " is stored without an entry and was not counted: " + charged.error().message());
+  }
+  return head;
+}
+
+Status Deposits::charge_without_entry(const format::StreamDescriptor& stream, const format::ObjectName& name,
+                                      ObjectRow deposited) {
+  if (TRY(parts_.records.object(name)).has_value()) return {};
+  const auto acts = parts_.acts.in_force();
+  const policy::Registry* const registry = acts->policy.policy.registry(stream.registry);
+  deposited.retain_until_seconds =
+      later_by(parts_.clock.now().seconds(), registry != nullptr ? registry->retention_seconds : 0);
+  RegistryRow row = TRY(parts_.records.registry(stream.registry));
+  row.used_bytes = TRY(checked_add(row.used_bytes, deposited.bytes));
+  Records::Change change;
+  change.put_object(name, deposited);
+  change.put_registry(stream.registry, row);
+  change.put_object_count(TRY(parts_.records.object_count()) + 1);
+  return parts_.records.commit(change);
+}
+
+Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::StreamDescriptor& stream,
+                                       const format::SignedEntry& entry, ObjectRow deposited) {
   const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, origin, stream));
   HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});

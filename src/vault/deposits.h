@@ -16,6 +16,8 @@
 // I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class.
 // I4  retain-until comes from the vault's clock and the policy alone; another entry for an object can only extend it.
 // I5  Whatever the policy forbids by the time of the commit is not committed.
+// I6  An object whose entry was refused at the commit counts against its registry's quota all the same: it is known,
+//     counted and scrubbed, and the next entry for it costs the entry alone.
 // An object whose commit was cut off by a crash lies in the store without a row: nobody sees it, and the writer's next
 // attempt adopts it.
 // Threads: from any thread; commits take turns.
@@ -79,9 +81,13 @@ class Deposits {
                    const format::KeyId& key) const;
   Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
                             const format::SignedEntry& entry, wire::ObjectSource& source);
-  // `deposited`: the object as it lies in the store, known from its row or just received.
+  // `deposited`: the object as it lies in the store, known from its row or just received. It is charged in any case.
   Result<HeadRow> commit(const Origin& origin, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
                          ObjectRow deposited);
+  Result<HeadRow> commit_entry(const Origin& origin, const format::StreamDescriptor& stream,
+                               const format::SignedEntry& entry, ObjectRow deposited);
+  Status charge_without_entry(const format::StreamDescriptor& stream, const format::ObjectName& name,
+                              ObjectRow deposited);
   // The head after `entry` has joined what is held.
   Result<HeadRow> advanced(HeadRow head, const format::SignedEntry& entry) const;
 

@@ -206,6 +206,47 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
   });
 }
 
+// An object on its way in, before whose end something happens.
+class InterruptedSource final : public wire::ObjectSource {
+ public:
+  InterruptedSource(ByteView object, std::function<void()> event) : object_(object), event_(std::move(event)) {}
+  std::uint64_t size() const override { return object_.size(); }
+  Status read_exactly(MutableByteView out) override {
+    std::copy_n(object_.begin(), out.size(), out.begin());
+    event_();
+    return {};
+  }
+
+ private:
+  const ByteView object_;
+  const std::function<void()> event_;
+};
+
+TEST(ThreatsVault, C3_an_object_whose_entry_is_refused_at_the_commit_counts_against_the_quota) {
+  with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
+    const auto used = [&] { return must(home.writer->quota(bench.realm.land())).used_bytes; };
+    const std::uint64_t before = used();
+    const Bytes flood = sealed_object({.registry = bench.realm.land(), .fill = 7});
+    WriterStream rival = home.stream;
+    const auto entry = home.stream.next(object_name(flood));
+    // While the object arrives, an entry that costs nothing makes the place behind it contradict it.
+    rival.next(object_name(home.good));
+    const auto behind = rival.next(object_name(home.good));
+    InterruptedSource source(flood, [&] { must(home.writer->put(behind, {})); });
+    const wire::Caller caller{bench.realm.writer().public_key()};
+    EXPECT_TRUE(failed_with(bench.vault().put(caller, entry, source), Code::Conflict));
+    EXPECT_EQ(used(), before + vault::kEntryCharge + flood.size());
+    EXPECT_EQ(must(home.site->status()).object_count, 2U) << "what lies on the disk is known, and scrubbed";
+
+    WriterStream fresh(bench.realm, bench.realm.writer(), bench.realm.land(), "fresh");
+    must(home.writer->open_stream(fresh.stream()));
+    const std::uint64_t opened = used();
+    must(home.writer->put(fresh.next(object_name(flood)), {}));
+    EXPECT_EQ(used(), opened + vault::kEntryCharge) << "and paid for once";
+    home.expect_past_is_safe();
+  });
+}
+
 TEST(ThreatsVault, C11_objects_sealed_to_a_foreign_or_unlisted_key_are_refused) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     const auto land = bench.realm.land();
