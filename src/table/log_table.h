@@ -11,7 +11,7 @@
 // Units/limits: the whole table is in memory; the log has at most 1 GiB. A scan copies its range first.
 // I1  open rewrites the log under a new name before it returns, so that what it read is durable: data that the kernel
 //     holds after a failed sync read well and are lost with the power, and a second sync would not say so.
-// I2  The log is also rewritten when it is larger than 1 MiB and than four times its base.
+// I2  The log is also rewritten by flush, and when it is larger than 1 MiB and than four times its base.
 // I3  As RocksDB's: a table is made only where none ever was.
 // Threads: as Table. Writers take turns; no lock is held during I/O.
 // Durability: as Table.

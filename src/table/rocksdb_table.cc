@@ -157,6 +157,11 @@ class RocksdbTable final : public Table {
   RocksdbTable(std::string directory, Database db, std::string identity)
       : directory_(std::move(directory)), identity_(std::move(identity)), db_(std::move(db)) {}
 
+  // RocksDB itself leaves the memtable to the log when it is closed.
+  ~RocksdbTable() override { ignore(flush(), "the log has it, and replays it"); }
+  RocksdbTable(const RocksdbTable&) = delete;
+  RocksdbTable& operator=(const RocksdbTable&) = delete;
+
   Result<std::optional<Bytes>> get(ByteView key) const override {
     const Database db = TRY(database());
     rocksdb::PinnableSlice value;
@@ -176,6 +181,16 @@ class RocksdbTable final : public Table {
     const MutexLock lock(mutex_);
     failure_ = failure;
     return failure;
+  }
+
+  Status flush() override {
+    TRY(mend());
+    const Database db = TRY(database());
+    const rocksdb::Status flushed = db->Flush(rocksdb::FlushOptions());
+    if (flushed.ok()) return {};
+    const MutexLock lock(mutex_);
+    failure_ = to_error(flushed);
+    return *failure_;
   }
 
   Status scan(const KeyRange& range, const Visitor& visitor) const override {

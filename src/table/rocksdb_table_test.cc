@@ -123,8 +123,34 @@ TEST_F(RocksdbTableTest, a_creation_that_died_before_CURRENT_is_begun_again) {
   EXPECT_TRUE(open_rocksdb(directory_).ok());
 }
 
+TEST_F(RocksdbTableTest, damage_to_the_log_takes_nothing_back_that_was_flushed_or_closed) {
+  const auto put_one = [](Table& table, std::string_view key) {
+    Batch batch;
+    batch.put(as_bytes(key), as_bytes("value"));
+    ASSERT_TRUE(table.write(batch, Durability::Synced).ok());
+  };
+  const std::string copy = directory_ + "-copy";
+  {
+    const auto table = open_rocksdb(directory_).value();
+    put_one(*table, "flushed");
+    ASSERT_TRUE(table->flush().ok());
+    std::filesystem::copy(directory_, copy);  // as after a kill
+    put_one(*table, "closed");
+  }
+  for (const std::string& directory : {copy, directory_}) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+      if (entry.path().extension() == ".log") std::filesystem::resize_file(entry.path(), 0);
+    }
+    const auto table = open_rocksdb(directory).value();
+    EXPECT_TRUE(table->get(as_bytes("flushed")).value().has_value());
+    EXPECT_EQ(table->get(as_bytes("closed")).value().has_value(), directory == directory_);
+  }
+  std::filesystem::remove_all(copy);
+}
+
 TEST_F(RocksdbTableTest, a_log_cut_at_many_lengths_leaves_a_first_part_of_the_batches) {
   constexpr int kBatches = 12;
+  const std::string killed = directory_ + "-killed";
   {
     const auto table = open_rocksdb(directory_).value();
     for (int i = 0; i < kBatches; ++i) {
@@ -133,10 +159,14 @@ TEST_F(RocksdbTableTest, a_log_cut_at_many_lengths_leaves_a_first_part_of_the_ba
       batch.put(as_bytes("b" + std::to_string(100 + i)), as_bytes("x"));
       ASSERT_TRUE(table->write(batch, Durability::Buffered).ok());
     }
+    std::filesystem::copy(directory_, killed);  // before closing, which would empty the log
   }
+  std::filesystem::remove_all(directory_);
+  std::filesystem::rename(killed, directory_);
   const auto logs = files_with(".log");
   ASSERT_EQ(logs.size(), 1u);
   const auto full = std::filesystem::file_size(logs.front());
+  ASSERT_GT(full, 29U * kBatches);
   std::size_t seen_before = 0;
   for (std::uintmax_t size = 0; size <= full; size += 29) {
     const std::string copy = directory_ + "-cut";

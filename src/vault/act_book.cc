@@ -118,6 +118,7 @@ Result<std::unique_ptr<ActBook>> ActBook::open(env::FileSystem& files, env::Thre
   std::unique_ptr<ActBook> book(new ActBook(files, threads, log, directory, table));
   TRY(files.remove_temporaries(directory));
   TRY(book->load());
+  TRY(book->adopt_files());
   return book;
 }
 
@@ -144,6 +145,38 @@ Status ActBook::load() {
   if (policies.empty()) return Error(Code::NotFound, "no policy is in force: the vault's creation was not finished");
   acts.list = listed(policies, acts);
   put_in_force(std::move(acts));
+  return {};
+}
+
+Status ActBook::adopt_files() {
+  struct Found {
+    format::PolicyVersion version;
+    std::string name;
+    Bytes document;
+  };
+  std::vector<Found> policies;
+  std::vector<Found> others;
+  const auto listed = in_force()->list;
+  for (const std::string& name : TRY(files_.list(directory_))) {
+    const auto is_it = [&](const store::Act& act) { return act.hash.hex() == name; };
+    if (std::any_of(listed.begin(), listed.end(), is_it) || !crypto::Hash256::from_hex(name).ok()) continue;
+    const auto document = files_.read_file(file_of(directory_, crypto::Hash256::from_hex(name).value()), kMaxActBytes);
+    if (!document.ok()) {
+      log_.write(env::LogLevel::Error, "act " + name + ": " + document.error().message());
+      continue;
+    }
+    const auto policy = policy::SignedPolicy::parse(document.value(), "policy");
+    std::vector<Found>& among = policy.ok() ? policies : others;
+    among.push_back({policy.ok() ? policy.value().policy.version : format::PolicyVersion(), name, document.value()});
+  }
+  std::sort(policies.begin(), policies.end(), [](const auto& a, const auto& b) { return a.version < b.version; });
+  policies.insert(policies.end(), others.begin(), others.end());
+  for (const Found& found : policies) {
+    const Status adopted = adopt(found.document);
+    log_.write(env::LogLevel::Error,
+               "act " + found.name + " lies in a file and had no row in the table" +
+                   (adopted.ok() ? "; it counts again" : ", and is passed over: " + adopted.error().message()));
+  }
   return {};
 }
 
@@ -197,6 +230,12 @@ Status ActBook::adopt(ByteView document) {
   return Error(Code::Denied, "a document that is neither a policy nor an era document is not kept");
 }
 
+Status ActBook::put_row(const table::Batch& batch) {
+  TRY(table_.write(batch, table::Durability::Synced));
+  ignore(table_.flush(), "the row is durable; should its log rot, the file is found at the next opening");
+  return {};
+}
+
 Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
   policy::SignedPolicy next = TRY(policy::SignedPolicy::parse(document, "policy"));
   TRY(policy::verify_successor(acts.policy, next));
@@ -204,7 +243,7 @@ Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
   TRY(keep_document(hash, document));
   table::Batch batch;
   batch.put(policy_key(next.policy.version), hash.view());
-  TRY(table_.write(batch, table::Durability::Synced));
+  TRY(put_row(batch));
   std::vector<crypto::Hash256> policies = policy_hashes(acts);
   policies.push_back(hash);
   ActsInForce after{std::move(next), acts.eras, {}};
@@ -231,7 +270,7 @@ Status ActBook::adopt_era(const ActsInForce& acts, ByteView document) {
   TRY(keep_document(signed_era.hash, document));
   table::Batch batch;
   batch.put(era_key(era.registry, era.number), signed_era.hash.view());
-  TRY(table_.write(batch, table::Durability::Synced));
+  TRY(put_row(batch));
   log_.write(env::LogLevel::Info, name_of(era) + " is in force, hash " + signed_era.hash.hex());
   ActsInForce after = acts;
   const auto place = std::make_pair(era.registry, era.number);

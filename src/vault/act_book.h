@@ -10,7 +10,9 @@
 //     away gets eras that are older than the policy it got with them).
 // I3  Nothing is ever taken out of the book, and no older policy comes back.
 // Threads: from any thread; adopt() lets one in at a time.
-// Durability: what adopt() accepted survives power loss before it counts.
+// I4  A document whose row was lost counts again from the next opening on: the file authenticates itself as it did when
+//     it came. A table that is older than its files would let a revoked writer in again (H11).
+// Durability: what adopt() accepted survives power loss before it counts, and damage to the table's log afterwards.
 // Errors: Denied (no act of this realm), InvalidInput (grammar), Conflict (not the successor; another document for an
 //         era), Corrupt (a file does not bear its hash).
 // See: ADR-0009.
@@ -70,7 +72,10 @@ class ActBook {
   ActBook(env::FileSystem& files, env::Threads& threads, env::Log& log, std::string directory, table::Table& table)
       : files_(files), log_(log), directory_(std::move(directory)), table_(table), gate_(threads) {}
   Status load();
+  // Files without a row: policies in order, then eras.
+  Status adopt_files();
   Status keep_document(const crypto::Hash256& hash, ByteView document);
+  Status put_row(const table::Batch& batch);
   Status adopt_policy(const ActsInForce& acts, ByteView document);
   Status adopt_era(const ActsInForce& acts, ByteView document);
   void put_in_force(ActsInForce acts);

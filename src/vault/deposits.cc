@@ -260,7 +260,9 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
     return Error(Code::InvalidInput,
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
   }
-  TRY(upload->publish());
+  if (TRY(upload->publish()) == store::PutOutcome::AlreadyPresent && !TRY(parts_.records.object(found)).has_value()) {
+    ++adopted_objects_;
+  }
   return row;
 }
 

@@ -25,6 +25,7 @@
 //         (era document), Unavailable (the same entry or object is on its way on another connection).
 #pragma once
 
+#include <atomic>
 #include <set>
 
 #include "base/mutex.h"
@@ -41,6 +42,8 @@ inline constexpr std::uint64_t kMaxIndexGap = 65536;
 inline constexpr std::uint64_t kMaxStreamsPerRegistry = 100'000;
 inline constexpr std::uint64_t kStreamCharge = 4096;
 inline constexpr std::uint64_t kEntryCharge = 512;
+// Objects that a crash can leave without a row: one for each connection (wire/server.h).
+inline constexpr std::uint64_t kMostCutOff = 256;
 
 class Deposits {
  public:
@@ -61,6 +64,8 @@ class Deposits {
   using Origin = std::optional<wire::Caller>;
 
   Status open_stream(const Origin& origin, const format::SignedStream& stream);
+  // Objects that lay in the store without a row, and have got one since opening.
+  std::uint64_t adopted_objects() const { return adopted_objects_; }
   // The stream's head once the entry is durable, whether or not the head has reached it.
   Result<HeadRow> put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source);
 
@@ -93,6 +98,7 @@ class Deposits {
 
   const Parts parts_;
   Claims claims_;
+  std::atomic<std::uint64_t> adopted_objects_{0};
   detail::Gate gate_;  // of commits
   Mutex mutex_;
   std::set<format::RegistryId> alarmed_ GUARDED_BY(mutex_);

@@ -110,6 +110,7 @@ Status Vault::open_parts(const OpenTable& open_table) {
   acts_ = TRY(open_acts(world_, directory_, *objects_, *table_));
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
                                                          *objects_, receipt_key_.public_key()});
+  TRY(count_unlisted());
   readings_ = std::make_unique<Readings>(world_.clock, world_.threads, *records_, receipt_key_.public_key());
   // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
   for (const policy::SignedPolicy& policy : TRY(acts_->policies())) {
@@ -118,6 +119,27 @@ Status Vault::open_parts(const OpenTable& open_table) {
   }
   if (name_.empty()) return Error(Code::Precondition, "its receipt key is in no policy version that it holds");
   return {};
+}
+
+Status Vault::count_unlisted() {
+  std::uint64_t lying = 0;
+  TRY(objects_->list([&](const format::ObjectName&) -> Status {
+    ++lying;
+    return {};
+  }));
+  const std::uint64_t listed = TRY(records_->object_count());
+  unlisted_at_opening_ = lying - std::min(lying, listed);
+  if (unlisted_objects() == 0) return {};
+  world_.log.write(env::LogLevel::Error,
+                   "the table knows " + std::to_string(listed) + " objects and " + std::to_string(lying) +
+                       " lie there: it is older than what was promised on it; a repair brings back what it has lost");
+  return {};
+}
+
+std::uint64_t Vault::unlisted_objects() const {
+  const std::uint64_t adopted = deposits_->adopted_objects();
+  const std::uint64_t left = unlisted_at_opening_ - std::min(unlisted_at_opening_, adopted);
+  return left > kMostCutOff ? left : 0;
 }
 
 Result<RepairReport> Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
@@ -149,6 +171,7 @@ Result<store::VaultStatus> Vault::status(const wire::Caller& caller) {
   if (!free.ok()) return detail::private_error(world_.log, "free space", free.error());
   status.free_bytes = free.value();
   status.object_count = TRY(records_->object_count());
+  status.unlisted_objects = unlisted_objects();
   status.program = settings_.program;
   status.readings = TRY(readings_->by_vault(acts->policy.policy));
   return status;

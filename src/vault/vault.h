@@ -12,8 +12,10 @@
 // I1  A receipt is signed after what it vouches for survives power loss, and says no more than the table's head row.
 // I2  Nothing is ever deleted or overwritten, by anybody.
 // I3  What the newest adopted policy says holds from the next call on, and at the commit of a put in progress.
-// I4  After a crash everything promised is found again; uploads in progress have vanished. Units: seconds since 1970 by
-//     this vault's clock, bytes.
+// I4  After a crash everything promised is found again; uploads in progress have vanished. Damage to the end of the
+//     table's log reads as an older state (table/table.h I4): acts come back from their files, objects without a row are
+//     noticed when there are more than a crash leaves (status), and repair brings their entries back from other vaults.
+// Units: seconds since 1970 by this vault's clock, bytes.
 // Threads: as wire::Handler.
 // Durability: mutating calls are durable when they return ok.
 // Errors: those of store::VaultApi; of open: Conflict (another process has the directory open), NotFound (no vault
@@ -98,6 +100,8 @@ class Vault final : public wire::Handler {
  private:
   Vault(const World& world, std::string directory, crypto::Ed25519SigningKey receipt_key, Settings settings);
   Status open_parts(const OpenTable& open_table);
+  Status count_unlisted();
+  std::uint64_t unlisted_objects() const;
   std::optional<format::SignedReceipt> receipt_for(const policy::Policy& policy, const format::StreamId& stream,
                                                    const HeadRow& head) const;
   // What a caller is told of an object that has a row and cannot be read.
@@ -110,6 +114,7 @@ class Vault final : public wire::Handler {
   const crypto::Ed25519SigningKey receipt_key_;
   const Settings settings_;
   std::string name_;
+  std::uint64_t unlisted_at_opening_ = 0;
   std::unique_ptr<env::FileSystem::Lock> lock_;
   std::unique_ptr<table::Table> table_;
   std::unique_ptr<Records> records_;

@@ -228,6 +228,26 @@ TEST_F(VaultTest, opening_needs_a_vault_and_the_receipt_key_of_some_policy) {
   EXPECT_TRUE(is_ok(open("/srv/vault", "lux receipt")));
 }
 
+TEST_F(VaultTest, a_table_older_than_its_objects_is_reported_at_start) {
+  const auto lie_there = [&](std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const auto name = seeded_id<format::ObjectName>("lost " + std::to_string(i));
+      ignore(env::create_file_durably(lux().env().files, path_of(name), {}, 0400), "it may lie there already");
+    }
+  };
+  const auto unlisted = [&] {
+    bench_.restart();
+    return must(bench_.as(bench_.realm.site())->status()).unlisted_objects;
+  };
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  lie_there(kMostCutOff);
+  EXPECT_EQ(unlisted(), 0U) << "so many can be what a crash has cut off";
+  lie_there(kMostCutOff + 1);
+  EXPECT_EQ(unlisted(), kMostCutOff + 1);
+  EXPECT_TRUE(lux().has_logged("it is older than what was promised on it"));
+}
+
 TEST_F(VaultTest, a_vault_whose_table_is_gone_is_neither_opened_nor_created_as_an_empty_one) {
   const Bytes sealed = object(1);
   must(writer().put(stream_.next(object_name(sealed)), sealed));

@@ -205,6 +205,17 @@ TEST_P(TableConformance, an_empty_batch_changes_nothing_and_may_be_synced) {
   EXPECT_EQ(rows(), (Rows{{"a", "1"}}));
 }
 
+TEST_P(TableConformance, flushing_changes_nothing_that_is_seen) {
+  put("a", "1");
+  EXPECT_TRUE(table_->flush().ok());
+  put("b", "2");
+  EXPECT_TRUE(table_->flush().ok());
+  EXPECT_TRUE(table_->flush().ok()) << "with nothing to do";
+  EXPECT_EQ(rows(), (Rows{{"a", "1"}, {"b", "2"}}));
+  reopen();
+  EXPECT_EQ(rows(), (Rows{{"a", "1"}, {"b", "2"}}));
+}
+
 TEST_P(TableConformance, limits_are_kept_and_refused_batches_leave_nothing) {
   const auto refused = [&](const Batch& batch) {
     const Status status = table_->write(batch, Durability::Buffered);

@@ -298,6 +298,44 @@ TEST(ThreatsVault, H11_an_older_policy_never_comes_back) {
   });
 }
 
+// A byte flipped in the table's log takes back what was written behind it, policies too.
+TEST(ThreatsVault, H11_a_policy_whose_row_was_lost_is_adopted_again_from_its_file) {
+  with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
+    const auto second = bench.realm.successor(bench.realm.first, [](policy::Policy& next) {
+      next.registries[0].writer = machine_key("new writer land").public_key();
+    });
+    const auto third = bench.realm.successor(second, [](policy::Policy& next) { next.expires_seconds += 1; });
+    const auto era =
+        policy::SignedEra::sign(bench.realm.era_document(bench.realm.land(), 2), bench.realm.realm.ceremony);
+    for (const std::string& document : {second.document, third.document, era.document}) {
+      must(home.site->put_act(as_bytes(document)));
+    }
+    bench.close();
+    {
+      const auto table = must(bench.open_table()("/srv/test/vault/table"));
+      table::Batch lost;
+      const auto forget = [&](std::string_view prefix, std::uint64_t number, std::size_t width) {
+        Bytes key = to_bytes(prefix);
+        Bytes digits(8);
+        store_u64(digits, number);
+        append(key, ByteView(digits).last(width));
+        lost.erase(key);
+      };
+      forget("ap", 2, 8);
+      forget("ap", 3, 8);
+      forget("ae" + std::string(as_text(bench.realm.land().view())), 2, 4);
+      must(table->write(lost, table::Durability::Synced));
+    }
+    bench.restart();
+    const auto site = bench.as(bench.realm.site());
+    EXPECT_EQ(must(site->status()).policy, format::PolicyVersion(3));
+    EXPECT_EQ(must(site->acts()).size(), 5U);
+    EXPECT_TRUE(failed_with(bench.as(bench.realm.writer())->status(), Code::Denied)) << "the revoked writer stays out";
+    bench.restart();
+    EXPECT_EQ(must(bench.as(bench.realm.site())->acts()).size(), 5U) << "with rows again";
+  });
+}
+
 TEST(ThreatsVault, H11_objects_of_an_unknown_suite_or_version_are_refused) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     for (const std::size_t at : {8U, 9U, 10U, 11U}) {

@@ -43,6 +43,11 @@ class PrivateTable final : public table::Table {
     if (!written.ok()) return private_error(log_, kTable, written.error());
     return {};
   }
+  Status flush() override {
+    const Status flushed = table_->flush();
+    if (!flushed.ok()) return private_error(log_, kTable, flushed.error());
+    return {};
+  }
   Status scan(const table::KeyRange& range, const Visitor& visitor) const override {
     bool is_visitors = false;
     Status scanned = table_->scan(range, [&](ByteView key, ByteView value) {
