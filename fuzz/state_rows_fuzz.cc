@@ -32,7 +32,6 @@ class OneRow final : public table::Table {
     }
     return {};
   }
-  std::uint64_t approximate_count() const override { return 1; }
 
  private:
   const ByteView row_;

@@ -63,7 +63,6 @@ class LogTable final : public Table {
   Status write(const Batch& batch, Durability durability) override;
   Status flush() override;
   Status scan(const KeyRange& range, const Visitor& visitor) const override;
-  std::uint64_t approximate_count() const override;
 
  private:
   // Owns the log's file and the fields of the file while it lives.
@@ -128,11 +127,6 @@ Status LogTable::scan(const KeyRange& range, const Visitor& visitor) const {
     if (TRY(visitor(key, value)) == Visit::Stop) return {};
   }
   return {};
-}
-
-std::uint64_t LogTable::approximate_count() const {
-  const MutexLock lock(mutex_);
-  return map_.size();
 }
 
 Status LogTable::write(const Batch& batch, Durability durability) {

@@ -209,12 +209,6 @@ class RocksdbTable final : public Table {
     return to_status(iterator->status());
   }
 
-  std::uint64_t approximate_count() const override {
-    const auto db = database();
-    std::uint64_t count = 0;
-    return db.ok() && db.value()->GetIntProperty(rocksdb::DB::Properties::kEstimateNumKeys, &count) ? count : 0;
-  }
-
  private:
   static rocksdb::Status write_to(rocksdb::DB& db, const Batch& batch, Durability durability) {
     if (batch.empty()) return durability == Durability::Synced ? db.SyncWAL() : rocksdb::Status();

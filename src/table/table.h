@@ -103,9 +103,6 @@ class Table {
   using Visitor = std::function<Result<Visit>(ByteView key, ByteView value)>;
   // Visits the range in ascending order until the visitor says Stop. The visitor may use the table.
   virtual Status scan(const KeyRange& range, const Visitor& visitor) const = 0;
-
-  // For people and for sizing; may be wrong by overwritten and erased keys.
-  virtual std::uint64_t approximate_count() const = 0;
 };
 
 }  // namespace exclave::table

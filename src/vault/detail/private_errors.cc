@@ -58,7 +58,6 @@ class PrivateTable final : public table::Table {
     if (scanned.ok() || is_visitors) return scanned;
     return private_error(log_, kTable, scanned.error());
   }
-  std::uint64_t approximate_count() const override { return table_->approximate_count(); }
 
  private:
   const std::unique_ptr<table::Table> table_;
