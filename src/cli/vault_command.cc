@@ -92,11 +92,12 @@ class RepairLoop {
     options.scrub_time = every_;  // so that gaps are filled in time, however long a scrub takes
     if (scrub_every_.has_value() && TRY(opened_.vault->is_scrub_due(*scrub_every_)))
       options.scrub = vault::Scrub::EveryByte;
-    const vault::RepairReport report = TRY(opened_.vault->repair(others->all(), options, stop_.get_token()));
+    const vault::RepairReport report = opened_.vault->repair(others->all(), options, stop_.get_token());
     if (report.did_anything()) context_.env.log.write(env::LogLevel::Info, "repair: " + in_words(report));
     for (const std::string& problem : report.problems) say("repair: " + problem);
     for (const std::string& lost : report.unreachable) say("repair: no answer from vault " + lost);
     said_ = std::exchange(saying_, {});
+    if (report.error.has_value()) return *report.error;
     return {};
   }
 
@@ -157,7 +158,7 @@ Result<ExitCode> run(const Context& context, const RepairSettings& settings) {
   const auto others = TRY(VaultSet::connect(context, opened.policy.policy, opened.identity, Patience::Short));
   vault::RepairOptions options;
   if (settings.scrub) options.scrub = vault::Scrub::EveryByte;
-  const vault::RepairReport report = TRY(opened.vault->repair(others->all(), options, context.stop));
+  const vault::RepairReport report = opened.vault->repair(others->all(), options, context.stop);
   config::Json json = config::Json::object();
   json.set("ok", report.is_whole())
       .set("vault", opened.entry.name)
@@ -175,6 +176,7 @@ Result<ExitCode> run(const Context& context, const RepairSettings& settings) {
   context.print("vault " + opened.entry.name + ": " + in_words(report) + "\n", json);
   for (const std::string& problem : report.problems) context.note("problem: " + problem);
   for (const std::string& lost : report.unreachable) context.note("no answer from vault " + lost);
+  if (report.error.has_value()) return *report.error;
   return report.is_whole() ? kOk : kPartial;
 }
 

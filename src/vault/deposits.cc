@@ -129,6 +129,16 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   return commit(origin, stream->descriptor, entry, received);
 }
 
+Result<bool> Deposits::has_quota_for(const format::RegistryId& id, std::uint64_t object_bytes) {
+  const auto acts = parts_.acts.in_force();
+  const policy::Registry* const registry = acts->policy.policy.registry(id);
+  if (registry == nullptr) return false;
+  const std::uint64_t used = TRY(parts_.records.registry(id)).used_bytes;
+  const auto wanted =
+      checked_add(TRY(checked_add(used, claims_.reserved(id))), TRY(checked_add(object_bytes, kEntryCharge)));
+  return wanted.ok() && wanted.value() <= registry->quota_bytes;
+}
+
 Error Deposits::exhausted(const policy::Registry& registry, const Error& error) {
   bool is_news = false;
   {

@@ -66,6 +66,9 @@ class Deposits {
   Status open_stream(const Origin& origin, const format::SignedStream& stream);
   // Objects that lay in the store without a row, and have got one since opening.
   std::uint64_t adopted_objects() const { return adopted_objects_; }
+  // Whether an entry with an object of so many bytes has room in its registry's quota, beside the puts in progress: tells
+  // one registry's Exhausted from the disk's.
+  Result<bool> has_quota_for(const format::RegistryId& registry, std::uint64_t object_bytes);
   // The stream's head once the entry is durable, whether or not the head has reached it.
   Result<HeadRow> put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source);
 

@@ -39,12 +39,22 @@ bool Repairer::is_lost(const store::VaultApi& other) const {
   return std::count(lost_.begin(), lost_.end(), &other) > 0;
 }
 
-Result<RepairReport> Repairer::run(std::stop_token stop) {
+RepairReport Repairer::run(std::stop_token stop) {
+  Status done = fill(stop);
+  // A full disk can still be read, and most of what a scrub mends needs no more room than it has.
+  if (options_.scrub != Scrub::No && (done.ok() || done.error().code() == Code::Exhausted)) {
+    Status scrubbed = scrub(stop);
+    if (done.ok()) done = std::move(scrubbed);
+  }
+  if (!done.ok()) report_.error = done.take_error();
+  return std::move(report_);
+}
+
+Status Repairer::fill(std::stop_token stop) {
   TRY(adopt_acts(stop));
   const auto acts = parts_.acts.in_force();
   for (const policy::Registry& registry : acts->policy.policy.registries) TRY(fill_gaps(registry, stop));
-  if (options_.scrub == Scrub::EveryByte) TRY(scrub(stop));
-  return std::move(report_);
+  return {};
 }
 
 // Policies come in the order of their versions and eras after them, as every vault lists them.
@@ -91,40 +101,41 @@ Status Repairer::fill_gaps(const policy::Registry& registry, std::stop_token sto
     }
     for (const store::StreamHead& head : heads.value()) {
       if (is_lost(*other)) break;
-      TRY(fill_stream(*other, head, stop));
+      if (TRY(fill_stream(*other, head, stop)) == Taken::RegistryIsFull) return {};
     }
   }
   return {};
 }
 
-Status Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop) {
+Result<Repairer::Taken> Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& head,
+                                              std::stop_token stop) {
   const format::StreamId id = head.stream.descriptor.id();
-  if (head.entries <= TRY(parts_.records.head(id)).value_or(HeadRow{}).next.value()) return {};
+  if (head.entries <= TRY(parts_.records.head(id)).value_or(HeadRow{}).next.value()) return Taken::Yes;
   const Status opened = parts_.deposits.open_stream(std::nullopt, head.stream);
   if (!opened.ok()) {
     problem("vault " + other.name() + " shows stream " + id.hex().substr(0, 16) +
             ", which is not taken over: " + opened.error().message());
-    return {};
+    return Taken::Yes;
   }
   format::EntryIndex from = TRY(parts_.records.head(id)).value_or(HeadRow{}).next;
   for (;;) {
     const auto page = other.entries(id, from, store::kMaxEntriesPerCall);
     if (!page.ok()) {
       lost(other, page.error());
-      return {};
+      return Taken::Yes;
     }
-    if (page.value().empty()) return {};
+    if (page.value().empty()) return Taken::Yes;
     for (const store::HeldEntry& held : page.value()) {
       if (stop.stop_requested()) return cancelled();
-      bool taken = false;
-      TRY(take_entry(other, held, taken));
-      if (!taken) return {};
+      const Taken taken = TRY(take_entry(other, held, head.stream.descriptor.registry));
+      if (taken != Taken::Yes) return taken;
       from = format::EntryIndex(held.entry.entry.index.value() + 1);
     }
   }
 }
 
-Status Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held, bool& taken) {
+Result<Repairer::Taken> Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held,
+                                             const format::RegistryId& registry) {
   const format::Entry& entry = held.entry.entry;
   const bool had_entry = TRY(parts_.records.entry(entry.stream, entry.index)).has_value();
   MemorySource nothing({});
@@ -133,20 +144,21 @@ Status Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held
     const auto object = fetch(entry.object, &other);
     if (!object.ok()) {
       problem(short_name(entry.object) + " is missing here, and " + object.error().message());
-      return {};
+      return Taken::No;
     }
     MemorySource source(object.value());
     put = parts_.deposits.put(std::nullopt, held.entry, source);
   }
-  if (!put.ok()) {
-    if (put.error().code() == Code::Exhausted) return put.take_error();  // no room: the rest would fail the same way
-    problem("entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16) +
-            " from vault " + other.name() + ": " + put.error().message());
-    return {};
+  if (put.ok()) {
+    if (!had_entry) ++report_.entries;
+    return Taken::Yes;
   }
-  if (!had_entry) ++report_.entries;
-  taken = true;
-  return {};
+  const bool is_full = put.error().code() == Code::Exhausted;
+  // No room on the disk: whatever comes next would fail the same way. A quota is one registry's own affair.
+  if (is_full && TRY(parts_.deposits.has_quota_for(registry, held.object_bytes))) return put.take_error();
+  problem("entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16) +
+          " from vault " + other.name() + ": " + put.error().message());
+  return is_full ? Taken::RegistryIsFull : Taken::No;
 }
 
 Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* first) {

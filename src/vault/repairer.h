@@ -11,13 +11,16 @@
 // I2  A damaged file is set aside only with a good copy in hand, and never deleted. What no vault has whole stays as it
 //     is.
 // I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.
-// I4  Every object read at another vault was announced there, signed with this vault's receipt key.
+// I4  What stops one registry (its quota) stops no other, and neither does a full disk stop the scrub.
+// I5  Every object read at another vault was announced there, signed with this vault's receipt key.
 // Threads: one repair of a vault at a time, beside its daily work.
 // Durability: what the report counts is durable.
-// Errors: Cancelled, and those of this vault's own table and disk. What other vaults get wrong is in the report.
-// See: docs/operations/vault.md, docs/threat-model.md (L1, L6).
+// Errors: Cancelled, and those of this vault's own table and disk: in the report, beside what was done until then. What
+//   other vaults get wrong is in the report too.
+// See: docs/operations/embassy-operator.md, docs/threat-model.md (L1, L6).
 #pragma once
 
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -52,8 +55,9 @@ struct RepairReport {
   std::uint64_t replaced = 0;            // of the damaged ones
   std::vector<std::string> problems;     // what is still wrong here, and what another vault got wrong
   std::vector<std::string> unreachable;  // "lux: connection refused"
+  std::optional<Error> error;            // what ended the repair early
 
-  bool is_whole() const { return problems.empty() && unreachable.empty(); }
+  bool is_whole() const { return problems.empty() && unreachable.empty() && !error.has_value(); }
   bool did_anything() const { return acts + entries + objects + damaged > 0; }
 };
 
@@ -73,14 +77,19 @@ class Repairer {
   Repairer(const Parts& parts, const std::vector<store::VaultApi*>& others, const RepairOptions& options)
       : parts_(parts), others_(others), options_(options) {}
 
-  Result<RepairReport> run(std::stop_token stop);
+  RepairReport run(std::stop_token stop);
 
  private:
+  // What became of an entry that another vault holds.
+  enum class Taken { Yes, No, RegistryIsFull };
+
+  Status fill(std::stop_token stop);
   Status adopt_acts(std::stop_token stop);
   Status fill_gaps(const policy::Registry& registry, std::stop_token stop);
-  Status fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop);
+  // Yes: as far as it goes. RegistryIsFull: nothing more of the stream's registry.
+  Result<Taken> fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop);
   // What failed at the other vault or was not believed is a problem in the report, and nothing more.
-  Status take_entry(store::VaultApi& other, const store::HeldEntry& held, bool& taken);
+  Result<Taken> take_entry(store::VaultApi& other, const store::HeldEntry& held, const format::RegistryId& registry);
   Status scrub(std::stop_token stop);
   // nullopt: good. Otherwise what is wrong with the file.
   Result<std::optional<std::string>> look_at(const format::ObjectName& name, const ObjectRow& row,

@@ -142,8 +142,8 @@ std::uint64_t Vault::unlisted_objects() const {
   return left > kMostCutOff ? left : 0;
 }
 
-Result<RepairReport> Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
-                                   std::stop_token stop) {
+RepairReport Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
+                           std::stop_token stop) {
   const Repairer::Parts parts{world_.clock, world_.log, *acts_, *records_, *objects_, *deposits_, receipt_key_};
   return Repairer(parts, others, options).run(stop);
 }

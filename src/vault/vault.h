@@ -73,8 +73,7 @@ class Vault final : public wire::Handler {
   policy::SignedPolicy policy() const { return acts_->in_force()->policy; }
 
   // Fills gaps from the policy's other vaults, which were reached with this vault's identity; one repair at a time.
-  Result<RepairReport> repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
-                              std::stop_token stop);
+  RepairReport repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options, std::stop_token stop);
   // When a scrub is due by this clock: the last one began `every` ago, was never begun, or is not finished yet.
   Result<bool> is_scrub_due(std::chrono::seconds every) const;
 

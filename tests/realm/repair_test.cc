@@ -33,7 +33,9 @@ class Repair : public PosixRealm {
                              vault::Scrub scrub = vault::Scrub::No) {
     vault::RepairOptions options;
     options.scrub = scrub;
-    return must(host.vault().repair(pointers(others), options, {}));
+    const auto report = host.vault().repair(pointers(others), options, {});
+    EXPECT_FALSE(report.error.has_value()) << report.error->message();
+    return report;
   }
   vault::RepairReport repair_est(vault::Scrub scrub = vault::Scrub::No) {
     return repair(*hosts_[kEst], others_of(*hosts_[kEst]), scrub);

@@ -1,0 +1,143 @@
+#include "vault/repairer.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/conformance/vault_bench.h"
+#include "tests/conformance/worlds.h"
+
+namespace exclave::vault {
+namespace {
+
+using conformance::BenchRealm;
+using conformance::machine_key;
+using conformance::must;
+using conformance::object_name;
+using conformance::sealed_object;
+using conformance::WriterStream;
+using testing::Contains;
+using testing::HasSubstr;
+
+// One vault on a simulated machine of its own.
+class Host {
+ public:
+  Host(sim::Machine& machine, const BenchRealm& realm, std::string name)
+      : machine_(machine), realm_(realm), name_(std::move(name)) {
+    auto people = policy::SignedEra::sign(realm.era_document(realm.people(), 1), realm.realm.ceremony);
+    must(create(world(), "/srv/vault",
+                {to_bytes(realm.first.document), to_bytes(realm.era.document), to_bytes(people.document)}, tables()));
+    restart();
+  }
+  void restart() {
+    vault_.reset();
+    vault_ = must(Vault::open(world(), "/srv/vault", machine_key(name_ + " receipt"), tables(),
+                              {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
+  }
+
+  Vault& vault() { return *vault_; }
+  sim::Machine& machine() { return machine_; }
+  env::FileSystem& files() { return machine_.env().files; }
+  std::unique_ptr<store::VaultApi> as(const crypto::Ed25519SigningKey& identity) {
+    return std::make_unique<EmbeddedVault>(*vault_, wire::Caller{identity.public_key()}, *realm_.policy().vault(name_),
+                                           realm_.policy().realm);
+  }
+  std::string path_of(const format::ObjectName& name) const {
+    return "/srv/vault/objects/" + name.hex().substr(0, 2) + "/" + name.hex();
+  }
+  Bytes file_of(const format::ObjectName& name) { return must(files().read_file(path_of(name), 1 << 25)); }
+  void overwrite(const format::ObjectName& name, ByteView bytes) {
+    must(files().remove_file(path_of(name)));
+    must(env::create_file_durably(files(), path_of(name), bytes, 0400));
+  }
+  void rot(const format::ObjectName& name) {
+    Bytes bytes = file_of(name);
+    bytes[bytes.size() / 3] ^= 1;
+    overwrite(name, bytes);
+  }
+  std::size_t set_aside() {
+    const auto aside = files().list("/srv/vault/objects/damaged");
+    return aside.ok() ? aside.value().size() : 0;
+  }
+
+ private:
+  World world() const {
+    const env::Env env = machine_.env();
+    return {env.files, env.clock, env.log, env.threads};
+  }
+  OpenTable tables() const {
+    return [this](const std::string& path) {
+      return table::open_log_table(machine_.env().files, machine_.env().threads, path);
+    };
+  }
+
+  sim::Machine& machine_;
+  const BenchRealm& realm_;
+  const std::string name_;
+  std::unique_ptr<Vault> vault_;
+};
+
+// lux is repaired from est and che.
+class RepairerTest : public testing::Test {
+ protected:
+  Bytes object(std::uint64_t fill) const { return sealed_object({.registry = realm_.land(), .fill = fill}); }
+  // The stream's next entry with this object, at these vaults.
+  void put(WriterStream& stream, const crypto::Ed25519SigningKey& writer, ByteView sealed,
+           const std::vector<Host*>& hosts) {
+    const auto entry = stream.next(object_name(sealed));
+    for (Host* host : hosts) {
+      const auto door = host->as(writer);
+      must(door->open_stream(stream.stream()));
+      must(door->put(entry, sealed));
+    }
+  }
+  void put(std::uint64_t fill, const std::vector<Host*>& hosts) { put(stream_, realm_.writer(), object(fill), hosts); }
+  RepairReport repair(const RepairOptions& options = {}) {
+    const auto from_est = est_.as(machine_key("lux identity"));
+    const auto from_che = che_.as(machine_key("lux identity"));
+    return lux_.vault().repair({from_est.get(), from_che.get()}, options, {});
+  }
+  store::StreamHead head_at_lux() { return must(lux_.as(realm_.site())->heads(realm_.land())).at(0); }
+  std::uint64_t read_by_lux(Host& host) {
+    const auto readings = must(host.as(realm_.site())->status()).readings;
+    return readings.empty() ? 0 : readings[0].objects;
+  }
+
+  const BenchRealm realm_;
+  sim::Universe universe_{1};
+  Host lux_{universe_.machine("lux"), realm_, "lux"};
+  Host est_{universe_.machine("est"), realm_, "est"};
+  Host che_{universe_.machine("che"), realm_, "che"};
+  WriterStream stream_{realm_, realm_.writer(), realm_.land()};
+};
+
+TEST_F(RepairerTest, L1_a_registry_at_its_quota_stops_neither_other_registries_nor_the_scrub) {
+  put(1, {&lux_, &est_});
+  lux_.rot(object_name(object(1)));
+  put(2, {&est_});
+  WriterStream people(realm_, realm_.other_writer, realm_.people());
+  put(people, realm_.other_writer, sealed_object({.registry = realm_.people(), .fill = 3}), {&est_});
+  const auto small =
+      realm_.successor(realm_.first, [](policy::Policy& next) { next.registries[0].quota_bytes = 300'000; });
+  must(lux_.as(realm_.site())->put_act(as_bytes(small.document)));
+
+  const auto report = repair({.scrub = Scrub::EveryByte});
+  EXPECT_FALSE(report.error.has_value());
+  EXPECT_THAT(report.problems, Contains(HasSubstr("quota of registry " + realm_.land().hex())));
+  EXPECT_EQ(report.entries, 1U) << "the other registry's";
+  EXPECT_EQ(report.replaced, 1U);
+}
+
+TEST_F(RepairerTest, L1_a_full_disk_ends_the_filling_but_not_the_scrub_and_the_report_comes_with_the_error) {
+  put(1, {&lux_, &est_});
+  must(lux_.files().remove_file(lux_.path_of(object_name(object(1)))));
+  put(2, {&est_});
+  put(3, {&est_});
+  lux_.machine().disk().set_capacity_bytes(lux_.machine().disk().used_bytes() + (1 << 20));
+  const auto report = repair({.scrub = Scrub::EveryByte});
+  ASSERT_TRUE(report.error.has_value());
+  EXPECT_EQ(report.error->code(), Code::Exhausted);
+  EXPECT_EQ(report.checked_objects, 1U);
+  EXPECT_EQ(report.damaged, 1U);
+}
+
+}  // namespace
+}  // namespace exclave::vault
