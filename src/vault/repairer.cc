@@ -127,8 +127,13 @@ Result<Repairer::Taken> Repairer::fill_stream(store::VaultApi& other, const stor
     if (page.value().empty()) return Taken::Yes;
     for (const store::HeldEntry& held : page.value()) {
       if (stop.stop_requested()) return cancelled();
+      if (is_lost(other)) return Taken::Yes;
+      if (held.entry.entry.index < from) {
+        lost(other, Error(Code::Corrupt, "gives entries in another order than they have"));
+        return Taken::Yes;
+      }
       const Taken taken = TRY(take_entry(other, held, head.stream.descriptor.registry));
-      if (taken != Taken::Yes) return taken;
+      if (taken == Taken::Refused || taken == Taken::RegistryIsFull) return taken;
       from = format::EntryIndex(held.entry.entry.index.value() + 1);
     }
   }
@@ -141,10 +146,12 @@ Result<Repairer::Taken> Repairer::take_entry(store::VaultApi& other, const store
   MemorySource nothing({});
   auto put = parts_.deposits.put(std::nullopt, held.entry, nothing);
   if (!put.ok() && put.error().code() == Code::NotFound) {
+    if (missing_.contains(entry.object) || missing_.size() == kMostMissing) return Taken::Missing;
     const auto object = fetch(entry.object, &other);
     if (!object.ok()) {
+      missing_.insert(entry.object);
       problem(short_name(entry.object) + " is missing here, and " + object.error().message());
-      return Taken::No;
+      return Taken::Missing;
     }
     MemorySource source(object.value());
     put = parts_.deposits.put(std::nullopt, held.entry, source);
@@ -158,7 +165,7 @@ Result<Repairer::Taken> Repairer::take_entry(store::VaultApi& other, const store
   if (is_full && TRY(parts_.deposits.has_quota_for(registry, held.object_bytes))) return put.take_error();
   problem("entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16) +
           " from vault " + other.name() + ": " + put.error().message());
-  return is_full ? Taken::RegistryIsFull : Taken::No;
+  return is_full ? Taken::RegistryIsFull : Taken::Refused;
 }
 
 Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* first) {

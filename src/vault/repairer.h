@@ -11,6 +11,7 @@
 // I2  A damaged file is set aside only with a good copy in hand, and never deleted. What no vault has whole stays as it
 //     is.
 // I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.
+//     Objects that nobody has are asked for once in a run, and after kMostMissing of them no more in this run.
 // I4  What stops one registry (its quota) stops no other, and neither does a full disk stop the scrub.
 // I5  Every object read at another vault was announced there, signed with this vault's receipt key.
 // Threads: one repair of a vault at a time, beside its daily work.
@@ -21,6 +22,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -35,6 +37,7 @@
 namespace exclave::vault {
 
 inline constexpr std::size_t kScrubStep = 64;
+inline constexpr std::size_t kMostMissing = 1000;
 
 enum class Scrub { No, EveryByte };
 
@@ -81,12 +84,13 @@ class Repairer {
 
  private:
   // What became of an entry that another vault holds.
-  enum class Taken { Yes, No, RegistryIsFull };
+  enum class Taken { Yes, Missing, Refused, RegistryIsFull };
 
   Status fill(std::stop_token stop);
   Status adopt_acts(std::stop_token stop);
   Status fill_gaps(const policy::Registry& registry, std::stop_token stop);
-  // Yes: as far as it goes. RegistryIsFull: nothing more of the stream's registry.
+  // Goes on behind what nobody has, as far as entries may be beyond the head. RegistryIsFull: nothing more of the
+  // stream's registry.
   Result<Taken> fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop);
   // What failed at the other vault or was not believed is a problem in the report, and nothing more.
   Result<Taken> take_entry(store::VaultApi& other, const store::HeldEntry& held, const format::RegistryId& registry);
@@ -106,6 +110,7 @@ class Repairer {
   const std::vector<store::VaultApi*> others_;
   const RepairOptions options_;
   std::vector<const store::VaultApi*> lost_;  // did not answer in this run: not asked again
+  std::set<format::ObjectName> missing_;      // which no vault gave in this run
   RepairReport report_;
 };
 

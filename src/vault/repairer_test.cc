@@ -139,5 +139,23 @@ TEST_F(RepairerTest, L1_a_full_disk_ends_the_filling_but_not_the_scrub_and_the_r
   EXPECT_EQ(report.damaged, 1U);
 }
 
+TEST_F(RepairerTest, L1_repair_goes_on_behind_an_object_that_nobody_has) {
+  for (std::uint64_t fill = 0; fill < 5; ++fill) put(fill, {&est_, &che_});
+  const Bytes gone = object(2);
+  est_.rot(object_name(gone));
+  che_.rot(object_name(gone));
+  const auto report = repair();
+  EXPECT_FALSE(report.error.has_value());
+  EXPECT_EQ(report.entries, 4U);
+  EXPECT_THAT(report.problems, Contains(HasSubstr("no other vault gives a good copy")));
+  EXPECT_EQ(head_at_lux().entries, 4U);
+  EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(1)) << "no head reaches beyond the gap";
+  EXPECT_EQ(read_by_lux(est_) + read_by_lux(che_), 4U + 2U) << "what is missing was asked for once at each";
+
+  est_.overwrite(object_name(gone), gone);
+  EXPECT_EQ(repair().entries, 1U);
+  EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(4));
+}
+
 }  // namespace
 }  // namespace exclave::vault
