@@ -4,12 +4,12 @@
 
 #include "crypto/tree_hash.h"
 #include "format/object.h"
+#include "vault/detail/copy_check.h"
 #include "vault/memory_source.h"
 
 namespace exclave::vault {
 namespace {
 
-constexpr std::size_t kPieceBytes = 1U << 20;
 constexpr std::size_t kMaxProblems = 1000;
 constexpr int kReadingAttempts = 3;
 // A vault that shows more acts than these which are not this realm's has nothing to teach.
@@ -261,24 +261,11 @@ Status Repairer::scrub(std::stop_token stop) {
 
 Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& name, const ObjectRow& row,
                                                      std::stop_token stop) {
-  const auto size = parts_.objects.size_of(name);
-  if (!size.ok()) return std::optional<std::string>(size.error().message());
-  if (size.value() != row.bytes) {
-    return std::optional<std::string>("has " + std::to_string(size.value()) + " bytes instead of " +
-                                      std::to_string(row.bytes));
-  }
-  crypto::TreeHasher hasher;
-  Bytes piece;
-  for (std::uint64_t at = 0; at < row.bytes; at += piece.size()) {
+  return detail::find_damage(parts_.objects, name, row.bytes, [&](std::size_t bytes) -> Status {
     if (stop.stop_requested()) return cancelled();
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, row.bytes - at)));
-    const Status read = parts_.objects.read(name, at, piece);
-    if (!read.ok()) return std::optional<std::string>(read.error().message());
-    hasher.update(piece);
-    report_.checked_bytes += piece.size();
-  }
-  if (format::ObjectName(hasher.finish().array()) == name) return std::optional<std::string>();
-  return std::optional<std::string>("its bytes were altered");
+    report_.checked_bytes += bytes;
+    return {};
+  });
 }
 
 Status Repairer::replace(const format::ObjectName& name, const std::string& damage) {
@@ -289,13 +276,24 @@ Status Repairer::replace(const format::ObjectName& name, const std::string& dama
     problem(short_name(name) + " is damaged (" + damage + "), and " + good.error().message());
     return {};
   }
+  // The damaged file may be all that can be had of the object one day: it moves only when the good one has its room.
+  auto upload = parts_.objects.begin_upload(name, good.value().size());
+  if (upload.ok()) {
+    Status written = upload.value()->append(good.value());
+    if (!written.ok()) upload = written.take_error();
+  }
+  if (!upload.ok() && upload.error().code() != Code::Exhausted) return upload.take_error();
+  if (!upload.ok()) {
+    problem(short_name(name) + " is damaged (" + damage +
+            "), and there is no room for a good copy: " + upload.error().message());
+    return {};
+  }
   const Status aside = parts_.objects.set_aside(name);
   if (!aside.ok() && aside.error().code() != Code::NotFound) {
     problem(short_name(name) + " is damaged and cannot be set aside: " + aside.error().message());
     return {};
   }
-  const auto stored = store::put_object(parts_.objects, name, good.value());
-  if (!stored.ok()) return stored.error();
+  TRY(upload.value()->publish());
   ++report_.replaced;
   parts_.log.write(env::LogLevel::Info, short_name(name) + " was replaced by a good copy from another vault");
   return {};

@@ -8,8 +8,9 @@
 // Units/limits: bytes. One object is in memory at a time (at most 16 MiB).
 // I1  Another vault's word counts for nothing: acts, streams and entries carry signatures that are checked as if their
 //     signer had brought them, and an object's bytes must bear its name.
-// I2  A damaged file is set aside only with a good copy in hand, and never deleted. What no vault has whole stays as it
-//     is.
+// I2  A damaged file is set aside only when a good copy has been written beside it, and never deleted. What no vault has
+//     whole stays as it is. Damaged is what is gone, cannot be read, or has another size or other bytes; a machine that
+//     fails in any other way, having no more open files to give for instance, ends the scrub.
 // I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.
 //     Objects that nobody has are asked for once in a run, and after kMostMissing of them no more in this run.
 // I4  What stops one registry (its quota) stops no other, and neither does a full disk stop the scrub.

@@ -157,5 +157,36 @@ TEST_F(RepairerTest, L1_repair_goes_on_behind_an_object_that_nobody_has) {
   EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(4));
 }
 
+// EMFILE says nothing about the objects.
+TEST_F(RepairerTest, a_scrub_that_cannot_open_files_changes_nothing) {
+  for (std::uint64_t fill = 0; fill < 3; ++fill) put(fill, {&lux_, &est_});
+  lux_.machine().inject(
+      {.call = sim::FileCall::Open, .path_part = "/objects/", .times = sim::kForEver, .code = Code::Exhausted});
+  const auto report = repair({.scrub = Scrub::EveryByte});
+  lux_.machine().clear_faults();
+  ASSERT_TRUE(report.error.has_value());
+  EXPECT_EQ(report.error->code(), Code::Exhausted) << report.error->message();
+  EXPECT_EQ(report.damaged, 0U);
+  EXPECT_EQ(lux_.set_aside(), 0U);
+  EXPECT_EQ(read_by_lux(est_), 0U);
+  for (std::uint64_t fill = 0; fill < 3; ++fill) EXPECT_EQ(lux_.file_of(object_name(object(fill))), object(fill));
+}
+
+TEST_F(RepairerTest, a_damaged_object_stays_in_place_until_the_good_copy_has_room) {
+  put(1, {&lux_, &est_});
+  lux_.rot(object_name(object(1)));
+  const Bytes rotten = lux_.file_of(object_name(object(1)));
+  lux_.machine().disk().set_capacity_bytes(lux_.machine().disk().used_bytes() + (1 << 20));
+  const auto full = repair({.scrub = Scrub::EveryByte});
+  EXPECT_FALSE(full.error.has_value());
+  EXPECT_THAT(full.problems, Contains(HasSubstr("there is no room for a good copy")));
+  EXPECT_EQ(lux_.file_of(object_name(object(1))), rotten);
+  EXPECT_EQ(lux_.set_aside(), 0U);
+  lux_.machine().disk().set_capacity_bytes(std::uint64_t{1} << 40);
+  EXPECT_EQ(repair({.scrub = Scrub::EveryByte}).replaced, 1U);
+  EXPECT_EQ(lux_.file_of(object_name(object(1))), object(1));
+  EXPECT_EQ(lux_.set_aside(), 1U);
+}
+
 }  // namespace
 }  // namespace exclave::vault

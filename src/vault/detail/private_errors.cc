@@ -10,7 +10,7 @@ constexpr std::string_view kTable = "the vault's table";
 std::string_view what_happened(Code code) {
   switch (code) {
     case Code::Exhausted:
-      return "the vault's disk is full";
+      return "the vault's disk is full, or its machine has reached another limit";
     case Code::Corrupt:
       return "the vault's disk gives back other bytes than were written, or none";
     case Code::InvalidInput:
