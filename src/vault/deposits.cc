@@ -7,6 +7,7 @@
 #include "crypto/tree_hash.h"
 #include "format/object.h"
 #include "vault/access.h"
+#include "vault/detail/copy_check.h"
 
 namespace exclave::vault {
 namespace {
@@ -215,10 +216,10 @@ Result<std::optional<ObjectRow>> Deposits::held_object(const format::ObjectName&
   const auto row = TRY(parts_.records.object(name));
   if (!row.has_value()) return row;
   const auto size = parts_.objects.size_of(name);
-  // A lost file is received anew, so that a writer can heal what the disk lost.
+  // A lost file is received anew, so that a writer can heal what the disk lost; so is one that was cut short.
   if (!size.ok() && size.error().code() == Code::NotFound) return std::optional<ObjectRow>();
   if (!size.ok()) return size.error();
-  if (size.value() != row->bytes) return Error(Code::Corrupt, "object " + name.hex() + " has changed its size on disk");
+  if (size.value() != row->bytes) return std::optional<ObjectRow>();
   return row;
 }
 
@@ -270,10 +271,22 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
     return Error(Code::InvalidInput,
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
   }
-  if (TRY(upload->publish()) == store::PutOutcome::AlreadyPresent && !TRY(parts_.records.object(found)).has_value()) {
-    ++adopted_objects_;
-  }
+  TRY(publish(*upload, found, size));
   return row;
+}
+
+Status Deposits::publish(store::ObjectUpload& upload, const format::ObjectName& name, std::uint64_t bytes) {
+  if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
+  const auto damage = TRY(detail::find_damage(parts_.objects, name, bytes, [](std::size_t) -> Status { return {}; }));
+  if (!damage.has_value()) {
+    if (!TRY(parts_.records.object(name)).has_value()) ++adopted_objects_;
+    return {};
+  }
+  parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there is set aside: " + *damage);
+  const Status aside = parts_.objects.set_aside(name);
+  if (!aside.ok() && aside.error().code() != Code::NotFound) return aside;
+  if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
+  return Error(Code::Unavailable, "object " + name.hex() + " is being stored by somebody else");
 }
 
 Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescriptor& stream,

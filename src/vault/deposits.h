@@ -13,7 +13,8 @@
 // I1  A head row in the table means: entries 0..next-1, their objects and the rows for them survive power loss.
 // I2  Two entries of one stream that are both held never contradict each other. One that contradicts a held one is
 //     refused with Conflict, kept as evidence (the first such pair of a stream) and logged.
-// I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class.
+// I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class. A
+//     file that lies under the name already is read before it is believed, and set aside if it does not bear its name.
 // I4  retain-until comes from the vault's clock and the policy alone; another entry for an object can only extend it.
 // I5  Whatever the policy forbids by the time of the commit is not committed.
 // I6  An object whose entry was refused at the commit counts against its registry's quota all the same: it is known,
@@ -89,6 +90,8 @@ class Deposits {
                    const format::KeyId& key) const;
   Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
                             const format::SignedEntry& entry, wire::ObjectSource& source);
+  // The upload, received whole, under its name.
+  Status publish(store::ObjectUpload& upload, const format::ObjectName& name, std::uint64_t bytes);
   // `deposited`: the object as it lies in the store, known from its row or just received. It is charged in any case.
   Result<HeadRow> commit(const Origin& origin, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
                          ObjectRow deposited);

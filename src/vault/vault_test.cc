@@ -95,6 +95,36 @@ TEST_F(VaultTest, an_object_that_the_disk_lost_is_not_claimed_to_be_held_and_can
   EXPECT_EQ(used(), before);
 }
 
+TEST_F(VaultTest, H7_a_damaged_leftover_is_replaced_by_the_bytes_that_were_just_received) {
+  const auto lay_down = [&](const format::ObjectName& name, ByteView bytes) {
+    ignore(lux().env().files.remove_file(path_of(name)), "there may be none");
+    must(env::create_file_durably(lux().env().files, path_of(name), bytes, 0400));
+  };
+  const auto expect_whole = [&](const Bytes& sealed) {
+    EXPECT_EQ(must(store::read_object(site(), object_name(sealed), sealed.size())), sealed);
+  };
+  // Without a row, as a crash on a bad disk may leave it: cut short, or of the right size with other bytes.
+  const Bytes first = object(1);
+  const Bytes second = object(2);
+  Bytes rotten = second;
+  rotten[1000] ^= 1;
+  lay_down(object_name(first), ByteView(first).first(1000));
+  lay_down(object_name(second), rotten);
+  for (const Bytes& sealed : {first, second}) {
+    EXPECT_TRUE(must(writer().put(stream_.next(object_name(sealed)), sealed)).has_value());
+    expect_whole(sealed);
+  }
+  EXPECT_EQ(must(lux().env().files.list("/srv/vault/objects/damaged")).size(), 2U);
+  EXPECT_TRUE(lux().has_logged("the file that lay there is set aside"));
+
+  // With a row: another size is as good as lost.
+  lay_down(object_name(first), ByteView(first).first(1000));
+  const auto again = stream_.next(object_name(first));
+  EXPECT_TRUE(failed_with(writer().put(again, {}), Code::NotFound));
+  EXPECT_TRUE(must(writer().put(again, first)).has_value());
+  expect_whole(first);
+}
+
 TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
   const Bytes sealed = object(1);
   const auto entry = stream_.next(object_name(sealed));
