@@ -52,21 +52,37 @@ vault::World vault_world(const Context& context) {
 
 }  // namespace
 
-Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
-  env::FileSystem& files = context.env.files;
-  auto receipt_key = TRY(read_role_key(files, directory, "receipt.key", custody::SigningUse::VaultReceipt));
-  const vault::Settings settings{std::string(kProgram), {}};
-  const std::string starter = env::join_path(directory, "acts-to-adopt");
+namespace {
+
+// Editors leave files of their own beside those that were copied there.
+Result<std::vector<Bytes>> acts_to_adopt(env::FileSystem& files, const std::string& folder) {
   std::vector<Bytes> documents;
-  const auto names = files.list(starter);
-  if (names.ok()) {
-    for (const std::string& name : names.value())
-      documents.push_back(TRY(read_document(files, env::join_path(starter, name))));
+  for (const std::string& name : TRY(files.list(folder))) {
+    if (name.starts_with(".") || !name.ends_with(".exclave")) continue;
+    documents.push_back(TRY(read_document(files, env::join_path(folder, name))));
+  }
+  return documents;
+}
+
+Result<std::unique_ptr<vault::Vault>> open_existing(const Context& context, const std::string& directory) {
+  auto receipt_key = TRY(read_role_key(context.env.files, directory, "receipt.key", custody::SigningUse::VaultReceipt));
+  const vault::Settings settings{std::string(kProgram), {}};
+  return vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
+  const std::string starter = env::join_path(directory, "acts-to-adopt");
+  auto vault = open_existing(context, directory);
+  // Only then are the acts of the first start looked at: what lies there later is of no account.
+  if (!vault.ok() && vault.error().code() == Code::NotFound && context.env.files.stat(starter).ok() &&
+      context.env.files.stat(env::join_path(directory, "receipt.key")).ok()) {
+    const auto documents = TRY(acts_to_adopt(context.env.files, starter));
     Status created = vault::create(vault_world(context), directory, documents, context.open_table);
     if (!created.ok() && created.error().code() != Code::AlreadyExists) return with_lock_hint(created.take_error());
+    vault = open_existing(context, directory);
   }
-  auto vault =
-      vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
   if (!vault.ok()) return with_lock_hint(vault.take_error());
   return vault;
 }

@@ -27,11 +27,12 @@ class Host {
                 {to_bytes(realm.first.document), to_bytes(realm.era.document), to_bytes(people.document)}, tables()));
     restart();
   }
-  void restart() {
+  Result<std::unique_ptr<Vault>> reopen() {
     vault_.reset();
-    vault_ = must(Vault::open(world(), "/srv/vault", machine_key(name_ + " receipt"), tables(),
-                              {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
+    return Vault::open(world(), "/srv/vault", machine_key(name_ + " receipt"), tables(),
+                       {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}});
   }
+  void restart() { vault_ = must(reopen()); }
 
   Vault& vault() { return *vault_; }
   sim::Machine& machine() { return machine_; }
@@ -186,6 +187,28 @@ TEST_F(RepairerTest, a_damaged_object_stays_in_place_until_the_good_copy_has_roo
   EXPECT_EQ(repair({.scrub = Scrub::EveryByte}).replaced, 1U);
   EXPECT_EQ(lux_.file_of(object_name(object(1))), object(1));
   EXPECT_EQ(lux_.set_aside(), 1U);
+}
+
+TEST_F(RepairerTest, a_damaged_era_document_is_fetched_again_and_does_not_stop_the_vault) {
+  const std::string era = "/srv/vault/acts/" + realm_.era.hash.hex();
+  const auto longer = realm_.successor(realm_.first, [](policy::Policy& next) { next.expires_seconds += 1; });
+  for (Host* host : {&lux_, &est_}) must(host->as(realm_.site())->put_act(as_bytes(longer.document)));
+  must(lux_.machine().disk().flip_bit(era, 40));
+  must(lux_.files().remove_file("/srv/vault/acts/" + realm_.first.hash.hex()));
+  lux_.restart();
+  const auto site = lux_.as(realm_.site());
+  EXPECT_EQ(must(site->acts()).size(), 2U) << "the others are in force, and these two are not shown";
+  EXPECT_TRUE(lux_.machine().has_logged("it is missing here until somebody hands it in"));
+
+  EXPECT_EQ(repair().acts, 2U);
+  EXPECT_EQ(must(site->acts()).size(), 4U);
+  EXPECT_EQ(must(site->act(realm_.era.hash)), to_bytes(realm_.era.document));
+  put(1, {&lux_});
+  lux_.restart();
+  EXPECT_EQ(must(lux_.as(realm_.site())->acts()).size(), 4U) << "for good";
+
+  must(lux_.machine().disk().flip_bit("/srv/vault/acts/" + longer.hash.hex(), 40));
+  EXPECT_TRUE(conformance::failed_with(lux_.reopen(), Code::Corrupt)) << "what rules here must be known";
 }
 
 }  // namespace

@@ -58,12 +58,12 @@ Result<std::unique_ptr<table::Table>> open_table_of(const World& world, const st
   return table;
 }
 
-// NotFound if the vault's creation was not finished.
+// Null if the vault's creation was not finished.
 Result<std::unique_ptr<ActBook>> open_acts(const World& world, const std::string& directory,
                                            store::ObjectStore& objects, table::Table& table) {
-  auto book = ActBook::open(world.files, world.threads, world.log, acts_in(directory), table);
-  if (book.ok() || book.error().code() != Code::NotFound) return book;
-  if (TRY(holds_objects(objects))) return lost_table();  // nothing is deposited before the creation is finished
+  auto book = TRY(ActBook::open(world.files, world.threads, world.log, acts_in(directory), table));
+  // Nothing is deposited before the creation is finished.
+  if (book == nullptr && TRY(holds_objects(objects))) return lost_table();
   return book;
 }
 
@@ -79,9 +79,8 @@ Status create(const World& world, const std::string& directory, const std::vecto
   TRY(store::create_directory_store(world.files, objects_in(directory)));
   const auto objects = TRY(open_objects(world, directory, {}));
   const auto table = TRY(open_table_of(world, directory, *objects, open_table));
-  const auto book = open_acts(world, directory, *objects, *table);
-  if (book.ok()) return Error(Code::AlreadyExists, "there is a vault in " + directory);
-  if (book.error().code() != Code::NotFound) return book.error();
+  const auto book = TRY(open_acts(world, directory, *objects, *table));
+  if (book != nullptr) return Error(Code::AlreadyExists, "there is a vault in " + directory);
   return ActBook::create(world.files, acts_in(directory), *table, verified);
 }
 
@@ -108,6 +107,7 @@ Status Vault::open_parts(const OpenTable& open_table) {
   table_ = detail::with_private_errors(TRY(open_table_of(world_, directory_, *objects_, open_table)), world_.log);
   records_ = std::make_unique<Records>(*table_);
   acts_ = TRY(open_acts(world_, directory_, *objects_, *table_));
+  if (acts_ == nullptr) return Error(Code::NotFound, "its creation was not finished");
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
                                                          *objects_, receipt_key_.public_key()});
   TRY(count_unlisted());

@@ -19,7 +19,7 @@
 // Threads: as wire::Handler.
 // Durability: mutating calls are durable when they return ok.
 // Errors: those of store::VaultApi; of open: Conflict (another process has the directory open), NotFound (no vault
-//     there), Precondition (the receipt key is in no policy version), Corrupt (the table is damaged or gone; as long as
+//     there, or its creation was not finished: create), Precondition (the receipt key is in no policy version), Corrupt (the table is damaged or gone; as long as
 //     there are objects, no empty one takes its place).
 // See: docs/protocols/vault-http.md, docs/threat-model.md (C2, C3, C11, H7).
 #pragma once
@@ -56,7 +56,8 @@ struct Settings {
 };
 
 // Makes a vault in `directory` (which may exist and hold key files) out of the realm's acts: at least the chain of
-// policies from version 1, in any order. The caller has compared the first one's hash with the one it trusts.
+// policies from version 1, in any order. Whether that chain begins with the right policy is not asked here: whoever puts
+// a vault's first acts beside its keys decides which realm it serves.
 // DURABLE. After a crash in the middle it is simply repeated; AlreadyExists if it was finished before, Corrupt if there
 // are objects and no table that knows of them.
 Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
