@@ -77,6 +77,7 @@ class RepairLoop {
     while (!stop_.stop_requested()) {
       const Status repaired = repair();
       if (!repaired.ok() && repaired.error().code() != Code::Cancelled) say("repair: " + repaired.error().message());
+      said_ = std::exchange(saying_, {});
       const env::Instant next = clock.monotonic() + every_;
       while (!stop_.stop_requested() && clock.monotonic() < next) {
         if (!clock.sleep_until(std::min(next, clock.monotonic() + kLookForStop)).ok()) return;
@@ -91,12 +92,11 @@ class RepairLoop {
     options.scrub_bytes_per_second = kQuietScrub;
     options.scrub_time = every_;  // so that gaps are filled in time, however long a scrub takes
     if (scrub_every_.has_value() && TRY(opened_.vault->is_scrub_due(*scrub_every_)))
-      options.scrub = vault::Scrub::EveryByte;
+      options.scrub = vault::Scrub::Resume;
     const vault::RepairReport report = opened_.vault->repair(others->all(), options, stop_.get_token());
     if (report.did_anything()) context_.env.log.write(env::LogLevel::Info, "repair: " + in_words(report));
     for (const std::string& problem : report.problems) say("repair: " + problem);
     for (const std::string& lost : report.unreachable) say("repair: no answer from vault " + lost);
-    said_ = std::exchange(saying_, {});
     if (report.error.has_value()) return *report.error;
     return {};
   }
@@ -157,7 +157,7 @@ Result<ExitCode> run(const Context& context, const RepairSettings& settings) {
   OpenedVault opened = TRY(open_as_daemon(context, settings.directory));
   const auto others = TRY(VaultSet::connect(context, opened.policy.policy, opened.identity, Patience::Short));
   vault::RepairOptions options;
-  if (settings.scrub) options.scrub = vault::Scrub::EveryByte;
+  if (settings.scrub) options.scrub = vault::Scrub::FromTheStart;
   const vault::RepairReport report = opened.vault->repair(others->all(), options, context.stop);
   config::Json json = config::Json::object();
   json.set("ok", report.is_whole())

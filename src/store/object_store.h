@@ -17,6 +17,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "base/bytes.h"
 #include "format/ids.h"
@@ -58,6 +59,8 @@ class ObjectStore : public ObjectReader {
   virtual Status list(const std::function<Status(const format::ObjectName&)>& visit) = 0;
 };
 
+// "object 3f9a...", for messages.
+std::string noun_of(const format::ObjectName& name);
 // One call for small callers and tests.
 Result<PutOutcome> put_object(ObjectStore& store, const format::ObjectName& name, ByteView object);
 // Whole object of a known size.

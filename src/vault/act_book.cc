@@ -4,12 +4,12 @@
 #include <optional>
 
 #include "vault/detail/private_errors.h"
+#include "vault/records.h"
 
 namespace exclave::vault {
 namespace {
 
 constexpr std::uint32_t kFileMode = 0600;
-constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;  // of signed text
 constexpr std::string_view kPolicyDomain = "exclave/policy/v1";
 constexpr std::string_view kEraDomain = "exclave/era/v1";
 constexpr std::string_view kPolicyKind = "policy";
@@ -39,7 +39,7 @@ std::string file_of(const std::string& directory, const crypto::Hash256& hash) {
 }
 
 Result<Bytes> read_act(env::FileSystem& files, const std::string& directory, const crypto::Hash256& hash) {
-  auto read = files.read_file(file_of(directory, hash), kMaxActBytes);
+  auto read = files.read_file(file_of(directory, hash), store::kMaxActBytes);
   if (!read.ok() && read.error().code() == Code::NotFound) {
     return Error(Code::Corrupt, "the file of act " + hash.hex() + " is gone")
         .hint("copy the file of this name from another vault's acts directory");
@@ -69,9 +69,8 @@ std::vector<crypto::Hash256> policy_hashes(const ActsInForce& acts) {
 
 // "ap" version, "ae" registry era
 Status check_key(ByteView key) {
-  const std::size_t size = key.size() < 2 ? 0 : key[1] == 'p' ? 2 + 8 : 2 + format::RegistryId::kSize + 4;
-  if (key.size() == size) return {};
-  return Error(Code::Corrupt, "row of an act: its key has another length");
+  const bool is_policy = key.size() > 1 && key[1] == 'p';
+  return expect_key_size(key, is_policy ? 2 + 8 : 2 + format::RegistryId::kSize + 4, "row of an act");
 }
 
 std::string name_of(const policy::Era& era) {
@@ -188,7 +187,7 @@ Status ActBook::adopt_files() {
     const auto is_it = [&](const store::Act& act) { return act.hash.hex() == name; };
     const auto hash = crypto::Hash256::from_hex(name);
     if (std::any_of(listed.begin(), listed.end(), is_it) || !hash.ok() || missing_.contains(hash.value())) continue;
-    const auto document = files_.read_file(file_of(directory_, hash.value()), kMaxActBytes);
+    const auto document = files_.read_file(file_of(directory_, hash.value()), store::kMaxActBytes);
     if (!document.ok()) {
       log_.write(env::LogLevel::Error, "act " + name + ": " + document.error().message());
       continue;

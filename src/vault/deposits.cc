@@ -110,7 +110,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
   const HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   const Place place = TRY(place_of(entry, head));
-  const auto held = TRY(held_object(entry.entry.object));
+  const auto held = TRY(held_object(registry->id, entry.entry.object));
   if (place == Place::Held && held.has_value()) return head;
   if (!held.has_value() && source.size() == 0) {
     return Error(Code::NotFound, "object " + entry.entry.object.hex() + " is not held here, and no bytes came with it");
@@ -121,6 +121,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
     const std::uint64_t charge = kEntryCharge + (held.has_value() ? 0 : source.size());
     const Status room = claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
     if (!room.ok()) return exhausted(*registry, room.error());
+    has_room_again(*registry, row.used_bytes);
   }
   if (held.has_value()) {
     TRY(check_key(*acts, stream->descriptor, entry, held->key));
@@ -128,6 +129,13 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   }
   const ObjectRow received = TRY(receive(*acts, stream->descriptor, entry, source));
   return commit(origin, stream->descriptor, entry, received);
+}
+
+// A tenth, so that what is small enough to fit in beside a flood does not make each refusal news again.
+void Deposits::has_room_again(const policy::Registry& registry, std::uint64_t used_bytes) {
+  if (used_bytes > registry.quota_bytes - registry.quota_bytes / 10) return;
+  const MutexLock lock(mutex_);
+  alarmed_.erase(registry.id);
 }
 
 Result<bool> Deposits::has_quota_for(const format::RegistryId& id, std::uint64_t object_bytes) {
@@ -212,9 +220,10 @@ Error Deposits::fork(const format::SignedEntry& held, const format::SignedEntry&
           noun_of(entry) + " contradicts entry " + std::to_string(held.entry.index.value()) + " that is held here"};
 }
 
-Result<std::optional<ObjectRow>> Deposits::held_object(const format::ObjectName& name) const {
+Result<std::optional<ObjectRow>> Deposits::held_object(const format::RegistryId& registry,
+                                                       const format::ObjectName& name) const {
   const auto row = TRY(parts_.records.object(name));
-  if (!row.has_value()) return row;
+  if (!row.has_value() || row->key.registry != registry) return std::optional<ObjectRow>();
   const auto size = parts_.objects.size_of(name);
   // A lost file is received anew, so that a writer can heal what the disk lost; so is one that was cut short.
   if (!size.ok() && size.error().code() == Code::NotFound) return std::optional<ObjectRow>();
@@ -323,6 +332,7 @@ Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::Strea
                                        const format::SignedEntry& entry, ObjectRow deposited) {
   const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, origin, stream));
+  if (registry->id != stream.registry) return Error(Code::Denied, "the stream's writer writes another registry by now");
   HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   if (TRY(place_of(entry, head)) == Place::Held) return head;
 

@@ -82,10 +82,13 @@ class Deposits {
   // Whether the entry may take its place beside those that are held.
   Result<Place> place_of(const format::SignedEntry& entry, const HeadRow& head);
   Status check_neighbours(const format::SignedEntry& entry, const HeadRow& head);
-  // Both log once: per stream, and per registry and process.
+  // Both log once: per stream, and per registry until a tenth of its quota is free again.
   Error fork(const format::SignedEntry& held, const format::SignedEntry& entry);
   Error exhausted(const policy::Registry& registry, const Error& error);
-  Result<std::optional<ObjectRow>> held_object(const format::ObjectName& name) const;
+  void has_room_again(const policy::Registry& registry, std::uint64_t used_bytes);
+  // What a put to this registry may know of: another one's objects are as good as not held.
+  Result<std::optional<ObjectRow>> held_object(const format::RegistryId& registry,
+                                               const format::ObjectName& name) const;
   Status check_key(const ActsInForce& acts, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
                    const format::KeyId& key) const;
   Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,

@@ -14,7 +14,7 @@
 //   "c"                   object (32) | begun-at i64 | finished u8            the newest scrub, and how far it has come
 //   "a" ...               acts, see act_book.h                                "vault" above: its receipt key
 //
-// I1  A row that does not decode is Corrupt, naming its kind.
+// I1  A row that does not decode, or whose key has another length, is Corrupt, naming its kind.
 // Threads: from any thread, as Table.
 // Durability: as Table.
 // See: table/table.h.
@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 
 #include "format/stream.h"
 #include "table/table.h"
@@ -72,6 +73,9 @@ struct ForkEvidence {
   std::string first;  // documents of two signed entries
   std::string second;
 };
+
+// Corrupt unless the key of a `row` ("row of an entry") has so many bytes: before it is taken apart.
+Status expect_key_size(ByteView key, std::size_t size, std::string_view row);
 
 class Records {
  public:

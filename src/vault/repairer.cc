@@ -221,7 +221,7 @@ Status Repairer::scrub(std::stop_token stop) {
   const auto last = TRY(parts_.records.scrub());
   ScrubRow progress;
   progress.begun_at_seconds = parts_.clock.now().seconds();
-  if (last.has_value() && !last->is_finished) progress = *last;
+  if (options_.scrub == Scrub::Resume && last.has_value() && !last->is_finished) progress = *last;
   const env::Instant start = parts_.clock.monotonic();
   const auto is_time_over = [&] {
     return options_.scrub_time.count() > 0 && parts_.clock.monotonic() - start >= options_.scrub_time;

@@ -40,7 +40,8 @@ namespace exclave::vault {
 inline constexpr std::size_t kScrubStep = 64;
 inline constexpr std::size_t kMostMissing = 1000;
 
-enum class Scrub { No, EveryByte };
+// Resume: goes on with a scrub that was not finished, else begins one.
+enum class Scrub { No, Resume, FromTheStart };
 
 struct RepairOptions {
   Scrub scrub = Scrub::No;

@@ -120,7 +120,7 @@ TEST_F(RepairerTest, L1_a_registry_at_its_quota_stops_neither_other_registries_n
       realm_.successor(realm_.first, [](policy::Policy& next) { next.registries[0].quota_bytes = 300'000; });
   must(lux_.as(realm_.site())->put_act(as_bytes(small.document)));
 
-  const auto report = repair({.scrub = Scrub::EveryByte});
+  const auto report = repair({.scrub = Scrub::FromTheStart});
   EXPECT_FALSE(report.error.has_value());
   EXPECT_THAT(report.problems, Contains(HasSubstr("quota of registry " + realm_.land().hex())));
   EXPECT_EQ(report.entries, 1U) << "the other registry's";
@@ -133,7 +133,7 @@ TEST_F(RepairerTest, L1_a_full_disk_ends_the_filling_but_not_the_scrub_and_the_r
   put(2, {&est_});
   put(3, {&est_});
   lux_.machine().disk().set_capacity_bytes(lux_.machine().disk().used_bytes() + (1 << 20));
-  const auto report = repair({.scrub = Scrub::EveryByte});
+  const auto report = repair({.scrub = Scrub::FromTheStart});
   ASSERT_TRUE(report.error.has_value());
   EXPECT_EQ(report.error->code(), Code::Exhausted);
   EXPECT_EQ(report.checked_objects, 1U);
@@ -163,7 +163,7 @@ TEST_F(RepairerTest, a_scrub_that_cannot_open_files_changes_nothing) {
   for (std::uint64_t fill = 0; fill < 3; ++fill) put(fill, {&lux_, &est_});
   lux_.machine().inject(
       {.call = sim::FileCall::Open, .path_part = "/objects/", .times = sim::kForEver, .code = Code::Exhausted});
-  const auto report = repair({.scrub = Scrub::EveryByte});
+  const auto report = repair({.scrub = Scrub::FromTheStart});
   lux_.machine().clear_faults();
   ASSERT_TRUE(report.error.has_value());
   EXPECT_EQ(report.error->code(), Code::Exhausted) << report.error->message();
@@ -178,13 +178,13 @@ TEST_F(RepairerTest, a_damaged_object_stays_in_place_until_the_good_copy_has_roo
   lux_.rot(object_name(object(1)));
   const Bytes rotten = lux_.file_of(object_name(object(1)));
   lux_.machine().disk().set_capacity_bytes(lux_.machine().disk().used_bytes() + (1 << 20));
-  const auto full = repair({.scrub = Scrub::EveryByte});
+  const auto full = repair({.scrub = Scrub::FromTheStart});
   EXPECT_FALSE(full.error.has_value());
   EXPECT_THAT(full.problems, Contains(HasSubstr("there is no room for a good copy")));
   EXPECT_EQ(lux_.file_of(object_name(object(1))), rotten);
   EXPECT_EQ(lux_.set_aside(), 0U);
   lux_.machine().disk().set_capacity_bytes(std::uint64_t{1} << 40);
-  EXPECT_EQ(repair({.scrub = Scrub::EveryByte}).replaced, 1U);
+  EXPECT_EQ(repair({.scrub = Scrub::FromTheStart}).replaced, 1U);
   EXPECT_EQ(lux_.file_of(object_name(object(1))), object(1));
   EXPECT_EQ(lux_.set_aside(), 1U);
 }
@@ -209,6 +209,19 @@ TEST_F(RepairerTest, a_damaged_era_document_is_fetched_again_and_does_not_stop_t
 
   must(lux_.machine().disk().flip_bit("/srv/vault/acts/" + longer.hash.hex(), 40));
   EXPECT_TRUE(conformance::failed_with(lux_.reopen(), Code::Corrupt)) << "what rules here must be known";
+}
+
+TEST_F(RepairerTest, a_scrub_that_was_asked_for_reads_every_object) {
+  constexpr std::uint64_t kObjects = kScrubStep + 6;
+  for (std::uint64_t fill = 0; fill < kObjects; ++fill) put(fill, {&lux_});
+  RepairOptions little_by_little;
+  little_by_little.scrub = Scrub::Resume;
+  little_by_little.scrub_bytes_per_second = 1 << 20;
+  little_by_little.scrub_time = std::chrono::seconds(1);
+  EXPECT_EQ(repair(little_by_little).checked_objects, kScrubStep);
+  EXPECT_EQ(repair({.scrub = Scrub::FromTheStart}).checked_objects, kObjects);
+  EXPECT_EQ(repair(little_by_little).checked_objects, kScrubStep);
+  EXPECT_EQ(repair(little_by_little).checked_objects, kObjects - kScrubStep) << "and goes on where it was";
 }
 
 }  // namespace

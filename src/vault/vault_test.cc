@@ -194,6 +194,39 @@ TEST_F(VaultTest, a_policy_that_comes_during_an_upload_decides_about_it) {
   EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].entries, 0U);
 }
 
+TEST_F(VaultTest, a_writer_moved_to_another_registry_during_an_upload_is_refused) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  const auto moving = bench_.realm.successor(bench_.realm.first, [&](policy::Policy& next) {
+    next.registries[0].writer = policy::testing::machine_key("new writer land").public_key();
+    next.registries[1].writer = bench_.realm.writer().public_key();
+  });
+  EventfulSource source(sealed, [&] { must(site().put_act(as_bytes(moving.document))); });
+  const wire::Caller caller{bench_.realm.writer().public_key()};
+  EXPECT_TRUE(failed_with(bench_.vault().put(caller, entry, source), Code::Denied));
+  EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].entries, 0U);
+}
+
+TEST_F(VaultTest, a_registry_that_had_room_again_is_reported_when_it_is_full_again) {
+  const auto alarms = [&] {
+    std::size_t count = 0;
+    for (const auto& line : lux().log()) count += line.message.find("registry land: quota") == 0 ? 1U : 0U;
+    return count;
+  };
+  policy::SignedPolicy current = bench_.realm.first;
+  std::uint64_t fill = 1;
+  for (const std::uint64_t quota : {1'000'000U, 3'000'000U}) {
+    current = bench_.realm.successor(current, [&](policy::Policy& next) { next.registries[0].quota_bytes = quota; });
+    must(site().put_act(as_bytes(current.document)));
+    for (int i = 0; i < 20; ++i) {
+      WriterStream copy = stream_;
+      const Bytes sealed = object(fill++);
+      if (writer().put(copy.next(object_name(sealed)), sealed).ok()) stream_.next(object_name(sealed));
+    }
+  }
+  EXPECT_EQ(alarms(), 2U);
+}
+
 TEST_F(VaultTest, the_same_entry_on_two_connections_is_received_once) {
   const Bytes sealed = object(1);
   const auto entry = stream_.next(object_name(sealed));

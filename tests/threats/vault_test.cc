@@ -283,6 +283,24 @@ TEST(ThreatsVault, C11_a_held_object_of_another_era_cannot_be_claimed_for_this_o
   });
 }
 
+TEST(ThreatsVault, C1_no_put_tells_whether_another_registry_holds_an_object) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    must(home.site->put_act(
+        as_bytes(policy::SignedEra::sign(bench.realm.era_document(bench.realm.people(), 1), bench.realm.realm.ceremony)
+                     .document)));
+    const auto spy = bench.as(bench.realm.other_writer);
+    WriterStream stream(bench.realm, bench.realm.other_writer, bench.realm.people());
+    must(spy->open_stream(stream.stream()));
+    for (const format::ObjectName& name : {object_name(home.good), seeded_id<format::ObjectName>("nobody's")}) {
+      WriterStream copy = stream;
+      EXPECT_TRUE(failed_with(spy->put(copy.next(name), {}), Code::NotFound));
+    }
+    WriterStream copy = stream;
+    EXPECT_TRUE(failed_with(spy->put(copy.next(object_name(home.good)), home.good), Code::Denied));
+    home.expect_past_is_safe();
+  });
+}
+
 TEST(ThreatsVault, H11_an_older_policy_never_comes_back) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     const auto second = bench.realm.successor(bench.realm.first, [](policy::Policy& next) {
