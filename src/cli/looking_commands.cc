@@ -44,6 +44,12 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
                     "its next repair brings them back, and its disk has to be looked at",
                     vault.name(), unlisted));
   }
+  if (const std::uint64_t damaged = status.value().damaged_objects; damaged > 0) {
+    alarms.push_back(
+        fmt::format("vault {} has lost {} objects, or holds them damaged, and no other vault gave it a good "
+                    "copy: bring back what has one, and look at its disk",
+                    vault.name(), damaged));
+  }
   for (const store::PeerReadings& reader : status.value().readings) {
     readings +=
         fmt::format("vault {} read {} objects ({}) at vault {}, last on {}\n", printable(reader.vault), reader.objects,

@@ -224,6 +224,7 @@ Result<std::optional<ObjectRow>> Deposits::held_object(const format::RegistryId&
                                                        const format::ObjectName& name) const {
   const auto row = TRY(parts_.records.object(name));
   if (!row.has_value() || row->key.registry != registry) return std::optional<ObjectRow>();
+  if (parts_.damages.has(name)) return std::optional<ObjectRow>();
   const auto size = parts_.objects.size_of(name);
   // A lost file is received anew, so that a writer can heal what the disk lost; so is one that was cut short.
   if (!size.ok() && size.error().code() == Code::NotFound) return std::optional<ObjectRow>();
@@ -281,6 +282,7 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
   }
   TRY(publish(*upload, found, size));
+  TRY(parts_.damages.clear(found));
   return row;
 }
 

@@ -34,6 +34,7 @@
 #include "store/object_store.h"
 #include "vault/act_book.h"
 #include "vault/claims.h"
+#include "vault/damages.h"
 #include "vault/records.h"
 #include "wire/handler.h"
 
@@ -56,6 +57,7 @@ class Deposits {
     const ActBook& acts;
     Records& records;
     store::ObjectStore& objects;
+    Damages& damages;
     crypto::Ed25519PublicKey receipt_key;
   };
   explicit Deposits(const Parts& parts) : parts_(parts), gate_(parts.threads) {}

@@ -25,6 +25,15 @@ Bytes entry_key(const format::StreamId& stream, format::EntryIndex index) {
   return key;
 }
 
+Bytes encode_head(const HeadRow& row) {
+  BinaryWriter writer;
+  writer.u64(row.next.value());
+  writer.id(row.chain);
+  writer.u64(row.held);
+  writer.i64(row.durable_at_seconds);
+  return writer.take();
+}
+
 Result<HeadRow> decode_head(ByteView bytes) {
   BinaryReader reader(bytes, "row of a head");
   HeadRow row;
@@ -183,6 +192,14 @@ Status Records::scan_readers(const ReaderVisitor& visit) const {
   });
 }
 
+Status Records::scan_damages(const DamageVisitor& visit) const {
+  return table_.scan(table::KeyRange::prefix(key_of('d')), [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    TRY(expect_key_size(key, 1 + format::ObjectName::kSize + format::StreamId::kSize, "row of a damaged object"));
+    return visit(format::ObjectName::from_view(key.subspan(1, format::ObjectName::kSize)),
+                 format::StreamId::from_view(key.last(format::StreamId::kSize)), TRY(decode_head(value)));
+  });
+}
+
 Status Records::scan_objects(const format::ObjectName& from, const ObjectVisitor& visit) const {
   table::KeyRange range = table::KeyRange::prefix(key_of('o'));
   range.from = key_of('o', from);
@@ -218,12 +235,16 @@ void Records::Change::put_stream(const format::SignedStream& stream) {
 }
 
 void Records::Change::put_head(const format::StreamId& id, const HeadRow& row) {
-  BinaryWriter writer;
-  writer.u64(row.next.value());
-  writer.id(row.chain);
-  writer.u64(row.held);
-  writer.i64(row.durable_at_seconds);
-  batch_.put(key_of('h', id), writer.view());
+  batch_.put(key_of('h', id), encode_head(row));
+}
+
+void Records::Change::put_damage(const format::ObjectName& object, const format::StreamId& stream,
+                                 const HeadRow& head) {
+  batch_.put(key_of('d', object, stream), encode_head(head));
+}
+
+void Records::Change::erase_damage(const format::ObjectName& object, const format::StreamId& stream) {
+  batch_.erase(key_of('d', object, stream));
 }
 
 void Records::Change::put_entry(const format::SignedEntry& entry) {

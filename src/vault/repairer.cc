@@ -54,7 +54,7 @@ Status Repairer::fill(std::stop_token stop) {
   TRY(adopt_acts(stop));
   const auto acts = parts_.acts.in_force();
   for (const policy::Registry& registry : acts->policy.policy.registries) TRY(fill_gaps(registry, stop));
-  return {};
+  return mend_known(stop);
 }
 
 // Policies come in the order of their versions and eras after them, as every vault lists them.
@@ -222,9 +222,9 @@ Status Repairer::scrub(std::stop_token stop) {
   ScrubRow progress;
   progress.begun_at_seconds = parts_.clock.now().seconds();
   if (options_.scrub == Scrub::Resume && last.has_value() && !last->is_finished) progress = *last;
-  const env::Instant start = parts_.clock.monotonic();
+  scrub_began_ = parts_.clock.monotonic();
   const auto is_time_over = [&] {
-    return options_.scrub_time.count() > 0 && parts_.clock.monotonic() - start >= options_.scrub_time;
+    return options_.scrub_time.count() > 0 && parts_.clock.monotonic() - scrub_began_ >= options_.scrub_time;
   };
   while (!progress.is_finished && !is_time_over()) {
     std::vector<std::pair<format::ObjectName, ObjectRow>> step;
@@ -235,26 +235,51 @@ Status Repairer::scrub(std::stop_token stop) {
         progress.is_finished = false;
         return Result<table::Visit>(table::Visit::Stop);
       }
-      step.emplace_back(name, row);
+      if (!known_.contains(name)) step.emplace_back(name, row);
       return Result<table::Visit>(table::Visit::Continue);
     }));
-    for (const auto& [name, row] : step) {
-      const auto damage = TRY(look_at(name, row, stop));
-      ++report_.checked_objects;
-      if (damage.has_value()) TRY(replace(name, *damage));
-      if (options_.scrub_bytes_per_second > 0) {
-        const auto due = std::chrono::nanoseconds(static_cast<std::int64_t>(
-            static_cast<double>(report_.checked_bytes) / static_cast<double>(options_.scrub_bytes_per_second) * 1e9));
-        while (parts_.clock.monotonic() < start + due) {
-          if (stop.stop_requested()) return cancelled();
-          const env::Instant soon = parts_.clock.monotonic() + std::chrono::milliseconds(100);
-          TRY(parts_.clock.sleep_until(std::min(soon, start + due)));
-        }
-      }
-    }
+    TRY(check(step, stop));
     Records::Change change;
     change.put_scrub(progress);
     TRY(parts_.records.commit(change));
+  }
+  return {};
+}
+
+Status Repairer::mend_known(std::stop_token stop) {
+  std::vector<std::pair<format::ObjectName, ObjectRow>> known;
+  for (const format::ObjectName& name : parts_.damages.some(kScrubStep)) {
+    const auto row = TRY(parts_.records.object(name));
+    if (row.has_value()) known.emplace_back(name, *row);
+    known_.insert(name);
+  }
+  scrub_began_ = parts_.clock.monotonic();
+  return check(known, stop);
+}
+
+Status Repairer::check(const std::vector<std::pair<format::ObjectName, ObjectRow>>& objects, std::stop_token stop) {
+  std::vector<Damages::Object> lost;
+  for (const auto& [name, row] : objects) {
+    const auto damage = TRY(look_at(name, row, stop));
+    ++report_.checked_objects;
+    if (!damage.has_value() || TRY(replace(name, *damage))) {
+      TRY(parts_.damages.clear(name));
+    } else {
+      lost.emplace_back(name, row.key.registry);
+    }
+    TRY(keep_pace(stop));
+  }
+  return parts_.damages.note(lost);
+}
+
+Status Repairer::keep_pace(std::stop_token stop) {
+  if (options_.scrub_bytes_per_second == 0) return {};
+  const auto due = std::chrono::nanoseconds(static_cast<std::int64_t>(
+      static_cast<double>(report_.checked_bytes) / static_cast<double>(options_.scrub_bytes_per_second) * 1e9));
+  while (parts_.clock.monotonic() < scrub_began_ + due) {
+    if (stop.stop_requested()) return cancelled();
+    const env::Instant soon = parts_.clock.monotonic() + std::chrono::milliseconds(100);
+    TRY(parts_.clock.sleep_until(std::min(soon, scrub_began_ + due)));
   }
   return {};
 }
@@ -268,13 +293,13 @@ Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& n
   });
 }
 
-Status Repairer::replace(const format::ObjectName& name, const std::string& damage) {
+Result<bool> Repairer::replace(const format::ObjectName& name, const std::string& damage) {
   ++report_.damaged;
   parts_.log.write(env::LogLevel::Error, short_name(name) + " is damaged: " + damage);
   const auto good = fetch(name, nullptr);
   if (!good.ok()) {
     problem(short_name(name) + " is damaged (" + damage + "), and " + good.error().message());
-    return {};
+    return false;
   }
   // The damaged file may be all that can be had of the object one day: it moves only when the good one has its room.
   auto upload = parts_.objects.begin_upload(name, good.value().size());
@@ -286,17 +311,17 @@ Status Repairer::replace(const format::ObjectName& name, const std::string& dama
   if (!upload.ok()) {
     problem(short_name(name) + " is damaged (" + damage +
             "), and there is no room for a good copy: " + upload.error().message());
-    return {};
+    return false;
   }
   const Status aside = parts_.objects.set_aside(name);
   if (!aside.ok() && aside.error().code() != Code::NotFound) {
     problem(short_name(name) + " is damaged and cannot be set aside: " + aside.error().message());
-    return {};
+    return false;
   }
   TRY(upload.value()->publish());
   ++report_.replaced;
   parts_.log.write(env::LogLevel::Info, short_name(name) + " was replaced by a good copy from another vault");
-  return {};
+  return true;
 }
 
 }  // namespace exclave::vault

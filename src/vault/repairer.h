@@ -4,6 +4,7 @@
 //   acts -> per registry: every other vault's heads -> entries beyond our head -> their objects -> put (deposits.h)
 //   scrub: every object row, by name: is the file there, has it its size, do its bytes bear its name?
 //          if not: a good copy from another vault -> the damaged file set aside -> the good one published
+//          if nobody has one: noted (damages.h), shown in status, asked for again by each repair
 //
 // Units/limits: bytes. One object is in memory at a time (at most 16 MiB).
 // I1  Another vault's word counts for nothing: acts, streams and entries carry signatures that are checked as if their
@@ -75,6 +76,7 @@ class Repairer {
     ActBook& acts;
     Records& records;
     store::ObjectStore& objects;
+    Damages& damages;
     Deposits& deposits;
     const crypto::Ed25519SigningKey& receipt_key;
   };
@@ -100,7 +102,14 @@ class Repairer {
   // nullopt: good. Otherwise what is wrong with the file.
   Result<std::optional<std::string>> look_at(const format::ObjectName& name, const ObjectRow& row,
                                              std::stop_token stop);
-  Status replace(const format::ObjectName& name, const std::string& damage);
+  // What earlier runs knew to be damaged, kScrubStep of it: a good copy may be back.
+  Status mend_known(std::stop_token stop);
+  // Looks at these, replaces what is damaged, and keeps in mind what nobody has whole.
+  Status check(const std::vector<std::pair<format::ObjectName, ObjectRow>>& objects, std::stop_token stop);
+  // Waits until what was read so far is due.
+  Status keep_pace(std::stop_token stop);
+  // Whether a good copy is in its place now.
+  Result<bool> replace(const format::ObjectName& name, const std::string& damage);
   // A copy that bears its name, from `first` if it has one, else from any other vault.
   Result<Bytes> fetch(const format::ObjectName& name, store::VaultApi* first);
   Result<Bytes> fetch_from(store::VaultApi& other, const format::ObjectName& name);
@@ -111,8 +120,10 @@ class Repairer {
   const Parts parts_;
   const std::vector<store::VaultApi*> others_;
   const RepairOptions options_;
+  env::Instant scrub_began_;
   std::vector<const store::VaultApi*> lost_;  // did not answer in this run: not asked again
   std::set<format::ObjectName> missing_;      // which no vault gave in this run
+  std::set<format::ObjectName> known_;        // looked at by mend_known: not by the scrub again
   RepairReport report_;
 };
 

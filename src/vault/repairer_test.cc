@@ -224,5 +224,44 @@ TEST_F(RepairerTest, a_scrub_that_was_asked_for_reads_every_object) {
   EXPECT_EQ(repair(little_by_little).checked_objects, kObjects - kScrubStep) << "and goes on where it was";
 }
 
+TEST_F(RepairerTest, L6_an_object_lost_everywhere_shows_in_status_until_it_is_back) {
+  put(1, {&lux_, &est_});
+  put(2, {&lux_, &est_});
+  const Bytes lost = object(1);
+  lux_.rot(object_name(lost));
+  est_.rot(object_name(lost));
+  const auto damaged = [&] { return must(lux_.as(realm_.site())->status()).damaged_objects; };
+  EXPECT_EQ(damaged(), 0U);
+  EXPECT_EQ(repair({.scrub = Scrub::FromTheStart}).replaced, 0U);
+  EXPECT_EQ(damaged(), 1U);
+
+  for (int start = 0; start < 2; ++start) {
+    const Bytes later = object(3 + static_cast<std::uint64_t>(start));
+    EXPECT_FALSE(must(lux_.as(realm_.writer())->put(stream_.next(object_name(later)), later)).has_value())
+        << "nothing new is signed above what is lost";
+    EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(1)) << "what was signed stays said";
+    EXPECT_EQ(repair().replaced, 0U);
+    lux_.restart();
+    EXPECT_EQ(damaged(), 1U);
+  }
+  est_.overwrite(object_name(lost), lost);
+  EXPECT_EQ(repair().replaced, 1U) << "without a scrub: it is known what to look for";
+  EXPECT_EQ(damaged(), 0U);
+  EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(3));
+}
+
+TEST_F(RepairerTest, L6_a_writer_that_still_has_a_lost_object_heals_it) {
+  put(1, {&lux_});
+  const Bytes lost = object(1);
+  lux_.rot(object_name(lost));
+  repair({.scrub = Scrub::FromTheStart});
+  const auto writer = lux_.as(realm_.writer());
+  const auto again = stream_.next(object_name(lost));
+  EXPECT_TRUE(conformance::failed_with(writer->put(again, {}), Code::NotFound)) << "what is lost is not held";
+  EXPECT_TRUE(must(writer->put(again, lost)).has_value());
+  EXPECT_EQ(must(lux_.as(realm_.site())->status()).damaged_objects, 0U);
+  EXPECT_EQ(lux_.file_of(object_name(lost)), lost);
+}
+
 }  // namespace
 }  // namespace exclave::vault

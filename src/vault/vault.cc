@@ -106,10 +106,11 @@ Status Vault::open_parts(const OpenTable& open_table) {
   objects_ = detail::with_private_errors(TRY(open_objects(world_, directory_, settings_.store)), world_.log);
   table_ = detail::with_private_errors(TRY(open_table_of(world_, directory_, *objects_, open_table)), world_.log);
   records_ = std::make_unique<Records>(*table_);
+  damages_ = TRY(Damages::open(*records_));
   acts_ = TRY(open_acts(world_, directory_, *objects_, *table_));
   if (acts_ == nullptr) return Error(Code::NotFound, "its creation was not finished");
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
-                                                         *objects_, receipt_key_.public_key()});
+                                                         *objects_, *damages_, receipt_key_.public_key()});
   TRY(count_unlisted());
   readings_ = std::make_unique<Readings>(world_.clock, world_.threads, *records_, receipt_key_.public_key());
   // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
@@ -144,7 +145,8 @@ std::uint64_t Vault::unlisted_objects() const {
 
 RepairReport Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
                            std::stop_token stop) {
-  const Repairer::Parts parts{world_.clock, world_.log, *acts_, *records_, *objects_, *deposits_, receipt_key_};
+  const Repairer::Parts parts{world_.clock, world_.log, *acts_,     *records_,
+                              *objects_,    *damages_,  *deposits_, receipt_key_};
   return Repairer(parts, others, options).run(stop);
 }
 
@@ -171,6 +173,7 @@ Result<store::VaultStatus> Vault::status(const wire::Caller& caller) {
   if (!free.ok()) return detail::private_error(world_.log, "free space", free.error());
   status.free_bytes = free.value();
   status.object_count = TRY(records_->object_count());
+  status.damaged_objects = damages_->count();
   status.unlisted_objects = unlisted_objects();
   status.program = settings_.program;
   status.readings = TRY(readings_->by_vault(acts->policy.policy));
@@ -183,7 +186,7 @@ Status Vault::open_stream(const wire::Caller& caller, const format::SignedStream
 
 Result<std::optional<format::SignedReceipt>> Vault::put(const wire::Caller& caller, const format::SignedEntry& entry,
                                                         wire::ObjectSource& source) {
-  const HeadRow head = TRY(deposits_->put(caller, entry, source));
+  const HeadRow head = damages_->vouched(entry.entry.stream, TRY(deposits_->put(caller, entry, source)));
   if (head.next <= entry.entry.index) return std::optional<format::SignedReceipt>();
   const auto acts = acts_->in_force();
   return receipt_for(acts->policy.policy, entry.entry.stream, head);
@@ -276,7 +279,7 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
     if (!stream.has_value() || !head.has_value()) {
       return Error(Code::Corrupt, "stream " + id.hex() + " has lost its rows");
     }
-    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, *head)});
+    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, damages_->vouched(id, *head))});
     return table::Visit::Continue;
   };
   TRY(records_->scan_streams(registry, from.value_or(format::StreamId()), visit));

@@ -10,6 +10,7 @@
 //   create (acts of the realm) --> closed --open--> open --dropped or crashed--> closed
 //
 // I1  A receipt is signed after what it vouches for survives power loss, and says no more than the table's head row.
+//     Nothing new is signed for a stream that has an object in it which is known to be lost here (damages.h).
 // I2  Nothing is ever deleted or overwritten, by anybody.
 // I3  What the newest adopted policy says holds from the next call on, and at the commit of a put in progress.
 // I4  After a crash everything promised is found again; uploads in progress have vanished. Damage to the end of the
@@ -118,6 +119,7 @@ class Vault final : public wire::Handler {
   std::unique_ptr<env::FileSystem::Lock> lock_;
   std::unique_ptr<table::Table> table_;
   std::unique_ptr<Records> records_;
+  std::unique_ptr<Damages> damages_;
   std::unique_ptr<ActBook> acts_;
   std::unique_ptr<store::ObjectStore> objects_;
   std::unique_ptr<Deposits> deposits_;

@@ -64,6 +64,7 @@ std::string status_document(const store::VaultStatus& status) {
       .field("free", status.free_bytes)
       .field("objects", status.object_count)
       .field("unlisted", status.unlisted_objects)
+      .field("damaged", status.damaged_objects)
       .field("program", format::is_valid_text_value(status.program) ? std::string_view(status.program) : "unnamed");
   for (const store::PeerReadings& peer : status.readings) {
     writer.field("read-by", peer.vault)
@@ -83,6 +84,7 @@ Result<store::VaultStatus> parse_status(ByteView document) {
   status.free_bytes = TRY(reader.number("free"));
   status.object_count = TRY(reader.number("objects"));
   status.unlisted_objects = TRY(reader.number("unlisted"));
+  status.damaged_objects = TRY(reader.number("damaged"));
   status.program = TRY(reader.field("program"));
   while (reader.next_is("read-by")) {
     store::PeerReadings peer;
