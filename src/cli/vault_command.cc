@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/mutex.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/render.h"
@@ -67,8 +68,18 @@ class RepairLoop {
     thread_ = context.env.threads.start("repair", [this] { run(); });
   }
   ~RepairLoop() {
-    stop_.request_stop();
+    request_stop();
     thread_->join();
+  }
+  // Another vault that is silent would keep the repair, and the daemon with it, waiting for minutes.
+  void request_stop() {
+    stop_.request_stop();
+    std::shared_ptr<VaultSet> others;
+    {
+      const MutexLock lock(mutex_);
+      others = others_;
+    }
+    if (others != nullptr) others->shutdown();
   }
 
  private:
@@ -87,7 +98,13 @@ class RepairLoop {
 
   Status repair() {
     const policy::SignedPolicy policy = opened_.vault->policy();
-    const auto others = TRY(VaultSet::connect(context_, policy.policy, opened_.identity, Patience::Short));
+    const std::shared_ptr<VaultSet> others =
+        TRY(VaultSet::connect(context_, policy.policy, opened_.identity, Patience::Short));
+    {
+      const MutexLock lock(mutex_);
+      others_ = others;
+    }
+    if (stop_.stop_requested()) return {};  // whoever asked for it may have come too early to see the others
     vault::RepairOptions options;
     options.scrub_bytes_per_second = kQuietScrub;
     options.scrub_time = every_;  // so that gaps are filled in time, however long a scrub takes
@@ -95,6 +112,7 @@ class RepairLoop {
       options.scrub = vault::Scrub::Resume;
     const vault::RepairReport report = opened_.vault->repair(others->all(), options, stop_.get_token());
     if (report.did_anything()) context_.env.log.write(env::LogLevel::Info, "repair: " + in_words(report));
+    if (stop_.stop_requested()) return {};
     for (const std::string& problem : report.problems) say("repair: " + problem);
     for (const std::string& lost : report.unreachable) say("repair: no answer from vault " + lost);
     if (report.error.has_value()) return *report.error;
@@ -114,6 +132,8 @@ class RepairLoop {
   std::vector<std::string> said_;
   std::vector<std::string> saying_;
   std::stop_source stop_;
+  Mutex mutex_;
+  std::shared_ptr<VaultSet> others_ GUARDED_BY(mutex_);  // owned with the repair in progress and with who ends it
   std::unique_ptr<env::Thread> thread_;
 };
 
@@ -147,6 +167,7 @@ Result<ExitCode> run(const Context& context, const VaultSettings& settings) {
     TRY(env.clock.sleep_until(env.clock.monotonic() + kLookForStop));
   }
   env.log.write(env::LogLevel::Info, "vault " + entry.name + " is draining");
+  if (repairs.has_value()) repairs->request_stop();
   server->stop(env.clock.monotonic() + kDrainTime);
   repairs.reset();
   env.log.write(env::LogLevel::Info, "vault " + entry.name + " has ended");

@@ -4,7 +4,6 @@
 
 #include "base/text.h"
 #include "vault/embedded_vault.h"
-#include "wire/http_vault.h"
 
 namespace exclave::cli {
 namespace {
@@ -107,7 +106,9 @@ Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, cons
   for (const policy::VaultEntry& entry : policy.vaults) {
     if (entry.identity == set->caller_) continue;
     if (!entry.address.starts_with(kEmbeddedPrefix)) {
-      set->vaults_.push_back(std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm, options));
+      auto remote = std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm, options);
+      set->remote_.push_back(remote.get());
+      set->vaults_.push_back(std::move(remote));
       continue;
     }
     Status opened = set->open_embedded(context, entry, policy, set->caller_);
@@ -120,6 +121,10 @@ std::vector<store::VaultApi*> VaultSet::all() const {
   std::vector<store::VaultApi*> pointers;
   for (const auto& vault : vaults_) pointers.push_back(vault.get());
   return pointers;
+}
+
+void VaultSet::shutdown() {
+  for (wire::HttpVault* vault : remote_) vault->shutdown();
 }
 
 Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& directory, Acts acts) {

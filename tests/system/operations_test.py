@@ -111,6 +111,15 @@ class Daemons(harness.SystemTest):
         (folder / "era-9.exclave").write_bytes(b"looked at by nobody any more")
         self.realm.start("lux")
 
+    def test_a_vault_drains_in_time_while_another_one_is_silent(self):
+        self.realm.stop("lux", "rome")
+        with harness.SilentVault(self.realm, "rome") as silent:
+            self.realm.start("lux", options=("--repair-every", "1s"))
+            silent.wait_for_a_request()
+            begin = time.monotonic()
+            self.assertEqual(self.realm.daemons["lux"].stop(), OK)
+            self.assertLess(time.monotonic() - begin, 20)
+
     def test_a_vault_that_drains_while_a_backup_runs_costs_nothing(self):
         (self.scratch / "source/large").write_bytes(os.urandom(40_000_000))
         backup = self.start_backup()

@@ -457,6 +457,35 @@ TEST(ThreatsVault, H9_a_vault_that_answers_a_byte_at_a_time_is_given_up_at_the_d
   }
 }
 
+TEST(ThreatsVault, H9_waiting_for_a_silent_vault_ends_when_it_is_given_up) {
+  const auto world = conformance::sim_world(1).make();
+  world->run([](env::Env env) {
+    const auto lux = policy::testing::make_vault("lux");
+    const auto listener = must(env.network.listen("127.0.0.1:0"));
+    wire::testing::PlainTransport transport(machine_key("site lisbon").public_key());
+    policy::VaultEntry reached = lux;
+    reached.address = listener->address();
+    wire::HttpVault client({env.clock, env.random, env.network, env.threads}, transport, reached,
+                           seeded_id<format::RealmId>("realm"), {.connections = 1, .attempts = 3});
+    const auto in = [&](std::chrono::seconds time) { return env.clock.monotonic() + time; };
+    const auto host = env.threads.start("host", [&] {
+      wire::testing::PlainTransport side(lux.identity);
+      const auto silent = must(side.accept(must(listener->accept()), in(std::chrono::seconds(10))));
+      must(env.clock.sleep_until(in(std::chrono::minutes(10))));
+    });
+    const auto giver_up = env.threads.start("giver-up", [&] {
+      must(env.clock.sleep_until(in(std::chrono::seconds(2))));
+      client.shutdown();
+    });
+    const env::Instant begin = env.clock.monotonic();
+    EXPECT_TRUE(failed_with(client.acts(), Code::Cancelled));
+    EXPECT_LT(env.clock.monotonic() - begin, std::chrono::seconds(5));
+    EXPECT_TRUE(failed_with(client.acts(), Code::Cancelled)) << "and nothing is begun any more";
+    giver_up->join();
+    host->join();
+  });
+}
+
 // Over real TLS on the loopback: an impostor answers at the vault's address with a certificate of its own.
 TEST(ThreatsVault, H10_posing_as_a_vault_or_as_the_site_with_ones_own_key_is_denied) {
   with_vault({"", conformance::real_world(), Door::Tls, Tables::Rocksdb}, [](VaultBench& bench) {
