@@ -158,7 +158,9 @@ class RocksdbTable final : public Table {
       : directory_(std::move(directory)), identity_(std::move(identity)), db_(std::move(db)) {}
 
   // RocksDB itself leaves the memtable to the log when it is closed.
-  ~RocksdbTable() override { ignore(flush(), "the log has it, and replays it"); }
+  ~RocksdbTable() override {
+    if (!failure_.has_value()) ignore(flush(), "the log has it, and replays it");
+  }
   RocksdbTable(const RocksdbTable&) = delete;
   RocksdbTable& operator=(const RocksdbTable&) = delete;
 

@@ -294,8 +294,10 @@ Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& n
 }
 
 Result<bool> Repairer::replace(const format::ObjectName& name, const std::string& damage) {
-  ++report_.damaged;
-  parts_.log.write(env::LogLevel::Error, short_name(name) + " is damaged: " + damage);
+  if (!parts_.damages.has(name)) {  // of the others an earlier run has told
+    ++report_.damaged;
+    parts_.log.write(env::LogLevel::Error, short_name(name) + " is damaged: " + damage);
+  }
   const auto good = fetch(name, nullptr);
   if (!good.ok()) {
     problem(short_name(name) + " is damaged (" + damage + "), and " + good.error().message());

@@ -58,7 +58,7 @@ struct RepairReport {
   std::uint64_t checked_objects = 0;  // by the scrub
   std::uint64_t checked_bytes = 0;
   std::uint64_t damaged = 0;
-  std::uint64_t replaced = 0;            // of the damaged ones
+  std::uint64_t replaced = 0;            // of the damaged ones, of this run and of earlier ones
   std::vector<std::string> problems;     // what is still wrong here, and what another vault got wrong
   std::vector<std::string> unreachable;  // "lux: connection refused"
   std::optional<Error> error;            // what ended the repair early
