@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <iostream>
 #include <stop_token>
@@ -68,14 +69,18 @@ class Signals {
     ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     waiter_ = std::thread([this, &stop] {
       int signal = 0;
-      ::sigwait(&set_, &signal);
-      if (signal == SIGUSR1) return;  // the program has ended by itself
-      stop.request_stop();
-      ::sigwait(&set_, &signal);
-      if (signal != SIGUSR1) ::_exit(128 + signal);
+      bool is_second = false;
+      while (!ended_) {
+        ::sigwait(&set_, &signal);
+        if (signal == SIGUSR1) continue;  // from our destructor; anybody else's means nothing
+        if (is_second) ::_exit(128 + signal);
+        stop.request_stop();
+        is_second = true;
+      }
     });
   }
   ~Signals() {
+    ended_ = true;
     ::pthread_kill(waiter_.native_handle(), SIGUSR1);
     waiter_.join();
   }
@@ -84,6 +89,7 @@ class Signals {
 
  private:
   sigset_t set_{};
+  std::atomic<bool> ended_{false};  // the program has ended by itself
   std::thread waiter_;
 };
 

@@ -199,9 +199,13 @@ Result<HoldingsVerdict> verify_holdings(env::Env& env, const PinnedRegistry& reg
   std::vector<VaultVerdict> verdicts(vaults.size());
   std::vector<std::unique_ptr<env::Thread>> threads;
   for (std::size_t i = 0; i < vaults.size(); ++i) {
-    threads.push_back(env.threads.start("verify-" + vaults[i]->name(), [&, i] {
-      verdicts[i] = VaultChecker(env, registry, *vaults[i], reading).check(all, stop);
-    }));
+    const auto check = [&, i] { verdicts[i] = VaultChecker(env, registry, *vaults[i], reading).check(all, stop); };
+    auto thread = env.threads.start("verify-" + vaults[i]->name(), check);
+    if (thread.ok()) {
+      threads.push_back(thread.take());
+    } else {
+      check();
+    }
   }
   for (const auto& thread : threads) thread->join();
   if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");

@@ -37,11 +37,17 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, 
   }
   std::vector<std::unique_ptr<env::Thread>> openers;
   for (const auto& lane : writer->lanes_) {
-    openers.push_back(threads.start("open-" + lane->progress.vault, [&writer, &stream, lane = lane.get()] {
+    const auto open = [&writer, &stream, lane = lane.get()] {
       Status opened = lane->vault->open_stream(stream);
       const env::MonitorLock lock(*writer->monitor_);
       if (!opened.ok()) lane->progress.failure = opened.take_error();
-    }));
+    };
+    auto opener = threads.start("open-" + lane->progress.vault, open);
+    if (opener.ok()) {
+      openers.push_back(opener.take());
+    } else {
+      open();
+    }
   }
   for (const auto& opener : openers) opener->join();
   {
@@ -49,8 +55,15 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, 
     if (auto error = writer->too_few_left_locked()) return *error;
   }
   for (const auto& lane : writer->lanes_) {
-    lane->thread = threads.start("send-" + lane->progress.vault,
-                                 [raw = writer.get(), lane = lane.get()] { raw->run_lane(*lane); });
+    auto sender = threads.start("send-" + lane->progress.vault,
+                                [raw = writer.get(), lane = lane.get()] { raw->run_lane(*lane); });
+    if (sender.ok()) {
+      lane->thread = sender.take();
+      continue;
+    }
+    const env::MonitorLock lock(*writer->monitor_);
+    lane->progress.failure = sender.take_error();
+    if (auto error = writer->too_few_left_locked()) return *error;
   }
   return writer;
 }

@@ -297,8 +297,8 @@ TEST_P(FileSystemConformance, entries_may_be_read_by_two_threads_at_once) {
         ASSERT_EQ(entries.value().size(), 500U);
       }
     };
-    auto first = env.threads.start("count-1", count_often);
-    auto second = env.threads.start("count-2", count_often);
+    auto first = must(env.threads.start("count-1", count_often));
+    auto second = must(env.threads.start("count-2", count_often));
     first->join();
     second->join();
   });

@@ -369,11 +369,11 @@ TEST_P(VaultApiConformance, puts_from_several_threads_end_as_one_chain) {
     }
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (std::size_t first = 0; first < 3; ++first) {
-      threads.push_back(bench.env.threads.start("putter", [&, first] {
+      threads.push_back(must(bench.env.threads.start("putter", [&, first] {
         for (std::size_t i = kEntries - 3 + first; i < kEntries; i -= 3) {  // backwards, until it wraps
           EXPECT_TRUE(is_ok(deposit.writer->put(entries[i], objects[i])));
         }
-      }));
+      })));
     }
     for (auto& thread : threads) thread->join();
     const auto heads = must(deposit.site->heads(bench.realm.land()));

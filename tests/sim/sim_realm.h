@@ -71,8 +71,8 @@ class SimVault {
     machine_.run([&] {
       const env::Env env = machine_.env();
       served_->server =
-          wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen(entry_.name + ":4100")),
-                              transport_, host_->vault());
+          must(wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen(entry_.name + ":4100")),
+                                   transport_, host_->vault()));
     });
     env::Clock& clock = machine_.env().clock;
     machine_.when_down([served = served_, &clock] {
