@@ -114,16 +114,17 @@ class EntryPrinter {
     }
     const std::string name = entry.path.empty() ? "." : printable(entry.path);
     if (!detailed_) {
-      context_.terminal.out(name + "\n");
+      context_.say(name + "\n");
       return;
     }
-    const std::string user = entry.owner.user_name.empty() ? std::to_string(entry.owner.user) : entry.owner.user_name;
+    const std::string user =
+        entry.owner.user_name.empty() ? std::to_string(entry.owner.user) : printable(entry.owner.user_name);
     const std::string group =
-        entry.owner.group_name.empty() ? std::to_string(entry.owner.group) : entry.owner.group_name;
+        entry.owner.group_name.empty() ? std::to_string(entry.owner.group) : printable(entry.owner.group_name);
     std::string line = fmt::format("{} {:>8} {:>8} {:>12} {} {}", mode_text(entry), user, group, entry.size,
                                    local_time(env::Timestamp{entry.modified_ns}.seconds()), name);
     if (entry.type == format::EntryType::Symlink) line += " -> " + printable(entry.link_target);
-    context_.terminal.out(line + "\n");
+    context_.say(line + "\n");
   }
   std::uint64_t count() const { return count_; }
 
