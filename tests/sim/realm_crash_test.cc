@@ -63,7 +63,7 @@ TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
     const auto report = realm.capture(engine::Behind::GracePeriod);
     ASSERT_TRUE(is_ok(report)) << "seed " << seed << ": two of three vaults are enough";
     if (victim.machine().is_up()) victim.machine().crash();
-    victim.start_again();
+    ASSERT_TRUE(victim.start_again().ok()) << "seed " << seed;
     realm.on_site([&](Site& site) {
       const auto holdings = must(site.holdings());
       EXPECT_EQ(holdings.problems, NoDifferences()) << "seed " << seed;
