@@ -113,6 +113,20 @@ TEST(SimRealm, unreadable_files_are_reported_and_the_rest_is_captured) {
   EXPECT_EQ(realm.differences_of(again.snapshot), NoDifferences());
 }
 
+TEST(SimRealm, a_name_that_could_not_be_read_does_not_spoil_another_name_of_its_file) {
+  SimRealm realm(6);
+  const auto data = must(realm.home().env().files.open_directory("/data"));
+  must(data->create_link("twin", *data, "f2"));
+  realm.home().inject(
+      {.call = sim::FileCall::Open, .path_part = "data/f2", .times = sim::kForEver, .code = Code::Denied});
+  const auto report = must(realm.capture());
+  realm.home().clear_faults();
+  ASSERT_EQ(report.problems.size(), 1U);
+  for (const std::string& each : realm.differences_of(report.snapshot)) {
+    EXPECT_TRUE(each.starts_with("'f2'") || each == "'twin': links 2 became 1") << each;
+  }
+}
+
 std::uint64_t trace_of(std::uint64_t seed) {
   SimRealm realm(seed);
   must(realm.capture());
