@@ -56,11 +56,12 @@ class SimRealm {
   void write(const std::string& path, ByteView content) { write_file(home().env().files, path, content); }
 
   // A capture by an agent that starts anew, as it does after a crash. The power may fail in it.
-  Result<engine::CaptureReport> capture(engine::Behind behind = engine::Behind::WaitForAll) {
+  Result<engine::CaptureReport> capture(engine::Behind behind = engine::Behind::WaitForAll,
+                                        format::EraNumber era = format::EraNumber(1)) {
     std::optional<Result<engine::CaptureReport>> result;
     home().run([&] {
       const auto doors = doors_from(home(), writer_transport_);
-      Agent agent(home().env(), "/var/agent", keys_, pointers_to(doors));
+      Agent agent(home().env(), "/var/agent/era-" + std::to_string(era.value()), keys_, pointers_to(doors), era);
       engine::TreeCaptureOptions options;
       options.source = "/data";
       options.behind = behind;
