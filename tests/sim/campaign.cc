@@ -36,6 +36,7 @@ Probes campaign_probes() {
       "a vault was set back to an image",
       "a vault that was set back was filled up again",
       "an agent was set back to an image",
+      "an agent set back into an earlier era was told so",
       "an agent lost its disk and went on in the next era",
       "a disk was full",
       "syncs failed",

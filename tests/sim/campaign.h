@@ -19,6 +19,10 @@
 //   owed := vouched for by k vaults at some moment (liars count: that is what the agent sees). With k - 1 >= max(b, 1)
 //   an acknowledged entry always begins with an honest copy. Steps ask Promises before they spoil one.
 //
+// One thing is not asked for: an agent that was set back does not know of a capture that it was interrupted in, and no
+// vault that answers may know it either. If its clock was ahead then, that unacknowledged snapshot may be "latest" for
+// ever after (stream_order.h, I1); it is a genuine one, and restores exactly.
+//
 // Always, whatever the budget: no restore ends well with other bytes; no writer or honest vault contradicts itself; what
 // an honest vault vouched for is there after a power loss; no canary stands in a vault's files; no nonce repeats (the
 // process-wide ledger aborts).
@@ -67,12 +71,16 @@ class Campaign {
   };
   // A capture that was tried.
   struct Attempt {
-    format::EraNumber era;
+    std::uint64_t set_backs = 0;     // of the agent, so far
     TreePicture picture;             // of what its snapshot must restore to
     std::set<std::string> excepted;  // entries that it reported as not captured whole
     bool is_exact = true;            // false: reading the source failed here and there, and nobody knows where
     std::optional<format::ObjectName> acknowledged;
     std::string refusal;
+  };
+  struct Wish {
+    std::string snapshot;  // its name in hex, or "latest"
+    std::string target;
   };
   // How a restore ended.
   struct Outcome {
@@ -91,6 +99,10 @@ class Campaign {
     sim::DiskSnapshot disk;
     Promises::Standing standing;
   };
+  // One that may go on beside other work. Owned by its actor and by who waits for it.
+  struct Repair {
+    std::optional<Result<vault::RepairReport>> result;
+  };
   using Reports = std::optional<Result<engine::CaptureReport>>;
 
   static Shape draw_shape(sim::detail::Rng& rng);
@@ -104,6 +116,7 @@ class Campaign {
   void capture_tree(bool in_storm);
   void capture_stream(bool in_storm);
   void conclude(Attempt& attempt, Reports& result, bool was_clean);
+  std::shared_ptr<Repair> start_repair(std::size_t vault, vault::Scrub scrub = vault::Scrub::No);
   void repair(std::size_t vault, vault::Scrub scrub, bool in_storm);
   void break_vault(std::size_t vault);
   void keep_vault_image(std::size_t vault);
@@ -130,8 +143,8 @@ class Campaign {
 
   // --- judgement (campaign_judge.cc) ---
   void restore_something(bool in_storm);
-  Outcome restore(const std::string& wanted, const std::string& target, bool in_storm);
-  void judge(const Outcome& outcome, const std::string& wanted, const std::string& target, bool in_calm);
+  std::vector<Outcome> restore(const std::vector<Wish>& wishes, bool in_storm);
+  void judge(const Outcome& outcome, const Wish& wish, bool in_calm);
   std::optional<std::size_t> newest_acknowledged() const;
   void last_judgement();
   void judge_liveness();
@@ -159,7 +172,9 @@ class Campaign {
   std::vector<LiarsMind> minds_;  // by vault
   SimRealm realm_;
 
-  format::EraNumber era_{1};
+  format::EraNumber era_{1};         // that the agent is in
+  format::EraNumber newest_era_{1};  // that any agent ever was in
+  std::uint64_t set_backs_ = 0;
   std::vector<Attempt> attempts_;
   std::optional<AgentImage> agent_image_;
   std::vector<std::optional<VaultImage>> vault_images_;

@@ -35,29 +35,35 @@ void Campaign::restore_something(bool in_storm) {
   const bool by_name = !names.empty() && rng_.percent(50);
   const std::string wanted = by_name ? names[rng_.below(names.size())].hex() : std::string(kLatest);
   const std::string target = "/restored" + std::to_string(++targets_);
+  if (rng_.percent(30)) {
+    for (std::size_t i = 0; i < shape_.vaults; ++i) {
+      if (!rng_.percent(60)) continue;
+      note("the site does not hear " + call(i));
+      realm_.universe().network().partition("abroad", call(i));
+    }
+  }
   note("restore of " + wanted.substr(0, 12) + (in_storm ? " in a storm" : ""));
-  Outcome outcome = restore(wanted, target, in_storm);
-  judge(outcome, wanted, target, false);
+  const Outcome outcome = restore({{wanted, target}}, in_storm).front();
+  judge(outcome, {wanted, target}, false);
   // The same again goes on where it was.
   const bool goes_on = outcome.refusal.has_value() && outcome.chosen.has_value() && in_storm && complaints_.empty();
   if (!goes_on) return;
   wake_abroad();
   const std::string chosen = outcome.chosen->object.name.hex();
-  outcome = restore(chosen, target, false);
-  if (!outcome.refusal.has_value()) probes_.hit("a restore was cut short and gone on with");
-  judge(outcome, chosen, target, false);
+  const Outcome second = restore({{chosen, target}}, false).front();
+  if (!second.refusal.has_value()) probes_.hit("a restore was cut short and gone on with");
+  judge(second, {chosen, target}, false);
 }
 
-Campaign::Outcome Campaign::restore(const std::string& wanted, const std::string& target, bool in_storm) {
-  Outcome outcome;
-  const auto run = [&](Site& site) -> Status {
-    const auto holdings = TRY(site.holdings());
-    outcome.unreachable = holdings.unreachable;
-    outcome.problems = holdings.problems;
-    outcome.chosen = TRY(engine::choose_snapshot(holdings, wanted));
+// One snapshot after the other into targets of their own, from one look at the vaults.
+std::vector<Campaign::Outcome> Campaign::restore(const std::vector<Wish>& wishes, bool in_storm) {
+  std::vector<Outcome> outcomes(wishes.size());
+  const auto run = [&](Site& site, const engine::RegistryHoldings& holdings, const Wish& wish,
+                       Outcome& outcome) -> Status {
+    outcome.chosen = TRY(engine::choose_snapshot(holdings, wish.snapshot));
     const auto content = TRY(site.open(holdings, *outcome.chosen));
     engine::RestoreOptions options;
-    options.target = target;
+    options.target = wish.target;
     if (!in_storm) options.syncing = engine::Syncing::LeaveToKernel;
     engine::StageTimes times;
     env::Env env = realm_.abroad().env();
@@ -69,12 +75,21 @@ Campaign::Outcome Campaign::restore(const std::string& wanted, const std::string
   realm_.abroad().start("restore", [&] {
     const auto doors = realm_.doors_from(realm_.abroad(), realm_.site_transport());
     Site site(realm_.abroad().env(), realm_.keys(), SimRealm::pointers_to(doors));
-    Status ended = run(site);
-    if (!ended.ok()) outcome.refusal = ended.take_error();
-    outcome.incidents = site.incidents().size();
+    auto holdings = site.holdings();
+    for (std::size_t i = 0; i < wishes.size(); ++i) {
+      if (!holdings.ok()) {
+        outcomes[i].refusal = holdings.error();
+        continue;
+      }
+      outcomes[i].unreachable = holdings.value().unreachable;
+      outcomes[i].problems = holdings.value().problems;
+      Status ended = run(site, holdings.value(), wishes[i], outcomes[i]);
+      if (!ended.ok()) outcomes[i].refusal = ended.take_error();
+      outcomes[i].incidents = site.incidents().size();
+    }
   });
   weather(realm_.abroad(), in_storm);
-  return outcome;
+  return outcomes;
 }
 
 std::optional<std::size_t> Campaign::newest_acknowledged() const {
@@ -84,7 +99,8 @@ std::optional<std::size_t> Campaign::newest_acknowledged() const {
   return std::nullopt;
 }
 
-void Campaign::judge(const Outcome& outcome, const std::string& wanted, const std::string& target, bool in_calm) {
+void Campaign::judge(const Outcome& outcome, const Wish& wish, bool in_calm) {
+  for (const std::string& path : outcome.reported) note("  reported: " + path);
   note("  " + (outcome.refusal.has_value() ? "refused: " + outcome.refusal->message() : std::string("restored")) +
        (outcome.unreachable.empty() ? "" : ", unreachable: " + joined(outcome.unreachable)));
   if (outcome.incidents > 0) probes_.hit("a restore went round damage");
@@ -94,7 +110,7 @@ void Campaign::judge(const Outcome& outcome, const std::string& wanted, const st
     if (problem.starts_with("fork")) complain(problem);
   }
   if (in_calm && outcome.refusal.has_value()) {
-    return complain("restore of " + wanted.substr(0, 12) + " refused in calm: " + outcome.refusal->message());
+    return complain("restore of " + wish.snapshot.substr(0, 12) + " refused in calm: " + outcome.refusal->message());
   }
   if (!outcome.chosen.has_value()) return;
   const auto attempt_number = promises_.attempt_of(outcome.chosen->stream);
@@ -110,8 +126,8 @@ void Campaign::judge(const Outcome& outcome, const std::string& wanted, const st
   const bool lost_power = !realm_.abroad().is_up();
   wake_abroad();
   env::FileSystem& files = realm_.abroad().env().files;
-  if (!lost_power && files.stat(target).ok()) {
-    const TreePicture found = must(TreePicture::take(files, target));
+  if (!lost_power && files.stat(wish.target).ok()) {
+    const TreePicture found = must(TreePicture::take(files, wish.target));
     if (outcome.refusal.has_value() && attempt.is_exact) {
       const auto pretences = attempt.picture.false_pretences(found);
       if (!pretences.empty()) complain("a refused restore left what looks finished and is not: " + joined(pretences));
@@ -128,7 +144,8 @@ void Campaign::judge(const Outcome& outcome, const std::string& wanted, const st
   if (outcome.refusal.has_value()) return;
   if (!attempt.acknowledged.has_value()) probes_.hit("an unacknowledged snapshot was restored all the same");
   const auto newest = newest_acknowledged();
-  if (wanted != kLatest || !newest.has_value() || *attempt_number >= *newest) return;
+  if (wish.snapshot != kLatest || !newest.has_value() || *attempt_number >= *newest) return;
+  if (!attempt.acknowledged.has_value() && attempt.set_backs < set_backs_) return;
   if (outcome.unreachable.empty() || in_calm) {
     complain("latest is capture " + std::to_string(*attempt_number) + ", silently older than acknowledged capture " +
              std::to_string(*newest));
@@ -155,6 +172,7 @@ void Campaign::last_judgement() {
 
 void Campaign::judge_liveness() {
   for (const std::size_t liar : shape_.liars) minds_[liar].lie = Lie::None;
+  era_ = newest_era_;
   capture_tree(false);
   const Attempt& attempt = attempts_.back();
   if (!attempt.acknowledged.has_value()) complain("a capture in calm was refused: " + attempt.refusal);
@@ -220,20 +238,20 @@ void Campaign::judge_restores() {
     if (attempts_[i].acknowledged.has_value()) acknowledged.push_back(i);
   }
   // The first, the last, and some in between.
-  constexpr std::size_t kMost = 5;
+  constexpr std::size_t kMost = 4;
   while (acknowledged.size() > kMost) {
     acknowledged.erase(acknowledged.begin() + 1 + static_cast<std::ptrdiff_t>(rng_.below(acknowledged.size() - 2)));
   }
   wake_abroad();
+  std::vector<Wish> wishes;
   for (const std::size_t number : acknowledged) {
-    const std::string wanted = attempts_[number].acknowledged->hex();
-    const std::string below = target + std::to_string(number);
+    wishes.push_back({attempts_[number].acknowledged->hex(), target + std::to_string(number)});
     note("judged: restore of capture " + std::to_string(number));
-    judge(restore(wanted, below, false), wanted, below, true);
-    if (!complaints_.empty()) return;
   }
+  wishes.push_back({std::string(kLatest), target});
   note("judged: restore of the latest");
-  judge(restore(std::string(kLatest), target, false), std::string(kLatest), target, true);
+  const std::vector<Outcome> outcomes = restore(wishes, false);
+  for (std::size_t i = 0; i < wishes.size() && complaints_.empty(); ++i) judge(outcomes[i], wishes[i], true);
 }
 
 // Twice: what the second has from the first, the first may have from the second.

@@ -29,30 +29,28 @@ void Campaign::step() {
   const std::uint64_t drawn = rng_.below(100);
   if (drawn < 32) {
     capture_tree(rng_.percent(55));
-  } else if (drawn < 41) {
+  } else if (drawn < 40) {
     capture_stream(rng_.percent(40));
-  } else if (drawn < 52) {
+  } else if (drawn < 50) {
     repair(vault, rng_.percent(60) ? vault::Scrub::EveryByte : vault::Scrub::No, rng_.percent(30));
-  } else if (drawn < 57) {
+  } else if (drawn < 54) {
     break_vault(vault);
-  } else if (drawn < 61) {
-    keep_vault_image(vault);
-  } else if (drawn < 66) {
+  } else if (drawn < 63) {
     set_vault_back(vault);
-  } else if (drawn < 73) {
+  } else if (drawn < 69) {
     spoil_copy(vault);
-  } else if (drawn < 77) {
+  } else if (drawn < 71) {
     keep_agent_image();
-  } else if (drawn < 82) {
+  } else if (drawn < 77) {
     set_agent_back();
-  } else if (drawn < 84) {
+  } else if (drawn < 79) {
     lose_agent();
-  } else if (drawn < 87) {
+  } else if (drawn < 83) {
     disturb_clock();
-  } else if (drawn < 94) {
+  } else if (drawn < 89) {
     change_weather();
   } else {
-    restore_something(rng_.percent(40));
+    restore_something(rng_.percent(50));
   }
   wake_vaults(50);
   if (rng_.percent(25)) calm();
@@ -120,7 +118,7 @@ void Campaign::capture_tree(bool in_storm) {
   wake_home();
   edit();
   Attempt attempt;
-  attempt.era = era_;
+  attempt.set_backs = set_backs_;
   attempt.picture = must(TreePicture::take(realm_.home().env().files, "/data"));
   if (in_storm && rng_.percent(10)) {
     source_is_failing_ = true;
@@ -153,7 +151,7 @@ void Campaign::capture_stream(bool in_storm) {
   const bool is_clean = rng_.percent(75);
   const Bytes dump = content(rng_.below(80'000));
   Attempt attempt;
-  attempt.era = era_;
+  attempt.set_backs = set_backs_;
   attempt.picture = TreePicture::of_stream("dump", dump);
   note("stream " + std::to_string(attempts_.size()) + (is_clean ? "" : " whose producer dies") +
        (in_storm ? " in a storm" : ""));
@@ -192,6 +190,11 @@ void Campaign::conclude(Attempt& attempt, Reports& result, bool was_clean) {
     attempt.refusal = result->error().message();
     note("  refused: " + attempt.refusal);
     if (!was_clean) probes_.hit("a producer died and left no snapshot");
+    if (attempt.refusal.find("has gone on in era") != std::string::npos) {
+      probes_.hit("an agent set back into an earlier era was told so");
+      if (era_ >= newest_era_) complain("an agent in the newest era was told that there is a later one");
+      era_ = newest_era_;  // the operator brings the keys once more
+    }
     if (attempt.refusal.find("are needed") != std::string::npos) probes_.hit("a capture was refused: too few vaults");
     return;
   }
@@ -210,17 +213,26 @@ void Campaign::conclude(Attempt& attempt, Reports& result, bool was_clean) {
 
 // --- vaults ---
 
+// nullptr: it cannot or shall not.
+std::shared_ptr<Campaign::Repair> Campaign::start_repair(std::size_t vault, vault::Scrub scrub) {
+  if (!promises_.is_honest(vault) || !is_serving(vault)) return nullptr;
+  const auto repair = std::make_shared<Repair>();
+  machine(vault).start("repair", [this, repair, vault, scrub] {
+    const auto doors = realm_.doors_of_vault(vault);
+    vault::RepairOptions options;
+    options.scrub = scrub;
+    auto result = realm_.vault(vault).repair(SimRealm::pointers_to(doors), options);
+    repair->result.emplace(std::move(result));
+  });
+  return repair;
+}
+
 void Campaign::repair(std::size_t vault, vault::Scrub scrub, bool in_storm) {
   if (!promises_.is_honest(vault) || !is_serving(vault)) return;
   note("repair of " + call(vault) + (scrub == vault::Scrub::EveryByte ? " with a scrub" : "") +
        (in_storm ? " in a storm" : ""));
-  std::optional<Result<vault::RepairReport>> result;
-  machine(vault).start("repair", [&] {
-    const auto doors = realm_.doors_of_vault(vault);
-    vault::RepairOptions options;
-    options.scrub = scrub;
-    result.emplace(realm_.vault(vault).repair(SimRealm::pointers_to(doors), options));
-  });
+  const std::shared_ptr<Repair> repair = start_repair(vault, scrub);
+  const std::optional<Result<vault::RepairReport>>& result = repair->result;
   const std::uint64_t strikes = in_storm ? 1 + rng_.below(3) : 0;
   for (std::uint64_t i = 0; i < strikes; ++i) {
     realm_.universe().run_for(milliseconds(rng_.below(300)));
@@ -264,7 +276,7 @@ void Campaign::keep_vault_image(std::size_t vault) {
 }
 
 void Campaign::set_vault_back(std::size_t vault) {
-  if (!vault_images_[vault].has_value()) return;
+  if (!vault_images_[vault].has_value()) return keep_vault_image(vault);
   if (is_serving(vault)) observe_heads(vault);
   if (!promises_.may_set_back(vault, vault_images_[vault]->standing)) return;
   note(call(vault) + " is set back to its image");
@@ -320,24 +332,28 @@ void Campaign::keep_agent_image() {
 }
 
 void Campaign::set_agent_back() {
-  if (!agent_image_.has_value()) return;
+  if (!agent_image_.has_value()) return keep_agent_image();
   note("the agent is set back to its image");
   probes_.hit("an agent was set back to an image");
   if (realm_.home().is_up()) realm_.home().crash();
   realm_.home().wait();
   realm_.home().disk().restore(agent_image_->disk);
   realm_.home().rewind_random();
+  if (rng_.percent(50)) {
+    note("  and its clock is right again");
+    realm_.home().set_clock_offset({});
+  }
   era_ = agent_image_->era;
+  ++set_backs_;
 }
 
 void Campaign::lose_agent() {
-  if (era_.value() == realm_.keys().eras()) return;
+  if (newest_era_.value() == realm_.keys().eras()) return;
   wake_home();
   note("the agent's state is lost; it goes on in the next era");
   probes_.hit("an agent lost its disk and went on in the next era");
   // Its directory of the next era is a new one, as `agent recover` makes it.
-  era_ = format::EraNumber(era_.value() + 1);
-  agent_image_.reset();
+  era_ = newest_era_ = format::EraNumber(newest_era_.value() + 1);
 }
 
 // --- clocks ---
@@ -417,12 +433,14 @@ void Campaign::strike_disk(sim::Machine& machine, const std::string& state) {
 }
 
 void Campaign::weather(sim::Machine& worker, bool in_storm) {
+  const std::shared_ptr<Repair> beside = in_storm && rng_.percent(25) ? start_repair(any_vault()) : nullptr;
   const std::uint64_t strikes = in_storm ? 1 + rng_.below(3) : 0;
   for (std::uint64_t i = 0; i < strikes; ++i) {
     realm_.universe().run_for(milliseconds(rng_.below(std::uint64_t{1} << rng_.below(10))));
     if (worker.is_up()) strike(worker);
   }
   worker.wait();
+  while (beside != nullptr && !beside->result.has_value()) realm_.universe().run_for(seconds(5));
 }
 
 void Campaign::strike(sim::Machine& worker) {
