@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "env/at_once.h"
 #include "posix/world.h"
 #include "tests/conformance/few_threads.h"
 #include "tests/conformance/world_under_test.h"
@@ -119,6 +120,17 @@ TEST_F(WorkersTest, a_pipeline_without_any_thread_says_why) {
       none, 4, 16, [](int i, std::size_t) -> Result<int> { return i; }, [](int) { return Status(); });
   EXPECT_TRUE(conformance::failed_with(pipeline.submit(1), Code::Exhausted));
   EXPECT_TRUE(conformance::failed_with(pipeline.finish(), Code::Exhausted));
+}
+
+TEST_F(WorkersTest, work_at_once_is_done_once_each_with_fewer_threads_too) {
+  for (const int allowed : {0, 1, 10}) {
+    conformance::FewThreads few(threads(), allowed);
+    std::vector<std::atomic<int>> calls(5);
+    run_at_once(
+        few, calls.size(), [](std::size_t i) { return "ask-" + std::to_string(i); },
+        [&](std::size_t i) { ++calls[i]; });
+    for (const auto& each : calls) EXPECT_EQ(each, 1) << allowed;
+  }
 }
 
 TEST_F(WorkersTest, error_of_work_ends_everything_and_is_the_answer) {

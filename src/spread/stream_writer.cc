@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "env/at_once.h"
 #include "policy/policy.h"
 
 namespace exclave::spread {
@@ -35,21 +36,14 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, 
     lane->progress.vault = vault->name();
     writer->lanes_.push_back(std::move(lane));
   }
-  std::vector<std::unique_ptr<env::Thread>> openers;
-  for (const auto& lane : writer->lanes_) {
-    const auto open = [&writer, &stream, lane = lane.get()] {
-      Status opened = lane->vault->open_stream(stream);
-      const env::MonitorLock lock(*writer->monitor_);
-      if (!opened.ok()) lane->progress.failure = opened.take_error();
-    };
-    auto opener = threads.start("open-" + lane->progress.vault, open);
-    if (opener.ok()) {
-      openers.push_back(opener.take());
-    } else {
-      open();
-    }
-  }
-  for (const auto& opener : openers) opener->join();
+  env::run_at_once(
+      threads, writer->lanes_.size(), [&](std::size_t i) { return "open-" + writer->lanes_[i]->progress.vault; },
+      [&](std::size_t i) {
+        Lane& lane = *writer->lanes_[i];
+        Status opened = lane.vault->open_stream(stream);
+        const env::MonitorLock lock(*writer->monitor_);
+        if (!opened.ok()) lane.progress.failure = opened.take_error();
+      });
   {
     const env::MonitorLock lock(*writer->monitor_);
     if (auto error = writer->too_few_left_locked()) return *error;

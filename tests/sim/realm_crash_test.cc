@@ -63,7 +63,7 @@ TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
     const auto report = realm.capture(engine::Behind::GracePeriod);
     ASSERT_TRUE(is_ok(report)) << "seed " << seed << ": two of three vaults are enough";
     if (victim.machine().is_up()) victim.machine().crash();
-    victim.start_again();
+    ASSERT_TRUE(victim.start_again().ok()) << "seed " << seed;
     realm.on_site([&](Site& site) {
       const auto holdings = must(site.holdings());
       EXPECT_EQ(holdings.problems, NoDifferences()) << "seed " << seed;
@@ -111,6 +111,20 @@ TEST(SimRealm, unreadable_files_are_reported_and_the_rest_is_captured) {
   EXPECT_FALSE(again.is_partial());
   EXPECT_EQ(again.read_bytes, 2000U) << "what had a problem is read again, and only that";
   EXPECT_EQ(realm.differences_of(again.snapshot), NoDifferences());
+}
+
+TEST(SimRealm, a_name_that_could_not_be_read_does_not_spoil_another_name_of_its_file) {
+  SimRealm realm(6);
+  const auto data = must(realm.home().env().files.open_directory("/data"));
+  must(data->create_link("twin", *data, "f2"));
+  realm.home().inject(
+      {.call = sim::FileCall::Open, .path_part = "data/f2", .times = sim::kForEver, .code = Code::Denied});
+  const auto report = must(realm.capture());
+  realm.home().clear_faults();
+  ASSERT_EQ(report.problems.size(), 1U);
+  for (const std::string& each : realm.differences_of(report.snapshot)) {
+    EXPECT_TRUE(each.starts_with("'f2'") || each == "'twin': links 2 became 1") << each;
+  }
 }
 
 std::uint64_t trace_of(std::uint64_t seed) {

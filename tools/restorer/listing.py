@@ -5,6 +5,7 @@ from .faults import Damaged, shown
 from .plaintext import STREAM, Reader
 
 REGULAR, DIRECTORY, SYMLINK, PIPE, SOCKET, CHARACTER, BLOCK = range(1, 8)
+UNREADABLE, CHANGED = 1, 2  # problems
 SAME_OWNER, LINKED, EXTENDED, CONTENT_ID, SPARSE, PROBLEM, MORE, LATER = (1 << bit for bit in range(8))
 PART = 4096
 
@@ -107,7 +108,7 @@ class ListingReader:
         entry = Entry(path, kind, mode, self.owner, r.number("q"), r.varint(), sparse=bool(flags & SPARSE))
         if flags & PROBLEM:
             entry.problem = r.number("B")
-            if entry.problem not in (1, 2):
+            if entry.problem not in (UNREADABLE, CHANGED):
                 r.refuse(f"{shown(path)}: unknown problem")
         if kind == SYMLINK:
             entry.target = r.blob(1 << 20)

@@ -4,7 +4,7 @@ import os
 import stat
 
 from .faults import Damaged, Denied, Fault, say, shown
-from .listing import BLOCK, CHARACTER, DIRECTORY, PIPE, REGULAR, SOCKET, SYMLINK
+from .listing import BLOCK, CHARACTER, DIRECTORY, PIPE, REGULAR, SOCKET, SYMLINK, UNREADABLE
 from .plaintext import CONTENT, GROUP
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -77,7 +77,9 @@ class Restorer:
                 self.folders.append(entry)
             else:
                 self.leaf(entry, self.target.directory(above), name)
-                self.links.setdefault(entry.link, entry) if entry.link else None
+                # A name that could not be read is no first name: the next one may have been read well.
+                if entry.link and entry.problem != UNREADABLE:
+                    self.links.setdefault(entry.link, entry)
             self.written += 1
         except (Damaged, Denied) as error:
             self.damaged.append(entry)

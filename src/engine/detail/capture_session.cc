@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/period_keeper.h"
+#include "engine/stream_order.h"
 
 namespace exclave::engine {
 namespace {
@@ -10,16 +11,6 @@ namespace {
 constexpr std::string_view kProgram = "exclave 0.1.0";
 // How long a capture that is durable waits for vaults that are still receiving.
 constexpr std::chrono::seconds kGraceForSlowVaults(30);
-
-// Time, so that streams can be put in order, and randomness, so that no two starts are the same.
-// Rises with every capture, whatever the clock does: the latest snapshot is the one that started last.
-Result<format::StreamStart> new_start(env::Env& env, repo::DedupIndex& index) {
-  format::StreamStart start;
-  const auto now_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, env.clock.now().nanoseconds));
-  store_u64(start.mutable_view(), TRY(index.take_start(now_ns)));
-  TRY(env.random.fill(start.mutable_view().subspan(8)));
-  return start;
-}
 
 }  // namespace
 
@@ -58,7 +49,7 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   descriptor.writer = context.writer.public_key();
   descriptor.registry = context.registry.id;
   descriptor.era = context.era.number;
-  descriptor.start = TRY(new_start(context.env, *session->index_));
+  descriptor.start = TRY(next_stream_start(context, *session->index_));
   session->stream_ =
       TRY(spread::StreamWriter::open(context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
                                      format::SignedStream::sign(descriptor, context.writer), context.writer));

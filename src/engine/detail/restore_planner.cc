@@ -110,8 +110,10 @@ Status RestorePlanner::add_regular(format::ListingEntry& entry) {
   ++report_.totals.files;
   report_.totals.bytes += entry.size;
   if (entry.hard_link.has_value()) {
-    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
-    if (!inserted) return link_to_first(entry.path, first->second);
+    const auto first = first_names_.find(*entry.hard_link);
+    if (first != first_names_.end()) return link_to_first(entry.path, first->second);
+    // What could not be read under this name may have been read well under the next one, which must not follow it.
+    if (entry.problem != format::EntryProblem::Unreadable) first_names_.emplace(*entry.hard_link, entry.path);
   }
   TargetTree::Place parent = TRY(parts_.tree.parent_of(entry.path));
   if (TRY(is_finished(parent, entry))) return keep(parent, entry);
