@@ -110,10 +110,12 @@ class Campaign {
 
   // --- steps (campaign_steps.cc) ---
   void step();
+  // Steps in an order that chance alone seldom finds.
+  void play_theme();
   void edit();
   void edit_once();
   Bytes content(std::size_t size);
-  void capture_tree(bool in_storm);
+  void capture_tree(bool in_storm, std::optional<engine::Behind> behind = std::nullopt);
   void capture_stream(bool in_storm);
   void conclude(Attempt& attempt, Reports& result, bool was_clean);
   std::shared_ptr<Repair> start_repair(std::size_t vault, vault::Scrub scrub = vault::Scrub::No);
@@ -143,6 +145,7 @@ class Campaign {
 
   // --- judgement (campaign_judge.cc) ---
   void restore_something(bool in_storm);
+  void restore_latest_from(const std::set<std::size_t>& heard);
   std::vector<Outcome> restore(const std::vector<Wish>& wishes, bool in_storm);
   void judge(const Outcome& outcome, const Wish& wish, bool in_calm);
   std::optional<std::size_t> newest_acknowledged() const;

@@ -55,6 +55,17 @@ void Campaign::restore_something(bool in_storm) {
   judge(second, {chosen, target}, false);
 }
 
+void Campaign::restore_latest_from(const std::set<std::size_t>& heard) {
+  wake_abroad();
+  for (std::size_t i = 0; i < shape_.vaults; ++i) {
+    if (!heard.contains(i)) realm_.universe().network().partition("abroad", call(i));
+  }
+  const Wish wish{std::string(kLatest), "/restored" + std::to_string(++targets_)};
+  note("restore of the latest from what few vaults show");
+  judge(restore({wish}, false).front(), wish, false);
+  realm_.universe().network().heal_all();
+}
+
 // One snapshot after the other into targets of their own, from one look at the vaults.
 std::vector<Campaign::Outcome> Campaign::restore(const std::vector<Wish>& wishes, bool in_storm) {
   std::vector<Outcome> outcomes(wishes.size());

@@ -56,6 +56,45 @@ void Campaign::step() {
   if (rng_.percent(25)) calm();
 }
 
+void Campaign::play_theme() {
+  const std::size_t vault = any_vault();
+  switch (rng_.below(4)) {
+    case 0:
+      note("theme: an agent is set back");
+      keep_agent_image();
+      if (rng_.percent(50)) disturb_clock();
+      capture_tree(rng_.percent(30));
+      if (rng_.percent(50)) {
+        lose_agent();
+        capture_tree(false);
+      }
+      set_agent_back();
+      return capture_tree(rng_.percent(30));
+    case 1:
+      note("theme: a vault is set back");
+      keep_vault_image(vault);
+      capture_tree(false);
+      capture_stream(rng_.percent(30));
+      set_vault_back(vault);
+      wake_vaults(100);
+      return repair(vault, vault::Scrub::EveryByte, rng_.percent(50));
+    case 2: {
+      note("theme: too many vaults die at the end of a capture");
+      for (std::size_t i = 0; i <= shape_.vaults - shape_.quorum.k; ++i) machine(i).crash_at_call(10 + rng_.below(40));
+      capture_tree(false);
+      calm();
+      return restore_something(false);
+    }
+    default:
+      note("theme: a site hears only a vault that is behind");
+      capture_tree(false);
+      realm_.universe().network().partition("home", call(vault));
+      capture_tree(false, engine::Behind::GracePeriod);
+      realm_.universe().network().heal_all();
+      return restore_latest_from({vault});
+  }
+}
+
 // --- the source ---
 
 Bytes Campaign::content(std::size_t size) {
@@ -114,7 +153,7 @@ void Campaign::edit() {
 
 // --- captures ---
 
-void Campaign::capture_tree(bool in_storm) {
+void Campaign::capture_tree(bool in_storm, std::optional<engine::Behind> behind) {
   wake_home();
   edit();
   Attempt attempt;
@@ -133,13 +172,13 @@ void Campaign::capture_tree(bool in_storm) {
   attempts_.push_back(std::move(attempt));
   promises_.begin_attempt(attempts_.size() - 1);
   Reports result;
-  const engine::Behind behind = rng_.percent(50) ? engine::Behind::WaitForAll : engine::Behind::GracePeriod;
+  const engine::Behind drawn = rng_.percent(50) ? engine::Behind::WaitForAll : engine::Behind::GracePeriod;
   realm_.home().start("capture", [&] {
     const auto doors = realm_.doors_from(realm_.home(), realm_.writer_transport());
     Agent agent(realm_.home().env(), agent_directory(era_), realm_.keys(), SimRealm::pointers_to(doors), era_);
     engine::TreeCaptureOptions options;
     options.source = "/data";
-    options.behind = behind;
+    options.behind = behind.value_or(drawn);
     result.emplace(agent.capture(options));
   });
   weather(realm_.home(), in_storm);
