@@ -38,6 +38,8 @@ Probes campaign_probes() {
       "an agent was set back to an image",
       "an agent set back into an earlier era was told so",
       "an agent lost its disk and went on in the next era",
+      "the agent's state rotted",
+      "the agent noticed that its state had rotted",
       "a disk was full",
       "syncs failed",
       "a vault was cut off",

@@ -14,6 +14,7 @@
 //                                                                      exact or refuses, and names who did not answer
 //   agent: deaths, set back,   any number; a lost disk as often as     what was acknowledged before stays; the next
 //   full or failing disk, lost there is a next era                     capture in calm succeeds
+//   or rotten state
 //   clocks of agent and vaults any; years                              the same; retention may be reported as wrong
 //
 //   owed := vouched for by k vaults at some moment (liars count: that is what the agent sees). With k - 1 >= max(b, 1)
@@ -94,6 +95,7 @@ class Campaign {
   struct AgentImage {
     sim::DiskSnapshot disk;
     format::EraNumber era;
+    bool is_spoiled = false;
   };
   struct VaultImage {
     sim::DiskSnapshot disk;
@@ -127,6 +129,7 @@ class Campaign {
   void keep_agent_image();
   void set_agent_back();
   void lose_agent();
+  void spoil_agent_state();
   void disturb_clock();
 
   // --- weather: what goes on over several steps, and what strikes in the middle of one ---
@@ -178,6 +181,7 @@ class Campaign {
   format::EraNumber era_{1};         // that the agent is in
   format::EraNumber newest_era_{1};  // that any agent ever was in
   std::uint64_t set_backs_ = 0;
+  bool agent_is_spoiled_ = false;
   std::vector<Attempt> attempts_;
   std::optional<AgentImage> agent_image_;
   std::vector<std::optional<VaultImage>> vault_images_;

@@ -183,8 +183,11 @@ void Campaign::last_judgement() {
 
 void Campaign::judge_liveness() {
   for (const std::size_t liar : shape_.liars) minds_[liar].lie = Lie::None;
-  era_ = newest_era_;
+  if (era_ != newest_era_) agent_is_spoiled_ = false;
+  const format::EraNumber era = era_ = newest_era_;
   capture_tree(false);
+  // Rot that is noticed only now costs an era and no more.
+  if (era_ != era) capture_tree(false);
   const Attempt& attempt = attempts_.back();
   if (!attempt.acknowledged.has_value()) complain("a capture in calm was refused: " + attempt.refusal);
   if (!attempt.excepted.empty()) complain("a capture in calm could not read its source");

@@ -43,8 +43,10 @@ void Campaign::step() {
     keep_agent_image();
   } else if (drawn < 77) {
     set_agent_back();
-  } else if (drawn < 79) {
+  } else if (drawn < 78) {
     lose_agent();
+  } else if (drawn < 80) {
+    spoil_agent_state();
   } else if (drawn < 83) {
     disturb_clock();
   } else if (drawn < 89) {
@@ -80,7 +82,7 @@ void Campaign::play_theme() {
       return repair(vault, vault::Scrub::EveryByte, rng_.percent(50));
     case 2: {
       note("theme: too many vaults die at the end of a capture");
-      for (std::size_t i = 0; i <= shape_.vaults - shape_.quorum.k; ++i) machine(i).crash_at_call(10 + rng_.below(40));
+      for (std::size_t i = 0; i <= shape_.vaults - shape_.quorum.k; ++i) machine(i).crash_at_call(16 + rng_.below(14));
       capture_tree(false);
       calm();
       return restore_something(false);
@@ -234,6 +236,10 @@ void Campaign::conclude(Attempt& attempt, Reports& result, bool was_clean) {
       if (era_ >= newest_era_) complain("an agent in the newest era was told that there is a later one");
       era_ = newest_era_;  // the operator brings the keys once more
     }
+    if (agent_is_spoiled_ && !died && result->error().code() == Code::Corrupt) {
+      probes_.hit("the agent noticed that its state had rotted");
+      lose_agent();
+    }
     if (attempt.refusal.find("are needed") != std::string::npos) probes_.hit("a capture was refused: too few vaults");
     return;
   }
@@ -367,7 +373,7 @@ void Campaign::observe_heads(std::size_t vault) {
 void Campaign::keep_agent_image() {
   wake_home();
   note("image of the agent");
-  agent_image_.emplace(AgentImage{realm_.home().disk().snapshot(), era_});
+  agent_image_.emplace(AgentImage{realm_.home().disk().snapshot(), era_, agent_is_spoiled_});
 }
 
 void Campaign::set_agent_back() {
@@ -383,6 +389,7 @@ void Campaign::set_agent_back() {
     realm_.home().set_clock_offset({});
   }
   era_ = agent_image_->era;
+  agent_is_spoiled_ = agent_image_->is_spoiled;
   ++set_backs_;
 }
 
@@ -390,9 +397,30 @@ void Campaign::lose_agent() {
   if (newest_era_.value() == realm_.keys().eras()) return;
   wake_home();
   note("the agent's state is lost; it goes on in the next era");
+  agent_is_spoiled_ = false;
   probes_.hit("an agent lost its disk and went on in the next era");
   // Its directory of the next era is a new one, as `agent recover` makes it.
   era_ = newest_era_ = format::EraNumber(newest_era_.value() + 1);
+}
+
+// Only while there is a next era: what the agent cannot read any more is given up for it.
+void Campaign::spoil_agent_state() {
+  if (newest_era_.value() == realm_.keys().eras()) return;
+  wake_home();
+  std::vector<std::string> paths;
+  const std::string listing = realm_.home().disk().listing();
+  for (std::size_t at = 0; at < listing.size(); at = listing.find('\n', at) + 1) {
+    const std::string path = listing.substr(at, listing.find(' ', at) - at);
+    if (path.starts_with(agent_directory(era_) + "/")) paths.push_back(path);
+  }
+  if (paths.empty()) return;
+  const std::string& path = paths[rng_.below(paths.size())];
+  const auto content = realm_.home().disk().content(path);
+  if (!content.ok() || content.value().empty()) return;
+  must(realm_.home().disk().flip_bit(path, rng_.below(content.value().size()), static_cast<unsigned>(rng_.below(8))));
+  note("a bit of " + path + " rots");
+  agent_is_spoiled_ = true;
+  probes_.hit("the agent's state rotted");
 }
 
 // --- clocks ---
