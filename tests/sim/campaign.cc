@@ -38,6 +38,8 @@ Probes campaign_probes() {
       "an agent was set back to an image",
       "an agent set back into an earlier era was told so",
       "an agent lost its disk and went on in the next era",
+      "the agent's state rotted",
+      "the agent noticed that its state had rotted",
       "a disk was full",
       "syncs failed",
       "a vault was cut off",
@@ -52,7 +54,7 @@ Probes campaign_probes() {
 }
 
 Campaign::Shape Campaign::draw_shape(sim::detail::Rng& rng) {
-  constexpr std::array<std::size_t, 10> kSizes = {3, 3, 3, 3, 3, 4, 4, 4, 7, 7};
+  constexpr std::array<std::size_t, 10> kSizes = {3, 3, 3, 3, 3, 3, 4, 4, 4, 7};
   Shape shape;
   shape.vaults = kSizes.at(rng.below(kSizes.size()));
   shape.quorum = policy::default_quorum(shape.vaults);
@@ -72,6 +74,9 @@ Campaign::Campaign(std::uint64_t seed, Probes& probes)
       vault_images_(shape_.vaults) {
   probes_.hit("a realm of " + std::to_string(shape_.vaults) + " vaults");
   if (!shape_.liars.empty()) probes_.hit("a realm with a liar");
+  // Mostly a tree that fits the smallest objects: what costs time is their bytes, at every vault.
+  if (rng_.percent(85)) realm_.write("/data/deep/large", noise(100'000, seed));
+  must(realm_.home().env().files.sync_all("/data"));
   std::string liars;
   for (const std::size_t liar : shape_.liars) liars += " " + call(liar);
   note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars));
@@ -93,7 +98,8 @@ void Campaign::complain(const std::string& what) {
 }
 
 void Campaign::run() {
-  const std::uint64_t steps = 6 + rng_.below(9);
+  if (rng_.percent(20)) play_theme();
+  const std::uint64_t steps = 5 + rng_.below(8);
   for (std::uint64_t i = 0; i < steps && complaints_.empty(); ++i) step();
   if (complaints_.empty()) last_judgement();
   for (const LiarsMind& mind : minds_) {

@@ -14,6 +14,7 @@
 //                                                                      exact or refuses, and names who did not answer
 //   agent: deaths, set back,   any number; a lost disk as often as     what was acknowledged before stays; the next
 //   full or failing disk, lost there is a next era                     capture in calm succeeds
+//   or rotten state
 //   clocks of agent and vaults any; years                              the same; retention may be reported as wrong
 //
 //   owed := vouched for by k vaults at some moment (liars count: that is what the agent sees). With k - 1 >= max(b, 1)
@@ -94,6 +95,7 @@ class Campaign {
   struct AgentImage {
     sim::DiskSnapshot disk;
     format::EraNumber era;
+    bool is_spoiled = false;
   };
   struct VaultImage {
     sim::DiskSnapshot disk;
@@ -110,10 +112,12 @@ class Campaign {
 
   // --- steps (campaign_steps.cc) ---
   void step();
+  // Steps in an order that chance alone seldom finds.
+  void play_theme();
   void edit();
   void edit_once();
   Bytes content(std::size_t size);
-  void capture_tree(bool in_storm);
+  void capture_tree(bool in_storm, std::optional<engine::Behind> behind = std::nullopt);
   void capture_stream(bool in_storm);
   void conclude(Attempt& attempt, Reports& result, bool was_clean);
   std::shared_ptr<Repair> start_repair(std::size_t vault, vault::Scrub scrub = vault::Scrub::No);
@@ -125,6 +129,7 @@ class Campaign {
   void keep_agent_image();
   void set_agent_back();
   void lose_agent();
+  void spoil_agent_state();
   void disturb_clock();
 
   // --- weather: what goes on over several steps, and what strikes in the middle of one ---
@@ -143,6 +148,7 @@ class Campaign {
 
   // --- judgement (campaign_judge.cc) ---
   void restore_something(bool in_storm);
+  void restore_latest_from(const std::set<std::size_t>& heard);
   std::vector<Outcome> restore(const std::vector<Wish>& wishes, bool in_storm);
   void judge(const Outcome& outcome, const Wish& wish, bool in_calm);
   std::optional<std::size_t> newest_acknowledged() const;
@@ -175,6 +181,7 @@ class Campaign {
   format::EraNumber era_{1};         // that the agent is in
   format::EraNumber newest_era_{1};  // that any agent ever was in
   std::uint64_t set_backs_ = 0;
+  bool agent_is_spoiled_ = false;
   std::vector<Attempt> attempts_;
   std::optional<AgentImage> agent_image_;
   std::vector<std::optional<VaultImage>> vault_images_;

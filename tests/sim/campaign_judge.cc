@@ -55,6 +55,17 @@ void Campaign::restore_something(bool in_storm) {
   judge(second, {chosen, target}, false);
 }
 
+void Campaign::restore_latest_from(const std::set<std::size_t>& heard) {
+  wake_abroad();
+  for (std::size_t i = 0; i < shape_.vaults; ++i) {
+    if (!heard.contains(i)) realm_.universe().network().partition("abroad", call(i));
+  }
+  const Wish wish{std::string(kLatest), "/restored" + std::to_string(++targets_)};
+  note("restore of the latest from what few vaults show");
+  judge(restore({wish}, false).front(), wish, false);
+  realm_.universe().network().heal_all();
+}
+
 // One snapshot after the other into targets of their own, from one look at the vaults.
 std::vector<Campaign::Outcome> Campaign::restore(const std::vector<Wish>& wishes, bool in_storm) {
   std::vector<Outcome> outcomes(wishes.size());
@@ -172,8 +183,11 @@ void Campaign::last_judgement() {
 
 void Campaign::judge_liveness() {
   for (const std::size_t liar : shape_.liars) minds_[liar].lie = Lie::None;
-  era_ = newest_era_;
+  if (era_ != newest_era_) agent_is_spoiled_ = false;
+  const format::EraNumber era = era_ = newest_era_;
   capture_tree(false);
+  // Rot that is noticed only now costs an era and no more.
+  if (era_ != era) capture_tree(false);
   const Attempt& attempt = attempts_.back();
   if (!attempt.acknowledged.has_value()) complain("a capture in calm was refused: " + attempt.refusal);
   if (!attempt.excepted.empty()) complain("a capture in calm could not read its source");

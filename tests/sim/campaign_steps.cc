@@ -43,8 +43,10 @@ void Campaign::step() {
     keep_agent_image();
   } else if (drawn < 77) {
     set_agent_back();
-  } else if (drawn < 79) {
+  } else if (drawn < 78) {
     lose_agent();
+  } else if (drawn < 80) {
+    spoil_agent_state();
   } else if (drawn < 83) {
     disturb_clock();
   } else if (drawn < 89) {
@@ -54,6 +56,45 @@ void Campaign::step() {
   }
   wake_vaults(50);
   if (rng_.percent(25)) calm();
+}
+
+void Campaign::play_theme() {
+  const std::size_t vault = any_vault();
+  switch (rng_.below(4)) {
+    case 0:
+      note("theme: an agent is set back");
+      keep_agent_image();
+      if (rng_.percent(50)) disturb_clock();
+      capture_tree(rng_.percent(30));
+      if (rng_.percent(50)) {
+        lose_agent();
+        capture_tree(false);
+      }
+      set_agent_back();
+      return capture_tree(rng_.percent(30));
+    case 1:
+      note("theme: a vault is set back");
+      keep_vault_image(vault);
+      capture_tree(false);
+      capture_stream(rng_.percent(30));
+      set_vault_back(vault);
+      wake_vaults(100);
+      return repair(vault, vault::Scrub::EveryByte, rng_.percent(50));
+    case 2: {
+      note("theme: too many vaults die at the end of a capture");
+      for (std::size_t i = 0; i <= shape_.vaults - shape_.quorum.k; ++i) machine(i).crash_at_call(16 + rng_.below(14));
+      capture_tree(false);
+      calm();
+      return restore_something(false);
+    }
+    default:
+      note("theme: a site hears only a vault that is behind");
+      capture_tree(false);
+      realm_.universe().network().partition("home", call(vault));
+      capture_tree(false, engine::Behind::GracePeriod);
+      realm_.universe().network().heal_all();
+      return restore_latest_from({vault});
+  }
 }
 
 // --- the source ---
@@ -114,7 +155,7 @@ void Campaign::edit() {
 
 // --- captures ---
 
-void Campaign::capture_tree(bool in_storm) {
+void Campaign::capture_tree(bool in_storm, std::optional<engine::Behind> behind) {
   wake_home();
   edit();
   Attempt attempt;
@@ -133,13 +174,13 @@ void Campaign::capture_tree(bool in_storm) {
   attempts_.push_back(std::move(attempt));
   promises_.begin_attempt(attempts_.size() - 1);
   Reports result;
-  const engine::Behind behind = rng_.percent(50) ? engine::Behind::WaitForAll : engine::Behind::GracePeriod;
+  const engine::Behind drawn = rng_.percent(50) ? engine::Behind::WaitForAll : engine::Behind::GracePeriod;
   realm_.home().start("capture", [&] {
     const auto doors = realm_.doors_from(realm_.home(), realm_.writer_transport());
     Agent agent(realm_.home().env(), agent_directory(era_), realm_.keys(), SimRealm::pointers_to(doors), era_);
     engine::TreeCaptureOptions options;
     options.source = "/data";
-    options.behind = behind;
+    options.behind = behind.value_or(drawn);
     result.emplace(agent.capture(options));
   });
   weather(realm_.home(), in_storm);
@@ -194,6 +235,10 @@ void Campaign::conclude(Attempt& attempt, Reports& result, bool was_clean) {
       probes_.hit("an agent set back into an earlier era was told so");
       if (era_ >= newest_era_) complain("an agent in the newest era was told that there is a later one");
       era_ = newest_era_;  // the operator brings the keys once more
+    }
+    if (agent_is_spoiled_ && !died && result->error().code() == Code::Corrupt) {
+      probes_.hit("the agent noticed that its state had rotted");
+      lose_agent();
     }
     if (attempt.refusal.find("are needed") != std::string::npos) probes_.hit("a capture was refused: too few vaults");
     return;
@@ -328,7 +373,7 @@ void Campaign::observe_heads(std::size_t vault) {
 void Campaign::keep_agent_image() {
   wake_home();
   note("image of the agent");
-  agent_image_.emplace(AgentImage{realm_.home().disk().snapshot(), era_});
+  agent_image_.emplace(AgentImage{realm_.home().disk().snapshot(), era_, agent_is_spoiled_});
 }
 
 void Campaign::set_agent_back() {
@@ -344,6 +389,7 @@ void Campaign::set_agent_back() {
     realm_.home().set_clock_offset({});
   }
   era_ = agent_image_->era;
+  agent_is_spoiled_ = agent_image_->is_spoiled;
   ++set_backs_;
 }
 
@@ -351,9 +397,30 @@ void Campaign::lose_agent() {
   if (newest_era_.value() == realm_.keys().eras()) return;
   wake_home();
   note("the agent's state is lost; it goes on in the next era");
+  agent_is_spoiled_ = false;
   probes_.hit("an agent lost its disk and went on in the next era");
   // Its directory of the next era is a new one, as `agent recover` makes it.
   era_ = newest_era_ = format::EraNumber(newest_era_.value() + 1);
+}
+
+// Only while there is a next era: what the agent cannot read any more is given up for it.
+void Campaign::spoil_agent_state() {
+  if (newest_era_.value() == realm_.keys().eras()) return;
+  wake_home();
+  std::vector<std::string> paths;
+  const std::string listing = realm_.home().disk().listing();
+  for (std::size_t at = 0; at < listing.size(); at = listing.find('\n', at) + 1) {
+    const std::string path = listing.substr(at, listing.find(' ', at) - at);
+    if (path.starts_with(agent_directory(era_) + "/")) paths.push_back(path);
+  }
+  if (paths.empty()) return;
+  const std::string& path = paths[rng_.below(paths.size())];
+  const auto content = realm_.home().disk().content(path);
+  if (!content.ok() || content.value().empty()) return;
+  must(realm_.home().disk().flip_bit(path, rng_.below(content.value().size()), static_cast<unsigned>(rng_.below(8))));
+  note("a bit of " + path + " rots");
+  agent_is_spoiled_ = true;
+  probes_.hit("the agent's state rotted");
 }
 
 // --- clocks ---

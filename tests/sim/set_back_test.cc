@@ -36,7 +36,8 @@ TEST(SetBack, C7_an_agent_whose_clock_was_ahead_before_it_was_set_back_still_cap
   set_back(realm, image);
   realm.home().set_clock_offset({});
   realm.write("/data/f1", noise(900, 1));
-  EXPECT_EQ(must(realm.capture()).snapshot, latest(realm));
+  const auto captured = must(realm.capture());
+  EXPECT_EQ(captured.snapshot, latest(realm));
 }
 
 TEST(SetBack, C7_the_vault_that_missed_the_newest_stream_does_not_decide_what_comes_after_it) {

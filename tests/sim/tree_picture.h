@@ -37,7 +37,7 @@ class TreePicture {
     return picture;
   }
 
-  // What `found` has otherwise; names in `excepted` are not looked at.
+  // What `found` has otherwise; names in `excepted` are not looked at (and may have been links to others).
   std::vector<std::string> differences(const TreePicture& found, const std::set<std::string>& excepted) const {
     std::vector<std::string> differences;
     for (const auto& [path, item] : items_) {
@@ -45,7 +45,7 @@ class TreePicture {
       const auto other = found.items_.find(path);
       if (other == found.items_.end()) {
         differences.push_back("'" + path + "' is missing");
-      } else if (const std::string what = difference(item, other->second); !what.empty()) {
+      } else if (const std::string what = difference(item, other->second, excepted.empty()); !what.empty()) {
         differences.push_back("'" + path + "': " + what);
       }
     }
@@ -94,7 +94,7 @@ class TreePicture {
     return item;
   }
 
-  std::string difference(const Item& a, const Item& b) const {
+  std::string difference(const Item& a, const Item& b, bool with_links) const {
     if (a.type != b.type) return "another type";
     if (a.size != b.size) return "size " + std::to_string(a.size) + " became " + std::to_string(b.size);
     if (a.content != b.content) return "other content";
@@ -102,7 +102,8 @@ class TreePicture {
     if (a.mode != b.mode) return "mode " + std::to_string(a.mode) + " became " + std::to_string(b.mode);
     if (a.user != b.user || a.group != b.group) return "another owner";
     if (a.modified_ns != b.modified_ns) return "another time";
-    if (a.links != b.links) return "links " + std::to_string(a.links) + " became " + std::to_string(b.links);
+    if (with_links && a.links != b.links)
+      return "links " + std::to_string(a.links) + " became " + std::to_string(b.links);
     if (a.target != b.target) return "another target";
     if (a.xattrs != b.xattrs) return "other attributes";
     return "";
