@@ -49,6 +49,10 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   const std::string table = env::join_path(home->state_, "table");
   TRY(files.make_directories(table, 0700));
   TRY(files.remove_temporaries(home->state_));
+  if (TRY(files.list(table)).empty() && TRY(files.list(home->state_)).size() > 1) {
+    context.note("the agent's table in '" + printable(table) +
+                 "' is gone, though other state of this era is there: everything is read, sealed and sent again");
+  }
   auto opened = context.open_table(table);
   if (!opened.ok()) {
     if (opened.error().code() != Code::Corrupt) return opened.take_error();

@@ -22,8 +22,9 @@ Status require_one_place(const PlaceSettings& place) {
   return {};
 }
 
+// Returns why the vault does not answer, if it does not.
 std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std::int64_t now,
-                       std::vector<std::string>& row, std::string& readings) {
+                       std::vector<std::string>& row, std::string& readings, std::vector<std::string>& alarms) {
   const auto status = vault.status();
   if (!status.ok()) {
     row = {vault.name(), "unreachable", "", "", printable(status.error().message())};
@@ -37,6 +38,18 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
               std::to_string(status.value().policy.value());
   row = {vault.name(), "ok", std::to_string(status.value().object_count), human_bytes(status.value().free_bytes),
          remark};
+  if (const std::uint64_t unlisted = status.value().unlisted_objects; unlisted > 0) {
+    alarms.push_back(
+        fmt::format("vault {} has lost rows of its table: {} objects lie there that it knows nothing of; "
+                    "its next repair brings them back, and its disk has to be looked at",
+                    vault.name(), unlisted));
+  }
+  if (const std::uint64_t damaged = status.value().damaged_objects; damaged > 0) {
+    alarms.push_back(
+        fmt::format("vault {} has lost {} objects, or holds them damaged, and no other vault gave it a good "
+                    "copy: bring back what has one, and look at its disk",
+                    vault.name(), damaged));
+  }
   for (const store::PeerReadings& reader : status.value().readings) {
     readings +=
         fmt::format("vault {} read {} objects ({}) at vault {}, last on {}\n", printable(reader.vault), reader.objects,
@@ -162,7 +175,7 @@ Result<ExitCode> show_status(const Context& context, StatusView view) {
   std::string readings;
   for (store::VaultApi* vault : view.vaults.all()) {
     std::vector<std::string> row;
-    const std::string failure = vault_line(*vault, view.policy, now, row, readings);
+    const std::string failure = vault_line(*vault, view.policy, now, row, readings, view.alarms);
     if (failure.empty()) {
       ++reachable;
     } else {

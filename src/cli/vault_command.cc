@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/mutex.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/render.h"
@@ -72,8 +73,18 @@ class RepairLoop {
     }
   }
   ~RepairLoop() {
-    stop_.request_stop();
+    request_stop();
     if (thread_ != nullptr) thread_->join();
+  }
+  // Another vault that is silent would keep the repair, and the daemon with it, waiting for minutes.
+  void request_stop() {
+    stop_.request_stop();
+    std::shared_ptr<VaultSet> others;
+    {
+      const MutexLock lock(mutex_);
+      others = others_;
+    }
+    if (others != nullptr) others->shutdown();
   }
 
  private:
@@ -82,6 +93,7 @@ class RepairLoop {
     while (!stop_.stop_requested()) {
       const Status repaired = repair();
       if (!repaired.ok() && repaired.error().code() != Code::Cancelled) say("repair: " + repaired.error().message());
+      said_ = std::exchange(saying_, {});
       const env::Instant next = clock.monotonic() + every_;
       while (!stop_.stop_requested() && clock.monotonic() < next) {
         if (!clock.sleep_until(std::min(next, clock.monotonic() + kLookForStop)).ok()) return;
@@ -91,17 +103,24 @@ class RepairLoop {
 
   Status repair() {
     const policy::SignedPolicy policy = opened_.vault->policy();
-    const auto others = TRY(VaultSet::connect(context_, policy.policy, opened_.identity, Patience::Short));
+    const std::shared_ptr<VaultSet> others =
+        TRY(VaultSet::connect(context_, policy.policy, opened_.identity, Patience::Short));
+    {
+      const MutexLock lock(mutex_);
+      others_ = others;
+    }
+    if (stop_.stop_requested()) return {};  // whoever asked for it may have come too early to see the others
     vault::RepairOptions options;
     options.scrub_bytes_per_second = kQuietScrub;
     options.scrub_time = every_;  // so that gaps are filled in time, however long a scrub takes
     if (scrub_every_.has_value() && TRY(opened_.vault->is_scrub_due(*scrub_every_)))
-      options.scrub = vault::Scrub::EveryByte;
-    const vault::RepairReport report = TRY(opened_.vault->repair(others->all(), options, stop_.get_token()));
+      options.scrub = vault::Scrub::Resume;
+    const vault::RepairReport report = opened_.vault->repair(others->all(), options, stop_.get_token());
     if (report.did_anything()) context_.env.log.write(env::LogLevel::Info, "repair: " + in_words(report));
+    if (stop_.stop_requested()) return {};
     for (const std::string& problem : report.problems) say("repair: " + problem);
     for (const std::string& lost : report.unreachable) say("repair: no answer from vault " + lost);
-    said_ = std::exchange(saying_, {});
+    if (report.error.has_value()) return *report.error;
     return {};
   }
 
@@ -118,6 +137,8 @@ class RepairLoop {
   std::vector<std::string> said_;
   std::vector<std::string> saying_;
   std::stop_source stop_;
+  Mutex mutex_;
+  std::shared_ptr<VaultSet> others_ GUARDED_BY(mutex_);  // owned with the repair in progress and with who ends it
   std::unique_ptr<env::Thread> thread_;
 };
 
@@ -151,6 +172,7 @@ Result<ExitCode> run(const Context& context, const VaultSettings& settings) {
     TRY(env.clock.sleep_until(env.clock.monotonic() + kLookForStop));
   }
   env.log.write(env::LogLevel::Info, "vault " + entry.name + " is draining");
+  if (repairs.has_value()) repairs->request_stop();
   server->stop(env.clock.monotonic() + kDrainTime);
   repairs.reset();
   env.log.write(env::LogLevel::Info, "vault " + entry.name + " has ended");
@@ -161,8 +183,8 @@ Result<ExitCode> run(const Context& context, const RepairSettings& settings) {
   OpenedVault opened = TRY(open_as_daemon(context, settings.directory));
   const auto others = TRY(VaultSet::connect(context, opened.policy.policy, opened.identity, Patience::Short));
   vault::RepairOptions options;
-  if (settings.scrub) options.scrub = vault::Scrub::EveryByte;
-  const vault::RepairReport report = TRY(opened.vault->repair(others->all(), options, context.stop));
+  if (settings.scrub) options.scrub = vault::Scrub::FromTheStart;
+  const vault::RepairReport report = opened.vault->repair(others->all(), options, context.stop);
   config::Json json = config::Json::object();
   json.set("ok", report.is_whole())
       .set("vault", opened.entry.name)
@@ -180,6 +202,7 @@ Result<ExitCode> run(const Context& context, const RepairSettings& settings) {
   context.print("vault " + opened.entry.name + ": " + in_words(report) + "\n", json);
   for (const std::string& problem : report.problems) context.note("problem: " + problem);
   for (const std::string& lost : report.unreachable) context.note("no answer from vault " + lost);
+  if (report.error.has_value()) return *report.error;
   return report.is_whole() ? kOk : kPartial;
 }
 

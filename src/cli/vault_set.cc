@@ -4,7 +4,6 @@
 
 #include "base/text.h"
 #include "vault/embedded_vault.h"
-#include "wire/http_vault.h"
 
 namespace exclave::cli {
 namespace {
@@ -52,39 +51,37 @@ vault::World vault_world(const Context& context) {
 
 }  // namespace
 
-// A vault whose table is gone must not start as an empty one: it would promise again what it once promised and lost.
-Status refuse_lost_table(env::FileSystem& files, const std::string& directory) {
-  const auto rows = files.list(env::join_path(directory, "table"));
-  if (rows.ok() && !rows.value().empty()) return {};
-  const std::string objects = env::join_path(directory, "objects");
-  const auto folders = files.list(objects);
-  if (!folders.ok()) return {};
-  for (const std::string& folder : folders.value()) {
-    const auto names = files.list(env::join_path(objects, folder));
-    if (!names.ok() || names.value().empty()) continue;
-    return Error(Code::Corrupt, "vault directory '" + printable(directory) + "' holds objects, but its table is gone")
-        .hint(
-            "bring the table back from the machine's own backup, or replace the vault by a new one in the next policy");
+namespace {
+
+// Editors leave files of their own beside those that were copied there.
+Result<std::vector<Bytes>> acts_to_adopt(env::FileSystem& files, const std::string& folder) {
+  std::vector<Bytes> documents;
+  for (const std::string& name : TRY(files.list(folder))) {
+    if (name.starts_with(".") || !name.ends_with(".exclave")) continue;
+    documents.push_back(TRY(read_document(files, env::join_path(folder, name))));
   }
-  return {};
+  return documents;
 }
 
-Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
-  env::FileSystem& files = context.env.files;
-  auto receipt_key = TRY(read_role_key(files, directory, "receipt.key", custody::SigningUse::VaultReceipt));
+Result<std::unique_ptr<vault::Vault>> open_existing(const Context& context, const std::string& directory) {
+  auto receipt_key = TRY(read_role_key(context.env.files, directory, "receipt.key", custody::SigningUse::VaultReceipt));
   const vault::Settings settings{std::string(kProgram), {}};
-  TRY(refuse_lost_table(files, directory));
+  return vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& context, const std::string& directory) {
   const std::string starter = env::join_path(directory, "acts-to-adopt");
-  std::vector<Bytes> documents;
-  const auto names = files.list(starter);
-  if (names.ok()) {
-    for (const std::string& name : names.value())
-      documents.push_back(TRY(read_document(files, env::join_path(starter, name))));
+  auto vault = open_existing(context, directory);
+  // Only then are the acts of the first start looked at: what lies there later is of no account.
+  if (!vault.ok() && vault.error().code() == Code::NotFound && context.env.files.stat(starter).ok() &&
+      context.env.files.stat(env::join_path(directory, "receipt.key")).ok()) {
+    const auto documents = TRY(acts_to_adopt(context.env.files, starter));
     Status created = vault::create(vault_world(context), directory, documents, context.open_table);
     if (!created.ok() && created.error().code() != Code::AlreadyExists) return with_lock_hint(created.take_error());
+    vault = open_existing(context, directory);
   }
-  auto vault =
-      vault::Vault::open(vault_world(context), directory, std::move(receipt_key), context.open_table, settings);
   if (!vault.ok()) return with_lock_hint(vault.take_error());
   return vault;
 }
@@ -109,7 +106,9 @@ Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, cons
   for (const policy::VaultEntry& entry : policy.vaults) {
     if (entry.identity == set->caller_) continue;
     if (!entry.address.starts_with(kEmbeddedPrefix)) {
-      set->vaults_.push_back(std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm, options));
+      auto remote = std::make_unique<wire::HttpVault>(world, *set->transport_, entry, policy.realm, options);
+      set->remote_.push_back(remote.get());
+      set->vaults_.push_back(std::move(remote));
       continue;
     }
     Status opened = set->open_embedded(context, entry, policy, set->caller_);
@@ -122,6 +121,10 @@ std::vector<store::VaultApi*> VaultSet::all() const {
   std::vector<store::VaultApi*> pointers;
   for (const auto& vault : vaults_) pointers.push_back(vault.get());
   return pointers;
+}
+
+void VaultSet::shutdown() {
+  for (wire::HttpVault* vault : remote_) vault->shutdown();
 }
 
 Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& directory, Acts acts) {

@@ -14,6 +14,7 @@
 #include "cli/folders.h"
 #include "store/vault_api.h"
 #include "vault/vault.h"
+#include "wire/http_vault.h"
 #include "wire/transport.h"
 
 namespace exclave::cli {
@@ -29,6 +30,8 @@ class VaultSet {
   static Result<std::unique_ptr<VaultSet>> connect(const Context& context, const policy::Policy& policy,
                                                    const crypto::Ed25519SigningKey& identity, Patience patience);
   std::vector<store::VaultApi*> all() const;
+  // Ends what waits for a vault over the network, soon; later calls are Cancelled. From any thread.
+  void shutdown();
   // Returns the acts to go on with (ours, or newer), after saving new ones under `directory`.
   Result<Acts> exchange_acts(const Context& context, const std::string& directory, Acts acts);
 
@@ -41,6 +44,7 @@ class VaultSet {
   std::unique_ptr<wire::Transport> transport_;
   std::vector<std::unique_ptr<vault::Vault>> embedded_;
   std::vector<std::unique_ptr<store::VaultApi>> vaults_;
+  std::vector<wire::HttpVault*> remote_;  // into vaults_
 };
 
 // Opens a vault's directory: creates the vault from its acts-to-adopt at the first start.

@@ -19,10 +19,6 @@ std::string fan_out_name(Byte first) {
   return to_hex(ByteView(&first, 1));
 }
 
-std::string noun_of(const format::ObjectName& name) {
-  return "object " + name.hex();
-}
-
 // Bytes that uploads in progress were promised and have not written yet: free_bytes() does not know of them.
 class Promises {
  public:

@@ -2,6 +2,10 @@
 
 namespace exclave::store {
 
+std::string noun_of(const format::ObjectName& name) {
+  return "object " + name.hex();
+}
+
 Result<PutOutcome> put_object(ObjectStore& store, const format::ObjectName& name, ByteView object) {
   auto upload = TRY(store.begin_upload(name, object.size()));
   TRY(upload->append(object));

@@ -5,8 +5,9 @@
 //                                                            bears its name; the store does not know what a name means
 //
 // I1  Nothing is visible under a name before publish returned ok; then the bytes survive power loss (DURABLE).
-// I2  publish of a name that exists changes nothing and answers AlreadyPresent, and what is there survives power loss;
-//     the draft is dropped.
+// I2  publish of a name that exists changes nothing and answers AlreadyPresent, and what is there survives power loss.
+//     Nobody has looked at those bytes. The draft stays until the upload is dropped: it may be published again once the
+//     name is free.
 // I3  There is no overwrite and no delete. What a check found damaged can be set aside, where its bytes stay as
 // evidence,
 //     so that a good copy can be published under the name; only repair does that (vault/repairer.h).
@@ -16,6 +17,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "base/bytes.h"
 #include "format/ids.h"
@@ -57,6 +59,8 @@ class ObjectStore : public ObjectReader {
   virtual Status list(const std::function<Status(const format::ObjectName&)>& visit) = 0;
 };
 
+// "object 3f9a...", for messages.
+std::string noun_of(const format::ObjectName& name);
 // One call for small callers and tests.
 Result<PutOutcome> put_object(ObjectStore& store, const format::ObjectName& name, ByteView object);
 // Whole object of a known size.

@@ -38,6 +38,9 @@ struct VaultStatus {
   std::int64_t now_seconds = 0;  // the vault's clock
   std::uint64_t free_bytes = 0;  // of its store
   std::uint64_t object_count = 0;
+  std::uint64_t unlisted_objects =
+      0;  // lie there, and its table has lost their rows; 0 as long as a crash explains them
+  std::uint64_t damaged_objects = 0;   // known to be damaged or lost here, and no good copy was found yet
   std::string program;                 // "exclave 0.1.0"
   std::vector<PeerReadings> readings;  // by name
 };
@@ -93,5 +96,6 @@ class VaultApi : public ObjectReader {
 };
 
 inline constexpr std::size_t kMaxEntriesPerCall = 1000;
+inline constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;
 
 }  // namespace exclave::store

@@ -12,6 +12,7 @@ namespace exclave::table {
 namespace {
 
 constexpr std::string_view kLogName = "table.log";
+constexpr std::string_view kCreatedName = "CREATED";
 constexpr std::string_view kLockName = "LOCK";
 constexpr std::uint32_t kLogMode = 0600;
 constexpr std::uint64_t kMaxLogBytes = std::uint64_t{1} << 30;
@@ -60,8 +61,8 @@ class LogTable final : public Table {
 
   Result<std::optional<Bytes>> get(ByteView key) const override;
   Status write(const Batch& batch, Durability durability) override;
+  Status flush() override;
   Status scan(const KeyRange& range, const Visitor& visitor) const override;
-  std::uint64_t approximate_count() const override;
 
  private:
   // Owns the log's file and the fields of the file while it lives.
@@ -128,11 +129,6 @@ Status LogTable::scan(const KeyRange& range, const Visitor& visitor) const {
   return {};
 }
 
-std::uint64_t LogTable::approximate_count() const {
-  const MutexLock lock(mutex_);
-  return map_.size();
-}
-
 Status LogTable::write(const Batch& batch, Durability durability) {
   TRY(batch.check_limits());
   const Turn turn(*this);
@@ -145,6 +141,12 @@ Status LogTable::write(const Batch& batch, Durability durability) {
   const MutexLock lock(mutex_);
   apply(batch, map_);
   return {};
+}
+
+// The base of a log is vouched for by its header; behind it only later records vouch.
+Status LogTable::flush() {
+  const Turn turn(*this);
+  return rewrite();
 }
 
 Status LogTable::append_to_log(const Batch& batch, Durability durability) {
@@ -188,10 +190,19 @@ Status LogTable::rewrite() {
   return {};
 }
 
+Result<bool> exists(env::FileSystem& files, const std::string& path) {
+  const auto info = files.stat(path);
+  if (!info.ok() && info.error().code() != Code::NotFound) return info.error();
+  return info.ok();
+}
+
 Result<Map> read_map(env::FileSystem& files, const std::string& directory) {
   Map map;
   const Result<Bytes> log = files.read_file(env::join_path(directory, kLogName), kMaxLogBytes);
-  if (!log.ok() && log.error().code() == Code::NotFound) return map;  // a new table
+  if (!log.ok() && log.error().code() == Code::NotFound) {
+    if (!TRY(exists(files, env::join_path(directory, kCreatedName)))) return map;  // a new table
+    return Error(Code::Corrupt, "its log is gone; the table is left as it is");
+  }
   if (!log.ok()) return log.error();
   const detail::LogContent content = TRY(detail::read_log(log.value()));
   for (const Batch& batch : content.batches) apply(batch, map);
@@ -205,6 +216,8 @@ Result<std::unique_ptr<Table>> open_it(env::FileSystem& files, env::Threads& thr
   Map map = TRY(read_map(files, directory));
   auto table = std::make_unique<LogTable>(files, threads, directory, std::move(lock), std::move(map));
   TRY(table->start());
+  const std::string created = env::join_path(directory, kCreatedName);
+  if (!TRY(exists(files, created))) TRY(env::create_same_durably(files, created, {}, kLogMode));
   return std::unique_ptr<Table>(std::move(table));
 }
 

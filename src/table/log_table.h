@@ -3,6 +3,7 @@
 // Hides: the log (detail/log_records.h) and when it is written anew.
 //
 //   directory/ table.log    header, the whole table as of the last rewriting, then one record per batch
+//              CREATED      made after the first log: where it is and the log is not, the table was lost
 //              LOCK         held while the table is open
 //
 //   open -> [ready] -- append or sync failed --> [broken] -- next write rewrites the log from the map --> [ready]
@@ -10,7 +11,8 @@
 // Units/limits: the whole table is in memory; the log has at most 1 GiB. A scan copies its range first.
 // I1  open rewrites the log under a new name before it returns, so that what it read is durable: data that the kernel
 //     holds after a failed sync read well and are lost with the power, and a second sync would not say so.
-// I2  The log is also rewritten when it is larger than 1 MiB and than four times its base.
+// I2  The log is also rewritten by flush, and when it is larger than 1 MiB and than four times its base.
+// I3  As RocksDB's: a table is made only where none ever was.
 // Threads: as Table. Writers take turns; no lock is held during I/O.
 // Durability: as Table.
 // Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Unsupported, Exhausted

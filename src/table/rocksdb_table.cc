@@ -8,7 +8,9 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/text.h"
@@ -76,7 +78,6 @@ rocksdb::Options options_for_small_keys() {
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(cache_options);
 
   rocksdb::Options options;
-  options.create_if_missing = true;
   options.compression = rocksdb::kNoCompression;  // keys and values are hashes: nothing to gain
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(block_options(cache)));
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(kMemtableBytes, cache);
@@ -99,24 +100,67 @@ rocksdb::Options options_for_small_keys() {
 
 using Database = std::shared_ptr<rocksdb::DB>;  // owned by the table and by the calls in progress
 
-enum class Opening { ToWrite, ToRead };
+// Create: there is no table yet. The other two are of one that is there.
+enum class Opening { Create, ToWrite, ToRead };
+
+// What RocksDB makes before CURRENT, and leaves behind when it dies in between; there is no row in it.
+bool is_of_a_creation(std::string_view name) {
+  return name == "." || name == ".." || name == "LOCK" || name == "IDENTITY" || name == "MANIFEST-000001" ||
+         name.starts_with("LOG") || name.starts_with("OPTIONS-") || name.ends_with(".dbtmp");
+}
+
+Error lost_files() {
+  return {Code::Corrupt, "its file CURRENT is gone; the table is left as it is"};
+}
+
+// RocksDB would put a new database in the place of one whose CURRENT is gone, and delete the files of the old one.
+Result<bool> has_current_file(const std::string& directory) {
+  const rocksdb::Status current = rocksdb::Env::Default()->FileExists(directory + "/CURRENT");
+  if (current.ok()) return true;
+  if (current.IsNotFound()) return false;
+  return to_error(current);
+}
+
+Result<Opening> opening_of(const std::string& directory) {
+  if (TRY(has_current_file(directory))) return Opening::ToWrite;
+  std::vector<std::string> names;
+  TRY(to_status(rocksdb::Env::Default()->GetChildren(directory, &names)));
+  if (std::all_of(names.begin(), names.end(), is_of_a_creation)) return Opening::Create;
+  return lost_files();
+}
+
 Result<Database> open_database(const std::string& directory, Opening opening) {
-  const auto noun = [&] { return "table " + printable(directory); };
+  if (opening != Opening::Create && !TRY(has_current_file(directory))) return lost_files();
   try {
     rocksdb::DB* db = nullptr;
-    const rocksdb::Options options = options_for_small_keys();
-    const rocksdb::Status status = opening == Opening::ToWrite ? rocksdb::DB::Open(options, directory, &db)
-                                                               : rocksdb::DB::OpenForReadOnly(options, directory, &db);
-    if (!status.ok()) return to_error(status).in(noun());
+    rocksdb::Options options = options_for_small_keys();
+    options.create_if_missing = opening == Opening::Create;
+    const rocksdb::Status status = opening == Opening::ToRead ? rocksdb::DB::OpenForReadOnly(options, directory, &db)
+                                                              : rocksdb::DB::Open(options, directory, &db);
+    if (!status.ok()) return to_error(status);
     return Database(db);
   } catch (const std::exception& exception) {  // RocksDB throws where the library beneath it does
-    return Error(Code::Unavailable, printable(exception.what())).in(noun());
+    return Error(Code::Unavailable, printable(exception.what()));
   }
+}
+
+// Made by chance when the database was created: another one in its place has another.
+Result<std::string> identity_of(rocksdb::DB& db) {
+  std::string identity;
+  TRY(to_status(db.GetDbIdentity(identity)));
+  return identity;
 }
 
 class RocksdbTable final : public Table {
  public:
-  RocksdbTable(std::string directory, Database db) : directory_(std::move(directory)), db_(std::move(db)) {}
+  // `identity`: of `db`.
+  RocksdbTable(std::string directory, Database db, std::string identity)
+      : directory_(std::move(directory)), identity_(std::move(identity)), db_(std::move(db)) {}
+
+  // RocksDB itself leaves the memtable to the log when it is closed.
+  ~RocksdbTable() override { ignore(flush(), "the log has it, and replays it"); }
+  RocksdbTable(const RocksdbTable&) = delete;
+  RocksdbTable& operator=(const RocksdbTable&) = delete;
 
   Result<std::optional<Bytes>> get(ByteView key) const override {
     const Database db = TRY(database());
@@ -139,6 +183,16 @@ class RocksdbTable final : public Table {
     return failure;
   }
 
+  Status flush() override {
+    TRY(mend());
+    const Database db = TRY(database());
+    const rocksdb::Status flushed = db->Flush(rocksdb::FlushOptions());
+    if (flushed.ok()) return {};
+    const MutexLock lock(mutex_);
+    failure_ = to_error(flushed);
+    return *failure_;
+  }
+
   Status scan(const KeyRange& range, const Visitor& visitor) const override {
     const Database db = TRY(database());
     rocksdb::ReadOptions options;
@@ -153,12 +207,6 @@ class RocksdbTable final : public Table {
       if (TRY(visitor(view(iterator->key()), view(iterator->value()))) == Visit::Stop) return {};
     }
     return to_status(iterator->status());
-  }
-
-  std::uint64_t approximate_count() const override {
-    const auto db = database();
-    std::uint64_t count = 0;
-    return db.ok() && db.value()->GetIntProperty(rocksdb::DB::Properties::kEstimateNumKeys, &count) ? count : 0;
   }
 
  private:
@@ -196,19 +244,29 @@ class RocksdbTable final : public Table {
     // Calls in progress end soon; RocksDB cannot be closed under them.
     if (db_.use_count() > 1) return *failure_;
     db_.reset();
-    auto opened = open_database(directory_, Opening::ToWrite);
+    auto opened = reopen(Opening::ToWrite);
     if (opened.ok()) {
       db_ = opened.take();
       failure_.reset();
       return {};
     }
     failure_ = opened.take_error();
-    auto readable = open_database(directory_, Opening::ToRead);
+    auto readable = reopen(Opening::ToRead);
     if (readable.ok()) db_ = readable.take();
     return *failure_;
   }
 
+  // The same database, or Corrupt: another file system may lie where it was.
+  Result<Database> reopen(Opening opening) const {
+    const auto noun = [&] { return "table " + printable(directory_); };
+    Database db = TRY(open_database(directory_, opening).in(noun));
+    if (TRY(identity_of(*db).in(noun)) != identity_)
+      return Error(Code::Corrupt, "another table lies where it was").in(noun());
+    return db;
+  }
+
   const std::string directory_;
+  const std::string identity_;
   mutable Mutex mutex_;
   Database db_ GUARDED_BY(mutex_);                   // null only together with a failure
   std::optional<Error> failure_ GUARDED_BY(mutex_);  // of the last write
@@ -221,8 +279,10 @@ Result<std::unique_ptr<Table>> open_rocksdb(const std::string& directory) {
   const rocksdb::Status exists = rocksdb::Env::Default()->FileExists(directory);
   if (exists.IsNotFound()) return Error(Code::NotFound, "no such directory").in(noun());
   if (!exists.ok()) return to_error(exists).in(noun());
-  return std::unique_ptr<Table>(
-      std::make_unique<RocksdbTable>(directory, TRY(open_database(directory, Opening::ToWrite))));
+  const Opening opening = TRY(opening_of(directory).in(noun));
+  Database db = TRY(open_database(directory, opening).in(noun));
+  std::string identity = TRY(identity_of(*db).in(noun));
+  return std::unique_ptr<Table>(std::make_unique<RocksdbTable>(directory, std::move(db), std::move(identity)));
 }
 
 }  // namespace exclave::table

@@ -5,7 +5,10 @@
 //   At most 256 open files; two background threads.
 // I1  The directory belongs to one open table at a time.
 // I2  After a failed write the next one first closes and opens RocksDB anew: what is there then is what a restart would
-//     find. While that fails too, writes say why, and reads go on from what is on disk.
+//     find. While that fails too, writes say why, and reads go on from what is on disk. Never does that make a new one:
+//     a table whose files vanished, or that another one lies in the place of, stays Corrupt.
+// I3  A table is made only where none ever was: in a directory that is empty, or holds what a creation that died has
+//     left. Where a table has lost its CURRENT nothing is written, and each opening says Corrupt.
 // Threads: as Table; RocksDB runs two background threads of its own, for flushing and compaction.
 // Durability: as Table. RocksDB does its own I/O: it never runs inside a simulation (docs/architecture.md).
 // Errors of open: NotFound (no such directory), Conflict (another table has it open), Corrupt, Exhausted, Unavailable.
@@ -19,7 +22,7 @@
 
 namespace exclave::table {
 
-// Opens the table in `directory`, or creates one if the directory is empty. The directory itself, and its name's
+// Opens the table in `directory`, or creates one if there never was any (I3). The directory itself, and its name's
 // durability, are the caller's (FileSystem::make_directories).
 Result<std::unique_ptr<Table>> open_rocksdb(const std::string& directory);
 

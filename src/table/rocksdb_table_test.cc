@@ -92,8 +92,65 @@ TEST_F(RocksdbTableTest, a_lost_table_file_is_corruption) {
   EXPECT_EQ(opened.error().code(), Code::Corrupt) << opened.error().message();
 }
 
+TEST_F(RocksdbTableTest, a_table_without_CURRENT_is_corrupt_at_the_second_start_too) {
+  fill(*open_rocksdb(directory_).value(), 500);
+  open_rocksdb(directory_).value().reset();
+  const std::string current = directory_ + "/CURRENT";
+  const std::string kept = directory_ + "-CURRENT";
+  std::filesystem::rename(current, kept);
+  const auto tables = files_with(".sst");
+  ASSERT_FALSE(tables.empty());
+  for (int start = 1; start <= 2; ++start) {
+    const auto opened = open_rocksdb(directory_);
+    ASSERT_FALSE(opened.ok()) << "start " << start;
+    EXPECT_EQ(opened.error().code(), Code::Corrupt) << opened.error().message();
+    EXPECT_EQ(files_with(".sst"), tables) << "nothing is tidied away";
+    EXPECT_FALSE(std::filesystem::exists(current));
+  }
+  std::filesystem::rename(kept, current);
+  EXPECT_TRUE(open_rocksdb(directory_).value()->get(as_bytes("key499")).value().has_value());
+}
+
+// The files that RocksDB makes before CURRENT: it died there, and nothing was ever promised.
+TEST_F(RocksdbTableTest, a_creation_that_died_before_CURRENT_is_begun_again) {
+  open_rocksdb(directory_).value().reset();
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    const std::string name = entry.path().filename().string();
+    if (name != "LOCK" && name != "IDENTITY") std::filesystem::remove(entry.path());
+  }
+  std::ofstream(directory_ + "/MANIFEST-000001") << "half a";
+  std::ofstream(directory_ + "/000001.dbtmp") << "MANI";
+  EXPECT_TRUE(open_rocksdb(directory_).ok());
+}
+
+TEST_F(RocksdbTableTest, damage_to_the_log_takes_nothing_back_that_was_flushed_or_closed) {
+  const auto put_one = [](Table& table, std::string_view key) {
+    Batch batch;
+    batch.put(as_bytes(key), as_bytes("value"));
+    ASSERT_TRUE(table.write(batch, Durability::Synced).ok());
+  };
+  const std::string copy = directory_ + "-copy";
+  {
+    const auto table = open_rocksdb(directory_).value();
+    put_one(*table, "flushed");
+    ASSERT_TRUE(table->flush().ok());
+    std::filesystem::copy(directory_, copy);  // as after a kill
+    put_one(*table, "closed");
+  }
+  for (const std::string& directory : {copy, directory_}) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+      if (entry.path().extension() == ".log") std::filesystem::resize_file(entry.path(), 0);
+    }
+    const auto table = open_rocksdb(directory).value();
+    EXPECT_TRUE(table->get(as_bytes("flushed")).value().has_value());
+    EXPECT_EQ(table->get(as_bytes("closed")).value().has_value(), directory == directory_);
+  }
+  std::filesystem::remove_all(copy);
+}
+
 TEST_F(RocksdbTableTest, a_log_cut_at_many_lengths_leaves_a_first_part_of_the_batches) {
   constexpr int kBatches = 12;
+  const std::string killed = directory_ + "-killed";
   {
     const auto table = open_rocksdb(directory_).value();
     for (int i = 0; i < kBatches; ++i) {
@@ -102,10 +159,14 @@ TEST_F(RocksdbTableTest, a_log_cut_at_many_lengths_leaves_a_first_part_of_the_ba
       batch.put(as_bytes("b" + std::to_string(100 + i)), as_bytes("x"));
       ASSERT_TRUE(table->write(batch, Durability::Buffered).ok());
     }
+    std::filesystem::copy(directory_, killed);  // before closing, which would empty the log
   }
+  std::filesystem::remove_all(directory_);
+  std::filesystem::rename(killed, directory_);
   const auto logs = files_with(".log");
   ASSERT_EQ(logs.size(), 1u);
   const auto full = std::filesystem::file_size(logs.front());
+  ASSERT_GT(full, 29U * kBatches);
   std::size_t seen_before = 0;
   for (std::uintmax_t size = 0; size <= full; size += 29) {
     const std::string copy = directory_ + "-cut";
@@ -215,6 +276,34 @@ TEST_F(RocksdbTableTest, a_scan_in_progress_outlives_a_failed_write) {
                   .ok());
   EXPECT_EQ(seen, 3);
   EXPECT_TRUE(put(*table, "after").ok());
+}
+
+// A file system that vanished under a running vault leaves the empty directory that it was mounted on.
+TEST_F(RocksdbTableTest, a_table_whose_files_vanished_is_not_made_anew_after_a_failed_write) {
+  const std::string away = directory_ + "-away";
+  auto table = open_rocksdb(directory_).value();
+  ASSERT_TRUE(put(*table, "before").ok());
+  {
+    const FileSizeLimit full(1);
+    EXPECT_FALSE(put(*table, "refused").ok());
+  }
+  std::filesystem::rename(directory_, away);
+  std::filesystem::create_directory(directory_);
+  for (int i = 0; i < 3; ++i) {
+    const Status refused = put(*table, "refused");
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), Code::Corrupt) << refused.error().message();
+    EXPECT_FALSE(table->get(as_bytes("before")).ok()) << "an empty answer would be a lie";
+    EXPECT_TRUE(std::filesystem::is_empty(directory_));
+  }
+  open_rocksdb(directory_).value().reset();  // and neither is a strange table in its place taken for it
+  const Status refused = put(*table, "refused");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::Corrupt) << refused.error().message();
+  std::filesystem::remove_all(directory_);
+  std::filesystem::rename(away, directory_);
+  EXPECT_TRUE(put(*table, "after").ok()) << "what comes back is used again";
+  EXPECT_TRUE(holds(*table, "before"));
 }
 
 TEST_F(RocksdbTableTest, it_keeps_no_diary_that_could_fail) {

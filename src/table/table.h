@@ -14,7 +14,8 @@
 // I4  Bytes that failed a checksum are never returned. Damage to what is durable is reported as Corrupt. But damage to
 //     the end of the write-ahead log cannot always be told from a torn write, and then reads as an older state: in
 //     the twin, without what was written since the last but one sync; in RocksDB, without what was not yet flushed
-//     from the log to a table file.
+//     from the log to a table file. Closing a table flushes it. Whoever makes promises on a table looks at opening
+//     whether it is older than what they are about (vault/vault.h I4).
 // Threads: all calls from any thread.
 // Durability: see I2; an empty Synced batch makes everything before it durable.
 // Errors: Corrupt (restore or rebuild the table from what it was made of), Exhausted (no space), Unavailable,
@@ -95,13 +96,13 @@ class Table {
   virtual Result<std::optional<Bytes>> get(ByteView key) const = 0;
   virtual Status write(const Batch& batch, Durability durability) = 0;
 
+  // DURABLE, as an empty Synced batch, and from then on damage to the write-ahead log can take nothing of it back.
+  virtual Status flush() = 0;
+
   // Called with views that are valid during the call only. An error ends the scan and becomes its result.
   using Visitor = std::function<Result<Visit>(ByteView key, ByteView value)>;
   // Visits the range in ascending order until the visitor says Stop. The visitor may use the table.
   virtual Status scan(const KeyRange& range, const Visitor& visitor) const = 0;
-
-  // For people and for sizing; may be wrong by overwritten and erased keys.
-  virtual std::uint64_t approximate_count() const = 0;
 };
 
 }  // namespace exclave::table

@@ -31,6 +31,7 @@ class TemporaryDirectory {
 class RocksdbHome final : public TableHome {
  public:
   Result<std::unique_ptr<Table>> open() override { return open_rocksdb(directory_.path()); }
+  void lose_root_file() override { CHECK(std::filesystem::remove(directory_.path() + "/CURRENT")); }
 
  private:
   TemporaryDirectory directory_;
@@ -39,6 +40,7 @@ class RocksdbHome final : public TableHome {
 class LogHome final : public TableHome {
  public:
   Result<std::unique_ptr<Table>> open() override { return open_log_table(files_, threads_, directory_.path()); }
+  void lose_root_file() override { CHECK(std::filesystem::remove(directory_.path() + "/table.log")); }
 
  private:
   posix::Random random_;

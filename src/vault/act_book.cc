@@ -1,14 +1,15 @@
 #include "vault/act_book.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "vault/detail/private_errors.h"
+#include "vault/records.h"
 
 namespace exclave::vault {
 namespace {
 
 constexpr std::uint32_t kFileMode = 0600;
-constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;  // of signed text
 constexpr std::string_view kPolicyDomain = "exclave/policy/v1";
 constexpr std::string_view kEraDomain = "exclave/era/v1";
 constexpr std::string_view kPolicyKind = "policy";
@@ -38,7 +39,12 @@ std::string file_of(const std::string& directory, const crypto::Hash256& hash) {
 }
 
 Result<Bytes> read_act(env::FileSystem& files, const std::string& directory, const crypto::Hash256& hash) {
-  Bytes document = TRY(files.read_file(file_of(directory, hash), kMaxActBytes));
+  auto read = files.read_file(file_of(directory, hash), store::kMaxActBytes);
+  if (!read.ok() && read.error().code() == Code::NotFound) {
+    return Error(Code::Corrupt, "the file of act " + hash.hex() + " is gone")
+        .hint("copy the file of this name from another vault's acts directory");
+  }
+  Bytes document = TRY(std::move(read));
   if (crypto::sha256(document) != hash) {
     return Error(Code::Corrupt, "act " + hash.hex() + " does not bear its hash")
         .hint("copy the file of this name from another vault's acts directory");
@@ -59,6 +65,12 @@ std::vector<crypto::Hash256> policy_hashes(const ActsInForce& acts) {
     if (act.kind == kPolicyKind) hashes.push_back(act.hash);
   }
   return hashes;
+}
+
+// "ap" version, "ae" registry era
+Status check_key(ByteView key) {
+  const bool is_policy = key.size() > 1 && key[1] == 'p';
+  return expect_key_size(key, is_policy ? 2 + 8 : 2 + format::RegistryId::kSize + 4, "row of an act");
 }
 
 std::string name_of(const policy::Era& era) {
@@ -118,6 +130,8 @@ Result<std::unique_ptr<ActBook>> ActBook::open(env::FileSystem& files, env::Thre
   std::unique_ptr<ActBook> book(new ActBook(files, threads, log, directory, table));
   TRY(files.remove_temporaries(directory));
   TRY(book->load());
+  if (book->in_force() == nullptr) return std::unique_ptr<ActBook>();
+  TRY(book->adopt_files());
   return book;
 }
 
@@ -125,25 +139,71 @@ Result<std::unique_ptr<ActBook>> ActBook::open(env::FileSystem& files, env::Thre
 Status ActBook::load() {
   ActsInForce acts;
   std::vector<crypto::Hash256> policies;
-  const auto visit = [&](ByteView key, ByteView value) -> Result<table::Visit> {
-    if (value.size() != crypto::Hash256::kSize) return Error(Code::Corrupt, "row of an act has another size");
-    const auto hash = crypto::Hash256::from_view(value);
+  std::optional<Error> newest_is_damaged;
+  missing_.clear();
+  const auto take = [&](Byte kind, const crypto::Hash256& hash) -> Status {
     const Bytes document = TRY(read_act(files_, directory_, hash));
     const std::string source = "act " + hash.hex();
-    if (key[1] == 'p') {
+    if (kind == 'p') {
       acts.policy = TRY(policy::SignedPolicy::parse(document, source));
       policies.push_back(hash);
-    } else {
-      policy::SignedEra era = TRY(policy::SignedEra::parse(document, source));
-      const auto place = std::make_pair(era.era.registry, era.era.number);
-      acts.eras.emplace(place, std::move(era));
+      return {};
     }
+    policy::SignedEra era = TRY(policy::SignedEra::parse(document, source));
+    const auto place = std::make_pair(era.era.registry, era.era.number);
+    acts.eras.emplace(place, std::move(era));
+    return {};
+  };
+  const auto visit = [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    TRY(check_key(key));
+    if (value.size() != crypto::Hash256::kSize) return Error(Code::Corrupt, "row of an act has another size");
+    const auto hash = crypto::Hash256::from_view(value);
+    const Status taken = take(key[1], hash);
+    if (key[1] == 'p') newest_is_damaged.reset();  // they come in the order of their versions
+    if (taken.ok()) return table::Visit::Continue;
+    if (key[1] == 'p') newest_is_damaged = taken.error();
+    missing_.insert(hash);
+    log_.write(env::LogLevel::Error, taken.error().message() + "; it is missing here until somebody hands it in");
     return table::Visit::Continue;
   };
   TRY(table_.scan(table::KeyRange::prefix(as_bytes("a")), visit));
-  if (policies.empty()) return Error(Code::NotFound, "no policy is in force: the vault's creation was not finished");
+  if (newest_is_damaged.has_value()) return *newest_is_damaged;
+  if (policies.empty()) return {};
   acts.list = listed(policies, acts);
   put_in_force(std::move(acts));
+  return {};
+}
+
+Status ActBook::adopt_files() {
+  struct Found {
+    format::PolicyVersion version;
+    std::string name;
+    Bytes document;
+  };
+  std::vector<Found> policies;
+  std::vector<Found> others;
+  const auto listed = in_force()->list;
+  for (const std::string& name : TRY(files_.list(directory_))) {
+    const auto is_it = [&](const store::Act& act) { return act.hash.hex() == name; };
+    const auto hash = crypto::Hash256::from_hex(name);
+    if (std::any_of(listed.begin(), listed.end(), is_it) || !hash.ok() || missing_.contains(hash.value())) continue;
+    const auto document = files_.read_file(file_of(directory_, hash.value()), store::kMaxActBytes);
+    if (!document.ok()) {
+      log_.write(env::LogLevel::Error, "act " + name + ": " + document.error().message());
+      continue;
+    }
+    const auto policy = policy::SignedPolicy::parse(document.value(), "policy");
+    std::vector<Found>& among = policy.ok() ? policies : others;
+    among.push_back({policy.ok() ? policy.value().policy.version : format::PolicyVersion(), name, document.value()});
+  }
+  std::sort(policies.begin(), policies.end(), [](const auto& a, const auto& b) { return a.version < b.version; });
+  policies.insert(policies.end(), others.begin(), others.end());
+  for (const Found& found : policies) {
+    const Status adopted = adopt(found.document);
+    log_.write(env::LogLevel::Error,
+               "act " + found.name + " lies in a file and had no row in the table" +
+                   (adopted.ok() ? "; it counts again" : ", and is passed over: " + adopted.error().message()));
+  }
   return {};
 }
 
@@ -191,10 +251,25 @@ Status ActBook::adopt(ByteView document) {
   const crypto::Hash256 hash = crypto::sha256(document);
   const auto is_it = [&](const store::Act& act) { return act.hash == hash; };
   if (std::any_of(acts->list.begin(), acts->list.end(), is_it)) return {};
+  if (missing_.contains(hash)) return take_back(hash, document);
   const std::string_view domain = format::domain_of(document);
   if (domain == kPolicyDomain) return adopt_policy(*acts, document);
   if (domain == kEraDomain) return adopt_era(*acts, document);
   return Error(Code::Denied, "a document that is neither a policy nor an era document is not kept");
+}
+
+Status ActBook::take_back(const crypto::Hash256& hash, ByteView document) {
+  const Status kept = env::replace_file_durably(files_, file_of(directory_, hash), document, kFileMode);
+  if (!kept.ok()) return detail::private_error(log_, "act " + hash.hex(), kept.error());
+  TRY(load());
+  log_.write(env::LogLevel::Info, "act " + hash.hex() + " is here again");
+  return {};
+}
+
+Status ActBook::put_row(const table::Batch& batch) {
+  TRY(table_.write(batch, table::Durability::Synced));
+  ignore(table_.flush(), "the row is durable; should its log rot, the file is found at the next opening");
+  return {};
 }
 
 Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
@@ -204,7 +279,7 @@ Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
   TRY(keep_document(hash, document));
   table::Batch batch;
   batch.put(policy_key(next.policy.version), hash.view());
-  TRY(table_.write(batch, table::Durability::Synced));
+  TRY(put_row(batch));
   std::vector<crypto::Hash256> policies = policy_hashes(acts);
   policies.push_back(hash);
   ActsInForce after{std::move(next), acts.eras, {}};
@@ -231,7 +306,7 @@ Status ActBook::adopt_era(const ActsInForce& acts, ByteView document) {
   TRY(keep_document(signed_era.hash, document));
   table::Batch batch;
   batch.put(era_key(era.registry, era.number), signed_era.hash.view());
-  TRY(table_.write(batch, table::Durability::Synced));
+  TRY(put_row(batch));
   log_.write(env::LogLevel::Info, name_of(era) + " is in force, hash " + signed_era.hash.hex());
   ActsInForce after = acts;
   const auto place = std::make_pair(era.registry, era.number);

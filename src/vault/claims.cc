@@ -39,6 +39,12 @@ Status Claims::Claim::reserve(const format::RegistryId& registry, std::uint64_t 
   return {};
 }
 
+std::uint64_t Claims::reserved(const format::RegistryId& registry) {
+  const MutexLock lock(mutex_);
+  const auto found = bytes_.find(registry);
+  return found == bytes_.end() ? 0 : found->second;
+}
+
 Result<Claims::Claim> Claims::take(const format::StreamId& stream, format::EntryIndex index,
                                    const format::ObjectName& object) {
   const MutexLock lock(mutex_);

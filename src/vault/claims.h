@@ -41,6 +41,9 @@ class Claims {
     std::uint64_t bytes_ = 0;
   };
 
+  // The bytes of this registry's puts in progress.
+  std::uint64_t reserved(const format::RegistryId& registry);
+
   Result<Claim> take(const format::StreamId& stream, format::EntryIndex index, const format::ObjectName& object);
 
  private:

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.h"
 #include "crypto/tree_hash.h"
 #include "format/object.h"
 #include "vault/access.h"
+#include "vault/detail/copy_check.h"
 
 namespace exclave::vault {
 namespace {
@@ -108,7 +110,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
   const HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   const Place place = TRY(place_of(entry, head));
-  const auto held = TRY(held_object(entry.entry.object));
+  const auto held = TRY(held_object(registry->id, entry.entry.object));
   if (place == Place::Held && held.has_value()) return head;
   if (!held.has_value() && source.size() == 0) {
     return Error(Code::NotFound, "object " + entry.entry.object.hex() + " is not held here, and no bytes came with it");
@@ -119,6 +121,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
     const std::uint64_t charge = kEntryCharge + (held.has_value() ? 0 : source.size());
     const Status room = claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
     if (!room.ok()) return exhausted(*registry, room.error());
+    has_room_again(*registry, row.used_bytes);
   }
   if (held.has_value()) {
     TRY(check_key(*acts, stream->descriptor, entry, held->key));
@@ -126,6 +129,23 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   }
   const ObjectRow received = TRY(receive(*acts, stream->descriptor, entry, source));
   return commit(origin, stream->descriptor, entry, received);
+}
+
+// A tenth, so that what is small enough to fit in beside a flood does not make each refusal news again.
+void Deposits::has_room_again(const policy::Registry& registry, std::uint64_t used_bytes) {
+  if (used_bytes > registry.quota_bytes - registry.quota_bytes / 10) return;
+  const MutexLock lock(mutex_);
+  alarmed_.erase(registry.id);
+}
+
+Result<bool> Deposits::has_quota_for(const format::RegistryId& id, std::uint64_t object_bytes) {
+  const auto acts = parts_.acts.in_force();
+  const policy::Registry* const registry = acts->policy.policy.registry(id);
+  if (registry == nullptr) return false;
+  const std::uint64_t used = TRY(parts_.records.registry(id)).used_bytes;
+  const auto wanted =
+      checked_add(TRY(checked_add(used, claims_.reserved(id))), TRY(checked_add(object_bytes, kEntryCharge)));
+  return wanted.ok() && wanted.value() <= registry->quota_bytes;
 }
 
 Error Deposits::exhausted(const policy::Registry& registry, const Error& error) {
@@ -200,14 +220,16 @@ Error Deposits::fork(const format::SignedEntry& held, const format::SignedEntry&
           noun_of(entry) + " contradicts entry " + std::to_string(held.entry.index.value()) + " that is held here"};
 }
 
-Result<std::optional<ObjectRow>> Deposits::held_object(const format::ObjectName& name) const {
+Result<std::optional<ObjectRow>> Deposits::held_object(const format::RegistryId& registry,
+                                                       const format::ObjectName& name) const {
   const auto row = TRY(parts_.records.object(name));
-  if (!row.has_value()) return row;
+  if (!row.has_value() || row->key.registry != registry) return std::optional<ObjectRow>();
+  if (parts_.damages.has(name)) return std::optional<ObjectRow>();
   const auto size = parts_.objects.size_of(name);
-  // A lost file is received anew, so that a writer can heal what the disk lost.
+  // A lost file is received anew, so that a writer can heal what the disk lost; so is one that was cut short.
   if (!size.ok() && size.error().code() == Code::NotFound) return std::optional<ObjectRow>();
   if (!size.ok()) return size.error();
-  if (size.value() != row->bytes) return Error(Code::Corrupt, "object " + name.hex() + " has changed its size on disk");
+  if (size.value() != row->bytes) return std::optional<ObjectRow>();
   return row;
 }
 
@@ -259,15 +281,60 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
     return Error(Code::InvalidInput,
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
   }
-  TRY(upload->publish());
+  TRY(publish(*upload, found, size));
+  TRY(parts_.damages.clear(found));
   return row;
+}
+
+Status Deposits::publish(store::ObjectUpload& upload, const format::ObjectName& name, std::uint64_t bytes) {
+  if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
+  const auto damage = TRY(detail::find_damage(parts_.objects, name, bytes, [](std::size_t) -> Status { return {}; }));
+  if (!damage.has_value()) {
+    if (!TRY(parts_.records.object(name)).has_value()) ++adopted_objects_;
+    return {};
+  }
+  parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there is set aside: " + *damage);
+  const Status aside = parts_.objects.set_aside(name);
+  if (!aside.ok() && aside.error().code() != Code::NotFound) return aside;
+  if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
+  return Error(Code::Unavailable, "object " + name.hex() + " is being stored by somebody else");
 }
 
 Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescriptor& stream,
                                  const format::SignedEntry& entry, ObjectRow deposited) {
   const detail::GatePass pass(gate_);
+  auto head = commit_entry(origin, stream, entry, deposited);
+  if (head.ok()) return head;
+  const Status charged = charge_without_entry(stream, entry.entry.object, deposited);
+  if (!charged.ok()) {
+    parts_.log.write(env::LogLevel::Error,
+                     "object " + entry.entry.object.hex() +
+                         " is stored without an entry and was not counted: " + charged.error().message());
+  }
+  return head;
+}
+
+Status Deposits::charge_without_entry(const format::StreamDescriptor& stream, const format::ObjectName& name,
+                                      ObjectRow deposited) {
+  if (TRY(parts_.records.object(name)).has_value()) return {};
+  const auto acts = parts_.acts.in_force();
+  const policy::Registry* const registry = acts->policy.policy.registry(stream.registry);
+  deposited.retain_until_seconds =
+      later_by(parts_.clock.now().seconds(), registry != nullptr ? registry->retention_seconds : 0);
+  RegistryRow row = TRY(parts_.records.registry(stream.registry));
+  row.used_bytes = TRY(checked_add(row.used_bytes, deposited.bytes));
+  Records::Change change;
+  change.put_object(name, deposited);
+  change.put_registry(stream.registry, row);
+  change.put_object_count(TRY(parts_.records.object_count()) + 1);
+  return parts_.records.commit(change);
+}
+
+Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::StreamDescriptor& stream,
+                                       const format::SignedEntry& entry, ObjectRow deposited) {
   const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, origin, stream));
+  if (registry->id != stream.registry) return Error(Code::Denied, "the stream's writer writes another registry by now");
   HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   if (TRY(place_of(entry, head)) == Place::Held) return head;
 

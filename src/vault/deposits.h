@@ -13,9 +13,12 @@
 // I1  A head row in the table means: entries 0..next-1, their objects and the rows for them survive power loss.
 // I2  Two entries of one stream that are both held never contradict each other. One that contradicts a held one is
 //     refused with Conflict, kept as evidence (the first such pair of a stream) and logged.
-// I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class.
+// I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class. A
+//     file that lies under the name already is read before it is believed, and set aside if it does not bear its name.
 // I4  retain-until comes from the vault's clock and the policy alone; another entry for an object can only extend it.
 // I5  Whatever the policy forbids by the time of the commit is not committed.
+// I6  An object whose entry was refused at the commit counts against its registry's quota all the same: it is known,
+//     counted and scrubbed, and the next entry for it costs the entry alone.
 // An object whose commit was cut off by a crash lies in the store without a row: nobody sees it, and the writer's next
 // attempt adopts it.
 // Threads: from any thread; commits take turns.
@@ -23,6 +26,7 @@
 //         (era document), Unavailable (the same entry or object is on its way on another connection).
 #pragma once
 
+#include <atomic>
 #include <set>
 
 #include "base/mutex.h"
@@ -30,6 +34,7 @@
 #include "store/object_store.h"
 #include "vault/act_book.h"
 #include "vault/claims.h"
+#include "vault/damages.h"
 #include "vault/records.h"
 #include "wire/handler.h"
 
@@ -39,6 +44,8 @@ inline constexpr std::uint64_t kMaxIndexGap = 65536;
 inline constexpr std::uint64_t kMaxStreamsPerRegistry = 100'000;
 inline constexpr std::uint64_t kStreamCharge = 4096;
 inline constexpr std::uint64_t kEntryCharge = 512;
+// Objects that a crash can leave without a row: one for each connection (wire/server.h).
+inline constexpr std::uint64_t kMostCutOff = 256;
 
 class Deposits {
  public:
@@ -50,6 +57,7 @@ class Deposits {
     const ActBook& acts;
     Records& records;
     store::ObjectStore& objects;
+    Damages& damages;
     crypto::Ed25519PublicKey receipt_key;
   };
   explicit Deposits(const Parts& parts) : parts_(parts), gate_(parts.threads) {}
@@ -59,6 +67,11 @@ class Deposits {
   using Origin = std::optional<wire::Caller>;
 
   Status open_stream(const Origin& origin, const format::SignedStream& stream);
+  // Objects that lay in the store without a row, and have got one since opening.
+  std::uint64_t adopted_objects() const { return adopted_objects_; }
+  // Whether an entry with an object of so many bytes has room in its registry's quota, beside the puts in progress: tells
+  // one registry's Exhausted from the disk's.
+  Result<bool> has_quota_for(const format::RegistryId& registry, std::uint64_t object_bytes);
   // The stream's head once the entry is durable, whether or not the head has reached it.
   Result<HeadRow> put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source);
 
@@ -71,22 +84,32 @@ class Deposits {
   // Whether the entry may take its place beside those that are held.
   Result<Place> place_of(const format::SignedEntry& entry, const HeadRow& head);
   Status check_neighbours(const format::SignedEntry& entry, const HeadRow& head);
-  // Both log once: per stream, and per registry and process.
+  // Both log once: per stream, and per registry until a tenth of its quota is free again.
   Error fork(const format::SignedEntry& held, const format::SignedEntry& entry);
   Error exhausted(const policy::Registry& registry, const Error& error);
-  Result<std::optional<ObjectRow>> held_object(const format::ObjectName& name) const;
+  void has_room_again(const policy::Registry& registry, std::uint64_t used_bytes);
+  // What a put to this registry may know of: another one's objects are as good as not held.
+  Result<std::optional<ObjectRow>> held_object(const format::RegistryId& registry,
+                                               const format::ObjectName& name) const;
   Status check_key(const ActsInForce& acts, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
                    const format::KeyId& key) const;
   Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
                             const format::SignedEntry& entry, wire::ObjectSource& source);
-  // `deposited`: the object as it lies in the store, known from its row or just received.
+  // The upload, received whole, under its name.
+  Status publish(store::ObjectUpload& upload, const format::ObjectName& name, std::uint64_t bytes);
+  // `deposited`: the object as it lies in the store, known from its row or just received. It is charged in any case.
   Result<HeadRow> commit(const Origin& origin, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
                          ObjectRow deposited);
+  Result<HeadRow> commit_entry(const Origin& origin, const format::StreamDescriptor& stream,
+                               const format::SignedEntry& entry, ObjectRow deposited);
+  Status charge_without_entry(const format::StreamDescriptor& stream, const format::ObjectName& name,
+                              ObjectRow deposited);
   // The head after `entry` has joined what is held.
   Result<HeadRow> advanced(HeadRow head, const format::SignedEntry& entry) const;
 
   const Parts parts_;
   Claims claims_;
+  std::atomic<std::uint64_t> adopted_objects_{0};
   detail::Gate gate_;  // of commits
   Mutex mutex_;
   std::set<format::RegistryId> alarmed_ GUARDED_BY(mutex_);

@@ -25,6 +25,15 @@ Bytes entry_key(const format::StreamId& stream, format::EntryIndex index) {
   return key;
 }
 
+Bytes encode_head(const HeadRow& row) {
+  BinaryWriter writer;
+  writer.u64(row.next.value());
+  writer.id(row.chain);
+  writer.u64(row.held);
+  writer.i64(row.durable_at_seconds);
+  return writer.take();
+}
+
 Result<HeadRow> decode_head(ByteView bytes) {
   BinaryReader reader(bytes, "row of a head");
   HeadRow row;
@@ -107,6 +116,11 @@ auto load(const table::Table& table, ByteView key, Decode decode)
 
 }  // namespace
 
+Status expect_key_size(ByteView key, std::size_t size, std::string_view row) {
+  if (key.size() == size) return {};
+  return Error(Code::Corrupt, std::string(row) + ": its key has another length");
+}
+
 EntryRow row_of(const format::SignedEntry& entry) {
   return {entry.entry.object, entry.entry.chain, entry.entry.snapshot_oldest, entry.signature};
 }
@@ -173,7 +187,16 @@ Result<std::optional<ScrubRow>> Records::scrub() const {
 
 Status Records::scan_readers(const ReaderVisitor& visit) const {
   return table_.scan(table::KeyRange::prefix(key_of('p')), [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    TRY(expect_key_size(key, 1 + crypto::Ed25519PublicKey::kSize, "row of a reading vault"));
     return visit(crypto::Ed25519PublicKey::from_view(key.subspan(1)), TRY(decode_reader(value)));
+  });
+}
+
+Status Records::scan_damages(const DamageVisitor& visit) const {
+  return table_.scan(table::KeyRange::prefix(key_of('d')), [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    TRY(expect_key_size(key, 1 + format::ObjectName::kSize + format::StreamId::kSize, "row of a damaged object"));
+    return visit(format::ObjectName::from_view(key.subspan(1, format::ObjectName::kSize)),
+                 format::StreamId::from_view(key.last(format::StreamId::kSize)), TRY(decode_head(value)));
   });
 }
 
@@ -181,6 +204,7 @@ Status Records::scan_objects(const format::ObjectName& from, const ObjectVisitor
   table::KeyRange range = table::KeyRange::prefix(key_of('o'));
   range.from = key_of('o', from);
   return table_.scan(range, [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    TRY(expect_key_size(key, range.from.size(), "row of an object"));
     return visit(format::ObjectName::from_view(key.subspan(1)), TRY(decode_object(value)));
   });
 }
@@ -189,7 +213,7 @@ Status Records::scan_entries(const format::StreamId& stream, format::EntryIndex 
   table::KeyRange range = table::KeyRange::prefix(key_of('e', stream));
   range.from = entry_key(stream, from);
   return table_.scan(range, [&](ByteView key, ByteView value) -> Result<table::Visit> {
-    if (key.size() != range.from.size()) return Error(Code::Corrupt, "row of an entry: its key has another length");
+    TRY(expect_key_size(key, range.from.size(), "row of an entry"));
     return visit(format::EntryIndex(load_u64(key.last(8))), TRY(decode_entry(value)));
   });
 }
@@ -199,7 +223,7 @@ Status Records::scan_streams(const format::RegistryId& registry, const format::S
   table::KeyRange range = table::KeyRange::prefix(key_of('r', registry));
   range.from = key_of('r', registry, from);
   return table_.scan(range, [&](ByteView key, ByteView) -> Result<table::Visit> {
-    if (key.size() != range.from.size()) return Error(Code::Corrupt, "row of a stream: its key has another length");
+    TRY(expect_key_size(key, range.from.size(), "row of a stream"));
     return visit(format::StreamId::from_view(key.last(format::StreamId::kSize)));
   });
 }
@@ -211,12 +235,16 @@ void Records::Change::put_stream(const format::SignedStream& stream) {
 }
 
 void Records::Change::put_head(const format::StreamId& id, const HeadRow& row) {
-  BinaryWriter writer;
-  writer.u64(row.next.value());
-  writer.id(row.chain);
-  writer.u64(row.held);
-  writer.i64(row.durable_at_seconds);
-  batch_.put(key_of('h', id), writer.view());
+  batch_.put(key_of('h', id), encode_head(row));
+}
+
+void Records::Change::put_damage(const format::ObjectName& object, const format::StreamId& stream,
+                                 const HeadRow& head) {
+  batch_.put(key_of('d', object, stream), encode_head(head));
+}
+
+void Records::Change::erase_damage(const format::ObjectName& object, const format::StreamId& stream) {
+  batch_.erase(key_of('d', object, stream));
 }
 
 void Records::Change::put_entry(const format::SignedEntry& entry) {

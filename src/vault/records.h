@@ -12,9 +12,10 @@
 //   "p" vault             objects u64 | bytes u64 | last-at i64               what another vault has read here, ever
 //   "w" vault object      the signed reading by which it announced that, the newest one
 //   "c"                   object (32) | begun-at i64 | finished u8            the newest scrub, and how far it has come
+//   "d" object stream     as "h": the stream's head when the object was found damaged; stream 0: no entry names it
 //   "a" ...               acts, see act_book.h                                "vault" above: its receipt key
 //
-// I1  A row that does not decode is Corrupt, naming its kind.
+// I1  A row that does not decode, or whose key has another length, is Corrupt, naming its kind.
 // Threads: from any thread, as Table.
 // Durability: as Table.
 // See: table/table.h.
@@ -22,6 +23,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 
 #include "format/stream.h"
 #include "table/table.h"
@@ -73,6 +75,9 @@ struct ForkEvidence {
   std::string second;
 };
 
+// Corrupt unless the key of a `row` ("row of an entry") has so many bytes: before it is taken apart.
+Status expect_key_size(ByteView key, std::size_t size, std::string_view row);
+
 class Records {
  public:
   // `table` outlives the records.
@@ -94,6 +99,9 @@ class Records {
   using ReaderVisitor =
       std::function<Result<table::Visit>(const crypto::Ed25519PublicKey& vault, const ReaderRow& row)>;
   Status scan_readers(const ReaderVisitor& visit) const;
+  using DamageVisitor = std::function<Result<table::Visit>(const format::ObjectName& object,
+                                                           const format::StreamId& stream, const HeadRow& head)>;
+  Status scan_damages(const DamageVisitor& visit) const;
   using ObjectVisitor = std::function<Result<table::Visit>(const format::ObjectName& name, const ObjectRow& row)>;
   // Objects from `from` on, by name.
   Status scan_objects(const format::ObjectName& from, const ObjectVisitor& visit) const;
@@ -118,6 +126,8 @@ class Records {
     void put_reader(const crypto::Ed25519PublicKey& vault, const ReaderRow& row);
     void put_reading(const format::SignedReading& reading);
     void put_scrub(const ScrubRow& row);
+    void put_damage(const format::ObjectName& object, const format::StreamId& stream, const HeadRow& head);
+    void erase_damage(const format::ObjectName& object, const format::StreamId& stream);
 
    private:
     friend class Records;

@@ -45,6 +45,17 @@ TEST_F(RecordsTest, keys_of_another_length_are_corrupt_and_not_read_beyond_their
   ASSERT_TRUE(records.scan_streams({}, {}, any_stream).ok());
   put("r" + std::string(format::RegistryId::kSize, '\0') + "\xff", {});
   EXPECT_EQ(code_of(records.scan_streams({}, {}, any_stream)), Code::Corrupt);
+  put("o" + std::string(format::ObjectName::kSize, '\0') + "\xff", Bytes(40));
+  EXPECT_EQ(code_of(records.scan_objects({},
+                                         [](const format::ObjectName&, const ObjectRow&) -> Result<table::Visit> {
+                                           return table::Visit::Continue;
+                                         })),
+            Code::Corrupt);
+  put("p", Bytes(24));
+  EXPECT_EQ(code_of(records.scan_readers([](const crypto::Ed25519PublicKey&, const ReaderRow&) -> Result<table::Visit> {
+              return table::Visit::Continue;
+            })),
+            Code::Corrupt);
   put("e" + std::string(format::StreamId::kSize, '\0') + "\xff", Bytes(132));
   EXPECT_EQ(code_of(records.scan_entries({}, {}, any_entry)), Code::Corrupt);
 }

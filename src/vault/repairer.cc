@@ -4,12 +4,12 @@
 
 #include "crypto/tree_hash.h"
 #include "format/object.h"
+#include "vault/detail/copy_check.h"
 #include "vault/memory_source.h"
 
 namespace exclave::vault {
 namespace {
 
-constexpr std::size_t kPieceBytes = 1U << 20;
 constexpr std::size_t kMaxProblems = 1000;
 constexpr int kReadingAttempts = 3;
 // A vault that shows more acts than these which are not this realm's has nothing to teach.
@@ -39,12 +39,22 @@ bool Repairer::is_lost(const store::VaultApi& other) const {
   return std::count(lost_.begin(), lost_.end(), &other) > 0;
 }
 
-Result<RepairReport> Repairer::run(std::stop_token stop) {
+RepairReport Repairer::run(std::stop_token stop) {
+  Status done = fill(stop);
+  // A full disk can still be read, and most of what a scrub mends needs no more room than it has.
+  if (options_.scrub != Scrub::No && (done.ok() || done.error().code() == Code::Exhausted)) {
+    Status scrubbed = scrub(stop);
+    if (done.ok()) done = std::move(scrubbed);
+  }
+  if (!done.ok()) report_.error = done.take_error();
+  return std::move(report_);
+}
+
+Status Repairer::fill(std::stop_token stop) {
   TRY(adopt_acts(stop));
   const auto acts = parts_.acts.in_force();
   for (const policy::Registry& registry : acts->policy.policy.registries) TRY(fill_gaps(registry, stop));
-  if (options_.scrub == Scrub::EveryByte) TRY(scrub(stop));
-  return std::move(report_);
+  return mend_known(stop);
 }
 
 // Policies come in the order of their versions and eras after them, as every vault lists them.
@@ -91,62 +101,71 @@ Status Repairer::fill_gaps(const policy::Registry& registry, std::stop_token sto
     }
     for (const store::StreamHead& head : heads.value()) {
       if (is_lost(*other)) break;
-      TRY(fill_stream(*other, head, stop));
+      if (TRY(fill_stream(*other, head, stop)) == Taken::RegistryIsFull) return {};
     }
   }
   return {};
 }
 
-Status Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& head, std::stop_token stop) {
+Result<Repairer::Taken> Repairer::fill_stream(store::VaultApi& other, const store::StreamHead& head,
+                                              std::stop_token stop) {
   const format::StreamId id = head.stream.descriptor.id();
-  if (head.entries <= TRY(parts_.records.head(id)).value_or(HeadRow{}).next.value()) return {};
+  if (head.entries <= TRY(parts_.records.head(id)).value_or(HeadRow{}).next.value()) return Taken::Yes;
   const Status opened = parts_.deposits.open_stream(std::nullopt, head.stream);
   if (!opened.ok()) {
     problem("vault " + other.name() + " shows stream " + id.hex().substr(0, 16) +
             ", which is not taken over: " + opened.error().message());
-    return {};
+    return Taken::Yes;
   }
   format::EntryIndex from = TRY(parts_.records.head(id)).value_or(HeadRow{}).next;
   for (;;) {
     const auto page = other.entries(id, from, store::kMaxEntriesPerCall);
     if (!page.ok()) {
       lost(other, page.error());
-      return {};
+      return Taken::Yes;
     }
-    if (page.value().empty()) return {};
+    if (page.value().empty()) return Taken::Yes;
     for (const store::HeldEntry& held : page.value()) {
       if (stop.stop_requested()) return cancelled();
-      bool taken = false;
-      TRY(take_entry(other, held, taken));
-      if (!taken) return {};
+      if (is_lost(other)) return Taken::Yes;
+      if (held.entry.entry.index < from) {
+        lost(other, Error(Code::Corrupt, "gives entries in another order than they have"));
+        return Taken::Yes;
+      }
+      const Taken taken = TRY(take_entry(other, held, head.stream.descriptor.registry));
+      if (taken == Taken::Refused || taken == Taken::RegistryIsFull) return taken;
       from = format::EntryIndex(held.entry.entry.index.value() + 1);
     }
   }
 }
 
-Status Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held, bool& taken) {
+Result<Repairer::Taken> Repairer::take_entry(store::VaultApi& other, const store::HeldEntry& held,
+                                             const format::RegistryId& registry) {
   const format::Entry& entry = held.entry.entry;
   const bool had_entry = TRY(parts_.records.entry(entry.stream, entry.index)).has_value();
   MemorySource nothing({});
   auto put = parts_.deposits.put(std::nullopt, held.entry, nothing);
   if (!put.ok() && put.error().code() == Code::NotFound) {
+    if (missing_.contains(entry.object) || missing_.size() == kMostMissing) return Taken::Missing;
     const auto object = fetch(entry.object, &other);
     if (!object.ok()) {
+      missing_.insert(entry.object);
       problem(short_name(entry.object) + " is missing here, and " + object.error().message());
-      return {};
+      return Taken::Missing;
     }
     MemorySource source(object.value());
     put = parts_.deposits.put(std::nullopt, held.entry, source);
   }
-  if (!put.ok()) {
-    if (put.error().code() == Code::Exhausted) return put.take_error();  // no room: the rest would fail the same way
-    problem("entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16) +
-            " from vault " + other.name() + ": " + put.error().message());
-    return {};
+  if (put.ok()) {
+    if (!had_entry) ++report_.entries;
+    return Taken::Yes;
   }
-  if (!had_entry) ++report_.entries;
-  taken = true;
-  return {};
+  const bool is_full = put.error().code() == Code::Exhausted;
+  // No room on the disk: whatever comes next would fail the same way. A quota is one registry's own affair.
+  if (is_full && TRY(parts_.deposits.has_quota_for(registry, held.object_bytes))) return put.take_error();
+  problem("entry " + std::to_string(entry.index.value()) + " of stream " + entry.stream.hex().substr(0, 16) +
+          " from vault " + other.name() + ": " + put.error().message());
+  return is_full ? Taken::RegistryIsFull : Taken::Refused;
 }
 
 Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* first) {
@@ -202,10 +221,10 @@ Status Repairer::scrub(std::stop_token stop) {
   const auto last = TRY(parts_.records.scrub());
   ScrubRow progress;
   progress.begun_at_seconds = parts_.clock.now().seconds();
-  if (last.has_value() && !last->is_finished) progress = *last;
-  const env::Instant start = parts_.clock.monotonic();
+  if (options_.scrub == Scrub::Resume && last.has_value() && !last->is_finished) progress = *last;
+  scrub_began_ = parts_.clock.monotonic();
   const auto is_time_over = [&] {
-    return options_.scrub_time.count() > 0 && parts_.clock.monotonic() - start >= options_.scrub_time;
+    return options_.scrub_time.count() > 0 && parts_.clock.monotonic() - scrub_began_ >= options_.scrub_time;
   };
   while (!progress.is_finished && !is_time_over()) {
     std::vector<std::pair<format::ObjectName, ObjectRow>> step;
@@ -216,23 +235,10 @@ Status Repairer::scrub(std::stop_token stop) {
         progress.is_finished = false;
         return Result<table::Visit>(table::Visit::Stop);
       }
-      step.emplace_back(name, row);
+      if (!known_.contains(name)) step.emplace_back(name, row);
       return Result<table::Visit>(table::Visit::Continue);
     }));
-    for (const auto& [name, row] : step) {
-      const auto damage = TRY(look_at(name, row, stop));
-      ++report_.checked_objects;
-      if (damage.has_value()) TRY(replace(name, *damage));
-      if (options_.scrub_bytes_per_second > 0) {
-        const auto due = std::chrono::nanoseconds(static_cast<std::int64_t>(
-            static_cast<double>(report_.checked_bytes) / static_cast<double>(options_.scrub_bytes_per_second) * 1e9));
-        while (parts_.clock.monotonic() < start + due) {
-          if (stop.stop_requested()) return cancelled();
-          const env::Instant soon = parts_.clock.monotonic() + std::chrono::milliseconds(100);
-          TRY(parts_.clock.sleep_until(std::min(soon, start + due)));
-        }
-      }
-    }
+    TRY(check(step, stop));
     Records::Change change;
     change.put_scrub(progress);
     TRY(parts_.records.commit(change));
@@ -240,46 +246,82 @@ Status Repairer::scrub(std::stop_token stop) {
   return {};
 }
 
-Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& name, const ObjectRow& row,
-                                                     std::stop_token stop) {
-  const auto size = parts_.objects.size_of(name);
-  if (!size.ok()) return std::optional<std::string>(size.error().message());
-  if (size.value() != row.bytes) {
-    return std::optional<std::string>("has " + std::to_string(size.value()) + " bytes instead of " +
-                                      std::to_string(row.bytes));
+Status Repairer::mend_known(std::stop_token stop) {
+  std::vector<std::pair<format::ObjectName, ObjectRow>> known;
+  for (const format::ObjectName& name : parts_.damages.some(kScrubStep)) {
+    const auto row = TRY(parts_.records.object(name));
+    if (row.has_value()) known.emplace_back(name, *row);
+    known_.insert(name);
   }
-  crypto::TreeHasher hasher;
-  Bytes piece;
-  for (std::uint64_t at = 0; at < row.bytes; at += piece.size()) {
-    if (stop.stop_requested()) return cancelled();
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, row.bytes - at)));
-    const Status read = parts_.objects.read(name, at, piece);
-    if (!read.ok()) return std::optional<std::string>(read.error().message());
-    hasher.update(piece);
-    report_.checked_bytes += piece.size();
-  }
-  if (format::ObjectName(hasher.finish().array()) == name) return std::optional<std::string>();
-  return std::optional<std::string>("its bytes were altered");
+  scrub_began_ = parts_.clock.monotonic();
+  return check(known, stop);
 }
 
-Status Repairer::replace(const format::ObjectName& name, const std::string& damage) {
+Status Repairer::check(const std::vector<std::pair<format::ObjectName, ObjectRow>>& objects, std::stop_token stop) {
+  std::vector<Damages::Object> lost;
+  for (const auto& [name, row] : objects) {
+    const auto damage = TRY(look_at(name, row, stop));
+    ++report_.checked_objects;
+    if (!damage.has_value() || TRY(replace(name, *damage))) {
+      TRY(parts_.damages.clear(name));
+    } else {
+      lost.emplace_back(name, row.key.registry);
+    }
+    TRY(keep_pace(stop));
+  }
+  return parts_.damages.note(lost);
+}
+
+Status Repairer::keep_pace(std::stop_token stop) {
+  if (options_.scrub_bytes_per_second == 0) return {};
+  const auto due = std::chrono::nanoseconds(static_cast<std::int64_t>(
+      static_cast<double>(report_.checked_bytes) / static_cast<double>(options_.scrub_bytes_per_second) * 1e9));
+  while (parts_.clock.monotonic() < scrub_began_ + due) {
+    if (stop.stop_requested()) return cancelled();
+    const env::Instant soon = parts_.clock.monotonic() + std::chrono::milliseconds(100);
+    TRY(parts_.clock.sleep_until(std::min(soon, scrub_began_ + due)));
+  }
+  return {};
+}
+
+Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& name, const ObjectRow& row,
+                                                     std::stop_token stop) {
+  return detail::find_damage(parts_.objects, name, row.bytes, [&](std::size_t bytes) -> Status {
+    if (stop.stop_requested()) return cancelled();
+    report_.checked_bytes += bytes;
+    return {};
+  });
+}
+
+Result<bool> Repairer::replace(const format::ObjectName& name, const std::string& damage) {
   ++report_.damaged;
   parts_.log.write(env::LogLevel::Error, short_name(name) + " is damaged: " + damage);
   const auto good = fetch(name, nullptr);
   if (!good.ok()) {
     problem(short_name(name) + " is damaged (" + damage + "), and " + good.error().message());
-    return {};
+    return false;
+  }
+  // The damaged file may be all that can be had of the object one day: it moves only when the good one has its room.
+  auto upload = parts_.objects.begin_upload(name, good.value().size());
+  if (upload.ok()) {
+    Status written = upload.value()->append(good.value());
+    if (!written.ok()) upload = written.take_error();
+  }
+  if (!upload.ok() && upload.error().code() != Code::Exhausted) return upload.take_error();
+  if (!upload.ok()) {
+    problem(short_name(name) + " is damaged (" + damage +
+            "), and there is no room for a good copy: " + upload.error().message());
+    return false;
   }
   const Status aside = parts_.objects.set_aside(name);
   if (!aside.ok() && aside.error().code() != Code::NotFound) {
     problem(short_name(name) + " is damaged and cannot be set aside: " + aside.error().message());
-    return {};
+    return false;
   }
-  const auto stored = store::put_object(parts_.objects, name, good.value());
-  if (!stored.ok()) return stored.error();
+  TRY(upload.value()->publish());
   ++report_.replaced;
   parts_.log.write(env::LogLevel::Info, short_name(name) + " was replaced by a good copy from another vault");
-  return {};
+  return true;
 }
 
 }  // namespace exclave::vault

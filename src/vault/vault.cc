@@ -25,6 +25,48 @@ std::string lock_in(const std::string& directory) {
   return env::join_path(directory, "lock");
 }
 
+Result<std::unique_ptr<store::ObjectStore>> open_objects(const World& world, const std::string& directory,
+                                                         const store::DirectoryStoreOptions& options) {
+  return TRY(store::open_directory_store(world.files, objects_in(directory), options));
+}
+
+Result<bool> holds_objects(store::ObjectStore& objects) {
+  bool is_one_there = false;
+  const Status listed = objects.list([&](const format::ObjectName&) -> Status {
+    is_one_there = true;
+    return Error(Code::Cancelled, "one is enough");
+  });
+  if (!listed.ok() && !is_one_there) return listed.error();
+  return is_one_there;
+}
+
+// A vault whose table is gone must not go on as an empty one: it would promise anew what it had promised and forgotten.
+Error lost_table() {
+  return Error(Code::Corrupt, "there are objects, but the table that knows of them is gone")
+      .hint("bring the table back from the machine's own backup, or replace the vault by a new one in the next policy");
+}
+
+// Before the table is opened, which would make one in an empty directory. NotFound if the directory itself is gone.
+Result<std::unique_ptr<table::Table>> open_table_of(const World& world, const std::string& directory,
+                                                    store::ObjectStore& objects, const OpenTable& open_table) {
+  const std::vector<std::string> files = TRY(world.files.list(table_in(directory)));
+  if (files.empty() && TRY(holds_objects(objects))) return lost_table();
+  auto table = open_table(table_in(directory));
+  if (!table.ok() && table.error().code() == Code::Corrupt) {
+    return table.take_error().hint(lost_table().hint_text());
+  }
+  return table;
+}
+
+// Null if the vault's creation was not finished.
+Result<std::unique_ptr<ActBook>> open_acts(const World& world, const std::string& directory,
+                                           store::ObjectStore& objects, table::Table& table) {
+  auto book = TRY(ActBook::open(world.files, world.threads, world.log, acts_in(directory), table));
+  // Nothing is deposited before the creation is finished.
+  if (book == nullptr && TRY(holds_objects(objects))) return lost_table();
+  return book;
+}
+
 }  // namespace
 
 Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
@@ -35,10 +77,10 @@ Status create(const World& world, const std::string& directory, const std::vecto
   TRY(world.files.make_directories(acts_in(directory), kDirectoryMode));
   TRY(world.files.make_directories(table_in(directory), kDirectoryMode));
   TRY(store::create_directory_store(world.files, objects_in(directory)));
-  const auto table = TRY(open_table(table_in(directory)));
-  const auto book = ActBook::open(world.files, world.threads, world.log, acts_in(directory), *table);
-  if (book.ok()) return Error(Code::AlreadyExists, "there is a vault in " + directory);
-  if (book.error().code() != Code::NotFound) return book.error();
+  const auto objects = TRY(open_objects(world, directory, {}));
+  const auto table = TRY(open_table_of(world, directory, *objects, open_table));
+  const auto book = TRY(open_acts(world, directory, *objects, *table));
+  if (book != nullptr) return Error(Code::AlreadyExists, "there is a vault in " + directory);
   return ActBook::create(world.files, acts_in(directory), *table, verified);
 }
 
@@ -61,13 +103,15 @@ Result<std::unique_ptr<Vault>> Vault::open(const World& world, const std::string
 Status Vault::open_parts(const OpenTable& open_table) {
   TRY(world_.files.stat(table_in(directory_)));
   lock_ = TRY(world_.files.lock(lock_in(directory_)));
-  table_ = detail::with_private_errors(TRY(open_table(table_in(directory_))), world_.log);
+  objects_ = detail::with_private_errors(TRY(open_objects(world_, directory_, settings_.store)), world_.log);
+  table_ = detail::with_private_errors(TRY(open_table_of(world_, directory_, *objects_, open_table)), world_.log);
   records_ = std::make_unique<Records>(*table_);
-  acts_ = TRY(ActBook::open(world_.files, world_.threads, world_.log, acts_in(directory_), *table_));
-  objects_ = detail::with_private_errors(
-      TRY(store::open_directory_store(world_.files, objects_in(directory_), settings_.store)), world_.log);
+  damages_ = TRY(Damages::open(*records_));
+  acts_ = TRY(open_acts(world_, directory_, *objects_, *table_));
+  if (acts_ == nullptr) return Error(Code::NotFound, "its creation was not finished");
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
-                                                         *objects_, receipt_key_.public_key()});
+                                                         *objects_, *damages_, receipt_key_.public_key()});
+  TRY(count_unlisted());
   readings_ = std::make_unique<Readings>(world_.clock, world_.threads, *records_, receipt_key_.public_key());
   // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
   for (const policy::SignedPolicy& policy : TRY(acts_->policies())) {
@@ -78,9 +122,31 @@ Status Vault::open_parts(const OpenTable& open_table) {
   return {};
 }
 
-Result<RepairReport> Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
-                                   std::stop_token stop) {
-  const Repairer::Parts parts{world_.clock, world_.log, *acts_, *records_, *objects_, *deposits_, receipt_key_};
+Status Vault::count_unlisted() {
+  std::uint64_t lying = 0;
+  TRY(objects_->list([&](const format::ObjectName&) -> Status {
+    ++lying;
+    return {};
+  }));
+  const std::uint64_t listed = TRY(records_->object_count());
+  unlisted_at_opening_ = lying - std::min(lying, listed);
+  if (unlisted_objects() == 0) return {};
+  world_.log.write(env::LogLevel::Error,
+                   "the table knows " + std::to_string(listed) + " objects and " + std::to_string(lying) +
+                       " lie there: it is older than what was promised on it; a repair brings back what it has lost");
+  return {};
+}
+
+std::uint64_t Vault::unlisted_objects() const {
+  const std::uint64_t adopted = deposits_->adopted_objects();
+  const std::uint64_t left = unlisted_at_opening_ - std::min(unlisted_at_opening_, adopted);
+  return left > kMostCutOff ? left : 0;
+}
+
+RepairReport Vault::repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
+                           std::stop_token stop) {
+  const Repairer::Parts parts{world_.clock, world_.log, *acts_,     *records_,
+                              *objects_,    *damages_,  *deposits_, receipt_key_};
   return Repairer(parts, others, options).run(stop);
 }
 
@@ -107,6 +173,8 @@ Result<store::VaultStatus> Vault::status(const wire::Caller& caller) {
   if (!free.ok()) return detail::private_error(world_.log, "free space", free.error());
   status.free_bytes = free.value();
   status.object_count = TRY(records_->object_count());
+  status.damaged_objects = damages_->count();
+  status.unlisted_objects = unlisted_objects();
   status.program = settings_.program;
   status.readings = TRY(readings_->by_vault(acts->policy.policy));
   return status;
@@ -118,7 +186,7 @@ Status Vault::open_stream(const wire::Caller& caller, const format::SignedStream
 
 Result<std::optional<format::SignedReceipt>> Vault::put(const wire::Caller& caller, const format::SignedEntry& entry,
                                                         wire::ObjectSource& source) {
-  const HeadRow head = TRY(deposits_->put(caller, entry, source));
+  const HeadRow head = damages_->vouched(entry.entry.stream, TRY(deposits_->put(caller, entry, source)));
   if (head.next <= entry.entry.index) return std::optional<format::SignedReceipt>();
   const auto acts = acts_->in_force();
   return receipt_for(acts->policy.policy, entry.entry.stream, head);
@@ -211,7 +279,7 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
     if (!stream.has_value() || !head.has_value()) {
       return Error(Code::Corrupt, "stream " + id.hex() + " has lost its rows");
     }
-    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, *head)});
+    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, damages_->vouched(id, *head))});
     return table::Visit::Continue;
   };
   TRY(records_->scan_streams(registry, from.value_or(format::StreamId()), visit));

@@ -10,14 +10,18 @@
 //   create (acts of the realm) --> closed --open--> open --dropped or crashed--> closed
 //
 // I1  A receipt is signed after what it vouches for survives power loss, and says no more than the table's head row.
+//     Nothing new is signed for a stream that has an object in it which is known to be lost here (damages.h).
 // I2  Nothing is ever deleted or overwritten, by anybody.
 // I3  What the newest adopted policy says holds from the next call on, and at the commit of a put in progress.
-// I4  After a crash everything promised is found again; uploads in progress have vanished. Units: seconds since 1970 by
-//     this vault's clock, bytes.
+// I4  After a crash everything promised is found again; uploads in progress have vanished. Damage to the end of the
+//     table's log reads as an older state (table/table.h I4): acts come back from their files, objects without a row are
+//     noticed when there are more than a crash leaves (status), and repair brings their entries back from other vaults.
+// Units: seconds since 1970 by this vault's clock, bytes.
 // Threads: as wire::Handler.
 // Durability: mutating calls are durable when they return ok.
 // Errors: those of store::VaultApi; of open: Conflict (another process has the directory open), NotFound (no vault
-//     there), Precondition (the receipt key is in no policy version).
+//     there, or its creation was not finished: create), Precondition (the receipt key is in no policy version), Corrupt (the table is damaged or gone; as long as
+//     there are objects, no empty one takes its place).
 // See: docs/protocols/vault-http.md, docs/threat-model.md (C2, C3, C11, H7).
 #pragma once
 
@@ -53,8 +57,10 @@ struct Settings {
 };
 
 // Makes a vault in `directory` (which may exist and hold key files) out of the realm's acts: at least the chain of
-// policies from version 1, in any order. The caller has compared the first one's hash with the one it trusts.
-// DURABLE. After a crash in the middle it is simply repeated; AlreadyExists if it was finished before.
+// policies from version 1, in any order. Whether that chain begins with the right policy is not asked here: whoever puts
+// a vault's first acts beside its keys decides which realm it serves.
+// DURABLE. After a crash in the middle it is simply repeated; AlreadyExists if it was finished before, Corrupt if there
+// are objects and no table that knows of them.
 Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
               const OpenTable& open_table);
 
@@ -69,8 +75,7 @@ class Vault final : public wire::Handler {
   policy::SignedPolicy policy() const { return acts_->in_force()->policy; }
 
   // Fills gaps from the policy's other vaults, which were reached with this vault's identity; one repair at a time.
-  Result<RepairReport> repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options,
-                              std::stop_token stop);
+  RepairReport repair(const std::vector<store::VaultApi*>& others, const RepairOptions& options, std::stop_token stop);
   // When a scrub is due by this clock: the last one began `every` ago, was never begun, or is not finished yet.
   Result<bool> is_scrub_due(std::chrono::seconds every) const;
 
@@ -96,6 +101,8 @@ class Vault final : public wire::Handler {
  private:
   Vault(const World& world, std::string directory, crypto::Ed25519SigningKey receipt_key, Settings settings);
   Status open_parts(const OpenTable& open_table);
+  Status count_unlisted();
+  std::uint64_t unlisted_objects() const;
   std::optional<format::SignedReceipt> receipt_for(const policy::Policy& policy, const format::StreamId& stream,
                                                    const HeadRow& head) const;
   // What a caller is told of an object that has a row and cannot be read.
@@ -108,9 +115,11 @@ class Vault final : public wire::Handler {
   const crypto::Ed25519SigningKey receipt_key_;
   const Settings settings_;
   std::string name_;
+  std::uint64_t unlisted_at_opening_ = 0;
   std::unique_ptr<env::FileSystem::Lock> lock_;
   std::unique_ptr<table::Table> table_;
   std::unique_ptr<Records> records_;
+  std::unique_ptr<Damages> damages_;
   std::unique_ptr<ActBook> acts_;
   std::unique_ptr<store::ObjectStore> objects_;
   std::unique_ptr<Deposits> deposits_;

@@ -95,6 +95,36 @@ TEST_F(VaultTest, an_object_that_the_disk_lost_is_not_claimed_to_be_held_and_can
   EXPECT_EQ(used(), before);
 }
 
+TEST_F(VaultTest, H7_a_damaged_leftover_is_replaced_by_the_bytes_that_were_just_received) {
+  const auto lay_down = [&](const format::ObjectName& name, ByteView bytes) {
+    ignore(lux().env().files.remove_file(path_of(name)), "there may be none");
+    must(env::create_file_durably(lux().env().files, path_of(name), bytes, 0400));
+  };
+  const auto expect_whole = [&](const Bytes& sealed) {
+    EXPECT_EQ(must(store::read_object(site(), object_name(sealed), sealed.size())), sealed);
+  };
+  // Without a row, as a crash on a bad disk may leave it: cut short, or of the right size with other bytes.
+  const Bytes first = object(1);
+  const Bytes second = object(2);
+  Bytes rotten = second;
+  rotten[1000] ^= 1;
+  lay_down(object_name(first), ByteView(first).first(1000));
+  lay_down(object_name(second), rotten);
+  for (const Bytes& sealed : {first, second}) {
+    EXPECT_TRUE(must(writer().put(stream_.next(object_name(sealed)), sealed)).has_value());
+    expect_whole(sealed);
+  }
+  EXPECT_EQ(must(lux().env().files.list("/srv/vault/objects/damaged")).size(), 2U);
+  EXPECT_TRUE(lux().has_logged("the file that lay there is set aside"));
+
+  // With a row: another size is as good as lost.
+  lay_down(object_name(first), ByteView(first).first(1000));
+  const auto again = stream_.next(object_name(first));
+  EXPECT_TRUE(failed_with(writer().put(again, {}), Code::NotFound));
+  EXPECT_TRUE(must(writer().put(again, first)).has_value());
+  expect_whole(first);
+}
+
 TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
   const Bytes sealed = object(1);
   const auto entry = stream_.next(object_name(sealed));
@@ -164,6 +194,39 @@ TEST_F(VaultTest, a_policy_that_comes_during_an_upload_decides_about_it) {
   EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].entries, 0U);
 }
 
+TEST_F(VaultTest, a_writer_moved_to_another_registry_during_an_upload_is_refused) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(object_name(sealed));
+  const auto moving = bench_.realm.successor(bench_.realm.first, [&](policy::Policy& next) {
+    next.registries[0].writer = policy::testing::machine_key("new writer land").public_key();
+    next.registries[1].writer = bench_.realm.writer().public_key();
+  });
+  EventfulSource source(sealed, [&] { must(site().put_act(as_bytes(moving.document))); });
+  const wire::Caller caller{bench_.realm.writer().public_key()};
+  EXPECT_TRUE(failed_with(bench_.vault().put(caller, entry, source), Code::Denied));
+  EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].entries, 0U);
+}
+
+TEST_F(VaultTest, a_registry_that_had_room_again_is_reported_when_it_is_full_again) {
+  const auto alarms = [&] {
+    std::size_t count = 0;
+    for (const auto& line : lux().log()) count += line.message.find("registry land: quota") == 0 ? 1U : 0U;
+    return count;
+  };
+  policy::SignedPolicy current = bench_.realm.first;
+  std::uint64_t fill = 1;
+  for (const std::uint64_t quota : {1'000'000U, 3'000'000U}) {
+    current = bench_.realm.successor(current, [&](policy::Policy& next) { next.registries[0].quota_bytes = quota; });
+    must(site().put_act(as_bytes(current.document)));
+    for (int i = 0; i < 20; ++i) {
+      WriterStream copy = stream_;
+      const Bytes sealed = object(fill++);
+      if (writer().put(copy.next(object_name(sealed)), sealed).ok()) stream_.next(object_name(sealed));
+    }
+  }
+  EXPECT_EQ(alarms(), 2U);
+}
+
 TEST_F(VaultTest, the_same_entry_on_two_connections_is_received_once) {
   const Bytes sealed = object(1);
   const auto entry = stream_.next(object_name(sealed));
@@ -226,6 +289,53 @@ TEST_F(VaultTest, opening_needs_a_vault_and_the_receipt_key_of_some_policy) {
   EXPECT_TRUE(failed_with(open("/srv/nothing", "lux receipt"), Code::NotFound));
   EXPECT_TRUE(failed_with(open("/srv/vault", "another key"), Code::Precondition));
   EXPECT_TRUE(is_ok(open("/srv/vault", "lux receipt")));
+}
+
+TEST_F(VaultTest, a_table_older_than_its_objects_is_reported_at_start) {
+  const auto lie_there = [&](std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const auto name = seeded_id<format::ObjectName>("lost " + std::to_string(i));
+      ignore(env::create_file_durably(lux().env().files, path_of(name), {}, 0400), "it may lie there already");
+    }
+  };
+  const auto unlisted = [&] {
+    bench_.restart();
+    return must(bench_.as(bench_.realm.site())->status()).unlisted_objects;
+  };
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  lie_there(kMostCutOff);
+  EXPECT_EQ(unlisted(), 0U) << "so many can be what a crash has cut off";
+  lie_there(kMostCutOff + 1);
+  EXPECT_EQ(unlisted(), kMostCutOff + 1);
+  EXPECT_TRUE(lux().has_logged("it is older than what was promised on it"));
+}
+
+TEST_F(VaultTest, a_vault_whose_table_is_gone_is_neither_opened_nor_created_as_an_empty_one) {
+  const Bytes sealed = object(1);
+  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  bench_.close();
+  env::FileSystem& files = lux().env().files;
+  const auto open = [&] {
+    return Vault::open(bench_.vault_world(), "/srv/vault", policy::testing::machine_key("lux receipt"),
+                       bench_.open_table(), {});
+  };
+  const auto create_again = [&] {
+    return create(bench_.vault_world(), "/srv/vault", {to_bytes(bench_.realm.first.document)}, bench_.open_table());
+  };
+  const auto expect_refused = [&] {
+    for (int start = 0; start < 2; ++start) {
+      EXPECT_TRUE(failed_with(create_again(), Code::Corrupt));
+      EXPECT_TRUE(failed_with(open(), Code::Corrupt));
+    }
+  };
+  must(files.remove_file("/srv/vault/table/table.log"));
+  expect_refused();
+  for (const std::string& name : must(files.list("/srv/vault/table")))
+    must(files.remove_file("/srv/vault/table/" + name));
+  expect_refused();
+  must(bench_.open_table()("/srv/vault/table"));  // somebody made one by hand
+  expect_refused();
 }
 
 TEST_F(VaultTest, creating_checks_the_acts_and_happens_once) {

@@ -9,6 +9,10 @@ namespace {
 // Half of what a vault waits for the next request.
 constexpr std::chrono::seconds kMaxIdleTime{30};
 
+Error was_shut_down() {
+  return {Code::Cancelled, "the connections were shut down"};
+}
+
 }  // namespace
 
 ConnectionPool::Lease::Lease(Lease&& other) noexcept
@@ -24,15 +28,16 @@ ConnectionPool::ConnectionPool(Target target, std::size_t size)
 Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
   const env::Instant now = target_.clock.monotonic();
   std::vector<Idle> outdated;  // dropped outside the monitor: closing is a call into the world
-  std::unique_ptr<http::Client> client;
+  std::shared_ptr<http::Client> client;
   {
     const env::MonitorLock lock(*monitor_);
-    while (free_ == 0) {
+    while (free_ == 0 && !is_shut_) {
       if (target_.clock.monotonic() >= deadline) {
         return Error(Code::Unavailable, "all connections to " + target_.address + " are busy");
       }
       monitor_->wait_until(deadline);
     }
+    if (is_shut_) return was_shut_down();
     --free_;
     while (!idle_.empty() && client == nullptr) {
       Idle last = std::move(idle_.back());
@@ -47,7 +52,8 @@ Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
   Lease lease(*this);
   lease.is_reused_ = client != nullptr;
   if (client == nullptr) client = TRY(connect(deadline));
-  lease.client_ = std::move(client);
+  lease.client_ = client;
+  if (!note_leased(client)) return was_shut_down();
   return lease;
 }
 
@@ -58,12 +64,30 @@ Result<std::unique_ptr<http::Client>> ConnectionPool::connect(env::Instant deadl
   return std::make_unique<http::Client>(std::move(secured), target_.clock, target_.limits);
 }
 
-void ConnectionPool::give_back(std::unique_ptr<http::Client> client) {
-  if (client != nullptr && !client->is_reusable()) client.reset();
+bool ConnectionPool::note_leased(const std::shared_ptr<http::Client>& client) {
+  const env::MonitorLock lock(*monitor_);
+  if (!is_shut_) leased_.push_back(client);
+  return !is_shut_;
+}
+
+void ConnectionPool::shutdown() {
+  std::vector<std::shared_ptr<http::Client>> leased;
+  {
+    const env::MonitorLock lock(*monitor_);
+    is_shut_ = true;
+    leased = leased_;
+    monitor_->notify_all();
+  }
+  for (const auto& client : leased) client->shutdown();
+}
+
+void ConnectionPool::give_back(std::shared_ptr<http::Client> client) {
+  const bool is_reusable = client != nullptr && client->is_reusable();
   const env::Instant now = target_.clock.monotonic();
   const env::MonitorLock lock(*monitor_);
+  std::erase(leased_, client);
   ++free_;
-  if (client != nullptr) idle_.push_back({std::move(client), now});
+  if (is_reusable && !is_shut_) idle_.push_back({std::move(client), now});
   monitor_->notify_all();
 }
 

@@ -3,9 +3,12 @@
 //
 //   take() -> Lease (an http::Client) -> dropped: kept for the next one if the last answer was read to its end
 //
+//   shutdown(): leased connections are cut, which wakes whoever waits on them; nothing is lent out from then on
+//
 // Units/limits: at most `size` leases at a time; further takers wait. An idle connection is used again within 30 s.
 // Threads: from any thread; a lease by one thread. Leases do not outlive the pool.
-// Errors: those of connecting: Unavailable (also: all leases are out until the deadline), Denied (another identity).
+// Errors: those of connecting: Unavailable (also: all leases are out until the deadline), Denied (another identity),
+//         Cancelled (after shutdown).
 #pragma once
 
 #include <memory>
@@ -46,7 +49,7 @@ class ConnectionPool {
     friend class ConnectionPool;
     explicit Lease(ConnectionPool& pool) : pool_(&pool) {}
     ConnectionPool* pool_;  // null once moved from
-    std::unique_ptr<http::Client> client_;
+    std::shared_ptr<http::Client> client_;
     bool is_reused_ = false;
   };
 
@@ -54,19 +57,26 @@ class ConnectionPool {
   Result<Lease> take(env::Instant deadline);
   // After a failure of a reused connection: the other idle ones have probably ended as well.
   void forget_idle();
+  // A connection that is just being made is not cut: it ends within connect_time.
+  void shutdown();
 
  private:
   struct Idle {
-    std::unique_ptr<http::Client> client;
+    std::shared_ptr<http::Client> client;
     env::Instant since;
   };
-  void give_back(std::unique_ptr<http::Client> client);
+  void give_back(std::shared_ptr<http::Client> client);
+  // False after shutdown.
+  bool note_leased(const std::shared_ptr<http::Client>& client);
   Result<std::unique_ptr<http::Client>> connect(env::Instant deadline);
 
   const Target target_;
   const std::unique_ptr<env::Monitor> monitor_;
   // Under monitor_:
   std::size_t free_;
+  bool is_shut_ = false;
+  // A client is owned by its lease, or is idle; and for as long as it takes to cut it, by whoever shuts the pool down.
+  std::vector<std::shared_ptr<http::Client>> leased_;
   std::vector<Idle> idle_;
 };
 

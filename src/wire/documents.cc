@@ -9,7 +9,7 @@ namespace {
 using format::TextReader;
 using format::TextWriter;
 
-constexpr std::string_view kStatusDomain = "exclave/vault-status/v1";
+constexpr std::string_view kStatusDomain = "exclave/vault-status/v2";
 constexpr std::string_view kHeadsDomain = "exclave/heads/v1";
 constexpr std::string_view kEntriesDomain = "exclave/entries/v1";
 constexpr std::string_view kActsDomain = "exclave/acts/v1";
@@ -63,6 +63,8 @@ std::string status_document(const store::VaultStatus& status) {
       .field("now", std::to_string(status.now_seconds))
       .field("free", status.free_bytes)
       .field("objects", status.object_count)
+      .field("unlisted", status.unlisted_objects)
+      .field("damaged", status.damaged_objects)
       .field("program", format::is_valid_text_value(status.program) ? std::string_view(status.program) : "unnamed");
   for (const store::PeerReadings& peer : status.readings) {
     writer.field("read-by", peer.vault)
@@ -81,6 +83,8 @@ Result<store::VaultStatus> parse_status(ByteView document) {
   status.now_seconds = TRY(seconds_field(reader, "now"));
   status.free_bytes = TRY(reader.number("free"));
   status.object_count = TRY(reader.number("objects"));
+  status.unlisted_objects = TRY(reader.number("unlisted"));
+  status.damaged_objects = TRY(reader.number("damaged"));
   status.program = TRY(reader.field("program"));
   while (reader.next_is("read-by")) {
     store::PeerReadings peer;

@@ -1,7 +1,7 @@
 // Documents: the answers of the vault's HTTP API, in the one line grammar of format/signed_text.h (unsigned here).
 // Hides: field order. What is signed travels inside as base64 of the exact document.
 //
-//   exclave/vault-status/v1   name, policy N, now SECONDS, free BYTES, objects N, program,
+//   exclave/vault-status/v2   name, policy N, now SECONDS, free BYTES, objects N, unlisted N, damaged N, program,
 //                             (read-by NAME, read-objects N, read-bytes BYTES, read-last SECONDS)*
 //   exclave/heads/v1          registry, (stream BASE64, entries N, receipt none|BASE64)*, next none|STREAM
 //   exclave/entries/v1        stream, (entry BASE64, bytes N, retain-until SECONDS)*

@@ -38,11 +38,20 @@ format::SignedReceipt receipt(const format::StreamId& id) {
 }
 
 TEST(Documents, status_reads_back) {
-  const store::VaultStatus status{"lux",           format::PolicyVersion(7),    -3, 1'000, 2,
-                                  "exclave 0.1.0", {{"est", 12, 3'145'728, -1}}};
+  store::VaultStatus status;
+  status.name = "lux";
+  status.policy = format::PolicyVersion(7);
+  status.now_seconds = -3;
+  status.free_bytes = 1'000;
+  status.object_count = 2;
+  status.unlisted_objects = 3;
+  status.damaged_objects = 4;
+  status.program = "exclave 0.1.0";
+  status.readings = {{"est", 12, 3'145'728, -1}};
   const std::string document = status_document(status);
   EXPECT_EQ(document,
-            "exclave/vault-status/v1\nname lux\npolicy 7\nnow -3\nfree 1000\nobjects 2\nprogram exclave 0.1.0\n"
+            "exclave/vault-status/v2\nname lux\npolicy 7\nnow -3\nfree 1000\nobjects 2\nunlisted 3\ndamaged 4\nprogram "
+            "exclave 0.1.0\n"
             "read-by est\nread-objects 12\nread-bytes 3145728\nread-last -1\n");
   const auto parsed = must(parse_status(as_bytes(document)));
   EXPECT_EQ(status_document(parsed), document);

@@ -53,6 +53,11 @@ HttpVault::HttpVault(const World& world, Transport& transport, const policy::Vau
              options.connect_time},
             options.connections) {}
 
+void HttpVault::shutdown() {
+  is_shut_down_ = true;
+  pool_.shutdown();
+}
+
 Error HttpVault::nonsense(const std::string& why) const {
   return {Code::Corrupt, "vault " + pinned_.name + " " + why};
 }
@@ -86,6 +91,7 @@ auto HttpVault::call(const Attempt& attempt) -> decltype(attempt(std::declval<ht
       if (result.ok()) return result;
       return Error(result.error()).in("vault " + pinned_.name);
     }
+    if (is_shut_down_) return Error(Code::Cancelled, "vault " + pinned_.name + ": the call was given up");
     if (was_stale && stale < options_.connections) {
       ++stale;
       pool_.forget_idle();

@@ -52,6 +52,9 @@ class HttpVault final : public store::VaultApi {
   HttpVault(const World& world, Transport& transport, const policy::VaultEntry& vault, const format::RealmId& realm,
             const HttpVaultOptions& options = {});
 
+  // Ends what is waiting for the vault, soon, and refuses what comes later, with Cancelled. From any thread.
+  void shutdown();
+
   const std::string& name() const override { return pinned_.name; }
   Result<store::VaultStatus> status() override;
   Status open_stream(const format::SignedStream& stream) override;
@@ -94,6 +97,7 @@ class HttpVault final : public store::VaultApi {
   ConnectionPool pool_;
   ReceiptMemory receipts_;
   std::atomic<bool> is_out_of_reach_ = false;
+  std::atomic<bool> is_shut_down_ = false;
 };
 
 }  // namespace exclave::wire

@@ -8,6 +8,7 @@ outside the scratch directory is written. Standard library only.
 import contextlib
 import ctypes
 import fnmatch
+import functools
 import json
 import os
 import pathlib
@@ -16,9 +17,11 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -131,6 +134,42 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+class SilentVault:
+    """Answers at a vault's address with that vault's own key, listens to what is asked, and says nothing."""
+
+    def __init__(self, realm, vault):
+        seed = re.search(r"^seed (\w+)$", (realm.vault(vault) / "identity.key").read_text(), flags=re.M)[1]
+        key, certificate = realm.scratch / "silent-key.pem", realm.scratch / "silent-cert.pem"
+        run = functools.partial(subprocess.run, check=True, capture_output=True)
+        run(["openssl", "pkey", "-inform", "DER", "-out", key], input=bytes.fromhex("302e020100300506032b657004220420" + seed))
+        run(["openssl", "req", "-new", "-x509", "-key", key, "-subj", "/CN=exclave", "-days", "36500", "-out", certificate])
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+        self._asked = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", realm.ports[vault]))
+        self._peers = []
+
+    def __enter__(self):
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        for each in (self._listener, *self._peers):
+            each.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer = self._context.wrap_socket(self._listener.accept()[0], server_side=True)
+                self._peers.append(peer)
+                if peer.recv(1):
+                    self._asked.set()
+
+    def wait_for_a_request(self):
+        if not self._asked.wait(START_SECONDS):
+            raise AssertionError("nobody asked the silent vault anything")
 
 
 class Realm:

@@ -97,6 +97,29 @@ class Daemons(harness.SystemTest):
         self.ok(self.realm.restore(self.realm.release()))
         self.same_tree("restored")
 
+    def test_a_stray_file_among_the_acts_to_adopt_stops_nothing(self):
+        folder = self.realm.vault("lux") / "acts-to-adopt"
+        self.realm.stop("lux")
+        (folder / ".era.swp").write_bytes(b"an editor's")
+        (folder / "notes.txt").write_bytes(b"a person's")
+        self.realm.start("lux")
+        self.realm.stop("lux")
+        for part in ("objects", "table", "acts"):
+            shutil.rmtree(self.realm.vault("lux") / part)
+        self.realm.start("lux")  # a first start again: it reads the folder
+        self.realm.stop("lux")
+        (folder / "era-9.exclave").write_bytes(b"looked at by nobody any more")
+        self.realm.start("lux")
+
+    def test_a_vault_drains_in_time_while_another_one_is_silent(self):
+        self.realm.stop("lux", "rome")
+        with harness.SilentVault(self.realm, "rome") as silent:
+            self.realm.start("lux", options=("--repair-every", "1s"))
+            silent.wait_for_a_request()
+            begin = time.monotonic()
+            self.assertEqual(self.realm.daemons["lux"].stop(), OK)
+            self.assertLess(time.monotonic() - begin, 20)
+
     def test_a_vault_that_drains_while_a_backup_runs_costs_nothing(self):
         (self.scratch / "source/large").write_bytes(os.urandom(40_000_000))
         backup = self.start_backup()

@@ -206,6 +206,47 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
   });
 }
 
+// An object on its way in, before whose end something happens.
+class InterruptedSource final : public wire::ObjectSource {
+ public:
+  InterruptedSource(ByteView object, std::function<void()> event) : object_(object), event_(std::move(event)) {}
+  std::uint64_t size() const override { return object_.size(); }
+  Status read_exactly(MutableByteView out) override {
+    std::copy_n(object_.begin(), out.size(), out.begin());
+    event_();
+    return {};
+  }
+
+ private:
+  const ByteView object_;
+  const std::function<void()> event_;
+};
+
+TEST(ThreatsVault, C3_an_object_whose_entry_is_refused_at_the_commit_counts_against_the_quota) {
+  with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
+    const auto used = [&] { return must(home.writer->quota(bench.realm.land())).used_bytes; };
+    const std::uint64_t before = used();
+    const Bytes flood = sealed_object({.registry = bench.realm.land(), .fill = 7});
+    WriterStream rival = home.stream;
+    const auto entry = home.stream.next(object_name(flood));
+    // While the object arrives, an entry that costs nothing makes the place behind it contradict it.
+    rival.next(object_name(home.good));
+    const auto behind = rival.next(object_name(home.good));
+    InterruptedSource source(flood, [&] { must(home.writer->put(behind, {})); });
+    const wire::Caller caller{bench.realm.writer().public_key()};
+    EXPECT_TRUE(failed_with(bench.vault().put(caller, entry, source), Code::Conflict));
+    EXPECT_EQ(used(), before + vault::kEntryCharge + flood.size());
+    EXPECT_EQ(must(home.site->status()).object_count, 2U) << "what lies on the disk is known, and scrubbed";
+
+    WriterStream fresh(bench.realm, bench.realm.writer(), bench.realm.land(), "fresh");
+    must(home.writer->open_stream(fresh.stream()));
+    const std::uint64_t opened = used();
+    must(home.writer->put(fresh.next(object_name(flood)), {}));
+    EXPECT_EQ(used(), opened + vault::kEntryCharge) << "and paid for once";
+    home.expect_past_is_safe();
+  });
+}
+
 TEST(ThreatsVault, C11_objects_sealed_to_a_foreign_or_unlisted_key_are_refused) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     const auto land = bench.realm.land();
@@ -242,6 +283,24 @@ TEST(ThreatsVault, C11_a_held_object_of_another_era_cannot_be_claimed_for_this_o
   });
 }
 
+TEST(ThreatsVault, C1_no_put_tells_whether_another_registry_holds_an_object) {
+  with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
+    must(home.site->put_act(
+        as_bytes(policy::SignedEra::sign(bench.realm.era_document(bench.realm.people(), 1), bench.realm.realm.ceremony)
+                     .document)));
+    const auto spy = bench.as(bench.realm.other_writer);
+    WriterStream stream(bench.realm, bench.realm.other_writer, bench.realm.people());
+    must(spy->open_stream(stream.stream()));
+    for (const format::ObjectName& name : {object_name(home.good), seeded_id<format::ObjectName>("nobody's")}) {
+      WriterStream copy = stream;
+      EXPECT_TRUE(failed_with(spy->put(copy.next(name), {}), Code::NotFound));
+    }
+    WriterStream copy = stream;
+    EXPECT_TRUE(failed_with(spy->put(copy.next(object_name(home.good)), home.good), Code::Denied));
+    home.expect_past_is_safe();
+  });
+}
+
 TEST(ThreatsVault, H11_an_older_policy_never_comes_back) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     const auto second = bench.realm.successor(bench.realm.first, [](policy::Policy& next) {
@@ -254,6 +313,44 @@ TEST(ThreatsVault, H11_an_older_policy_never_comes_back) {
     EXPECT_TRUE(is_ok(home.site->put_act(as_bytes(bench.realm.first.document)))) << "held already: nothing changes";
     EXPECT_EQ(must(home.site->status()).policy, format::PolicyVersion(2));
     EXPECT_TRUE(failed_with(home.writer->status(), Code::Denied)) << "the revoked writer stays out";
+  });
+}
+
+// A byte flipped in the table's log takes back what was written behind it, policies too.
+TEST(ThreatsVault, H11_a_policy_whose_row_was_lost_is_adopted_again_from_its_file) {
+  with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
+    const auto second = bench.realm.successor(bench.realm.first, [](policy::Policy& next) {
+      next.registries[0].writer = machine_key("new writer land").public_key();
+    });
+    const auto third = bench.realm.successor(second, [](policy::Policy& next) { next.expires_seconds += 1; });
+    const auto era =
+        policy::SignedEra::sign(bench.realm.era_document(bench.realm.land(), 2), bench.realm.realm.ceremony);
+    for (const std::string& document : {second.document, third.document, era.document}) {
+      must(home.site->put_act(as_bytes(document)));
+    }
+    bench.close();
+    {
+      const auto table = must(bench.open_table()("/srv/test/vault/table"));
+      table::Batch lost;
+      const auto forget = [&](std::string_view prefix, std::uint64_t number, std::size_t width) {
+        Bytes key = to_bytes(prefix);
+        Bytes digits(8);
+        store_u64(digits, number);
+        append(key, ByteView(digits).last(width));
+        lost.erase(key);
+      };
+      forget("ap", 2, 8);
+      forget("ap", 3, 8);
+      forget("ae" + std::string(as_text(bench.realm.land().view())), 2, 4);
+      must(table->write(lost, table::Durability::Synced));
+    }
+    bench.restart();
+    const auto site = bench.as(bench.realm.site());
+    EXPECT_EQ(must(site->status()).policy, format::PolicyVersion(3));
+    EXPECT_EQ(must(site->acts()).size(), 5U);
+    EXPECT_TRUE(failed_with(bench.as(bench.realm.writer())->status(), Code::Denied)) << "the revoked writer stays out";
+    bench.restart();
+    EXPECT_EQ(must(bench.as(bench.realm.site())->acts()).size(), 5U) << "with rows again";
   });
 }
 
@@ -358,6 +455,35 @@ TEST(ThreatsVault, H9_a_vault_that_answers_a_byte_at_a_time_is_given_up_at_the_d
       host->join();
     });
   }
+}
+
+TEST(ThreatsVault, H9_waiting_for_a_silent_vault_ends_when_it_is_given_up) {
+  const auto world = conformance::sim_world(1).make();
+  world->run([](env::Env env) {
+    const auto lux = policy::testing::make_vault("lux");
+    const auto listener = must(env.network.listen("127.0.0.1:0"));
+    wire::testing::PlainTransport transport(machine_key("site lisbon").public_key());
+    policy::VaultEntry reached = lux;
+    reached.address = listener->address();
+    wire::HttpVault client({env.clock, env.random, env.network, env.threads}, transport, reached,
+                           seeded_id<format::RealmId>("realm"), {.connections = 1, .attempts = 3});
+    const auto in = [&](std::chrono::seconds time) { return env.clock.monotonic() + time; };
+    const auto host = env.threads.start("host", [&] {
+      wire::testing::PlainTransport side(lux.identity);
+      const auto silent = must(side.accept(must(listener->accept()), in(std::chrono::seconds(10))));
+      must(env.clock.sleep_until(in(std::chrono::minutes(10))));
+    });
+    const auto giver_up = env.threads.start("giver-up", [&] {
+      must(env.clock.sleep_until(in(std::chrono::seconds(2))));
+      client.shutdown();
+    });
+    const env::Instant begin = env.clock.monotonic();
+    EXPECT_TRUE(failed_with(client.acts(), Code::Cancelled));
+    EXPECT_LT(env.clock.monotonic() - begin, std::chrono::seconds(5));
+    EXPECT_TRUE(failed_with(client.acts(), Code::Cancelled)) << "and nothing is begun any more";
+    giver_up->join();
+    host->join();
+  });
 }
 
 // Over real TLS on the loopback: an impostor answers at the vault's address with a certificate of its own.

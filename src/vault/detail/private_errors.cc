@@ -10,7 +10,7 @@ constexpr std::string_view kTable = "the vault's table";
 std::string_view what_happened(Code code) {
   switch (code) {
     case Code::Exhausted:
-      return "the vault's disk is full";
+      return "the vault's disk is full, or its machine has reached another limit";
     case Code::Corrupt:
       return "the vault's disk gives back other bytes than were written, or none";
     case Code::InvalidInput:
@@ -43,6 +43,11 @@ class PrivateTable final : public table::Table {
     if (!written.ok()) return private_error(log_, kTable, written.error());
     return {};
   }
+  Status flush() override {
+    const Status flushed = table_->flush();
+    if (!flushed.ok()) return private_error(log_, kTable, flushed.error());
+    return {};
+  }
   Status scan(const table::KeyRange& range, const Visitor& visitor) const override {
     bool is_visitors = false;
     Status scanned = table_->scan(range, [&](ByteView key, ByteView value) {
@@ -53,7 +58,6 @@ class PrivateTable final : public table::Table {
     if (scanned.ok() || is_visitors) return scanned;
     return private_error(log_, kTable, scanned.error());
   }
-  std::uint64_t approximate_count() const override { return table_->approximate_count(); }
 
  private:
   const std::unique_ptr<table::Table> table_;
@@ -64,10 +68,6 @@ bool is_answer(const Error& error) {
   return error.code() == Code::NotFound || error.code() == Code::AlreadyExists || error.code() == Code::InvalidInput;
 }
 
-std::string noun_of(const format::ObjectName& name) {
-  return "object " + name.hex();
-}
-
 class PrivateUpload final : public store::ObjectUpload {
  public:
   PrivateUpload(std::unique_ptr<store::ObjectUpload> upload, env::Log& log, const format::ObjectName& name)
@@ -76,12 +76,12 @@ class PrivateUpload final : public store::ObjectUpload {
   Status append(ByteView data) override {
     Status appended = upload_->append(data);
     if (appended.ok() || is_answer(appended.error())) return appended;
-    return private_error(log_, noun_of(name_), appended.error());
+    return private_error(log_, store::noun_of(name_), appended.error());
   }
   Result<store::PutOutcome> publish() override {
     auto published = upload_->publish();
     if (published.ok() || is_answer(published.error())) return published;
-    return private_error(log_, noun_of(name_), published.error());
+    return private_error(log_, store::noun_of(name_), published.error());
   }
 
  private:
@@ -97,23 +97,23 @@ class PrivateStore final : public store::ObjectStore {
   Result<std::uint64_t> size_of(const format::ObjectName& name) override {
     auto size = store_->size_of(name);
     if (size.ok() || is_answer(size.error())) return size;
-    return private_error(log_, noun_of(name), size.error());
+    return private_error(log_, store::noun_of(name), size.error());
   }
   Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override {
     Status got = store_->read(name, offset, out);
     if (got.ok() || is_answer(got.error())) return got;
-    return private_error(log_, noun_of(name), got.error());
+    return private_error(log_, store::noun_of(name), got.error());
   }
   Result<std::unique_ptr<store::ObjectUpload>> begin_upload(const format::ObjectName& name,
                                                             std::uint64_t expected_bytes) override {
     auto upload = store_->begin_upload(name, expected_bytes);
-    if (!upload.ok()) return private_error(log_, noun_of(name), upload.error());
+    if (!upload.ok()) return private_error(log_, store::noun_of(name), upload.error());
     return std::unique_ptr<store::ObjectUpload>(std::make_unique<PrivateUpload>(upload.take(), log_, name));
   }
   Status set_aside(const format::ObjectName& name) override {
     Status aside = store_->set_aside(name);
     if (aside.ok() || is_answer(aside.error())) return aside;
-    return private_error(log_, noun_of(name), aside.error());
+    return private_error(log_, store::noun_of(name), aside.error());
   }
   Status list(const std::function<Status(const format::ObjectName&)>& visit) override { return store_->list(visit); }
 
