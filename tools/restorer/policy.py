@@ -135,15 +135,16 @@ class Era:
         self.realm, self.registry = d.hex("realm", 16), d.hex("registry", 16)
         self.number, previous = d.number("era", 1, 2**32 - 1), d.maybe_hex("previous", 32)
         self.threshold, self.starts = d.number("threshold", 1), d.number("starts", 0, SECONDS)
-        self.period_seconds = d.number("period-seconds", 1, 315_576_000)
-        self.officials, self.periods, self.commitments = [], [], {}
+        self.period_seconds, self.dedup_check = d.number("period-seconds", 1, 315_576_000), d.hex("dedup-check", 32)
+        self.officials, self.periods, self.checks, self.commitments = [], [], [], {}
         while d.next_is("official"):
             self.officials.append(d.take("official", NAME))
         while d.next_is("period"):
-            number, key = d.take("period", rf"({NUMBER}) ([0-9a-f]{{64}})")
+            number, key, check = d.take("period", rf"({NUMBER}) ([0-9a-f]{{64}}) ([0-9a-f]{{64}})")
             if int(number) != len(self.periods):
                 d.refuse(d.position + 1, "is not the next period")
             self.periods.append(bytes.fromhex(key))
+            self.checks.append(bytes.fromhex(check))
         for period in range(len(self.periods)):
             for name in self.officials:
                 number, who, commitment = d.take("share", rf"({NUMBER}) ({NAME}) ([0-9a-f]{{64}})")

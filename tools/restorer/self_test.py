@@ -27,7 +27,7 @@ from .plaintext import (STREAM, TREE, Reader, index_sections, pack_directory, pa
                         read_record)
 from .policy import Era, Policy, era_document, policy_chain
 from .primitives import agree_x25519, combine, ed25519_signed, hkdf, raw_public, tree_hash, unwrap, x25519_public
-from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys
+from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys, secret_check
 from .signed_text import DOCUMENT_BYTES, Document, read_file
 from .snapshots import Chunks, chunk_id, file_hash, open_record, snapshots
 from .streams import Receipt, Streams
@@ -276,8 +276,11 @@ class SelfTest:
         agent = keys.only_text("exclave/agent-keys/v1").decode()
         for period in range(2):
             sym, public = re.search(rf"^period {period} ([0-9a-f]+) ([0-9a-f]+)$", agent, re.M).groups()
+            self.equal("era.md, the check of S_p", secret_check(b"period", bytes.fromhex(sym)), self.era_sample.checks[period])
             self.equal("key-files.md, S_p", (period_key(secrets[period]).sym.hex(), period_key(secrets[period]).public.hex()),
                        (sym, public))
+        dedup = self.key_file(agent.encode(), "exclave/agent-keys/v1", "dedup", 32)
+        self.equal("era.md, the check of D", secret_check(b"dedup", dedup), self.era_sample.dedup_check)
         self.release(keys, secrets)
 
     def key_file(self, text, domain, key, length):
