@@ -197,6 +197,7 @@ Result<SignedPolicy> SignedPolicy::parse(ByteView document, std::string source) 
   parsed.document = std::string(as_text(document));
   parsed.signatures = reader.signatures();
   parsed.hash = PolicyHash(crypto::sha256(document).array());
+  parsed.file_hash = crypto::sha256(document);
   return parsed;
 }
 

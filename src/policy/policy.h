@@ -144,7 +144,8 @@ struct SignedPolicy {
   Policy policy;
   std::string document;
   std::vector<format::TextSignature> signatures;
-  PolicyHash hash;
+  PolicyHash hash;            // what names the version
+  crypto::Hash256 file_hash;  // of the document: what names the file that a vault keeps
 
   static Result<SignedPolicy> parse(ByteView document, std::string source);
 };
