@@ -1,9 +1,10 @@
 """Who decides, and which keys exist. Pages: policy.md, era.md."""
 import collections
+import hashlib
 
 from .faults import Denied, NotFound, say
 from .primitives import agree_x25519, p384_public, p384_signed
-from .signed_text import NAME, NUMBER, SECONDS, Document
+from .signed_text import NAME, NUMBER, SECONDS, Document, text_of
 
 MAXIMUM_SHARES = 255
 PERIODS = 80
@@ -76,13 +77,15 @@ class Policy:
             raise Denied(self.document.noun, f"a key of official '{official.name}' is unusable") from None
 
     def signers(self, *deciding):
-        """For each policy, how many of its officials signed this document; a known name with a wrong signature refuses it."""
+        """For each policy, how many of its officials signed this document; a line that counts for nobody refuses it."""
         signed = [set() for _ in deciding]
         for name, signature in self.document.signatures:
             fits = [name in p.officials and p384_signed(p.officials[name].sign, signature, self.document.text)
                     for p in deciding]
-            if not any(fits) and any(name in p.officials for p in deciding):
+            if not any(fits):
                 raise Denied(self.document.noun, f"the signature of '{name}' is not by that official's key")
+            if all(name in names for names, fit in zip(signed, fits) if fit):
+                raise Denied(self.document.noun, f"'{name}' signed twice with one key")
             for names, fit in zip(signed, fits):
                 if fit:
                     names.add(name)
@@ -105,22 +108,34 @@ class Policy:
             raise Denied(self.document.noun, "too few officials of the old or of the new policy signed it")
 
 
+def first_believed(documents, check):
+    """The version whose text all these documents have, from the first of them that bears the signatures it needs."""
+    for data in documents:
+        try:
+            policy = Policy(data, f"policy {hashlib.sha256(data).hexdigest()[:12]}")
+            check(policy)
+            return policy
+        except Denied as error:
+            say(f"passed over: {error}")  # anybody can put a file beside the true ones, or a signature under a true one
+    return None
+
+
 def policy_chain(acts, trusted):
     """All policies from the trusted first version on, each signed by the quorum before it."""
-    if trusted not in acts:
+    versions = {}
+    for data in acts.values():
+        if data.startswith(b"exclave/policy/"):
+            versions.setdefault(hashlib.sha256(text_of(data)).digest(), []).append(data)
+    if trusted not in versions:
         raise NotFound(f"policy {trusted.hex()}", "is in none of the directories of acts", "name one with --acts")
-    chain = [Policy(acts[trusted], f"policy {trusted.hex()[:12]}")]
-    chain[0].check_first(trusted)
+    chain = [first_believed(versions.pop(trusted), lambda policy: policy.check_first(trusted))]
+    if chain[0] is None:
+        raise Denied(f"policy {trusted.hex()[:12]}", "no document of it bears the signatures that it needs")
     for _ in range(len(acts)):
-        following = []
-        for digest, data in acts.items():
-            if b"\nprevious " + chain[-1].hash.hex().encode() + b"\n" in data and data.startswith(b"exclave/policy/"):
-                try:
-                    policy = Policy(data, f"policy {digest.hex()[:12]}")
-                    policy.check_succeeds(chain[-1])
-                    following.append(policy)
-                except Denied as error:
-                    say(f"passed over: {error}")  # anybody can put a file beside the true ones
+        named = b"\nprevious " + chain[-1].hash.hex().encode() + b"\n"
+        following = [first_believed(documents, lambda policy: policy.check_succeeds(chain[-1]))
+                     for documents in versions.values() if named in documents[0]]
+        following = [policy for policy in following if policy]
         if len(following) > 1:
             raise Denied(following[1].document.noun, f"two signed policies claim to be version {chain[-1].version + 1}")
         if not following:

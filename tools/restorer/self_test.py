@@ -28,7 +28,7 @@ from .plaintext import (STREAM, TREE, Reader, index_sections, pack_directory, pa
 from .policy import Era, Policy, era_document, policy_chain
 from .primitives import agree_x25519, combine, ed25519_signed, hkdf, raw_public, tree_hash, unwrap, x25519_public
 from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys, secret_check
-from .signed_text import DOCUMENT_BYTES, Document, read_file
+from .signed_text import DOCUMENT_BYTES, Document, read_file, text_of
 from .snapshots import Chunks, chunk_id, file_hash, open_record, snapshots
 from .streams import Receipt, Streams
 from .vaults import Sealed, Vaults, chunked_keys, segment_nonce
@@ -197,7 +197,7 @@ class SelfTest:
 
     def policy(self):
         page = self.page("policy")
-        text, trusted = page.only_text("exclave/policy/v1"), page.bytes("SHA-256 of the document")
+        text, trusted = page.only_text("exclave/policy/v1"), page.bytes("SHA-256 of the text")
         self.equal("policy.md is the frozen sample", text, (self.data / "policy/policy-v1.txt").read_bytes())
         following = (self.data / "policy/policy-v1-next.txt").read_bytes()
         self.trusted, self.acts = trusted, {hashlib.sha256(t).digest(): t for t in (text, following)}
@@ -208,7 +208,7 @@ class SelfTest:
         def altered(what, old, new):
             changed = text.replace(old, new)
             self.equal(f"{what} alters the policy", changed != text, True)
-            self.refused(f"policy with {what}", lambda: Policy(changed, "policy").check_first(hashlib.sha256(changed).digest()))
+            self.refused(f"policy with {what}", lambda: Policy(changed, "policy").check_first(hashlib.sha256(text_of(changed)).digest()))
 
         bob = re.search(rb"official bob .*\n", text)[0]
         altered("officials out of order", bob, bob.replace(b"bob", b"aaa"))
@@ -233,6 +233,26 @@ class SelfTest:
         with contextlib.redirect_stderr(io.StringIO()):
             chain = policy_chain({**self.acts, hashlib.sha256(swapped).digest(): swapped}, trusted)
         self.equal("a forged successor is passed over", len(chain), 2)
+        self.one_version_with_other_signatures(following, trusted, alice=re.search(rb"signature alice .*\n", text)[0])
+
+    def one_version_with_other_signatures(self, following, trusted, alice):
+        """Whoever hands a policy on may choose its signatures: that forks nobody."""
+        name, other = re.search(rb"signature (alice) (.*)\n", following).groups()
+        raw = base64.b64decode(other)
+        order = int("f" * 48 + "c7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16)
+        mirrored = raw[:48] + (order - int.from_bytes(raw[48:], "big")).to_bytes(48, "big")
+        twin = following.replace(other, base64.b64encode(mirrored))
+        mallory = following + b"signature mallory AAAA\n"
+        for what, document, good in (("the other spelling of a signature", twin, True), ("a stranger's signature", mallory, False),
+                                     ("an official who signed twice", following + b"signature alice " + other + b"\n", False),
+                                     ("a signature of another text", following + alice, False)):
+            act = lambda d=document: Policy(d, "policy").check_succeeds(self.chain[0])  # noqa: E731
+            self.refused(f"a policy with {what}", act) if not good else act()
+            for both in ((following, document), (document, following)):
+                acts = {hashlib.sha256(d).digest(): d for d in (*list(self.acts.values())[:1], *both)}
+                with contextlib.redirect_stderr(io.StringIO()):
+                    chain = policy_chain(acts, trusted)
+                self.equal(f"the chain beside {what}", [p.hash for p in chain], [p.hash for p in self.chain])
 
     def era(self):
         text = self.page("era").only_text("exclave/era/v1")
@@ -328,9 +348,11 @@ class SelfTest:
             self.refused("one approval twice",
                          lambda: release_keys(request, policy, self.era_sample, both[:1] * 2, recipient, self.chain))
             text = both[0].read_bytes()
+            wrapped = re.search(rb"^share \d+ \S+ (\S{8})", text, re.M)[1]
+            another = wrapped[:7] + (b"A" if wrapped[7:] != b"A" else b"B")
             for what, old, new in (("another official", b"official alice", b"official bob"), ("another index", b"x 1", b"x 2"),
-                                   ("another period", b"share 1", b"share 0"), ("another share", b"AonN", b"BonN"),
-                                   ("another release", b"release 33", b"release 34")):
+                                   ("another period", b"share 1", b"share 0"), ("another share", wrapped, another),
+                                   ("another release", request.id.hex()[:4].encode(), b"0000")):
                 self.refused(f"approval with {what}", lambda t=text.replace(old, new): Approval(t, "approval").open(
                     request, policy, self.era_sample, recipient))
             self.forged_approvals(request, policy, recipient, text)

@@ -84,7 +84,14 @@ class Document:
 
     @property
     def hash(self):
-        return hashlib.sha256(self.data).digest()
+        """Of what is signed: who hands a document on may choose its signatures."""
+        return hashlib.sha256(self.text).digest()
+
+
+def text_of(data):
+    """The signed part of a document that is not taken apart yet."""
+    text, gap, _ = data.partition(b"\n\n")
+    return text + b"\n" if gap else data
 
 
 def decoded(text):
