@@ -28,7 +28,7 @@ from .plaintext import (STREAM, TREE, Reader, index_sections, pack_directory, pa
 from .policy import Era, Policy, era_document, policy_chain
 from .primitives import agree_x25519, combine, ed25519_signed, hkdf, raw_public, tree_hash, unwrap, x25519_public
 from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys, secret_check
-from .signed_text import DOCUMENT_BYTES, Document, read_file, text_of
+from .signed_text import DOCUMENT_BYTES, FORBIDDEN, Document, read_file, text_of
 from .snapshots import Chunks, chunk_id, file_hash, open_record, snapshots
 from .streams import Receipt, Streams
 from .vaults import Sealed, Vaults, chunked_keys, segment_nonce
@@ -184,6 +184,9 @@ class SelfTest:
             altered(f"the value {value[:9]!r}", f"exclave/example/v1\nname {value}\n")
         for line in ("name", "Name x", "na_me x", " x", "x" * 65 + " x"):
             altered(f"the line {line[:9]!r}", f"exclave/example/v1\n{line}\n")
+        listed = re.findall(r"U\+([0-9A-F]{4,5})(?:-([0-9A-F]{4,5}))?", page.text.split("## What cannot stand in a value")[1].split("```")[1])
+        unseen = {c for first, last in listed for c in range(int(first, 16), int(last or first, 16) + 1)}
+        self.equal("signed-text.md, what cannot stand in a value", {c for c in range(0x110000) if FORBIDDEN.match(chr(c))}, unseen)
         self.refused("a field too many", lambda: self.document_of(text, "name"))
         self.refused("a misplaced field", lambda: self.document_of(text, "count"))
         zero = text.replace(b"count 3", b"count 03")
