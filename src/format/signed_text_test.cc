@@ -90,6 +90,8 @@ TEST(signed_text, documents_outside_the_grammar_are_refused_with_the_line) {
       {head + "a " + std::string(8193, 'v') + "\n", "line 2: has an ill-formed value"},
       {head + "a b\n\na b\n", "line 4: is not a signature line"},
       {head + "a b\n\nsignature alone\n", "line 4: is not a signature line"},
+      {head + "a b\n\nsignature Mallory QQ==\n", "line 4: has an ill-formed signer"},
+      {head + "a b\n\nsignature " + std::string(65, 'm') + " QQ==\n", "line 4: has an ill-formed signer"},
       {head + "a b\n\nsignature x Q\n", "line 4: holds a signature that is not base64"},
       {head + "a b\n\nsignature x QR==\n", "line 4: holds a signature that is not base64"},
       {head + "a b\n\nsignature x  QQ==\n", "line 4: holds a signature that is not base64"},

@@ -180,6 +180,8 @@ class SelfTest:
         altered("a line after the signature", text.decode() + "item\n")
         altered("base64 with a second spelling", text.decode().replace("EfXjCA==", "EfXjCB=="))
         altered("base64 without padding", text.decode().replace("EfXjCA==", "EfXjCA"))
+        altered("a signer in capitals", text.decode().replace("signature example", "signature Example"))
+        altered("a signer with 65 letters", text.decode().replace("signature example", "signature " + "e" * 65))
         for value in ("x\r", " x", "x ", "a\tb", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "x" * 8193, ""):
             altered(f"the value {value[:9]!r}", f"exclave/example/v1\nname {value}\n")
         for line in ("name", "Name x", "na_me x", " x", "x" * 65 + " x"):
@@ -585,6 +587,14 @@ class SelfTest:
                 "an unknown flag": [record(b"x", flags=0x100)], "type 0": [record(b"x", kind=0)],
                 "type 8": [record(b"x", kind=8, rest=b"")], "mode 010000": [record(b"x", mode=0o10000)],
                 "sharing beyond the path": [record(b"x", shared=1)],
+                "a part of a directory": [record(b"x", kind=2, flags=0x40, rest=b"")],
+                "a content id of a directory": [record(b"x", kind=2, flags=8, rest=bytes(16))],
+                "extended attributes above 1 MiB": [record(b"x", flags=4, rest=varint(2) + 2 * (text(b"user.a") + text(bytes(1 << 19)))
+                                                          + b"\0")],
+                "an extended attribute without name": [record(b"x", flags=4, rest=varint(1) + text(b"") + text(b"") + b"\0")],
+                "a later part that says more": [part[0], record(b"", flags=0xc2, shared=1, rest=b"\1\1" + slices(1), later=True),
+                                                part[2]],
+                "a user above 32 bits": [record(b"x", owner=varint(1 << 32) + b"\0\0\0")],
                 "no chunk before": [record(b"x", size=1, rest=b"\1\1\0\1")],
                 "same 2": [record(b"x", size=1, rest=b"\1\2\0\1")],
                 "problem 3": [record(b"x", flags=0x20, rest=b"\3\0")],
