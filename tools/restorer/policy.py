@@ -3,7 +3,7 @@ import collections
 import hashlib
 
 from .faults import Denied, NotFound, say
-from .primitives import agree_x25519, p384_public, p384_signed
+from .primitives import agree_x25519, ed25519_small_order, p384_public, p384_signed
 from .signed_text import NAME, NUMBER, SECONDS, Document, text_of
 
 MAXIMUM_SHARES = 255
@@ -64,7 +64,10 @@ class Policy:
             raise Denied(self.document.noun, "has too many signatures")
         keys = [self.ceremony] + [site.identity for site in self.sites.values()]
         keys += [key for v in self.vaults.values() for key in (v.identity, v.receipt)]
-        keys += [o.paper for o in officials] + [r.writer for r in self.registries.values()]
+        keys += [r.writer for r in self.registries.values()]
+        if any(map(ed25519_small_order, keys)):
+            raise Denied(self.document.noun, "an Ed25519 key is of small order")
+        keys += [o.paper for o in officials]
         sources = [key[:31] + bytes([key[31] & 0x7f]) for key in keys]  # a key and its negative come from one secret
         sources += [point[1:49] for o in officials for point in (o.sign, o.decrypt)]
         if len(set(sources)) != len(sources) or not all(map(any, keys)):

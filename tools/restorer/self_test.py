@@ -224,6 +224,8 @@ class SelfTest:
                 b"identity=240c985c6a499e712c88a2da90c18901792c62d3e6fb52faeae0f08156548eb4")
         altered("a paper key of small order", b"paper=e916a78a9d642b71ade4cbf57aff0d3bf97372dce2323dc963dc8d1225154a6d",
                 b"paper=01" + b"00" * 31)
+        for y in ("01" + "00" * 31, "ec" + "ff" * 31, "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"):
+            altered("a ceremony key of small order", re.search(rb"ceremony \w+", text)[0], b"ceremony " + y.encode())
         altered("threshold 3 of 2", b"threshold-policy 2", b"threshold-policy 3")
         altered("threshold 0", b"threshold-release 2", b"threshold-release 0")
         altered("a wrong quorum", b"k=1 q=1", b"k=2 q=1")
