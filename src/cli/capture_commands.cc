@@ -6,6 +6,7 @@
 #include "cli/agent_home.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "custody/ceremony.h"
 #include "engine/snapshot_finder.h"
 
 namespace exclave::cli {
@@ -213,7 +214,8 @@ Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
                                          " already; these keys are of era " + std::to_string(keys.era.value()))
         .hint("bring the keys of a later era");
   }
-  TRY(acts.era(*registry, keys.era));
+  const policy::SignedEra* const era = TRY(acts.era(*registry, keys.era));
+  TRY(custody::check_agent_keys(keys, era->era, settings.keys));
   TRY(custody::write_agent_keys(files, env::join_path(settings.home, era_keys_name(keys.era)), keys));
   const std::string text = "registry " + registry->name + " goes on in era " + std::to_string(keys.era.value()) +
                            ": the next backup is a full one\n";
