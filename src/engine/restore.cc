@@ -111,8 +111,9 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   RestoreReport report;
   RestoreFindings findings;
   AttributeSetter attributes(findings);
-  ChunkWriter writer(env, content, attributes, findings, times);
-  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection}, found, report);
+  LinkedNames links;
+  ChunkWriter writer(env, content, attributes, findings, links, times);
+  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, found, report);
   CaptureProgress progress;
   progress.expected_files = content.record().totals.files;
   progress.expected_bytes = content.record().totals.bytes;
@@ -128,7 +129,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   }));
   TRY(planner.flush());
   TRY(writer.finish());
-  TRY(planner.remove_left_out_links());
+  TRY(links.remove_left_out(content, tree, findings));
   if (!selection.is_everything() && report.totals.files + report.totals.directories + report.totals.others == 0) {
     return Error(Code::NotFound, "nothing in the snapshot matches '" + printable(options.paths.front()) + "'")
         .hint("look first: exclave ls");

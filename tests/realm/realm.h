@@ -7,7 +7,9 @@
 // Threads: one test. TapVault: as VaultApi, its switches are atomic.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -196,9 +198,16 @@ class TapVault final : public store::VaultApi {
   std::atomic<std::uint64_t> puts{0};                       // objects sent with their bytes
   std::atomic<std::uint64_t> puts_left{~std::uint64_t{0}};  // it goes down after so many
   std::atomic<std::uint64_t> spoiled_reads{0};
+  std::atomic<std::uint64_t> swapped_reads{0};
   // Objects of which each answer has a flipped bit, and objects that the vault says it does not have. Set before use.
   std::function<bool(const format::ObjectName&)> spoils;
   std::function<bool(const format::ObjectName&)> loses;
+  // The object whose bytes [0, end) are given out as those of the one asked for. Set before use.
+  struct Swap {
+    format::ObjectName with;
+    std::uint64_t end = 0;
+  };
+  std::map<format::ObjectName, Swap> swaps;
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
@@ -257,6 +266,10 @@ class TapVault final : public store::VaultApi {
     TRY(check_up());
     if (loses && loses(object)) return Error(Code::NotFound, "object " + object.hex().substr(0, 16) + " is lost");
     TRY(inner_->read(object, offset, out));
+    if (const auto swap = swaps.find(object); swap != swaps.end() && offset < swap->second.end) {
+      ++swapped_reads;
+      TRY(inner_->read(swap->second.with, offset, out.first(std::min(out.size(), swap->second.end - offset))));
+    }
     if (spoils && !out.empty() && spoils(object)) {
       ++spoiled_reads;
       out[out.size() / 2] ^= 0x10;

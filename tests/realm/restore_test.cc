@@ -157,6 +157,59 @@ TEST_F(Restore, E_a_link_planted_in_an_unfinished_target_is_not_followed) {
   expect_equal(source(), at("target"));
 }
 
+// An inode's number was given to another file while the tree was captured; every name had been made a link to the first.
+TEST_F(Restore, names_of_one_inode_with_different_content_are_different_files) {
+  const auto linked = [](ListingEntry entry) {
+    entry.hard_link = format::HardLinkId{1, 1};
+    return entry;
+  };
+  const auto with_size = [&](std::string path, std::uint32_t offset, std::uint32_t length) {
+    ListingEntry entry = linked(file_of(std::move(path)));
+    entry.size = length;
+    entry.slices.front().offset = offset;
+    entry.slices.front().length = length;
+    return entry;
+  };
+  ListingEntry later = linked(file_of("later"));
+  later.modified_ns = 1;
+  const auto snapshot =
+      forge({entry_of("", EntryType::Directory), with_size("a", 0, 7), with_size("b", 0, 7), with_size("c", 8, 7),
+             with_size("d", 8, 7), linked(link_to("e", "f")), linked(file_of("f")), later});
+  const auto report = must(site().restore(snapshot, at("target")));
+  const auto content = [&](const std::string& name) {
+    return std::string(as_text(must(files().read_file(at("target/" + name), 100))));
+  };
+  const auto inode = [&](const std::string& name) { return must(files().stat(at("target/" + name))).inode; };
+  EXPECT_EQ(content("a"), "written");
+  EXPECT_EQ(content("c"), "by the ");
+  EXPECT_EQ(content("f"), kContent);
+  EXPECT_EQ(inode("a"), inode("b"));
+  EXPECT_EQ(inode("c"), inode("d"));
+  EXPECT_EQ((std::set{inode("a"), inode("c"), inode("e"), inode("f"), inode("later")}).size(), 5U);
+  ASSERT_EQ(report.problem_count, 4U) << "c, e, f and later";
+  EXPECT_EQ(report.problems.front().path, "c");
+  EXPECT_THAT(report.problems.front().why, testing::HasSubstr("shared an inode with 'a' when it was captured"));
+}
+
+TEST_F(Restore, a_link_whose_first_name_was_unreadable_takes_the_second_ones_content) {
+  std::vector<ListingEntry> entries = {entry_of("", EntryType::Directory)};
+  for (const std::string name : {"a", "b", "c", "d"}) {
+    entries.push_back(file_of(name));
+    entries.back().hard_link = format::HardLinkId{1, 1};
+  }
+  for (const std::size_t unreadable : {std::size_t{1}, std::size_t{4}}) {
+    entries[unreadable].problem = format::EntryProblem::Unreadable;
+    entries[unreadable].slices.clear();
+  }
+  const auto report = must(site().restore(forge(entries), at("target")));
+  EXPECT_EQ(report.problem_count, 2U) << "they could not be read";
+  EXPECT_EQ(must(files().stat(at("target/a"))).link_count, 1U);
+  for (const std::string name : {"b", "c", "d"}) {
+    EXPECT_EQ(as_text(must(files().read_file(at("target/" + name), 100))), kContent) << name;
+    EXPECT_EQ(must(files().stat(at("target/" + name))).link_count, 3U) << name;
+  }
+}
+
 TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
   write("f", "content");
   const auto first = capture();

@@ -709,9 +709,29 @@ class SelfTest:
             vaults.listed = {record.name: (b"", 2, 2)}
             self.refused("another note", lambda: open_record(vaults, self.keys, record.name))
             vaults.listed = None
+            self.one_inode_many_names(restorer, folder)
             self.dishonest_writer(restorer, folder)
         finally:
             shutil.rmtree(folder)
+
+    def one_inode_many_names(self, restorer, folder):
+        """Names with equal link ids: one file if they are alike, else files of their own; unreadable ones lead nobody."""
+        entries = {e.path: e for e in restorer.chunks.entries()}
+        hello, second = entries[b"docs/hello.txt"], entries[b"docs/second.txt"]
+        names = [dataclasses.replace(hello, path=b"a", link=(1, 1), problem=1, slices=[], content_id=None),
+                 dataclasses.replace(hello, path=b"b", link=(1, 1)),
+                 dataclasses.replace(second, path=b"c", link=(1, 1)),
+                 dataclasses.replace(hello, path=b"d", link=(1, 1)),
+                 dataclasses.replace(hello, path=b"e", link=(1, 1), problem=1, slices=[], content_id=None)]
+        other = Restorer(restorer.chunks, Target(folder / "names"))
+        with contextlib.redirect_stderr(io.StringIO()):
+            for entry in names:
+                other.entry(entry)
+        at = folder / "names"
+        self.equal("names of one inode", [(at / n).read_bytes() for n in "abcde"],
+                   [b"", b"Hello, Exclave.\n", b"A second small file of the same group.\n"] + [b"Hello, Exclave.\n"] * 2)
+        self.equal("files of one inode", [(at / n).stat().st_nlink for n in "abcde"], [1, 3, 1, 3, 3])
+        self.equal("names of one inode that are told", [p.split(":")[0] for p in other.problems], ["a", "c", "e"])
 
     def dishonest_writer(self, restorer, folder):
         """What is sealed well and still wrong: content ids, slices, sizes, the dedup key, drafts that stay behind."""

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "env/file_system.h"
@@ -39,5 +40,8 @@ class TargetTree {
   Place root_;
   std::vector<Level> levels_;
 };
+
+// "" for the target itself.
+std::string_view directory_of(std::string_view path);
 
 }  // namespace exclave::engine
