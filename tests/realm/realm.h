@@ -170,6 +170,7 @@ class TapVault final : public store::VaultApi {
 
   std::atomic<bool> is_down{false};
   std::atomic<bool> fails_puts{false};
+  std::atomic<bool> tells_no_time{false};
   std::atomic<std::uint64_t> puts{0};                       // objects sent with their bytes
   std::atomic<std::uint64_t> puts_left{~std::uint64_t{0}};  // it goes down after so many
   std::atomic<std::uint64_t> spoiled_reads{0};
@@ -180,6 +181,7 @@ class TapVault final : public store::VaultApi {
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
     TRY(check_up());
+    if (tells_no_time) return Error(Code::Unsupported, "vault " + name() + " has no clock");
     return inner_->status();
   }
   Status open_stream(const format::SignedStream& stream) override {
