@@ -173,10 +173,12 @@ class TapVault final : public store::VaultApi {
   std::atomic<bool> tells_no_time{false};
   std::atomic<std::uint64_t> puts{0};                       // objects sent with their bytes
   std::atomic<std::uint64_t> puts_left{~std::uint64_t{0}};  // it goes down after so many
+  std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> spoiled_reads{0};
   // Objects of which each answer has a flipped bit, and objects that the vault says it does not have. Set before use.
   std::function<bool(const format::ObjectName&)> spoils;
   std::function<bool(const format::ObjectName&)> loses;
+  std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
@@ -214,7 +216,9 @@ class TapVault final : public store::VaultApi {
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                 std::size_t limit) override {
     TRY(check_up());
-    return inner_->entries(stream, from, limit);
+    auto entries = TRY(inner_->entries(stream, from, limit));
+    if (retells) std::for_each(entries.begin(), entries.end(), retells);
+    return entries;
   }
   Result<std::vector<store::Act>> acts() override {
     TRY(check_up());
@@ -234,6 +238,7 @@ class TapVault final : public store::VaultApi {
   }
   Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
     TRY(check_up());
+    ++reads;
     if (loses && loses(object)) return Error(Code::NotFound, "object " + object.hex().substr(0, 16) + " is lost");
     TRY(inner_->read(object, offset, out));
     if (spoils && !out.empty() && spoils(object)) {
@@ -320,7 +325,7 @@ class Site {
         reader_(env_.threads, env_.clock, vaults_),
         opener_(keys.policy().realm, keys.opening_keys(), reader_) {}
 
-  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(keys_.pinned(), vaults_); }
+  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(env_.threads, keys_.pinned(), vaults_); }
   Result<std::unique_ptr<engine::SnapshotContent>> open(const format::ObjectName& snapshot) {
     const auto found = TRY(holdings());
     const auto chosen = TRY(engine::choose_snapshot(found, snapshot.hex()));
