@@ -39,6 +39,9 @@ config::Json report_json(const engine::CaptureReport& report) {
     vaults.push(std::move(entry));
   }
   json.set("entries", report.entries).set("vaults", std::move(vaults));
+  config::Json notes = config::Json::array();
+  for (const std::string& note : report.notes) notes.push(note);
+  json.set("notes", std::move(notes));
   config::Json problems = config::Json::array();
   for (const engine::CaptureProblem& problem : report.problems)
     problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
@@ -96,6 +99,7 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
     context.note("vault " + vault +
                  " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
   }
+  for (const std::string& note : report.notes) context.note(note);
   for (const std::string& what : report.not_kept) context.note("the snapshot is durable, but " + what);
   if (!erased.ok()) {
     context.note("the snapshot is durable, but keys of ended periods are still here: " + erased.error().message());

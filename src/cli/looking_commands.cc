@@ -244,7 +244,8 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  const auto holdings = engine::find_holdings(site->pinned(), site->vaults().all());
+  auto holdings = engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all());
+  if (holdings.ok()) engine::confirm_latest(holdings.value());
   StatusView view{site->policy(), site->vaults()};
   view.headline = "registry " + site->registry().name + ": ";
   if (!holdings.ok()) {
@@ -304,7 +305,7 @@ Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) 
     }
   } else {
     const auto site = TRY(SiteFolder::open(context, settings.place));
-    const auto holdings = TRY(engine::find_holdings(site->pinned(), site->vaults().all()));
+    const auto holdings = TRY(engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all()));
     for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
     for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
     rows.push_back({"snapshot", "era", "periods", "taken", "complete at"});

@@ -48,11 +48,18 @@ Look look_at(const CaptureContext& context, store::VaultApi& vault) {
   return look;
 }
 
-Result<std::optional<Newest>> ask_vaults(const CaptureContext& context) {
+Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const std::map<std::string, Error>& away) {
   std::vector<Look> looks(context.vaults.size());
-  env::run_at_once(
+  env::at_once(
       context.env.threads, looks.size(), [&](std::size_t i) { return "look-" + context.vaults[i]->name(); },
-      [&](std::size_t i) { looks[i] = look_at(context, *context.vaults[i]); });
+      [&](std::size_t i) {
+        const auto known = away.find(context.vaults[i]->name());
+        if (known == away.end()) {
+          looks[i] = look_at(context, *context.vaults[i]);
+        } else {
+          looks[i].failure = known->second;
+        }
+      });
   std::optional<Newest> newest;
   std::size_t answered = 0;
   std::string reasons;
@@ -79,8 +86,9 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context) {
 
 }  // namespace
 
-Result<format::StreamStart> next_stream_start(const CaptureContext& context, repo::DedupIndex& index) {
-  const auto newest = TRY(ask_vaults(context));
+Result<format::StreamStart> next_stream_start(const CaptureContext& context, repo::DedupIndex& index,
+                                              const std::map<std::string, Error>& away) {
+  const auto newest = TRY(ask_vaults(context, away));
   auto earliest = static_cast<std::uint64_t>(std::max<std::int64_t>(0, context.env.clock.now().nanoseconds));
   if (newest.has_value() && newest->era > context.era.number) {
     return Error(Code::Precondition, "registry " + context.registry.name + " has gone on in era " +

@@ -14,12 +14,17 @@
 // Errors: Unavailable, Denied and others of the vaults (fewer than k answer), Precondition (I2), Corrupt (agent state).
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "engine/capture.h"
 #include "repo/dedup_index.h"
 
 namespace exclave::engine {
 
-// Time, so that streams can be put in order, and randomness, so that no two starts are the same.
-Result<format::StreamStart> next_stream_start(const CaptureContext& context, repo::DedupIndex& index);
+// Time, so that streams can be put in order, and randomness, so that no two starts are the same. `away`: vaults that were
+// found not to answer a moment ago, and why; they are not waited for again.
+Result<format::StreamStart> next_stream_start(const CaptureContext& context, repo::DedupIndex& index,
+                                              const std::map<std::string, Error>& away);
 
 }  // namespace exclave::engine

@@ -194,11 +194,11 @@ bool HoldingsVerdict::is_clean() const {
 Result<HoldingsVerdict> verify_holdings(env::Env& env, const PinnedRegistry& registry,
                                         const std::vector<store::VaultApi*>& vaults, Reading reading,
                                         std::stop_token stop) {
-  const RegistryHoldings all = TRY(find_holdings(registry, vaults));
+  const RegistryHoldings all = TRY(find_holdings(env.threads, registry, vaults));
   HoldingsVerdict verdict;
   verdict.problems = all.problems;
   std::vector<VaultVerdict> verdicts(vaults.size());
-  env::run_at_once(
+  env::at_once(
       env.threads, vaults.size(), [&](std::size_t i) { return "verify-" + vaults[i]->name(); },
       [&](std::size_t i) { verdicts[i] = VaultChecker(env, registry, *vaults[i], reading).check(all, stop); });
   if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");

@@ -1,10 +1,11 @@
-// run_at_once: a few pieces of blocking work side by side, such as one question to each vault.
+// at_once: the same for each of a few things, all at once: every vault is asked, and the slowest of them is waited for,
+// not their sum. Hides: starting and joining a thread for each, and doing without one that cannot be started.
 //
-// I1  body(i) is called once for each i below `count`; all calls have ended when this returns.
-// I2  Each has a thread of its own; those for which none can be started run in the caller's, one after the other.
-// Threads: `body` is called from several at a time.
+// Threads: the caller's, which waits; one per index inside, joined before the call returns.
+// Preconditions: body may be called for different indices at the same time.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,19 +14,18 @@
 
 namespace exclave::env {
 
+// body(0) .. body(count - 1). `name_of(index)` names its thread.
 template <typename NameOf, typename Body>
-void run_at_once(Threads& threads, std::size_t count, const NameOf& name_of, const Body& body) {
-  std::vector<std::unique_ptr<Thread>> started;  // joined at the latest when it goes
-  std::vector<std::size_t> left;
+void at_once(Threads& threads, std::size_t count, NameOf&& name_of, Body&& body) {
+  std::vector<std::unique_ptr<Thread>> started;
   for (std::size_t i = 0; i < count; ++i) {
     auto thread = threads.start(name_of(i), [&body, i] { body(i); });
     if (thread.ok()) {
       started.push_back(thread.take());
     } else {
-      left.push_back(i);
+      body(i);
     }
   }
-  for (const std::size_t i : left) body(i);
   for (const auto& thread : started) thread->join();
 }
 

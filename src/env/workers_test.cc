@@ -126,7 +126,7 @@ TEST_F(WorkersTest, work_at_once_is_done_once_each_with_fewer_threads_too) {
   for (const int allowed : {0, 1, 10}) {
     conformance::FewThreads few(threads(), allowed);
     std::vector<std::atomic<int>> calls(5);
-    run_at_once(
+    at_once(
         few, calls.size(), [](std::size_t i) { return "ask-" + std::to_string(i); },
         [&](std::size_t i) { ++calls[i]; });
     for (const auto& each : calls) EXPECT_EQ(each, 1) << allowed;

@@ -64,6 +64,7 @@ TEST_P(VaultApiConformance, what_was_put_comes_back_through_heads_entries_and_re
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_EQ(held[i].entry.document(), entries[i].document());
       EXPECT_EQ(held[i].object_bytes, objects[i].size());
+      EXPECT_EQ(held[i].period, must(format::decode_header(objects[i])).key.period);
       const format::ObjectName& name = held[i].entry.entry.object;
       EXPECT_EQ(must(deposit.site->size_of(name)), objects[i].size());
       EXPECT_EQ(must(store::read_object(*deposit.site, name, objects[i].size())), objects[i]);

@@ -195,8 +195,10 @@ class TapVault final : public store::VaultApi {
 
   std::atomic<bool> is_down{false};
   std::atomic<bool> fails_puts{false};
+  std::atomic<bool> tells_no_time{false};
   std::atomic<std::uint64_t> puts{0};                       // objects sent with their bytes
   std::atomic<std::uint64_t> puts_left{~std::uint64_t{0}};  // it goes down after so many
+  std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> spoiled_reads{0};
   std::atomic<std::uint64_t> swapped_reads{0};
   // Objects of which each answer has a flipped bit, and objects that the vault says it does not have. Set before use.
@@ -208,10 +210,12 @@ class TapVault final : public store::VaultApi {
     std::uint64_t end = 0;
   };
   std::map<format::ObjectName, Swap> swaps;
+  std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
     TRY(check_up());
+    if (tells_no_time) return Error(Code::Unsupported, "vault " + name() + " has no clock");
     return inner_->status();
   }
   Status open_stream(const format::SignedStream& stream) override {
@@ -244,7 +248,9 @@ class TapVault final : public store::VaultApi {
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                 std::size_t limit) override {
     TRY(check_up());
-    return inner_->entries(stream, from, limit);
+    auto entries = TRY(inner_->entries(stream, from, limit));
+    if (retells) std::for_each(entries.begin(), entries.end(), retells);
+    return entries;
   }
   Result<std::vector<store::Act>> acts() override {
     TRY(check_up());
@@ -264,6 +270,7 @@ class TapVault final : public store::VaultApi {
   }
   Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
     TRY(check_up());
+    ++reads;
     if (loses && loses(object)) return Error(Code::NotFound, "object " + object.hex().substr(0, 16) + " is lost");
     TRY(inner_->read(object, offset, out));
     if (const auto swap = swaps.find(object); swap != swaps.end() && offset < swap->second.end) {
@@ -358,7 +365,7 @@ class Site {
     }
   }
 
-  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(keys_.pinned(), vaults_); }
+  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(env_.threads, keys_.pinned(), vaults_); }
   Result<std::unique_ptr<engine::SnapshotContent>> open(const format::ObjectName& snapshot) {
     const auto found = TRY(holdings());
     return open(found, TRY(engine::choose_snapshot(found, snapshot.hex())));

@@ -94,6 +94,37 @@ TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
   }
 }
 
+// How long a site that does not hear one of the vaults takes until it has the latest snapshot open.
+std::chrono::nanoseconds time_to_open_the_latest_of(int snapshots) {
+  SimRealm realm(static_cast<std::uint64_t>(snapshots));
+  format::ObjectName latest;
+  for (int i = 0; i < snapshots; ++i) {
+    realm.write("/data/f3", noise(500, static_cast<std::uint64_t>(i) + 1));
+    latest = must(realm.capture()).snapshot;
+  }
+  sim::Machine& abroad = realm.abroad();
+  realm.universe().network().partition("abroad", realm.vault(1).name());
+  std::chrono::nanoseconds took{};
+  realm.on_site([&](Site& site) {
+    env::Clock& clock = abroad.env().clock;
+    const env::Instant begin = clock.monotonic();
+    const auto holdings = must(site.holdings());
+    EXPECT_EQ(holdings.snapshots.size(), static_cast<std::size_t>(snapshots));
+    EXPECT_EQ(holdings.unreachable.size(), 1U);
+    EXPECT_EQ(must(engine::choose_snapshot(holdings, "latest")).object.name, latest);
+    must(site.open(latest));
+    took = clock.monotonic() - begin;
+  });
+  return took;
+}
+
+TEST(SimRealm, a_silent_vault_is_asked_a_bounded_number_of_times_whatever_the_snapshots) {
+  const auto with_two = time_to_open_the_latest_of(2);
+  EXPECT_GT(with_two, std::chrono::seconds(10)) << "the vault answers after all: nothing is tested";
+  EXPECT_LT(with_two, std::chrono::minutes(2));
+  EXPECT_LT(time_to_open_the_latest_of(9) - with_two, std::chrono::seconds(5));
+}
+
 TEST(SimRealm, unreadable_files_are_reported_and_the_rest_is_captured) {
   SimRealm realm(5);
   realm.home().inject(
