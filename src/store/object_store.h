@@ -17,8 +17,8 @@
 
 #include <functional>
 #include <memory>
-#include <string>
 #include <span>
+#include <string>
 
 #include "base/bytes.h"
 #include "format/ids.h"

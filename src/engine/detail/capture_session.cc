@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/detail/stream_order.h"
 #include "engine/period_keeper.h"
-#include "engine/stream_order.h"
 
 namespace exclave::engine {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/stream_order.h"
+#include "engine/detail/stream_order.h"
 
 #include <algorithm>
 #include <limits>
