@@ -132,7 +132,7 @@ class Campaign {
   void spoil_agent_state();
   void disturb_clock();
 
-  // --- weather: what goes on over several steps, and what strikes in the middle of one ---
+  // --- weather (campaign_weather.cc): what goes on over several steps, and what strikes in the middle of one ---
   void change_weather();
   // Strikes now and then until `worker`'s actors have ended.
   void weather(sim::Machine& worker, bool in_storm);

@@ -12,6 +12,7 @@
 // Threads: the holder of the baton.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/realm/trees.h"
+#include "tests/sim/one_core.h"
 #include "tests/sim/sim_vault.h"
 
 namespace exclave::realm_tests {
@@ -116,6 +117,7 @@ class SimRealm {
   }
 
   const RealmKeys& keys_;
+  const OneCore one_core_;  // before the first actor
   sim::Universe universe_;
   wire::testing::PlainTransport writer_transport_{keys_.writer().public_key()};
   wire::testing::PlainTransport site_transport_{keys_.site().public_key()};

@@ -8,7 +8,9 @@
 // Threads: the holder of the baton.
 #pragma once
 
-#include <map>
+#include <algorithm>
+#include <array>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>

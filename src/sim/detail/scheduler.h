@@ -28,7 +28,6 @@
 #include <thread>
 #include <vector>
 
-#include "sim/detail/one_core.h"
 #include "sim/detail/seeded.h"
 #include "sim/detail/trace.h"
 
@@ -144,8 +143,6 @@ class Scheduler {
       return deadline != other.deadline ? deadline < other.deadline : id < other.id;
     }
   };
-
-  const OneCore one_core_;  // first: every actor's thread starts after it
 
   Actor& add(std::string name, std::uint32_t group);
   void run(Actor& self, const std::function<void()>& body);

@@ -6,7 +6,7 @@
 
 #include <sched.h>
 
-namespace exclave::sim::detail {
+namespace exclave::realm_tests {
 
 class OneCore {
  public:
@@ -29,4 +29,4 @@ class OneCore {
   bool is_set_ = false;
 };
 
-}  // namespace exclave::sim::detail
+}  // namespace exclave::realm_tests
