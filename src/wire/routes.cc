@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::uint64_t kMaxStreamBytes = 16 * 1024;
 constexpr std::uint64_t kMaxReadingBytes = 4 * 1024;
-constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;
 
 using Segments = std::vector<std::string_view>;
 
@@ -239,7 +238,7 @@ Result<http::Response> get_act(const Request& request) {
 
 Result<http::Response> put_act(const Request& request) {
   const auto hash = TRY(id_in<crypto::Hash256>(request.path[1], "act"));
-  const Bytes document = TRY(request.body.read_all(kMaxActBytes));
+  const Bytes document = TRY(request.body.read_all(store::kMaxActBytes));
   if (crypto::sha256(document) != hash) return bad_request("the path names another hash than the body has");
   TRY(request.handler.put_act(request.caller, document));
   return empty_response(200);
