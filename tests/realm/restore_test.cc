@@ -230,6 +230,23 @@ TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
   EXPECT_EQ(as_text(must(files().read_file(at("empty/f"), 100))), "content");
 }
 
+TEST_F(Restore, a_target_is_restored_into_by_one_at_a_time) {
+  write("f", "content");
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  std::optional<Result<engine::RestoreReport>> second;
+  const auto restore_again = [&](const engine::CaptureProgress&) {
+    if (!second.has_value()) second.emplace(site().restore(report.snapshot, at("target")));
+  };
+  must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, restore_again, {}));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_TRUE(failed_with(*second, Code::Conflict));
+  expect_equal(source(), at("target"));
+}
+
 // A tree of more than one batch, by the number of directories, and a restore of it that was stopped half way.
 class InterruptedRestore : public Restore {
  protected:

@@ -17,6 +17,7 @@
 
 #include "engine/detail/chunk_writer.h"
 #include "engine/detail/linked_names.h"
+#include "engine/detail/restore_marker.h"
 #include "engine/detail/restore_selection.h"
 #include "engine/detail/target_tree.h"
 #include "engine/restore.h"
@@ -25,12 +26,7 @@ namespace exclave::engine {
 
 class RestorePlanner {
  public:
-  // What is in the target when the restore begins.
-  enum class Found {
-    Nothing,
-    Finished,    // by an interrupted run: files with the right size and time
-    Unreliable,  // the machine was restarted since: written again
-  };
+  using Found = RestoreMarker::Found;
   // Of this restore; all outlive the planner.
   struct Parts {
     const SnapshotContent& content;
