@@ -10,6 +10,7 @@
 // I3  The target must be empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
 //     A file is finished when its modification time is set, which happens last. After a power loss, or a
 //     sync that failed, nothing is trusted. One restore at a time.
+//     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
 // I5  A file that needs bytes which no vault has whole (damaged where a vault answers, or missing in all of them) is
 //     left out: it has no name in the target, each of its names is in the final error with the reason, and all else is

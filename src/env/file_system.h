@@ -128,6 +128,8 @@ class Directory {
   virtual Status set_attributes(std::string_view name, const FileAttributes& attributes) = 0;
   virtual Status set_own_attributes(const FileAttributes& attributes) = 0;
   virtual Status remove(std::string_view name) = 0;  // file or empty directory
+  // Its own ACL, and the default one, which everything made in it would inherit; fine if it has none. The mode stays.
+  virtual Status drop_acls() = 0;
 
   // DURABLE: everything on the file system that holds it. Fails also if something was lost since this was opened, be it
   // that nobody waited for it: who opens it before writing learns of every failure (syncfs).

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -230,6 +231,17 @@ Status Directory::remove(std::string_view name) {
   if (::unlinkat(fd_.get(), checked.c_str(), 0) == 0) return {};
   if (errno == EISDIR && ::unlinkat(fd_.get(), checked.c_str(), AT_REMOVEDIR) == 0) return {};
   return failed("remove", name, errno, Access::Write);
+}
+
+Status Directory::drop_acls() {
+  for (const char* name : {"system.posix_acl_default", "system.posix_acl_access"}) {
+    if (::fremovexattr(fd_.get(), name) == 0 || means_no_xattr(errno)) continue;
+    const int refused = errno;  // not ours: fine if there is nothing to remove
+    if (::fgetxattr(fd_.get(), name, nullptr, 0) < 0 && means_no_xattr(errno)) continue;
+    return system_error(refused, Access::Write, std::string("remove the extended attribute '") + name + "' of",
+                        path_of(fd_.get()));
+  }
+  return {};
 }
 
 Status Directory::sync_all() {

@@ -24,6 +24,16 @@ Status make_target(env::FileSystem& files, const std::string& target) {
       .hint("name a directory that does not exist yet");
 }
 
+// Nobody but us comes in until the end, when the root gets what it had; and no ACL above it reaches into it.
+Status close_to_others(env::Directory& root) {
+  TRY(root.drop_acls());
+  env::FileAttributes only_for_us;
+  only_for_us.mode = 0700;
+  Status closed = root.set_own_attributes(only_for_us);
+  // Somebody else's directory that we may write into: its owner decides who comes in.
+  return closed.ok() || closed.error().code() == Code::Denied ? Status() : closed;
+}
+
 }  // namespace
 
 Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::ObjectName& snapshot,
@@ -39,6 +49,7 @@ Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::
   // Some network file systems know no locks; there, nobody is kept out.
   if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
   TRY(marker.find(target, boot_id(files)));
+  TRY(close_to_others(*marker.root_));
   return marker;
 }
 

@@ -7,6 +7,7 @@
 // I2  What an earlier run finished is trusted only if the machine has not been restarted since, and no sync failed: "-"
 //     instead of the boot's id says that some of it may be lost, nobody knows which.
 // I3  One restore at a time: the target itself is locked while this lives.
+// I4  After open the target is closed to others, has no ACL, and hands none down to what is made in it.
 // Survives power loss: the marker, from open on; it is gone after remove, or comes back, which only allows to run the
 // same restore again.
 // Threads: one.

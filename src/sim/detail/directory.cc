@@ -149,6 +149,15 @@ class SimDirectory final : public env::Directory {
     return core_.file_call(FileCall::Name, incarnation_, {.name = "remove", .object = path},
                            [&] { return core_.volume.unlink(*directory_, name, core_.civil_now()); });
   }
+  Status drop_acls() override {
+    return core_.file_call(FileCall::Attributes, incarnation_, {.name = "drop_acls", .object = path_}, [&]() -> Status {
+      directory_->attributes.xattrs.erase("system.posix_acl_default");
+      directory_->attributes.xattrs.erase("system.posix_acl_access");
+      directory_->changed = core_.civil_now();
+      directory_->attributes_dirty = true;
+      return {};
+    });
+  }
   // Not through file_call: a failing sync has an effect.
   Status sync_all() override {
     return core_.call({.name = "sync_all", .object = path_}, [&]() -> Status {
