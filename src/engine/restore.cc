@@ -50,10 +50,11 @@ Status sync_or_distrust(RestoreMarker& marker) {
 
 Status finish_directories(const SnapshotContent& content, const RestoreOptions& options, DirectoryFinisher& finisher) {
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
+  const auto finish = [&](const format::ListingEntry& directory) { return finisher.add(directory); };
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
-    const bool is_directory = entry.type == format::EntryType::Directory;
-    if (!is_directory || !selection.chooses(entry.path, true)) return {};
-    return finisher.add(entry);
+    return selection.pass(std::move(entry), finish, [&](const format::ListingEntry& chosen) {
+      return chosen.type == format::EntryType::Directory ? finish(chosen) : Status();
+    });
   }));
   return finisher.finish();
 }
@@ -68,7 +69,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
 
   // 1. A fresh target, or one to go on with.
-  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target));
+  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, selection.paths()));
   TargetTree tree({marker.root(), marker.found() == RestoreMarker::Found::Nothing});
 
   // 2. Names at once, contents through the pipeline.
@@ -114,7 +115,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
     report.sync_duration = env.clock.monotonic() - before_sync;
   }
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
-  marker.remove();
+  TRY(marker.finish());
   return report;
 }
 

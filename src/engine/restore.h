@@ -11,6 +11,7 @@
 //     A file is finished when its modification time is set, which happens last. After a power loss, or a
 //     sync that failed, nothing is trusted. One restore at a time.
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
+//     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
 // I5  A file that needs bytes which no vault has whole (damaged where a vault answers, or missing in all of them) is
 //     left out: it has no name in the target, each of its names is in the final error with the reason, and all else is

@@ -431,6 +431,49 @@ TEST_F(Restore, parts_are_chosen_by_path_and_by_pattern) {
   EXPECT_TRUE(failed_with(restore_part({"no/such"}, "t7"), Code::NotFound));
 }
 
+TEST_F(Restore, directories_above_a_part_come_back_as_they_were) {
+  make_directory("source/a/b/c");
+  make_directory("source/z");
+  write("a/b/c/f", "content");
+  write("a/other", "not chosen");
+  CHECK(::chmod(source("a").c_str(), 0711) == 0);
+  CHECK(::chmod(source("a/b").c_str(), 01755) == 0);
+  CHECK(::chmod(source().c_str(), 0751) == 0);
+  if (is_root()) CHECK(::chown(source("a/b").c_str(), 1234, 5678) == 0);
+  const auto report = capture();
+  engine::RestoreOptions options;
+  options.target = at("target");
+  options.paths = {"a/b/c/f"};
+  EXPECT_EQ(must(site().restore(report.snapshot, options)).totals.directories, 0U) << "none was asked for";
+  EXPECT_EQ(differences(files(), source(), at("target")),
+            (std::vector<std::string>{"'a/other': is missing", "'z': is missing"}));
+}
+
+TEST_F(Restore, a_part_does_not_finish_what_a_wider_restore_began) {
+  write("a", "1");
+  write("b", "2");
+  const auto report = capture();
+  engine::RestoreOptions options;
+  options.target = at("target");
+  const auto with = [&](const std::vector<std::string>& paths) {
+    options.paths = paths;
+    return site().restore(report.snapshot, options);
+  };
+  make_directory("target");
+  write_file(files(), at("target/a"), as_bytes("unfinished"));
+  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  must(with({"b"}));
+  EXPECT_TRUE(is_ok(files().stat(at("target.exclave-restore")))) << "all of it was wanted once";
+  must(with({}));
+  EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
+  expect_equal(source(), at("target"));
+  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\na" + std::string(1, '\0')));
+  must(with({"b"}));
+  EXPECT_TRUE(is_ok(files().stat(at("target.exclave-restore")))) << "a is wanted still";
+  must(with({"b", "a"}));
+  EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
+}
+
 TEST_F(Restore, without_a_periods_key_nothing_of_it_is_restored) {
   write("f", "content");
   const auto report = capture();

@@ -6,7 +6,7 @@ namespace exclave::engine {
 namespace {
 
 constexpr std::string_view kSuffix = ".exclave-restore";
-constexpr std::uint64_t kMaxBytes = 4096;
+constexpr std::uint64_t kMaxBytes = 4 << 20;  // more than the paths of one command line
 
 std::string boot_id(env::FileSystem& files) {
   const auto id = files.read_file("/proc/sys/kernel/random/boot_id", 4096);
@@ -37,8 +37,8 @@ Status close_to_others(env::Directory& root) {
 }  // namespace
 
 Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::ObjectName& snapshot,
-                                          const std::string& target) {
-  RestoreMarker marker(files, target + std::string(kSuffix), snapshot);
+                                          const std::string& target, const std::vector<std::string>& paths) {
+  RestoreMarker marker(files, target + std::string(kSuffix), snapshot, {paths.begin(), paths.end()});
   TRY(make_target(files, target));
   marker.root_ = TRY(files.open_directory(target));
   Status locked = marker.root_->lock();
@@ -60,27 +60,48 @@ Status RestoreMarker::find(const std::string& target, const std::string& boot) {
     return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
         .hint("restore into a fresh directory");
   }
-  if (!as_text(mark.value()).starts_with(snapshot_.hex())) {
+  std::string_view text = as_text(mark.value());
+  if (!text.starts_with(snapshot_.hex())) {
     return Error(Code::Precondition,
                  "target '" + printable(target) + "' holds an unfinished restore of another snapshot")
         .hint("finish that one, or restore into a fresh directory");
   }
-  if (!boot.empty() && as_text(mark.value()) == snapshot_.hex() + " " + boot + "\n") {
-    found_ = Found::Finished;
-    return {};
-  }
-  // From now on, also if this run is interrupted: it replaces what is there one by one.
-  found_ = Found::Unreliable;
-  return distrust();
+  const std::size_t end_of_line = text.find('\n');
+  const std::string_view line = text.substr(0, end_of_line);
+  text.remove_prefix(end_of_line == std::string_view::npos ? text.size() : end_of_line + 1);
+  add_unfinished(text);
+  const bool is_trusted = !boot.empty() && line == snapshot_.hex() + " " + boot;
+  found_ = is_trusted ? Found::Finished : Found::Unreliable;
+  // Untrusted from now on, also if this run is interrupted: it replaces what is there one by one.
+  return write(is_trusted ? boot : kNoBoot);
 }
 
-Status RestoreMarker::write(std::string_view boot) const {
-  const std::string mark = snapshot_.hex() + " " + std::string(boot) + "\n";
+void RestoreMarker::add_unfinished(std::string_view text) {
+  Paths before;
+  for (const std::string_view path : split(text, '\0')) {
+    if (!path.empty()) before.emplace(path);
+  }
+  if (before.empty() || paths_.empty()) return unfinished_.clear();
+  unfinished_.insert(before.begin(), before.end());
+}
+
+Status RestoreMarker::write(std::string_view boot) {
+  boot_ = boot;
+  std::string mark = snapshot_.hex() + " " + boot_ + "\n";
+  for (const std::string& path : unfinished_) mark.append(path).push_back('\0');
   return env::replace_file_durably(*files_, path_, as_bytes(mark), 0600);
 }
 
-void RestoreMarker::remove() {
+Status RestoreMarker::distrust() {
+  return write(kNoBoot);
+}
+
+Status RestoreMarker::finish() {
+  const bool wanted_everything = unfinished_.empty();
+  for (const std::string& path : paths_) unfinished_.erase(path);
+  if (!paths_.empty() && (wanted_everything || !unfinished_.empty())) return write(boot_);
   ignore(files_->remove_file(path_), "a left-over marker only allows to run the same restore again");
+  return {};
 }
 
 }  // namespace exclave::engine

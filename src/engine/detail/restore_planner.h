@@ -44,7 +44,8 @@ class RestorePlanner {
   Status flush();
 
  private:
-  Status make_parents(const std::string& path);
+  Status add_chosen(format::ListingEntry entry);
+  Status make_directory(const std::string& path);
   Status add_regular(format::ListingEntry& entry);
   Status add_other(format::ListingEntry& entry);
   Status create_other(env::Directory& parent, const format::ListingEntry& entry);
@@ -59,7 +60,6 @@ class RestorePlanner {
   const Found found_;
   const std::size_t batch_directories_limit_;
   RestoreReport& report_;
-  std::vector<std::string> open_parents_;  // directories on the way down that were not chosen themselves
 
   std::map<format::ChunkId, ChunkTask> batch_;
   std::uint64_t batch_bytes_ = 0;
