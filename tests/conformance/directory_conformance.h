@@ -385,6 +385,20 @@ TEST_P(FileSystemConformance, remove_takes_files_links_and_empty_directories) {
   });
 }
 
+TEST_P(FileSystemConformance, a_locked_directory_is_locked_until_it_is_dropped) {
+  run([](env::Env env, const std::string& root) {
+    auto first = must(env.files.open_directory(root));
+    auto second = must(env.files.open_directory(root));
+    must(first->create_directory("below", 0700));
+    EXPECT_TRUE(is_ok(first->lock()));
+    EXPECT_TRUE(is_ok(first->lock())) << "it is ours";
+    EXPECT_TRUE(failed_with(second->lock(), Code::Conflict));
+    EXPECT_TRUE(is_ok(must(second->open_directory("below"))->lock()));
+    first.reset();
+    EXPECT_TRUE(is_ok(second->lock()));
+  });
+}
+
 TEST_P(FileSystemConformance, create_node_makes_special_files_only) {
   run([](env::Env env, const std::string& root) {
     auto d = must(env.files.open_directory(root));

@@ -26,7 +26,7 @@ TEST(SimRealm, H7_an_agent_that_dies_at_any_file_call_of_a_capture_is_followed_b
     for (std::uint64_t i = 0; i < kPointsPerRealm && !reached_the_end; ++i, point += step) {
       realm.write("/data/f1", noise(1000 + point, point + 50));
       realm.write("/data/new" + std::to_string(point), noise(100, point + 900));
-      must(realm.home().env().files.sync_all("/data"));
+      realm.sync(realm.home());
       realm.home().set_survival(point % 3 == 0   ? sim::Survival::Nothing
                                 : point % 3 == 1 ? sim::Survival::Everything
                                                  : sim::Survival::Seeded);
@@ -51,6 +51,30 @@ TEST(SimRealm, H7_an_agent_that_dies_at_any_file_call_of_a_capture_is_followed_b
   }
   EXPECT_GT(point, 60U) << "a capture makes more file calls than that";
   GTEST_LOG_(INFO) << point << " file calls in a capture";
+}
+
+// The kernel tells of lost pages once, and reads them well until they are dropped.
+TEST(SimRealm, after_a_failed_sync_nothing_in_the_target_is_trusted) {
+  for (std::uint64_t seed = 0; seed < seeds(5); ++seed) {
+    SimRealm realm(seed);
+    const auto snapshot = must(realm.capture()).snapshot;
+    env::FileSystem& files = realm.abroad().env().files;
+    must(files.make_directories("/proc/sys/kernel/random", 0755));
+    write_file(files, "/proc/sys/kernel/random/boot_id", as_bytes("3f0c1a52-5b2f-4b8e-9d0e-6a1d8c7b9e00\n"));
+    realm.sync(realm.abroad());
+    realm.abroad().inject({.call = sim::FileCall::Sync, .path_part = "/target"});
+    engine::RestoreOptions options;
+    options.target = "/target";
+    realm.on_site([&](Site& site) { EXPECT_TRUE(failed_with(site.restore(snapshot, options), Code::Unavailable)); });
+    realm.on_site([&](Site& site) { EXPECT_EQ(must(site.restore(snapshot, options)).kept_files, 0U); });
+    realm.abroad().set_survival(sim::Survival::Nothing);
+    realm.abroad().crash();
+    realm.abroad().wait();
+    realm.abroad().restart();
+    EXPECT_EQ(TreeComparer().compare(realm.home().env().files, "/data", realm.abroad().env().files, "/target"),
+              NoDifferences())
+        << "seed " << seed;
+  }
 }
 
 TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {

@@ -43,7 +43,7 @@ class SimRealm {
     must(home().env().files.make_directories("/etc", 0755));
     for (int i = 0; i < 6; ++i) write("/data/f" + std::to_string(i), noise(2000, static_cast<std::uint64_t>(i)));
     write("/data/deep/large", noise(300'000, 7));
-    must(home().env().files.sync_all("/data"));
+    sync(home());
     universe_.run_for(std::chrono::seconds(1));  // what changed a moment ago would be read again
   }
 
@@ -54,6 +54,7 @@ class SimRealm {
   std::size_t vault_count() const { return vaults_.size(); }
   const RealmKeys& keys() const { return keys_; }
 
+  static void sync(sim::Machine& machine) { must(must(machine.env().files.open_directory("/"))->sync_all()); }
   void write(const std::string& path, ByteView content) { write_file(home().env().files, path, content); }
 
   // A capture by an agent that starts anew, as it does after a crash. The power may fail in it.

@@ -29,9 +29,18 @@ RestorePlanner::RestorePlanner(env::FileSystem& files, const Parts& parts, Found
     : parts_(parts), found_(found), batch_directories_limit_(directories_of_a_batch(files)), report_(report) {}
 
 Status RestorePlanner::add(format::ListingEntry entry) {
+  return parts_.selection.pass(
+      std::move(entry), [this](const format::ListingEntry& above) { return make_directory(above.path); },
+      [this](format::ListingEntry chosen) { return add_chosen(std::move(chosen)); });
+}
+
+Status RestorePlanner::make_directory(const std::string& path) {
+  if (path.empty()) return {};
+  return parts_.tree.make_directory(path).in([&] { return "directory '" + printable(path) + "'"; });
+}
+
+Status RestorePlanner::add_chosen(format::ListingEntry entry) {
   const bool is_directory = entry.type == format::EntryType::Directory;
-  if (!parts_.selection.chooses(entry.path, is_directory)) return {};
-  if (!parts_.selection.is_everything()) TRY(make_parents(entry.path));
   if (entry.problem == format::EntryProblem::Unreadable) {
     parts_.findings.note_problem(entry.path, "could not be read when it was captured");
     // A link without its target, a node nobody could look at: better absent than made up.
@@ -41,25 +50,10 @@ Status RestorePlanner::add(format::ListingEntry entry) {
   }
   if (is_directory) {
     ++report_.totals.directories;
-    if (entry.path.empty()) return {};
-    return parts_.tree.make_directory(entry.path).in([&] { return "directory '" + printable(entry.path) + "'"; });
+    return make_directory(entry.path);
   }
   if (entry.type == format::EntryType::Regular) return add_regular(entry);
   return add_other(entry);
-}
-
-// For a partial restore: directories above what was chosen, which were not chosen themselves.
-Status RestorePlanner::make_parents(const std::string& path) {
-  for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-    const std::string parent = path.substr(0, slash);
-    const bool known =
-        std::any_of(open_parents_.begin(), open_parents_.end(), [&](const std::string& p) { return p == parent; });
-    if (known) continue;
-    std::erase_if(open_parents_, [&](const std::string& p) { return !parent.starts_with(p + "/"); });
-    TRY(parts_.tree.make_directory(parent));
-    open_parents_.push_back(parent);
-  }
-  return {};
 }
 
 // Also makes room for what is not. Costs nothing in a directory that this run made.

@@ -17,6 +17,7 @@
 
 #include "engine/detail/chunk_writer.h"
 #include "engine/detail/linked_names.h"
+#include "engine/detail/restore_marker.h"
 #include "engine/detail/restore_selection.h"
 #include "engine/detail/target_tree.h"
 #include "engine/restore.h"
@@ -25,12 +26,7 @@ namespace exclave::engine {
 
 class RestorePlanner {
  public:
-  // What is in the target when the restore begins.
-  enum class Found {
-    Nothing,
-    Finished,    // by an interrupted run: files with the right size and time
-    Unreliable,  // the machine was restarted since: written again
-  };
+  using Found = RestoreMarker::Found;
   // Of this restore; all outlive the planner.
   struct Parts {
     const SnapshotContent& content;
@@ -48,7 +44,8 @@ class RestorePlanner {
   Status flush();
 
  private:
-  Status make_parents(const std::string& path);
+  Status add_chosen(format::ListingEntry entry);
+  Status make_directory(const std::string& path);
   Status add_regular(format::ListingEntry& entry);
   Status add_other(format::ListingEntry& entry);
   Status create_other(env::Directory& parent, const format::ListingEntry& entry);
@@ -63,7 +60,6 @@ class RestorePlanner {
   const Found found_;
   const std::size_t batch_directories_limit_;
   RestoreReport& report_;
-  std::vector<std::string> open_parents_;  // directories on the way down that were not chosen themselves
 
   std::map<format::ChunkId, ChunkTask> batch_;
   std::uint64_t batch_bytes_ = 0;

@@ -42,6 +42,7 @@ Status TargetTree::make_directory(std::string_view path) {
     TRY(parent->set_attributes(name, open_to_us));
   }
   std::shared_ptr<env::Directory> opened(TRY(parent->open_directory(name)));
+  if (!is_new) TRY(opened->drop_acls());  // a new one has none: there was none to inherit
   levels_.push_back({std::string(path), {std::move(opened), is_new}});
   if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].place.directory.reset();
   return {};
