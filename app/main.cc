@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <iostream>
 #include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -25,11 +27,21 @@ using exclave::Code;
 using exclave::Error;
 using exclave::MutableByteView;
 using exclave::Result;
+using exclave::Status;
 
 class PosixTerminal final : public exclave::cli::Terminal {
  public:
-  void out(std::string_view text) override { write_all(STDOUT_FILENO, text); }
-  void err(std::string_view text) override { write_all(STDERR_FILENO, text); }
+  void out(std::string_view text) override {
+    const int error = out_error_ != 0 ? out_error_ : write_all(STDOUT_FILENO, text);
+    out_error_ = error;
+  }
+  void err(std::string_view text) override { write_all(STDERR_FILENO, text); }  // nobody is left to be told
+  Status written() const override {
+    if (out_error_ == 0) return {};
+    return Error(
+        out_error_ == EPIPE ? Code::Cancelled : Code::Exhausted,
+        "standard output: " + std::generic_category().message(out_error_) + "; the results above are not complete");
+  }
   bool shows_progress() const override { return ::isatty(STDERR_FILENO) == 1; }
   bool can_ask() const override { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
   Result<std::string> read_line() override {
@@ -46,14 +58,18 @@ class PosixTerminal final : public exclave::cli::Terminal {
   }
 
  private:
-  static void write_all(int descriptor, std::string_view text) {
+  // 0, or errno.
+  static int write_all(int descriptor, std::string_view text) {
     while (!text.empty()) {
       const ssize_t written = ::write(descriptor, text.data(), text.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return;  // nobody listens any more
+      if (written <= 0) return written < 0 ? errno : EIO;
       text.remove_prefix(static_cast<std::size_t>(written));
     }
+    return 0;
   }
+
+  int out_error_ = 0;
 };
 
 // SIGINT and SIGTERM ask to stop, once; a second one ends the process as usual. Secrets never reach a core file.
@@ -68,14 +84,18 @@ class Signals {
     ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     waiter_ = std::thread([this, &stop] {
       int signal = 0;
-      ::sigwait(&set_, &signal);
-      if (signal == SIGUSR1) return;  // the program has ended by itself
-      stop.request_stop();
-      ::sigwait(&set_, &signal);
-      if (signal != SIGUSR1) ::_exit(128 + signal);
+      bool is_second = false;
+      while (!ended_) {
+        ::sigwait(&set_, &signal);
+        if (signal == SIGUSR1) continue;  // from our destructor; anybody else's means nothing
+        if (is_second) ::_exit(128 + signal);
+        stop.request_stop();
+        is_second = true;
+      }
     });
   }
   ~Signals() {
+    ended_ = true;
     ::pthread_kill(waiter_.native_handle(), SIGUSR1);
     waiter_.join();
   }
@@ -84,6 +104,7 @@ class Signals {
 
  private:
   sigset_t set_{};
+  std::atomic<bool> ended_{false};  // the program has ended by itself
   std::thread waiter_;
 };
 
@@ -98,6 +119,15 @@ void keep_secrets_in_memory() {
   if (::geteuid() == 0 || locked.rlim_cur == RLIM_INFINITY) ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
+// Whoever starts us without standard streams must not have their numbers given to the first files that are opened.
+void occupy_standard_streams() {
+  while (true) {
+    const int next = ::open("/dev/null", O_RDWR);
+    if (next > STDERR_FILENO) ::close(next);
+    if (next < 0 || next > STDERR_FILENO) return;
+  }
+}
+
 // RocksDB and the walk's window like more than the usual 1,024 descriptors; both also work with those.
 void allow_many_files() {
   constexpr rlim_t kWanted = 65536;
@@ -110,6 +140,7 @@ void allow_many_files() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_streams();
   keep_secrets_in_memory();
   allow_many_files();
   PosixTerminal terminal;

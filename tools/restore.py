@@ -59,7 +59,7 @@ def acts_of(directories):
 def open_keys(options):
     """From files to released keys: chain of policies, request, era document, approvals."""
     if not re.fullmatch("[0-9a-f]{64}", options.first_policy or ""):
-        raise Fault("--first-policy", "is needed: the SHA-256 of the realm's first policy, 64 hexadecimal digits")
+        raise Fault("--first-policy", "is needed: the SHA-256 of the text of the realm's first policy, 64 hexadecimal digits")
     if not options.release or not (options.recipient_key or options.site):
         raise Fault("--release", "is needed, and --site or --recipient-key with it")
     directories = list(options.acts) + [os.path.join(v, "acts") for v in options.vault]

@@ -2,17 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
 namespace exclave {
 namespace {
 
-// Length of the valid UTF-8 sequence at the start of `text`, 0 if there is none (overlong and surrogates refused).
-std::size_t utf8_length(std::string_view text) {
+struct Sequence {
+  std::size_t length = 0;  // 0: no valid UTF-8 stands here
+  std::uint32_t code_point = 0;
+};
+
+// The UTF-8 sequence at the start of `text` (overlong ones and surrogates are none).
+Sequence first_sequence(std::string_view text) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = at(0);
-  if (lead < 0x80) return 1;
+  if (lead < 0x80) return {1, lead};
   std::size_t length = 0;
   unsigned minimum = 0;
   unsigned value = 0;
@@ -23,27 +29,42 @@ std::size_t utf8_length(std::string_view text) {
   } else if ((lead & 0xf8) == 0xf0) {
     length = 4, minimum = 0x10000, value = lead & 0x07;
   } else {
-    return 0;
+    return {};
   }
-  if (text.size() < length) return 0;
+  if (text.size() < length) return {};
   for (std::size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
+    if ((at(i) & 0xc0) != 0x80) return {};
     value = (value << 6) | (at(i) & 0x3f);
   }
-  if (value < minimum || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return 0;
-  return length;
+  if (value < minimum || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
+  return {length, value};
 }
 
-// C0, DEL, C1, and the bidirectional overrides that let a name lie about its order.
-bool is_control(std::string_view sequence) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(sequence[i]); };
-  if (sequence.size() == 1) return at(0) < 0x20 || at(0) == 0x7f;
-  if (sequence.size() == 2) return at(0) == 0xc2 && at(1) < 0xa0;
-  if (sequence.size() == 3 && at(0) == 0xe2) {
-    if (at(1) == 0x80) return at(2) == 0xa8 || at(2) == 0xa9 || (at(2) >= 0xaa && at(2) <= 0xae);
-    if (at(1) == 0x81) return at(2) >= 0xa6 && at(2) <= 0xa9;
-  }
-  return false;
+struct Range {
+  std::uint32_t first;
+  std::uint32_t last;
+};
+// What nobody sees, or what makes other text look different from what it is: controls, every space but U+0020, format
+// characters (of direction, joining, tags), what is drawn as nothing. The list of docs/formats/signed-text.md, ascending.
+constexpr std::array<Range, 30> kUnseen = {{
+    {0x0, 0x1f},        {0x7f, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},     {0x600, 0x605},
+    {0x61c, 0x61c},     {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},
+    {0x115f, 0x1160},   {0x1680, 0x1680},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x2000, 0x200f},
+    {0x2028, 0x202f},   {0x205f, 0x206f},   {0x2800, 0x2800},   {0x3000, 0x3000},   {0x3164, 0x3164},
+    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0x110bd, 0x110bd},
+    {0x110cd, 0x110cd}, {0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+}};
+
+bool is_unseen(std::uint32_t code_point) {
+  const auto ends_before = [](const Range& range, std::uint32_t wanted) { return range.last < wanted; };
+  const auto* const at = std::lower_bound(kUnseen.begin(), kUnseen.end(), code_point, ends_before);
+  return at != kUnseen.end() && at->first <= code_point;
+}
+
+// How many bytes at the start of `text` may be shown as they are; 0 if the first ones may not.
+std::size_t clean_prefix(std::string_view text) {
+  const Sequence sequence = first_sequence(text);
+  return sequence.length == 0 || is_unseen(sequence.code_point) ? 0 : sequence.length;
 }
 
 template <typename T>
@@ -104,24 +125,25 @@ std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0 || is_control(text.substr(0, length))) {
-      const std::size_t bad = std::max<std::size_t>(length, 1);
-      for (std::size_t i = 0; i < bad; ++i) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
-      text.remove_prefix(bad);
-      continue;
+    const std::size_t clean = clean_prefix(text);
+    const std::size_t taken = std::max<std::size_t>(first_sequence(text).length, 1);
+    if (clean == 0) {
+      for (std::size_t i = 0; i < taken; ++i) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+    } else if (text.front() == '\\') {
+      out += "\\\\";
+    } else {
+      out.append(text.substr(0, clean));
     }
-    out.append(text.substr(0, length));
-    text.remove_prefix(length);
+    text.remove_prefix(taken);
   }
   return out;
 }
 
 bool is_clean_utf8(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0 || is_control(text.substr(0, length))) return false;
-    text.remove_prefix(length);
+    const std::size_t clean = clean_prefix(text);
+    if (clean == 0) return false;
+    text.remove_prefix(clean);
   }
   return true;
 }

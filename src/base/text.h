@@ -24,10 +24,12 @@ std::string human_bytes(std::uint64_t bytes);
 // "420 ms", "3.4 s", "2 min 05 s", "3 h 07 min".
 std::string human_duration(std::chrono::nanoseconds duration);
 
-// Replaces control characters and invalid UTF-8 by \xNN, so that a hostile name cannot drive a terminal.
+// Replaces what cannot be seen and invalid UTF-8 by \xNN, and \ by \\: a hostile name cannot drive a terminal, nor look
+// like another name.
 std::string printable(std::string_view text);
 
-// True if every byte sequence is valid UTF-8 without control characters.
+// True if it is valid UTF-8 without what cannot be seen: control and format characters, spaces but U+0020, fillers
+// (the list in docs/formats/signed-text.md).
 bool is_clean_utf8(std::string_view text);
 
 }  // namespace exclave

@@ -1,6 +1,7 @@
 #include "cli/agent_home.h"
 
 #include "base/text.h"
+#include "custody/ceremony.h"
 #include "engine/period_keeper.h"
 
 namespace exclave::cli {
@@ -45,6 +46,8 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
     return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry");
   }
   home->era_ = TRY(home->acts_.era(*home->registry_, home->keys_.era));
+  TRY(custody::check_agent_keys(home->keys_, home->era_->era,
+                                env::join_path(directory, era_keys_name(home->keys_.era))));
   home->state_ = env::join_path(directory, "state/era-" + std::to_string(home->keys_.era.value()));
   const std::string table = env::join_path(home->state_, "table");
   TRY(files.make_directories(table, 0700));

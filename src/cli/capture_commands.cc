@@ -6,6 +6,7 @@
 #include "cli/agent_home.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "custody/ceremony.h"
 #include "engine/snapshot_finder.h"
 
 namespace exclave::cli {
@@ -38,6 +39,9 @@ config::Json report_json(const engine::CaptureReport& report) {
     vaults.push(std::move(entry));
   }
   json.set("entries", report.entries).set("vaults", std::move(vaults));
+  config::Json notes = config::Json::array();
+  for (const std::string& note : report.notes) notes.push(note);
+  json.set("notes", std::move(notes));
   config::Json problems = config::Json::array();
   for (const engine::CaptureProblem& problem : report.problems)
     problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
@@ -95,6 +99,7 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
     context.note("vault " + vault +
                  " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
   }
+  for (const std::string& note : report.notes) context.note(note);
   for (const std::string& what : report.not_kept) context.note("the snapshot is durable, but " + what);
   if (!erased.ok()) {
     context.note("the snapshot is durable, but keys of ended periods are still here: " + erased.error().message());
@@ -213,7 +218,8 @@ Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
                                          " already; these keys are of era " + std::to_string(keys.era.value()))
         .hint("bring the keys of a later era");
   }
-  TRY(acts.era(*registry, keys.era));
+  const policy::SignedEra* const era = TRY(acts.era(*registry, keys.era));
+  TRY(custody::check_agent_keys(keys, era->era, settings.keys));
   TRY(custody::write_agent_keys(files, env::join_path(settings.home, era_keys_name(keys.era)), keys));
   const std::string text = "registry " + registry->name + " goes on in era " + std::to_string(keys.era.value()) +
                            ": the next backup is a full one\n";

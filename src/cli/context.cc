@@ -1,6 +1,30 @@
 #include "cli/context.h"
 
+#include <fmt/format.h>
+
 namespace exclave::cli {
+namespace {
+
+// What reaches a terminal holds no control character but line ends, whoever wrote it: the last line of defence behind
+// `printable`, which every name should have passed before.
+std::string harmless(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool is_c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (is_c1) {
+      out += fmt::format("\\xc2\\x{:02x}", static_cast<unsigned char>(text[++i]));
+    } else if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
 
 ExitCode exit_code_of(const Error& error) {
   switch (error.code()) {
@@ -32,12 +56,16 @@ void Context::print(std::string_view text, const config::Json& json_object) cons
   if (json) {
     terminal.out(json_object.dump() + "\n");
   } else {
-    terminal.out(text);
+    say(text);
   }
 }
 
+void Context::say(std::string_view text) const {
+  terminal.out(harmless(text));
+}
+
 void Context::note(std::string_view line) const {
-  if (!quiet) terminal.err(std::string(line) + "\n");
+  terminal.err(harmless(line) + "\n");
 }
 
 void show_error(const Context& context, const Error& error) {
@@ -50,8 +78,8 @@ void show_error(const Context& context, const Error& error) {
         .set("exit_code", static_cast<int>(exit_code_of(error)));
     context.terminal.out(object.dump() + "\n");
   }
-  context.terminal.err("exclave: " + error.message() + "\n");
-  if (!error.hint_text().empty()) context.terminal.err("  hint: " + error.hint_text() + "\n");
+  context.note("exclave: " + error.message());
+  if (!error.hint_text().empty()) context.note("  hint: " + error.hint_text());
 }
 
 }  // namespace exclave::cli

@@ -38,12 +38,13 @@ struct Context {
   OpenTable open_table;
   std::stop_token stop;
   bool json = false;
-  bool quiet = false;
+  bool quiet = false;  // no progress
 
   bool wants_progress() const { return !quiet && !json && terminal.shows_progress(); }
   // Results: text for people, or the object with --json.
   void print(std::string_view text, const config::Json& json_object) const;
-  void note(std::string_view line) const;  // to err, unless quiet
+  void say(std::string_view text) const;   // a part of the results, for people
+  void note(std::string_view line) const;  // to err: what somebody has to know, quiet or not
 };
 
 // "exclave: <message>" and the hint, or a JSON object with code, message and hint.

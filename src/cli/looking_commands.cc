@@ -127,16 +127,17 @@ class EntryPrinter {
     }
     const std::string name = entry.path.empty() ? "." : printable(entry.path);
     if (!detailed_) {
-      context_.terminal.out(name + "\n");
+      context_.say(name + "\n");
       return;
     }
-    const std::string user = entry.owner.user_name.empty() ? std::to_string(entry.owner.user) : entry.owner.user_name;
+    const std::string user =
+        entry.owner.user_name.empty() ? std::to_string(entry.owner.user) : printable(entry.owner.user_name);
     const std::string group =
-        entry.owner.group_name.empty() ? std::to_string(entry.owner.group) : entry.owner.group_name;
+        entry.owner.group_name.empty() ? std::to_string(entry.owner.group) : printable(entry.owner.group_name);
     std::string line = fmt::format("{} {:>8} {:>8} {:>12} {} {}", mode_text(entry), user, group, entry.size,
                                    local_time(env::Timestamp{entry.modified_ns}.seconds()), name);
     if (entry.type == format::EntryType::Symlink) line += " -> " + printable(entry.link_target);
-    context_.terminal.out(line + "\n");
+    context_.say(line + "\n");
   }
   std::uint64_t count() const { return count_; }
 
@@ -243,7 +244,8 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  const auto holdings = engine::find_holdings(site->pinned(), site->vaults().all());
+  auto holdings = engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all());
+  if (holdings.ok()) engine::confirm_latest(holdings.value());
   StatusView view{site->policy(), site->vaults()};
   view.headline = "registry " + site->registry().name + ": ";
   if (!holdings.ok()) {
@@ -303,7 +305,7 @@ Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) 
     }
   } else {
     const auto site = TRY(SiteFolder::open(context, settings.place));
-    const auto holdings = TRY(engine::find_holdings(site->pinned(), site->vaults().all()));
+    const auto holdings = TRY(engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all()));
     for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
     for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
     rows.push_back({"snapshot", "era", "periods", "taken", "complete at"});

@@ -72,6 +72,11 @@ class Parser {
     command->callback([this, settings] { chosen_ = [settings] { return CommandSettings(*settings); }; });
   }
 
+  // One value each time it is given: what follows is no further value, but a path.
+  static CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<std::string>& values,
+                               const std::string& description) {
+    return command.add_option(name, values, description)->allow_extra_args(false);
+  }
   static void add_place(CLI::App& command, PlaceSettings& place) {
     auto* home = command.add_option("--home", place.home, "the agent's directory");
     auto* site = command.add_option("--site", place.site, "an executing site's directory");
@@ -82,7 +87,7 @@ class Parser {
     command.add_option("--release", open.release, "the release request the officials approved");
     command.add_option("--dataset", open.dataset,
                        "whose latest snapshot or listing (default: the newest of all; at home: files)");
-    command.add_option("--approval", open.approvals, "an official's approval (give it once for each)");
+    add_list(command, "--approval", open.approvals, "an official's approval (give it once for each)");
   }
 
   void add_realm() {
@@ -92,9 +97,9 @@ class Parser {
         [](CLI::App& command, RealmCreateSettings& s) {
           command.add_option("directory", s.directory, "a directory that does not exist yet")->required();
           command.add_option("--name", s.name, "the realm's name, for people")->required();
-          command.add_option("--official", s.officials, "an official's name (several)")->required();
-          command.add_option("--vault", s.vaults, "NAME=HOST:PORT or NAME=dir:PATH (several)")->required();
-          command.add_option("--registry", s.registries, "a registry's name (several)")->required();
+          add_list(command, "--official", s.officials, "an official's name (give it once for each)")->required();
+          add_list(command, "--vault", s.vaults, "NAME=HOST:PORT or NAME=dir:PATH (give it once for each)")->required();
+          add_list(command, "--registry", s.registries, "a registry's name (give it once for each)")->required();
           command.add_option("--threshold", s.threshold, "officials needed to open anything");
           command.add_option("--site", s.site, "the executing site's name")->capture_default_str();
           command.add_option("--quota", s.quota, "per registry and vault")->capture_default_str();
@@ -149,7 +154,7 @@ class Parser {
           command.add_option("--home", s.home, "the agent's directory")->required();
           command.add_option("source", s.source, "the directory to capture")->required();
           command.add_option("--dataset", s.dataset, "the dataset's name")->capture_default_str();
-          command.add_option("--exclude", s.excludes, "leave out what matches (several)");
+          add_list(command, "--exclude", s.excludes, "leave out what matches (give it once for each)");
           command.add_flag("--one-file-system", s.one_file_system, "do not enter other file systems");
           command.add_flag("--verify-content", s.verify_content, "read every file, also unchanged ones");
           command.add_flag("--dry-run", s.dry_run, "look, but send nothing");

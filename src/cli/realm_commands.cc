@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/era_writer.h"
 #include "cli/folders.h"
 #include "cli/render.h"
 #include "cli/vault_set.h"
@@ -234,14 +235,7 @@ class RealmBuilder {
         request.periods = settings_.periods;
         custody::CeremonyResult result = TRY(custody::hold_ceremony(random_, request, *ceremony_key_));
         previous = result.era.hash;
-        for (const custody::ShareLeafFile& leaf : result.leaves) {
-          const std::string path =
-              at("officials/" + leaf.official + "/share-book/" + custody::leaf_file_name(registry.id, request.era));
-          TRY(env::create_file_durably(files_, path, as_bytes(leaf.document), 0600));
-        }
-        const std::string keeper = number == 1 ? "home/" : "operator/";
-        TRY(custody::write_agent_keys(files_, at(keeper + registry.name + "/" + era_keys_name(request.era)),
-                                      result.agent_keys));
+        TRY(write_era(files_, settings_.directory, registry.name, number == 1 ? "home" : "operator", result));
         eras_.push_back({registry.name, std::move(result.era)});
       }
     }
@@ -363,20 +357,7 @@ class EraOpener {
     request.period_seconds = std::chrono::duration_cast<std::chrono::seconds>(period_).count();
     request.periods = settings_.periods;
     const custody::CeremonyResult result = TRY(custody::hold_ceremony(context_.env.random, request, *key_));
-    for (const custody::ShareLeafFile& leaf : result.leaves) {
-      const std::string book = at("officials/" + leaf.official + "/share-book");
-      TRY(files_.make_directories(book, kPrivateMode));
-      TRY(env::replace_file_durably(files_, env::join_path(book, custody::leaf_file_name(registry_->id, request.era)),
-                                    as_bytes(leaf.document), 0600));
-      // Without the document no official could approve a release of what this leaf opens.
-      const std::string acts = acts_folder(at("officials/" + leaf.official));
-      TRY(files_.make_directories(acts, kPrivateMode));
-      TRY(env::replace_file_durably(files_, env::join_path(acts, era_act_name(registry_->name, request.era)),
-                                    as_bytes(result.era.document), 0644));
-    }
-    const std::string keeper = at("operator/" + registry_->name);
-    TRY(files_.make_directories(keeper, kPrivateMode));
-    TRY(custody::write_agent_keys(files_, env::join_path(keeper, era_keys_name(request.era)), result.agent_keys));
+    TRY(write_era(files_, settings_.realm, registry_->name, "operator", result));
     TRY(save_era(files_, acts_folder(at("ceremony")), registry_->name, result.era));
     last_ = request.era.value();
     last_hash_ = result.era.hash;

@@ -40,7 +40,9 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const auto valid = TRY(config::parse_duration(settings.valid));
   if (context.env.files.stat(settings.output).ok())
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
-  const engine::RegistryHoldings holdings = TRY(engine::find_holdings(site->pinned(), site->vaults().all()));
+  engine::RegistryHoldings holdings =
+      TRY(engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all()));
+  if (settings.snapshot == "latest") engine::confirm_latest(holdings);
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
   const engine::FoundSnapshot snapshot = TRY(engine::choose_snapshot(holdings, settings.snapshot));

@@ -5,13 +5,15 @@
 
 namespace exclave::cli {
 
-int run_program(Context context, const std::vector<std::string>& arguments) {
+namespace {
+
+int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
   auto parsed = parse_command_line(arguments);
   if (const Ended* ended = std::get_if<Ended>(&parsed)) {
-    if (ended->exit_code == 0) {
-      context.terminal.out(ended->text);
+    if (ended->exit_code == kOk) {
+      context.say(ended->text);
     } else {
-      context.terminal.err(ended->text);
+      context.note(ended->text);
     }
     return ended->exit_code;
   }
@@ -22,6 +24,17 @@ int run_program(Context context, const std::vector<std::string>& arguments) {
   if (result.ok()) return result.value();
   show_error(context, result.error());
   return exit_code_of(result.error());
+}
+
+}  // namespace
+
+int run_program(Context context, const std::vector<std::string>& arguments) {
+  const int code = parse_and_run(context, arguments);
+  // A result that nobody received is no success; what was done is done all the same.
+  const Status written = context.terminal.written();
+  if (written.ok() || code != kOk) return code;
+  if (written.error().code() != Code::Cancelled) context.note("exclave: " + written.error().message());
+  return kFailed;
 }
 
 }  // namespace exclave::cli

@@ -109,7 +109,7 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
       TRY(custody::combine_release(site.acts().policies, signed_release, *era, approvals, recipient.seed));
   for (const std::string& blame : release.blamed) context.note("bad share: " + blame);
 
-  auto holdings = TRY(engine::find_holdings(site.pinned(), site.vaults().all()));
+  auto holdings = TRY(engine::find_holdings(context.env.threads, site.pinned(), site.vaults().all()));
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
   // "latest" means the latest that the released periods open.

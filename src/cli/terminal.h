@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/result.h"
 
 namespace exclave::cli {
 
@@ -14,6 +15,8 @@ class Terminal {
   virtual ~Terminal() = default;
   virtual void out(std::string_view text) = 0;
   virtual void err(std::string_view text) = 0;
+  // Whether all that was given to out has been taken. Cancelled: the reader left, as `head` does.
+  virtual Status written() const = 0;
   virtual bool shows_progress() const = 0;  // err is a terminal
   virtual bool can_ask() const = 0;         // in and err are terminals
   // One line without its end; NotFound at the end of input.

@@ -65,11 +65,16 @@ class RepairLoop {
   RepairLoop(const Context& context, OpenedVault& opened, std::chrono::seconds every,
              std::optional<std::chrono::seconds> scrub_every)
       : context_(context), opened_(opened), every_(every), scrub_every_(scrub_every) {
-    thread_ = context.env.threads.start("repair", [this] { run(); });
+    auto thread = context.env.threads.start("repair", [this] { run(); });
+    if (thread.ok()) {
+      thread_ = thread.take();
+    } else {
+      say("repair: does not run until the vault is started again: " + thread.error().message());
+    }
   }
   ~RepairLoop() {
     request_stop();
-    thread_->join();
+    if (thread_ != nullptr) thread_->join();
   }
   // Another vault that is silent would keep the repair, and the daemon with it, waiting for minutes.
   void request_stop() {
@@ -157,7 +162,7 @@ Result<ExitCode> run(const Context& context, const VaultSettings& settings) {
   }
   const auto transport = wire::make_tls_transport(tls::Identity::from_key(opened.identity));
   const wire::Server::World world{env.clock, env.log, env.threads};
-  const auto server = wire::Server::start(world, listener.take(), *transport, *opened.vault);
+  const auto server = TRY(wire::Server::start(world, listener.take(), *transport, *opened.vault));
   env.log.write(env::LogLevel::Info,
                 "vault " + entry.name + " of realm " + opened.policy.policy.name + " listens on " + server->address());
   std::optional<RepairLoop> repairs;

@@ -141,7 +141,7 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
     };
     const auto here = [&](const crypto::Hash256& hash) {
       return std::any_of(acts.policies.begin(), acts.policies.end(),
-                         [&](const auto& p) { return p.hash.array() == hash.array(); }) ||
+                         [&](const auto& p) { return p.file_hash == hash; }) ||
              std::any_of(acts.eras.begin(), acts.eras.end(), [&](const auto& e) { return e.hash == hash; });
     };
     // What it lacks. Policies first and in order, since eras are verified by them.
@@ -158,6 +158,9 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
       const std::string source = act.kind + " from vault " + vault->name();
       if (act.kind == "policy") {
         auto next = policy::SignedPolicy::parse(document.value(), source);
+        const auto is_it = [&](const policy::SignedPolicy& ours) { return ours.hash == next.value().hash; };
+        // The same version with other signatures under it: the one that came first stays.
+        if (next.ok() && std::any_of(acts.policies.begin(), acts.policies.end(), is_it)) continue;
         Status follows =
             next.ok() ? policy::verify_successor(acts.signed_policy(), next.value()) : Status(next.take_error());
         if (!follows.ok()) {

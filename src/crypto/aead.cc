@@ -52,12 +52,12 @@ Aes256Gcm& Aes256Gcm::operator=(Aes256Gcm&&) noexcept = default;
 
 void Aes256Gcm::seal_in_place(const Nonce& nonce, ByteView associated, MutableByteView text, MutableByteView tag) {
   CHECK(tag.size() == kTagBytes);
-  record_nonce(state_->key.view(), nonce);
   state_->start(kSeal, nonce, associated);
   state_->transform(text, text.data());
   CHECK(state_->finish());
   CHECK(EVP_CIPHER_CTX_ctrl(state_->context.get(), EVP_CTRL_AEAD_GET_TAG, static_cast<int>(kTagBytes), tag.data()) ==
         1);
+  record_nonce(state_->key.view(), nonce, tag);
 }
 
 Status Aes256Gcm::open(const Nonce& nonce, ByteView associated, ByteView ciphertext, ByteView tag,

@@ -1,4 +1,7 @@
 // The Ed25519 half of signature.h.
+#include <algorithm>
+#include <array>
+
 #include "crypto/detail/openssl.h"
 #include "crypto/signature.h"
 
@@ -6,6 +9,22 @@ namespace exclave::crypto {
 
 using detail::DigestContext;
 using detail::KeyHandle;
+
+namespace {
+
+// Every y whose points have an order of 1, 2, 4 or 8, in each of its encodings below 2^255, little-endian. (The highest
+// bit of a key is the sign of x.)
+constexpr std::array<std::string_view, 7> kSmallOrderPoints = {
+    "0000000000000000000000000000000000000000000000000000000000000000",  // 0: order 4
+    "0100000000000000000000000000000000000000000000000000000000000000",  // 1: the neutral element
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",  // order 8
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",  // order 8
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",  // p - 1: order 2
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",  // p, which is 0
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",  // p + 1, which is 1
+};
+
+}  // namespace
 
 struct Ed25519SigningKey::State {
   KeyHandle key;
@@ -55,6 +74,13 @@ Status verify(const Ed25519PublicKey& key, ByteView message, const Ed25519Signat
     return Error(Code::Corrupt, "signature does not match");
   }
   return {};
+}
+
+bool has_small_order(const Ed25519PublicKey& key) {
+  Ed25519PublicKey without_sign = key;
+  without_sign.mutable_view().back() &= 0x7f;
+  const std::string hex = without_sign.hex();
+  return std::find(kSmallOrderPoints.begin(), kSmallOrderPoints.end(), hex) != kSmallOrderPoints.end();
 }
 
 }  // namespace exclave::crypto

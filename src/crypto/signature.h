@@ -5,7 +5,8 @@
 //   P-384:   scalar 48 B, public key 97 B (uncompressed SEC1: 04 || X || Y), signature 96 B (r || s, fixed width)
 //
 // I1  A P384PublicKey that came from parse_p384_public_key() or a private key is a point on the curve, not infinity.
-//     (An Ed25519PublicKey is any 32 bytes; verify refuses those that are no point.)
+//     (An Ed25519PublicKey is any 32 bytes; verify refuses those that are no point. Whoever takes one from a document
+//     asks has_small_order: under such a key one signature is right for many messages.)
 // I2  P-384 signatures with r or s out of 1..n-1 are refused.
 // Threads: keys are immutable after creation; sign and verify from any thread.
 // Errors: parse: InvalidInput. verify: only Corrupt ("signature does not match"), also for a key that is no point.
@@ -40,6 +41,8 @@ class Ed25519SigningKey {
 };
 
 Status verify(const Ed25519PublicKey& key, ByteView message, const Ed25519Signature& signature);
+// Whether it is a point of order 1, 2, 4 or 8, in any encoding: no secret belongs to it.
+bool has_small_order(const Ed25519PublicKey& key);
 
 using P384PublicKey = Id<97, struct P384PublicKeyTag>;
 using P384Signature = Id<96, struct P384SignatureTag>;

@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 
+#include "base/text.h"
 #include "crypto/shamir.h"
 #include "crypto/wrap.h"
 #include "custody/detail/leaf.h"
@@ -82,6 +83,7 @@ Status make_period(env::Random& random, Making& making) {
                                static_cast<std::uint8_t>(era.officials.size()), coefficients.view()));
   policy::EraPeriod period;
   period.encapsulation = making.agent_keys.periods.back().encapsulation;
+  period.check = policy::check_of_period(making.agent_keys.periods.back().symmetric.view());
   for (std::size_t j = 0; j < shares.size(); ++j) {
     Bytes salt(detail::kSaltBytes);
     TRY(random.fill(salt));
@@ -124,7 +126,8 @@ Status verify_making(env::Random& random, const Making& making) {
     const format::OpeningKey opening =
         format::derive_opening_key({era.registry, era.number, format::PeriodNumber(static_cast<std::uint32_t>(p))},
                                    crypto::Secret<32>::from_view(combined.view()));
-    if (crypto::x25519_public_key(opening.decapsulation) != era.periods[p].encapsulation) {
+    if (crypto::x25519_public_key(opening.decapsulation) != era.periods[p].encapsulation ||
+        policy::check_of_period(opening.symmetric.view()) != era.periods[p].check) {
       return Error(Code::Bug, "ceremony: shares of period " + std::to_string(p) + " do not recombine");
     }
   }
@@ -199,7 +202,30 @@ Status check_leaf(const ParsedLeaf& leaf, const policy::Era& era, const policy::
   return {};
 }
 
+// Whether these are the secrets that belong to what the era publishes. Periods that have ended are no longer there.
+bool are_keys_of(const AgentKeys& keys, const policy::Era& era) {
+  if (keys.realm != era.realm || keys.registry != era.registry || keys.era != era.number) return false;
+  if (keys.starts_seconds != era.starts_seconds || keys.period_seconds != era.period_seconds) return false;
+  if (policy::check_of_dedup(keys.dedup.view()) != era.dedup_check) return false;
+  return std::all_of(keys.periods.begin(), keys.periods.end(), [&](const format::SealingKey& key) {
+    if (!era.has(key.id)) return false;
+    const policy::EraPeriod& published = era.periods[key.id.period.value()];
+    return key.encapsulation == published.encapsulation &&
+           policy::check_of_period(key.symmetric.view()) == published.check;
+  });
+}
+
 }  // namespace
+
+Status check_agent_keys(const AgentKeys& keys, const policy::Era& era, std::string_view source) {
+  if (are_keys_of(keys, era)) return {};
+  return Error(Code::Denied, "the keys in '" + printable(source) +
+                                 "' are not those that the ceremony published for era " +
+                                 std::to_string(keys.era.value()))
+      .hint(
+          "what they seal nobody could open again: bring that ceremony's own file, or the next era: exclave agent "
+          "recover");
+}
 
 std::string leaf_file_name(const format::RegistryId& registry, format::EraNumber era) {
   return registry.hex() + "-era-" + std::to_string(era.value()) + ".leaf";
@@ -211,9 +237,11 @@ Result<CeremonyResult> hold_ceremony(env::Random& random, const CeremonyRequest&
   const std::vector<const policy::Official*> holders = share_holders(*request.policy);
   Making making = start_making(request, holders);
   TRY(random.fill(making.agent_keys.dedup.mutable_view()));
+  making.era.dedup_check = policy::check_of_dedup(making.agent_keys.dedup.view());
   for (std::uint32_t p = 0; p < request.periods; ++p) TRY(make_period(random, making));
   TRY(policy::check_era_rules(making.era).in([] { return "ceremony"; }));
   TRY(verify_making(random, making));
+  TRY(check_agent_keys(making.agent_keys, making.era, "the ceremony"));
 
   std::vector<ShareLeafFile> leaves;
   for (std::size_t j = 0; j < holders.size(); ++j) {

@@ -28,6 +28,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "custody/key_files.h"
@@ -60,6 +61,11 @@ struct CeremonyResult {
 // Costs about a millisecond for each official, and 0.1 ms for each period.
 Result<CeremonyResult> hold_ceremony(env::Random& random, const CeremonyRequest& request,
                                      const crypto::Ed25519SigningKey& ceremony_key);
+
+// The agent's keys are those of this era document: times, registry, D, and S_p and X_p of every period that they hold.
+// Denied otherwise: what such keys seal, no quorum of officials could open. `source` names the keys in the message.
+// Whoever takes keys into use asks this, and the ceremony of every file that it wrote.
+Status check_agent_keys(const AgentKeys& keys, const policy::Era& era, std::string_view source);
 
 // File name of a leaf inside a share book: "<registry id hex>-era-<n>.leaf".
 std::string leaf_file_name(const format::RegistryId& registry, format::EraNumber era);

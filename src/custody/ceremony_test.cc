@@ -89,6 +89,27 @@ TEST(ceremony, gives_the_agent_what_seals_and_nothing_that_opens) {
   EXPECT_EQ(keys.key_for(format::PeriodNumber(6)), nullptr);
 }
 
+TEST(agent_keys, are_refused_unless_they_are_those_that_the_era_document_publishes) {
+  const auto answer_to = [](void (*change)(AgentKeys&)) {
+    AgentKeys keys = World::hold(world().realm, 6).agent_keys;
+    change(keys);
+    const Status checked = check_agent_keys(keys, world().ceremony.era.era, "F");
+    return checked.ok() ? std::string("taken") : checked.error().message();
+  };
+  const std::string refusal = "the keys in 'F' are not those that the ceremony published for era 1";
+  EXPECT_EQ(answer_to([](AgentKeys&) {}), "taken");
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys.periods.erase(keys.periods.begin()); }), "taken") << "an ended period";
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys.periods[5].symmetric.mutable_view()[31] ^= 1; }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys.dedup.mutable_view()[0] ^= 1; }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys.periods[0].encapsulation = keys.periods[1].encapsulation; }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys.periods[5].id.period = format::PeriodNumber(6); }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { ++keys.starts_seconds; }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { ++keys.period_seconds; }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys.registry = {}; }), refusal);
+  EXPECT_EQ(answer_to([](AgentKeys& keys) { keys = World::hold(world().realm, 6, "another day").agent_keys; }),
+            refusal);
+}
+
 TEST(ceremony, draws_every_salt_and_share_afresh) {
   std::set<Bytes> seen;
   for (const std::string& name : world().ceremony.era.era.officials) {

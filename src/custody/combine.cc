@@ -113,7 +113,9 @@ Result<format::OpeningKey> open_period(const Release& release, const std::vector
   }
   format::OpeningKey key = format::derive_opening_key({release.era.registry, release.era.number, period},
                                                       crypto::Secret<32>::from_view(combined.view()));
-  if (crypto::x25519_public_key(key.decapsulation) != release.era.periods[period.value()].encapsulation) {
+  const policy::EraPeriod& published = release.era.periods[period.value()];
+  if (crypto::x25519_public_key(key.decapsulation) != published.encapsulation ||
+      policy::check_of_period(key.symmetric.view()) != published.check) {
     return Error(Code::Corrupt, "period " + std::to_string(period.value()) +
                                     ": the shares fit their commitments but do not open the published key; the era " +
                                     "document is wrong since its ceremony");

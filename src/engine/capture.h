@@ -16,6 +16,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -90,6 +91,7 @@ struct CaptureReport {
   std::uint64_t entries = 0;             // of the stream; a vault whose head is lower is behind
   std::vector<CaptureProblem> problems;  // the first kMaxListedProblems; totals.unreadable counts all
   std::vector<std::string> not_kept;  // what the agent could not write down for itself; the snapshot does not need it
+  std::vector<std::string> notes;     // what somebody should know, though it made nothing worse
   std::chrono::nanoseconds duration{};
 
   bool is_partial() const { return totals.unreadable > 0 || !not_kept.empty(); }
@@ -115,8 +117,11 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
                                      const ReadStream& read, const EndedCleanly& producer_ended_cleanly,
                                      StageTimes& times, const OnProgress& on_progress, std::stop_token stop);
 
-// The period to seal under: that of the earlier of the agent's clock and the k-th newest vault time among kept
-// receipts, so that neither a fast clock here nor a lying vault moves it ahead.
-format::PeriodNumber current_period(const CaptureContext& context, const std::vector<std::int64_t>& vault_times);
+// The period to seal under: that of the earlier of the agent's clock and the k-th newest of the vaults' times, so that
+// neither a fast clock here nor a lying vault moves it ahead. Without k vaults' times the agent's clock alone counts.
+// A capture takes of each vault the later of what it says now and what it has signed: receipts alone are as old as the
+// last capture, and a release of that one's period would open this one.
+format::PeriodNumber current_period(const CaptureContext& context,
+                                    const std::map<std::string, std::int64_t>& vault_times);
 
 }  // namespace exclave::engine

@@ -1,25 +1,22 @@
 #include "engine/period_keeper.h"
 
 #include <algorithm>
-#include <map>
 
 namespace exclave::engine {
 
-Result<std::vector<std::int64_t>> newest_vault_times(const repo::DedupIndex& index) {
-  std::map<std::string, std::int64_t> newest;
+Result<VaultTimes> newest_vault_times(const repo::DedupIndex& index) {
+  VaultTimes newest;
   for (const auto& kept : TRY(index.receipts())) {
     const std::int64_t time = kept.receipt.receipt.durable_at_seconds;
     const auto [at, inserted] = newest.emplace(kept.vault, time);
     if (!inserted) at->second = std::max(at->second, time);
   }
-  std::vector<std::int64_t> times;
-  for (const auto& [vault, time] : newest) times.push_back(time);
-  return times;
+  return newest;
 }
 
 Result<std::size_t> erase_ended_periods(const CaptureContext& context, custody::AgentKeys& keys) {
   const repo::DedupIndex index = TRY(repo::DedupIndex::open(context.table));
-  const std::vector<std::int64_t> times = TRY(newest_vault_times(index));
+  const VaultTimes times = TRY(newest_vault_times(index));
   if (times.size() < context.policy.quorum.k) return std::size_t{0};
   const format::PeriodNumber running = current_period(context, times);
   const std::size_t before = keys.periods.size();

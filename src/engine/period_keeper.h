@@ -5,12 +5,16 @@
 //     vaults' signed receipts. The last key is never erased.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "engine/capture.h"
 
 namespace exclave::engine {
 
-// The newest time each vault has signed, of those it has signed any.
-Result<std::vector<std::int64_t>> newest_vault_times(const repo::DedupIndex& index);
+// By vault: the newest time it has signed, of those it has signed any.
+using VaultTimes = std::map<std::string, std::int64_t>;
+Result<VaultTimes> newest_vault_times(const repo::DedupIndex& index);
 
 // Removes the keys of ended periods from `keys`; returns how many. The caller writes the file.
 Result<std::size_t> erase_ended_periods(const CaptureContext& context, custody::AgentKeys& keys);

@@ -2,56 +2,11 @@
 
 #include "base/text.h"
 #include "engine/detail/directory_finisher.h"
+#include "engine/detail/restore_marker.h"
 #include "engine/detail/restore_planner.h"
 
 namespace exclave::engine {
 namespace {
-
-using Found = RestorePlanner::Found;
-
-constexpr std::string_view kMarkerSuffix = ".exclave-restore";
-// In the marker instead of a boot's id: some of what is there may not have survived the power loss, nobody knows which.
-constexpr std::string_view kNoBoot = "-";
-
-std::string boot_id(env::FileSystem& files) {
-  const auto id = files.read_file("/proc/sys/kernel/random/boot_id", 4096);
-  return id.ok() ? std::string(as_text(id.value()).substr(0, 36)) : std::string();
-}
-
-// Target and marker: fresh, or an unfinished restore of the same snapshot.
-Result<Found> prepare_target(env::FileSystem& files, const format::ObjectName& snapshot, const std::string& target,
-                             const std::string& marker) {
-  const std::string boot = boot_id(files);
-  const auto mark_with = [&](std::string_view boot_or_none) {
-    const std::string mark = snapshot.hex() + " " + std::string(boot_or_none) + "\n";
-    return env::replace_file_durably(files, marker, as_bytes(mark), 0600);
-  };
-  const auto present = files.stat(target);
-  if (!present.ok() && present.error().code() != Code::NotFound) return present.error();
-  if (!present.ok()) TRY(files.make_directories(target, 0700));
-  if (present.ok() && present.value().type != env::FileType::Directory) {
-    return Error(Code::Precondition, "target '" + printable(target) + "' is not a directory")
-        .hint("name a directory that does not exist yet");
-  }
-  if (!present.ok() || TRY(files.list(target)).empty()) {
-    TRY(mark_with(boot));
-    return Found::Nothing;
-  }
-  const auto mark = files.read_file(marker, 4096);
-  if (!mark.ok()) {
-    return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
-        .hint("restore into a fresh directory");
-  }
-  if (!as_text(mark.value()).starts_with(snapshot.hex())) {
-    return Error(Code::Precondition,
-                 "target '" + printable(target) + "' holds an unfinished restore of another snapshot")
-        .hint("finish that one, or restore into a fresh directory");
-  }
-  if (!boot.empty() && as_text(mark.value()) == snapshot.hex() + " " + boot + "\n") return Found::Finished;
-  // From now on, also if this run is interrupted: it replaces what is there one by one.
-  TRY(mark_with(kNoBoot));
-  return Found::Unreliable;
-}
 
 std::string listed(const RestoreFindings::List& list) {
   std::string lines;
@@ -83,12 +38,23 @@ Result<std::string> target_of(const RestoreOptions& options) {
   return target;
 }
 
+// The kernel forgets pages that it could not write: files with the right size and time may be empty on the disk.
+Status sync_or_distrust(RestoreMarker& marker) {
+  Status synced = marker.root()->sync_all();
+  if (synced.ok()) return synced;
+  Status distrusted = marker.distrust();
+  if (distrusted.ok()) return synced;
+  return Error(synced.error().code(), synced.error().message() + "; and " + distrusted.error().message())
+      .hint("restore into a fresh directory: what is in this one cannot be trusted");
+}
+
 Status finish_directories(const SnapshotContent& content, const RestoreOptions& options, DirectoryFinisher& finisher) {
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
+  const auto finish = [&](const format::ListingEntry& directory) { return finisher.add(directory); };
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
-    const bool is_directory = entry.type == format::EntryType::Directory;
-    if (!is_directory || !selection.chooses(entry.path, true)) return {};
-    return finisher.add(entry);
+    return selection.pass(std::move(entry), finish, [&](const format::ListingEntry& chosen) {
+      return chosen.type == format::EntryType::Directory ? finish(chosen) : Status();
+    });
   }));
   return finisher.finish();
 }
@@ -103,16 +69,17 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
 
   // 1. A fresh target, or one to go on with.
-  const std::string marker = target + std::string(kMarkerSuffix);
-  const Found found = TRY(prepare_target(env.files, snapshot, target, marker));
-  TargetTree tree({std::shared_ptr<env::Directory>(TRY(env.files.open_directory(target))), found == Found::Nothing});
+  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, selection.paths()));
+  TargetTree tree({marker.root(), marker.found() == RestoreMarker::Found::Nothing});
 
   // 2. Names at once, contents through the pipeline.
   RestoreReport report;
   RestoreFindings findings;
   AttributeSetter attributes(findings);
-  ChunkWriter writer(env, content, attributes, findings, times);
-  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection}, found, report);
+  LinkedNames links;
+  ChunkWriter writer(env, content, attributes, findings, links, times);
+  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, marker.found(),
+                         report);
   CaptureProgress progress;
   progress.expected_files = content.record().totals.files;
   progress.expected_bytes = content.record().totals.bytes;
@@ -128,7 +95,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   }));
   TRY(planner.flush());
   TRY(writer.finish());
-  TRY(planner.remove_left_out_links());
+  TRY(links.remove_left_out(content, tree, findings));
   if (!selection.is_everything() && report.totals.files + report.totals.directories + report.totals.others == 0) {
     return Error(Code::NotFound, "nothing in the snapshot matches '" + printable(options.paths.front()) + "'")
         .hint("look first: exclave ls");
@@ -144,11 +111,11 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   const env::Instant before_sync = env.clock.monotonic();
   report.duration = before_sync - start;
   if (options.syncing == Syncing::Sync) {
-    TRY(env.files.sync_all(target));
+    TRY(sync_or_distrust(marker));
     report.sync_duration = env.clock.monotonic() - before_sync;
   }
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
-  ignore(env.files.remove_file(marker), "a left-over marker only allows to run the same restore again");
+  TRY(marker.finish());
   return report;
 }
 

@@ -8,13 +8,16 @@
 //     followed.
 // I2  No byte reaches a file before its segment's tag and its chunk's id were checked.
 // I3  The target must be empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
-//     A file is finished when its modification time is set, which happens last. After a power loss nothing is trusted.
+//     A file is finished when its modification time is set, which happens last. After a power loss, or a
+//     sync that failed, nothing is trusted. One restore at a time.
+//     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
+//     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
 // I5  A file that needs bytes which no vault has whole (damaged where a vault answers, or missing in all of them) is
 //     left out: it has no name in the target, each of its names is in the final error with the reason, and all else is
 //     restored. The target can be gone on with.
 // Memory: bounded by the batch (about 64 MiB) plus one path per hard-linked file.
-// Errors: Precondition (target), Denied, Unavailable (a vault that does not answer may have it), Exhausted (target
+// Errors: Precondition (target), Conflict (another restore is at work in it), Denied, Unavailable (a vault that does not answer may have it), Exhausted (target
 // full), Cancelled: run it again to go on. Corrupt: I5, at the end; or at once, if the listing itself is damaged.
 // NotFound (nothing was chosen; the listing's pack is lost).
 #pragma once

@@ -1,11 +1,14 @@
 #include "engine/snapshot_finder.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <set>
 #include <tuple>
 
 #include "base/text.h"
 #include "crypto/tree_hash.h"
+#include "env/at_once.h"
 
 namespace exclave::engine {
 namespace {
@@ -49,9 +52,66 @@ Result<VaultView> fetch_stream(store::VaultApi& vault, const format::SignedStrea
   }
 }
 
+// All that one vault shows of the registry.
+struct VaultAnswer {
+  bool has_answered = false;
+  std::optional<Error> failure;  // what ended it; what came before stays
+  std::vector<std::pair<format::SignedStream, VaultView>> streams;
+  std::vector<std::string> problems;
+};
+
+VaultAnswer ask(const PinnedRegistry& registry, store::VaultApi& vault) {
+  VaultAnswer answer;
+  auto heads = vault.heads(registry.registry.id);
+  if (!heads.ok()) {
+    answer.failure = heads.take_error();
+    return answer;
+  }
+  answer.has_answered = true;
+  for (const store::StreamHead& head : heads.value()) {
+    if (!registry.is_own(head.stream)) {
+      answer.problems.push_back("vault " + vault.name() + " shows " + stream_words(head.stream.descriptor.id()) +
+                                ", which no writer of this registry signed");
+      continue;
+    }
+    auto view = fetch_stream(vault, head.stream, answer.problems);
+    if (!view.ok()) {
+      answer.failure = view.take_error();
+      return answer;
+    }
+    answer.streams.emplace_back(head.stream, view.take());
+  }
+  return answer;
+}
+
+// Of all vaults at once: one that is silent costs its time once, and nobody else's.
+std::vector<VaultAnswer> ask_all(env::Threads& threads, const PinnedRegistry& registry,
+                                 const std::vector<store::VaultApi*>& vaults) {
+  std::vector<VaultAnswer> answers(vaults.size());
+  env::at_once(
+      threads, vaults.size(), [&](std::size_t i) { return "look-" + vaults[i]->name(); },
+      [&](std::size_t i) { answers[i] = ask(registry, *vaults[i]); });
+  return answers;
+}
+
+// What a vault says of an object without giving it out; nullopt if no object can be like that.
+std::optional<format::ObjectReference> told_by(const store::HeldEntry& held) {
+  for (const std::uint8_t size_class : format::kSizeClasses) {
+    if (format::object_bytes(size_class) == held.object_bytes)
+      return format::ObjectReference{held.entry.entry.object, size_class, held.period};
+  }
+  return std::nullopt;
+}
+
 Result<format::ObjectReference> reference_from(const format::ObjectName& name, ByteView header) {
   const format::ObjectHeader decoded = TRY(format::decode_header(header));
   return format::ObjectReference{name, decoded.size_class, decoded.key.period};
+}
+
+Result<format::ObjectReference> reference_from_header(store::VaultApi& vault, const format::ObjectName& name) {
+  Bytes header(format::kObjectHeaderBytes);
+  TRY(vault.read(name, 0, header));
+  return reference_from(name, header);
 }
 
 // From an object whose bytes bear its name.
@@ -64,47 +124,63 @@ Result<format::ObjectReference> reference_from_whole(store::VaultApi& vault, con
   return reference_from(name, object);
 }
 
-// Period and class of a snapshot's object: what every vault's header says, or, if they differ, what a named object
-// says.
-Result<format::ObjectReference> look_at_header(const std::vector<store::VaultApi*>& vaults,
-                                               const format::ObjectName& name) {
-  std::string reasons;
-  std::optional<format::ObjectReference> agreed;
-  bool differ = false;
-  for (store::VaultApi* vault : vaults) {
-    Bytes header(format::kObjectHeaderBytes);
-    Status read = vault->read(name, 0, header);
-    auto found = read.ok() ? reference_from(name, header) : Result<format::ObjectReference>(read.take_error());
-    if (!found.ok()) {
-      reasons += (reasons.empty() ? "" : "; ") + vault->name() + ": " + found.error().message();
-      continue;
+// Asks for one object those vaults that list it, in turn. A vault that does not answer is not asked again.
+class Witnesses {
+ public:
+  Witnesses(std::vector<store::VaultApi*>& answering, format::ObjectName name,
+            std::function<bool(const std::string&)> lists_it)
+      : answering_(answering), name_(name), lists_it_(std::move(lists_it)) {}
+
+  using Look = Result<format::ObjectReference> (*)(store::VaultApi&, const format::ObjectName&);
+  // The first answer that `is_right`; nullopt if there is none: then failure() says why.
+  template <typename IsRight>
+  std::optional<format::ObjectReference> find(Look look, IsRight&& is_right) {
+    const std::vector<store::VaultApi*> all = answering_;
+    for (store::VaultApi* vault : all) {
+      if (!lists_it_(vault->name())) continue;
+      auto found = look(*vault, name_);
+      if (found.ok() && is_right(found.value())) return found.value();
+      const std::string why = found.ok() ? "its header is another object's" : found.error().message();
+      reasons_ += (reasons_.empty() ? "" : "; ") + vault->name() + ": " + why;
+      if (!found.ok() && found.error().code() == Code::Unavailable) std::erase(answering_, vault);
     }
-    differ = differ || (agreed.has_value() && !(*agreed == found.value()));
-    agreed = found.value();
+    return std::nullopt;
   }
-  if (agreed.has_value() && !differ) return *agreed;
-  for (store::VaultApi* vault : vaults) {
-    auto found = reference_from_whole(*vault, name);
-    if (found.ok()) return found;
-    reasons += (reasons.empty() ? "" : "; ") + vault->name() + ": " + found.error().message();
+  Error failure() const {
+    return {Code::NotFound,
+            "object " + name_.hex().substr(0, 16) + ": " + (reasons_.empty() ? "no vault gives it out" : reasons_)};
   }
-  return Error(Code::NotFound, "object " + name.hex().substr(0, 16) + ": " + reasons);
-}
+
+ private:
+  std::vector<store::VaultApi*>& answering_;
+  const format::ObjectName name_;
+  const std::function<bool(const std::string&)> lists_it_;
+  std::string reasons_;
+};
 
 // In the order in which they were taken.
 bool is_older(const FoundSnapshot& a, const FoundSnapshot& b) {
   return std::tie(a.era, a.start, a.index) < std::tie(b.era, b.start, b.index);
 }
 
-// Gathers what each vault shows, then joins it.
+void note_lost(RegistryHoldings& holdings, FoundSnapshot snapshot, Error why) {
+  holdings.problems.push_back("snapshot " + snapshot.object.name.hex().substr(0, 16) +
+                              " cannot be read: " + why.message());
+  holdings.lost.push_back({std::move(snapshot), std::move(why)});
+}
+
+// Joins what each vault shows.
 class HoldingsFinder {
  public:
-  HoldingsFinder(const PinnedRegistry& registry, const std::vector<store::VaultApi*>& vaults)
-      : registry_(registry), vaults_(vaults) {}
+  explicit HoldingsFinder(const PinnedRegistry& registry) : registry_(registry) {}
 
-  Result<RegistryHoldings> find() {
-    for (store::VaultApi* vault : vaults_) ask(*vault);
-    if (answered_ == 0) {
+  Result<RegistryHoldings> find(const std::vector<store::VaultApi*>& vaults, std::vector<VaultAnswer> answers) {
+    std::size_t answered = 0;
+    for (std::size_t i = 0; i < vaults.size(); ++i) {
+      if (answers[i].has_answered) ++answered;
+      take(*vaults[i], std::move(answers[i]));
+    }
+    if (answered == 0) {
       std::string reasons;
       for (const std::string& reason : holdings_.unreachable) reasons += (reasons.empty() ? "" : "; ") + reason;
       return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
@@ -118,27 +194,16 @@ class HoldingsFinder {
   }
 
  private:
-  void ask(store::VaultApi& vault) {
-    auto heads = vault.heads(registry_.registry.id);
-    if (!heads.ok()) {
-      holdings_.unreachable.push_back(vault.name() + ": " + heads.error().message());
-      return;
+  void take(store::VaultApi& vault, VaultAnswer answer) {
+    for (std::string& problem : answer.problems) holdings_.problems.push_back(std::move(problem));
+    for (auto& [stream, view] : answer.streams) {
+      streams_.emplace(stream.descriptor.id(), stream);
+      views_[stream.descriptor.id()].push_back(std::move(view));
     }
-    ++answered_;
-    for (const store::StreamHead& head : heads.value()) {
-      const format::StreamDescriptor& descriptor = head.stream.descriptor;
-      if (!registry_.is_own(head.stream)) {
-        holdings_.problems.push_back("vault " + vault.name() + " shows " + stream_words(descriptor.id()) +
-                                     ", which no writer of this registry signed");
-        continue;
-      }
-      auto view = fetch_stream(vault, head.stream, holdings_.problems);
-      if (!view.ok()) {
-        holdings_.unreachable.push_back(vault.name() + ": " + view.error().message());
-        return;
-      }
-      streams_.emplace(descriptor.id(), head.stream);
-      views_[descriptor.id()].push_back(view.take());
+    if (answer.failure.has_value()) {
+      holdings_.unreachable.push_back(vault.name() + ": " + answer.failure->message());
+    } else {
+      holdings_.answering.push_back(&vault);
     }
   }
 
@@ -195,27 +260,48 @@ class HoldingsFinder {
     snapshot.era = stream.descriptor.era;
     snapshot.oldest_period = *entry.snapshot_oldest;
     snapshot.taken_at_seconds = stream.descriptor.start_seconds();
+    snapshot.object.name = entry.object;
     for (const VaultView& view : views) {
       if (view.entries.size() > index) snapshot.complete_at.push_back(view.vault);
     }
-    auto reference = look_at_header(vaults_, entry.object);
-    if (!reference.ok()) {
-      holdings_.problems.push_back("snapshot " + entry.object.hex().substr(0, 16) +
-                                   " cannot be read: " + reference.error().message());
-      snapshot.object.name = entry.object;
-      holdings_.lost.push_back({std::move(snapshot), reference.take_error()});
-      return;
-    }
+    auto reference = period_and_class(entry.object, views, index);
+    if (!reference.ok()) return note_lost(holdings_, std::move(snapshot), reference.take_error());
     snapshot.object = reference.value();
     holdings_.snapshots.push_back(std::move(snapshot));
   }
 
+  // What all vaults say that list it; if they differ, what a named object says, and whoever said otherwise is not asked
+  // again.
+  Result<format::ObjectReference> period_and_class(const format::ObjectName& name, const std::vector<VaultView>& views,
+                                                   std::size_t index) {
+    std::map<std::string, std::optional<format::ObjectReference>> told;
+    std::optional<format::ObjectReference> agreed;
+    bool differ = false;
+    for (const VaultView& view : views) {
+      if (view.entries.size() <= index || view.entries[index].entry.entry.object != name) continue;
+      const auto said = told_by(view.entries[index]);
+      told.emplace(view.vault, said);
+      if (liars_.contains(view.vault)) continue;
+      differ = differ || !said.has_value() || (agreed.has_value() && !(*agreed == *said));
+      agreed = said;
+    }
+    if (agreed.has_value() && !differ) return *agreed;
+    Witnesses witnesses(holdings_.answering, name, [&](const std::string& vault) { return told.contains(vault); });
+    const auto right = witnesses.find(reference_from_whole, [](const auto&) { return true; });
+    if (!right.has_value()) return witnesses.failure();
+    for (const auto& [vault, said] : told) {
+      if (said == right || !liars_.insert(vault).second) continue;
+      holdings_.problems.push_back("vault " + vault + " says of snapshot " + name.hex().substr(0, 16) +
+                                   " what its bytes do not bear out");
+    }
+    return *right;
+  }
+
   const PinnedRegistry& registry_;
-  const std::vector<store::VaultApi*>& vaults_;
-  std::size_t answered_ = 0;
   std::map<format::StreamId, format::SignedStream> streams_;
   std::map<format::StreamId, std::vector<VaultView>> views_;
   std::set<format::ObjectName> seen_;
+  std::set<std::string> liars_;  // vaults that said of an object what its bytes refute
   RegistryHoldings holdings_;
 };
 
@@ -227,8 +313,26 @@ bool PinnedRegistry::is_own(const format::SignedStream& stream) const {
          std::count(writers.begin(), writers.end(), descriptor.writer) > 0 && stream.check_signature().ok();
 }
 
-Result<RegistryHoldings> find_holdings(const PinnedRegistry& registry, const std::vector<store::VaultApi*>& vaults) {
-  return HoldingsFinder(registry, vaults).find();
+Result<RegistryHoldings> find_holdings(env::Threads& threads, const PinnedRegistry& registry,
+                                       const std::vector<store::VaultApi*>& vaults) {
+  return HoldingsFinder(registry).find(vaults, ask_all(threads, registry, vaults));
+}
+
+void confirm_latest(RegistryHoldings& holdings) {
+  while (!holdings.snapshots.empty()) {
+    const FoundSnapshot& latest = holdings.snapshots.back();
+    const auto stream = std::find_if(holdings.streams.begin(), holdings.streams.end(), [&](const FoundStream& each) {
+      return each.stream.descriptor.id() == latest.stream;
+    });
+    Witnesses witnesses(holdings.answering, latest.object.name, [&](const std::string& vault) {
+      const auto head = stream->heads.find(vault);
+      return head != stream->heads.end() && head->second > latest.index.value();
+    });
+    const auto is_it = [&](const format::ObjectReference& found) { return found == latest.object; };
+    if (witnesses.find(reference_from_header, is_it).has_value()) return;
+    note_lost(holdings, latest, witnesses.failure());
+    holdings.snapshots.pop_back();
+  }
 }
 
 std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,

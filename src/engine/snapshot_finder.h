@@ -1,12 +1,19 @@
 // SnapshotFinder: what the vaults hold of a registry, without any key: streams, entries, snapshots, forks, gaps.
 // Hides: paging, merging the answers of several vaults, which of them is complete.
 //
+//   every vault at once: heads -> entries of each stream -> what proves itself -> joined -> snapshots, oldest first
+//
+//
 // I1  Entries are believed only with the signature of a writer whom the policy pins, or pinned, and an unbroken
 //     chain from the stream's start. A period's sealing keys are public: the writer's signature alone tells a capture
 //     from a forgery.
 // I2  Two valid entries of one index that differ are a fork: reported, never merged.
 // I3  Snapshots are ordered by what the writer signed: era, then start of the stream, which rises with every capture of
 //     an era. No vault's clock, and no repair, changes that order.
+// I4  No object is read to find the snapshots, however many: period and class are what all vaults that list one say. If
+//     they differ, the object's own bytes tell, and a vault they refute is believed in nothing more of this kind.
+// I5  A vault that did not answer once is not asked again.
+// Threads: one caller; a thread per vault inside, named "look-<vault>", joined before find_holdings returns.
 // Errors: Unavailable (no vault answers). Single vaults that fail are named in `unreachable`.
 #pragma once
 
@@ -33,7 +40,7 @@ struct PinnedRegistry {
 };
 
 struct FoundSnapshot {
-  format::ObjectReference object;  // its period and class read from the object's header
+  format::ObjectReference object;  // period and class as vaults say: opening it is the proof
   format::StreamId stream;
   format::StreamStart start;
   format::EntryIndex index;
@@ -43,7 +50,7 @@ struct FoundSnapshot {
   std::vector<std::string> complete_at;  // vaults that hold it, and every earlier stream of its era whole
 };
 
-// One that the vaults list, but whose object nobody could read: period and class are not known.
+// One that the vaults list, but whose object nobody could read: period and class may not be known.
 struct LostSnapshot {
   FoundSnapshot snapshot;
   Error why;
@@ -69,12 +76,18 @@ struct RegistryHoldings {
   std::vector<FoundStream> streams;
   std::vector<FoundSnapshot> snapshots;  // oldest first
   std::vector<LostSnapshot> lost;
-  std::vector<FoundObject> objects;      // every object once, in stream order
-  std::vector<std::string> problems;     // forks, bad signatures, gaps: in the operator's words
-  std::vector<std::string> unreachable;  // "lux: connection refused"
+  std::vector<FoundObject> objects;         // every object once, in stream order
+  std::vector<std::string> problems;        // forks, bad signatures, gaps: in the operator's words
+  std::vector<std::string> unreachable;     // "lux: connection refused"
+  std::vector<store::VaultApi*> answering;  // those of the vaults asked that said all they were asked
 };
 
-Result<RegistryHoldings> find_holdings(const PinnedRegistry& registry, const std::vector<store::VaultApi*>& vaults);
+Result<RegistryHoldings> find_holdings(env::Threads& threads, const PinnedRegistry& registry,
+                                       const std::vector<store::VaultApi*>& vaults);
+
+// For whoever goes on without opening the latest snapshot: reads its header, and moves it to `lost` if no vault gives it
+// out. So with the next, until one can be had.
+void confirm_latest(RegistryHoldings& holdings);
 
 // The vaults, of those that answer, that lack entries of this era which k vaults hold: later snapshots may refer to
 // them. Asks for heads only, which the registry's own writer may do too.

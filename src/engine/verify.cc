@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "crypto/tree_hash.h"
+#include "env/at_once.h"
 
 namespace exclave::engine {
 namespace {
@@ -193,17 +194,13 @@ bool HoldingsVerdict::is_clean() const {
 Result<HoldingsVerdict> verify_holdings(env::Env& env, const PinnedRegistry& registry,
                                         const std::vector<store::VaultApi*>& vaults, Reading reading,
                                         std::stop_token stop) {
-  const RegistryHoldings all = TRY(find_holdings(registry, vaults));
+  const RegistryHoldings all = TRY(find_holdings(env.threads, registry, vaults));
   HoldingsVerdict verdict;
   verdict.problems = all.problems;
   std::vector<VaultVerdict> verdicts(vaults.size());
-  std::vector<std::unique_ptr<env::Thread>> threads;
-  for (std::size_t i = 0; i < vaults.size(); ++i) {
-    threads.push_back(env.threads.start("verify-" + vaults[i]->name(), [&, i] {
-      verdicts[i] = VaultChecker(env, registry, *vaults[i], reading).check(all, stop);
-    }));
-  }
-  for (const auto& thread : threads) thread->join();
+  env::at_once(
+      env.threads, vaults.size(), [&](std::size_t i) { return "verify-" + vaults[i]->name(); },
+      [&](std::size_t i) { verdicts[i] = VaultChecker(env, registry, *vaults[i], reading).check(all, stop); });
   if (stop.stop_requested()) return Error(Code::Cancelled, "verification was interrupted");
   verdict.vaults = std::move(verdicts);
   return verdict;

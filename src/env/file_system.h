@@ -128,6 +128,15 @@ class Directory {
   virtual Status set_attributes(std::string_view name, const FileAttributes& attributes) = 0;
   virtual Status set_own_attributes(const FileAttributes& attributes) = 0;
   virtual Status remove(std::string_view name) = 0;  // file or empty directory
+  // Its own ACL, and the default one, which everything made in it would inherit; fine if it has none. The mode stays.
+  virtual Status drop_acls() = 0;
+
+  // DURABLE: everything on the file system that holds it. Fails also if something was lost since this was opened, be it
+  // that nobody waited for it: who opens it before writing learns of every failure (syncfs).
+  virtual Status sync_all() = 0;
+  // Exclusive, until this is dropped. Conflict if another open Directory holds it; Unsupported on some network file
+  // systems.
+  virtual Status lock() = 0;
 };
 
 class FileSystem {
@@ -138,7 +147,6 @@ class FileSystem {
   virtual Result<std::unique_ptr<Directory>> open_directory(std::string_view path) = 0;  // follows a final symlink
   virtual Result<FileInfo> stat(std::string_view path) = 0;                              // of a symlink itself
   virtual Result<std::string> canonical(std::string_view path) = 0;                      // absolute, no symlinks
-  virtual Status sync_all(std::string_view path) = 0;  // everything on the file system that holds path (syncfs)
   virtual Result<std::uint64_t> free_bytes(std::string_view path) = 0;
   // How many files and directories this process may have open at once, whoever in it opens them.
   virtual std::size_t open_limit() = 0;

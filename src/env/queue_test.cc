@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "posix/world.h"
+#include "tests/conformance/world_under_test.h"
 
 namespace exclave::env {
 namespace {
+
+using conformance::must;
 
 class QueueTest : public testing::Test {
  protected:
@@ -34,12 +37,12 @@ TEST_F(QueueTest, items_leave_in_the_order_in_which_they_came) {
 TEST_F(QueueTest, full_queue_holds_its_producer_back) {
   Queue<int> queue(threads(), 2);
   std::atomic<int> pushed = 0;
-  auto producer = threads().start("producer", [&] {
+  auto producer = must(threads().start("producer", [&] {
     for (int i = 0; i < 5; ++i) {
       EXPECT_TRUE(queue.push(i));
       ++pushed;
     }
-  });
+  }));
   let_others_run();
   EXPECT_LE(pushed, 2);
   EXPECT_EQ(queue.pop(), 0);
@@ -53,7 +56,7 @@ TEST_F(QueueTest, full_queue_holds_its_producer_back) {
 TEST_F(QueueTest, empty_queue_holds_its_consumer_until_an_item_comes) {
   Queue<std::string> queue(threads(), 1);
   std::optional<std::string> got;
-  auto consumer = threads().start("consumer", [&] { got = queue.pop(); });
+  auto consumer = must(threads().start("consumer", [&] { got = queue.pop(); }));
   let_others_run();
   EXPECT_TRUE(queue.push("item"));
   consumer->join();
@@ -77,8 +80,8 @@ TEST_F(QueueTest, close_wakes_waiting_producers_and_consumers) {
   Queue<int> full(threads(), 1);
   Queue<int> empty(threads(), 1);
   EXPECT_TRUE(full.push(1));
-  auto producer = threads().start("producer", [&] { EXPECT_FALSE(full.push(2)); });
-  auto consumer = threads().start("consumer", [&] { EXPECT_EQ(empty.pop(), std::nullopt); });
+  auto producer = must(threads().start("producer", [&] { EXPECT_FALSE(full.push(2)); }));
+  auto consumer = must(threads().start("consumer", [&] { EXPECT_EQ(empty.pop(), std::nullopt); }));
   let_others_run();
   full.close();
   empty.close();
@@ -95,14 +98,14 @@ TEST_F(QueueTest, many_producers_and_consumers_lose_and_double_nothing) {
   std::vector<std::unique_ptr<Thread>> consumers;
   std::vector<std::vector<int>> got(3);
   for (int p = 0; p < 3; ++p) {
-    producers.push_back(threads().start("producer", [&queue, p] {
+    producers.push_back(must(threads().start("producer", [&queue, p] {
       for (int i = 0; i < kEach; ++i) ASSERT_TRUE(queue.push(p * kEach + i));
-    }));
+    })));
   }
   for (auto& mine : got) {
-    consumers.push_back(threads().start("consumer", [&queue, &mine] {
+    consumers.push_back(must(threads().start("consumer", [&queue, &mine] {
       while (const auto item = queue.pop()) mine.push_back(*item);
-    }));
+    })));
   }
   for (auto& producer : producers) producer->join();
   queue.close();

@@ -3,12 +3,15 @@
 //
 // I1  Code blocks only in env calls. A thread that waits otherwise would hang a simulation.
 // I2  A Thread is joined before it is dropped (the destructor joins).
+// I3  A thread that cannot be started is an error like any other: who has one connection or one piece of work fewer goes
+//     on; a daemon does not end because a stranger made it busy.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string_view>
 
+#include "base/result.h"
 #include "env/time.h"
 
 namespace exclave::env {
@@ -45,7 +48,8 @@ class MonitorLock {
 class Threads {
  public:
   virtual ~Threads() = default;
-  virtual std::unique_ptr<Thread> start(std::string_view name, std::function<void()> body) = 0;
+  // Exhausted: the machine allows no more threads; `body` was not called.
+  virtual Result<std::unique_ptr<Thread>> start(std::string_view name, std::function<void()> body) = 0;
   virtual std::unique_ptr<Monitor> make_monitor() = 0;
   virtual unsigned cores() const = 0;  // how many CPU-bound workers make sense; 1..64
 };

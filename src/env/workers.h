@@ -7,6 +7,7 @@
 //
 // I1  sink(result) is called once per item, in submission order, by one thread at a time.
 // I2  After an error no further sink call happens; submit returns that error.
+// I3  Fewer workers than asked for are enough; if not even one could be started, submit and finish return why.
 // Threads: one submitter. work runs on any worker concurrently: pure functions on values, plus a per-worker context.
 #pragma once
 
@@ -36,7 +37,13 @@ class OrderedPipeline {
         work_(std::move(work)),
         sink_(std::move(sink)) {
     for (std::size_t i = 0; i < std::max<std::size_t>(workers, 1); ++i) {
-      threads_.push_back(threads.start("worker-" + std::to_string(i), [this, i] { run(i); }));
+      auto thread = threads.start("worker-" + std::to_string(i), [this, i] { run(i); });
+      if (thread.ok()) {
+        threads_.push_back(thread.take());
+      } else if (threads_.empty()) {
+        error_ = thread.take_error();
+        return;
+      }
     }
   }
   OrderedPipeline(const OrderedPipeline&) = delete;

@@ -9,10 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "env/at_once.h"
 #include "posix/world.h"
+#include "tests/conformance/few_threads.h"
+#include "tests/conformance/world_under_test.h"
 
 namespace exclave::env {
 namespace {
+
+using conformance::must;
 
 class WorkersTest : public testing::Test {
  protected:
@@ -78,12 +83,12 @@ TEST_F(WorkersTest, no_more_items_are_inside_than_the_depth_allows) {
         return i;
       },
       [](int) { return Status(); });
-  auto submitter = threads().start("submitter", [&] {
+  auto submitter = must(threads().start("submitter", [&] {
     for (int i = 0; i < 20; ++i) {
       ASSERT_TRUE(pipeline.submit(i).ok());
       ++submitted;
     }
-  });
+  }));
   pause(std::chrono::milliseconds(50));
   EXPECT_EQ(submitted, static_cast<int>(kDepth));
   {
@@ -93,6 +98,39 @@ TEST_F(WorkersTest, no_more_items_are_inside_than_the_depth_allows) {
   }
   submitter->join();
   EXPECT_TRUE(pipeline.finish().ok());
+}
+
+TEST_F(WorkersTest, a_pipeline_with_fewer_threads_than_asked_for_still_ends) {
+  conformance::FewThreads few(threads(), 1);
+  std::vector<int> sunk;
+  Numbers pipeline(
+      few, 4, 16, [](int i, std::size_t) -> Result<int> { return i; },
+      [&](int i) {
+        sunk.push_back(i);
+        return Status();
+      });
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pipeline.submit(i).ok());
+  EXPECT_TRUE(pipeline.finish().ok());
+  EXPECT_EQ(sunk, first_numbers(100));
+}
+
+TEST_F(WorkersTest, a_pipeline_without_any_thread_says_why) {
+  conformance::FewThreads none(threads(), 0);
+  Numbers pipeline(
+      none, 4, 16, [](int i, std::size_t) -> Result<int> { return i; }, [](int) { return Status(); });
+  EXPECT_TRUE(conformance::failed_with(pipeline.submit(1), Code::Exhausted));
+  EXPECT_TRUE(conformance::failed_with(pipeline.finish(), Code::Exhausted));
+}
+
+TEST_F(WorkersTest, work_at_once_is_done_once_each_with_fewer_threads_too) {
+  for (const int allowed : {0, 1, 10}) {
+    conformance::FewThreads few(threads(), allowed);
+    std::vector<std::atomic<int>> calls(5);
+    at_once(
+        few, calls.size(), [](std::size_t i) { return "ask-" + std::to_string(i); },
+        [&](std::size_t i) { ++calls[i]; });
+    for (const auto& each : calls) EXPECT_EQ(each, 1) << allowed;
+  }
 }
 
 TEST_F(WorkersTest, error_of_work_ends_everything_and_is_the_answer) {

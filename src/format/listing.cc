@@ -17,6 +17,8 @@ enum Flag : std::uint16_t {
   kLaterPart = 1U << 7,
 };
 constexpr std::uint16_t kKnownFlags = 0xff;
+constexpr std::uint16_t kFlagsOfLaterParts = kSparse | kMoreParts | kLaterPart;
+constexpr std::uint16_t kFlagsOfData = kContent | kSparse | kMoreParts;  // of regular files only
 
 std::size_t part_count(const ListingEntry& entry) {
   const std::size_t most = std::max(entry.slices.size(), entry.extents.size());
@@ -84,11 +86,14 @@ Status decode_xattrs(BinaryReader& body, ListingEntry& entry) {
   const std::size_t count = TRY(body.count(2));
   if (count > kMaxXattrs) return body.corrupt("has too many extended attributes");
   entry.xattrs.resize(count);
+  std::size_t total = 0;
   for (ExtendedAttribute& attribute : entry.xattrs) {
     attribute.name = TRY(body.text(255));
     attribute.value = to_bytes(TRY(body.bytes()));
     if (attribute.name.empty() || attribute.name.find('\0') != std::string::npos)
       return body.corrupt("extended attribute has a bad name");
+    total += attribute.name.size() + attribute.value.size();
+    if (total > kMaxXattrBytes) return body.corrupt("extended attributes are too large");
   }
   return {};
 }
@@ -294,6 +299,7 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
   if (!is_safe_path(state.path)) return body.corrupt("path leaves the tree");
   const bool later = (flags & kLaterPart) != 0;
   if (later != inside_entry_) return body.corrupt("parts of an entry are out of order");
+  if (later && (flags & ~kFlagsOfLaterParts) != 0) return body.corrupt("a later part repeats what the first one said");
   if (later) {
     if (entry_.path != state.path || entry_.sparse != ((flags & kSparse) != 0))
       return body.corrupt("parts of two entries are mixed");
@@ -303,6 +309,8 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
     TRY(decode_attributes(body, flags, state.owner, entry_));
     state.owner = entry_.owner;
   }
+  if ((flags & kFlagsOfData) != 0 && entry_.type != EntryType::Regular)
+    return body.corrupt("something that is not a file holds data");
   if (entry_.sparse) TRY(decode_extents(body, entry_));
   if (entry_.type == EntryType::Regular) {
     const std::size_t count = TRY(body.count(3));

@@ -243,6 +243,14 @@ TEST(listing, records_that_break_a_rule_are_refused) {
       {"mode", record(0, 0, "a", [](BinaryWriter& b) { attributes(b, EntryType::Directory, 0, 010000); })},
       {"bytes left", record(0, 0, "a", [&](BinaryWriter& b) { nothing(b), b.u8(0); })},
       {"problem 3", record(0x20, 0, "a", [&](BinaryWriter& b) { nothing(b), b.u8(3); })},
+      {"a part of a directory", record(0x40, 0, "a", nothing)},
+      {"content id of a directory", record(0x08, 0, "a", [&](BinaryWriter& b) { nothing(b), b.raw(Bytes(16)); })},
+      {"extended attributes above 1 MiB", record(4, 0, "a",
+                                                 [&](BinaryWriter& b) {
+                                                   nothing(b), b.varint(2);
+                                                   for (const char* name : {"user.a", "user.b"})
+                                                     b.text(name), b.bytes(Bytes(kMaxXattrBytes / 2));
+                                                 })},
       {"sparse directory", record(0x10, 0, "a", [&](BinaryWriter& b) { nothing(b), b.varint(0); })},
       {"symlink to nothing",
        record(0, 0, "a", [](BinaryWriter& b) { attributes(b, EntryType::Symlink, 0), b.text(""); })},

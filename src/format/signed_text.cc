@@ -116,6 +116,7 @@ Result<TextReader> TextReader::open(ByteView document, std::string_view domain, 
     }
     const std::size_t separator = value.find(' ');
     if (key != "signature" || separator == std::string_view::npos) return fail(number, "is not a signature line");
+    if (!is_valid_key(value.substr(0, separator))) return fail(number, "has an ill-formed signer");
     auto decoded = from_base64(value.substr(separator + 1));
     if (!decoded.ok()) return fail(number, "holds a signature that is not base64");
     reader.signatures_.push_back({std::string(value.substr(0, separator)), decoded.take()});

@@ -5,7 +5,7 @@
 //   text      := domain LF field*             domain := "exclave/" name "/v" number
 //   field     := key SP value LF              key    := [a-z0-9-]+
 //   value     := 1..8192 bytes of UTF-8 without control characters, not starting or ending with a space
-//   signature := "signature" SP signer SP base64 LF
+//   signature := "signature" SP signer SP base64 LF            signer := [a-z0-9-]{1,64}
 //
 // Units/limits: a document is at most 4 MiB.
 // I1  Fields come in the order the document type fixes; an unknown, missing, repeated or misplaced one is an error,

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+#include <set>
+
 #include "crypto/signature.h"
 #include "format/testing/samples.h"
 
@@ -18,6 +22,46 @@ struct Refusal {
   std::string document;
   std::string message;
 };
+
+// The code points that the format page lists, "U+0600-0605" for several.
+std::set<std::uint32_t> unseen_by_the_page() {
+  std::ifstream file(std::string(EXCLAVE_SOURCE_DIR) + "/docs/formats/signed-text.md");
+  std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::size_t begin = page.find("## What cannot stand in a value");
+  CHECK(begin != std::string::npos);
+  page = page.substr(begin, page.find("\n## ", begin + 1) - begin);
+  std::set<std::uint32_t> code_points;
+  for (std::size_t at = page.find("U+0000-"); at != std::string::npos; at = page.find("U+", at + 1)) {
+    std::size_t end = 0;
+    const unsigned long first = std::stoul(page.substr(at + 2, 6), &end, 16);
+    const std::size_t after = at + 2 + end;
+    const unsigned long last = page[after] == '-' ? std::stoul(page.substr(after + 1, 6), nullptr, 16) : first;
+    for (unsigned long each = first; each <= last; ++each) code_points.insert(static_cast<std::uint32_t>(each));
+  }
+  return code_points;
+}
+
+std::string utf8(std::uint32_t code_point) {
+  const auto byte = [](std::uint32_t value) { return static_cast<char>(static_cast<unsigned char>(value)); };
+  const auto tail = [&](unsigned shift) { return byte(0x80 | (code_point >> shift & 0x3f)); };
+  if (code_point < 0x80) return {byte(code_point)};
+  if (code_point < 0x800) return {byte(0xc0 | code_point >> 6), tail(0)};
+  if (code_point < 0x10000) return {byte(0xe0 | code_point >> 12), tail(6), tail(0)};
+  return {byte(0xf0 | code_point >> 18), tail(12), tail(6), tail(0)};
+}
+
+TEST(signed_text, text_value_refuses_what_cannot_be_seen) {
+  const std::set<std::uint32_t> unseen = unseen_by_the_page();
+  ASSERT_GT(unseen.size(), 4096U);
+  for (std::uint32_t code_point = 0; code_point < 0x110000; ++code_point) {
+    if (code_point >= 0xd800 && code_point < 0xe000) continue;  // surrogates are no UTF-8
+    ASSERT_EQ(is_valid_text_value("a" + utf8(code_point) + "b"), unseen.count(code_point) == 0) << code_point;
+  }
+  for (const char* value : {"a\xd8\x9c", "\xe2\x80\x8b", "\xe2\x80\x8f", "\xe2\x81\xa0", "\xef\xbb\xbf", "\xc2\xad",
+                            "\xe3\x85\xa4", "\xc2\xa0", "\xf3\xa0\x81\x81"}) {
+    EXPECT_FALSE(is_valid_text_value(value));
+  }
+}
 
 TEST(signed_text, documents_outside_the_grammar_are_refused_with_the_line) {
   const std::string head = std::string(kDomain) + "\n";
@@ -46,6 +90,8 @@ TEST(signed_text, documents_outside_the_grammar_are_refused_with_the_line) {
       {head + "a " + std::string(8193, 'v') + "\n", "line 2: has an ill-formed value"},
       {head + "a b\n\na b\n", "line 4: is not a signature line"},
       {head + "a b\n\nsignature alone\n", "line 4: is not a signature line"},
+      {head + "a b\n\nsignature Mallory QQ==\n", "line 4: has an ill-formed signer"},
+      {head + "a b\n\nsignature " + std::string(65, 'm') + " QQ==\n", "line 4: has an ill-formed signer"},
       {head + "a b\n\nsignature x Q\n", "line 4: holds a signature that is not base64"},
       {head + "a b\n\nsignature x QR==\n", "line 4: holds a signature that is not base64"},
       {head + "a b\n\nsignature x  QQ==\n", "line 4: holds a signature that is not base64"},

@@ -26,10 +26,12 @@ Result<std::size_t> BodyReader::read(MutableByteView out) {
   }
   if (stream_->clock().monotonic() >= *deadline_) return broken("the body comes too slowly");
   const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), remaining_));
-  Result<std::size_t> got = stream_->read(out.first(wanted), *deadline_);
+  const env::Instant silent_until = stream_->clock().monotonic() + limits_->body_silence;
+  Result<std::size_t> got = stream_->read(out.first(wanted), std::min(*deadline_, silent_until));
   if (!got.ok()) {
-    const bool late = stream_->clock().monotonic() >= *deadline_;
-    return broken(late ? "the body comes too slowly" : got.error().message());
+    const env::Instant now = stream_->clock().monotonic();
+    if (now >= *deadline_) return broken("the body comes too slowly");
+    return broken(now >= silent_until ? "the body has stopped coming" : got.error().message());
   }
   if (got.value() == 0) return broken("the body ended " + std::to_string(remaining_) + " bytes early");
   remaining_ -= got.value();

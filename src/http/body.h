@@ -6,7 +6,7 @@
 // Units/limits: lengths in bytes, declared before the first byte and at most Limits::body_bytes.
 // I1  A reader gives exactly the declared bytes or an error; a body that ends early is never taken for a whole one.
 // I2  No byte of a body is copied besides what arrived together with the head (at most 16 KiB).
-// I3  The time allowed (Limits::body_time) starts with the first read.
+// I3  The time allowed (Limits::body_time) starts with the first read; no byte for Limits::body_silence ends it sooner.
 // Threads: by the thread that owns the connection.
 // Errors: Unavailable (too slow, cut short), Exhausted (larger than the caller's limit).
 // See: ADR-0020.

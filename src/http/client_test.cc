@@ -118,6 +118,16 @@ TEST_F(ClientTest, gives_up_on_a_server_that_drips_its_head) {
   EXPECT_FALSE(c.is_reusable());
 }
 
+TEST_F(ClientTest, gives_up_on_a_body_that_stops_coming_long_before_its_time) {
+  server.sends("HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n").sends(std::string(1000, 'x')).pauses(seconds(60));
+  server.sends(std::string(1000, 'x'));
+  Client c = client();
+  ASSERT_TRUE(get(c).ok());
+  Bytes room(16777216);
+  EXPECT_EQ(c.read_body_into(room).error().message(), "peer at script:1: the body has stopped coming");
+  EXPECT_EQ(clock.monotonic().nanoseconds, 31'000'000'000);
+}
+
 TEST_F(ClientTest, gives_up_on_a_server_that_drips_its_body) {
   server.sends("HTTP/1.1 200 OK\r\nContent-Length: 131072\r\n\r\n").drips(std::string(1000, 'x'), milliseconds(100));
   Client c = client();

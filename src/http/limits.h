@@ -19,6 +19,8 @@ struct Limits {
   // A body of n bytes, in either direction: body_grace + n / body_bytes_per_second.
   std::chrono::nanoseconds body_grace = std::chrono::seconds(10);
   std::uint64_t body_bytes_per_second = 64 * 1024;
+  // And never so long without a byte: the link is dead, and what the body holds up must not wait for the whole time.
+  std::chrono::nanoseconds body_silence = std::chrono::seconds(30);
   // Server: a body the handler left unread is skipped up to this size; beyond it the connection is closed instead.
   std::uint64_t skip_bytes = 256 * 1024;
   // Server: how long a closing connection still swallows input, so that the peer can read why it was refused.

@@ -37,13 +37,16 @@ class Loopback : public ::testing::Test {
   Loopback() : listener_(network.listen("127.0.0.1:0").take()) {}
 
   void serve() {
-    server = threads.start("http-server", [this] {
-      auto connection = listener_->accept();
-      if (!connection.ok()) return;
-      served = serve_connection(
-          *connection.value(), clock, limits, [this](const RequestHead& h, BodyReader& b) { return handle(h, b); },
-          stop.get_token());
-    });
+    server = threads
+                 .start("http-server",
+                        [this] {
+                          auto connection = listener_->accept();
+                          if (!connection.ok()) return;
+                          served = serve_connection(
+                              *connection.value(), clock, limits,
+                              [this](const RequestHead& h, BodyReader& b) { return handle(h, b); }, stop.get_token());
+                        })
+                 .take();
   }
   std::unique_ptr<env::Connection> dial() { return network.connect(listener_->address(), in(seconds(10))).take(); }
   env::Instant in(std::chrono::nanoseconds time) { return clock.monotonic() + time; }
@@ -133,11 +136,14 @@ TEST_F(Loopback, cuts_a_head_that_drips) {
   serve();
   const auto slow = dial();
   std::atomic<bool> done = false;
-  const auto dripping = threads.start("dripper", [&] {
-    while (!done && env::write_all(*slow, as_bytes("G"), in(seconds(1))).ok()) {
-      if (!clock.sleep_until(in(milliseconds(40))).ok()) return;
-    }
-  });
+  const auto dripping = threads
+                            .start("dripper",
+                                   [&] {
+                                     while (!done && env::write_all(*slow, as_bytes("G"), in(seconds(1))).ok()) {
+                                       if (!clock.sleep_until(in(milliseconds(40))).ok()) return;
+                                     }
+                                   })
+                            .take();
   const env::Instant begin = clock.monotonic();
   server->join();
   done = true;

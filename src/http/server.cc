@@ -42,7 +42,7 @@ class Server {
   Result<HeadOutcome> read_head();
   // Answers one request; whether another may follow.
   Result<Persistence> answer(const RequestHead& head);
-  Persistence persistence_after(const RequestHead& head, const BodyReader& body) const;
+  Persistence persistence_after(const RequestHead& head, const BodyReader& body, const Response& response) const;
   Status respond(std::string_view method, Response& response, Persistence persistence);
   Status send_source(BodySource& source, std::uint64_t length, std::string head);
   Status skip_rest(BodyReader& body);
@@ -87,9 +87,9 @@ Result<HeadOutcome> Server::read_head() {
   return HeadOutcome(std::get<RequestHead>(std::move(parsed)));
 }
 
-Persistence Server::persistence_after(const RequestHead& head, const BodyReader& body) const {
+Persistence Server::persistence_after(const RequestHead& head, const BodyReader& body, const Response& response) const {
   const bool is_skippable = body.is_done() || (!body.is_awaited() && body.remaining() <= limits_.skip_bytes);
-  const bool ends = head.closes || stop_.stop_requested() || body.is_broken() || !is_skippable;
+  const bool ends = head.closes || response.closes || stop_.stop_requested() || body.is_broken() || !is_skippable;
   return ends ? Persistence::Close : Persistence::KeepAlive;
 }
 
@@ -100,7 +100,7 @@ Result<Persistence> Server::answer(const RequestHead& head) {
   Response response = handled.ok() ? handled.take() : error_response(handled.error());
   if (const Status sendable = check_response(response); !sendable.ok()) response = error_response(sendable.error());
   if (body.is_broken()) response.status = 408;
-  const Persistence persistence = persistence_after(head, body);
+  const Persistence persistence = persistence_after(head, body, response);
   TRY(respond(head.method, response, persistence));
   if (body.is_broken()) return Error(Code::Unavailable, stream_.peer() + ": a request's body was slow or cut short");
   if (persistence == Persistence::KeepAlive) {

@@ -34,6 +34,7 @@ struct Response {
   Headers headers;   // no framing headers (message.h I2): those give 500
   std::variant<Bytes, std::unique_ptr<BodySource>> body;
   std::uint64_t length_for_head = 0;  // answers HEAD with this Content-Length when `body` is empty
+  bool closes = false;                // the last answer on this connection
 };
 
 Response text_response(int status, std::string_view text);

@@ -16,25 +16,28 @@ bool is_signed_by(const Official& official, ByteView signed_bytes, const format:
   return crypto::verify(official.sign, signed_bytes, crypto::P384Signature::from_view(signature.value)).ok();
 }
 
-// Puts the officials of each policy whose signature is right under that policy's key into its set. A signature by a
-// known official that fits no key of hers is an attack or an accident that somebody must look at: Denied.
+// Puts the officials of each policy whose signature is right under that policy's key into its set. Every line has to say
+// something new about somebody who is known: what fits no key of hers is an attack or an accident that somebody must
+// look at, and a line that says nothing is one that anybody could have added.
 Status collect_signers(const std::vector<const Policy*>& policies, std::vector<Names>& signers, ByteView signed_bytes,
                        const std::vector<format::TextSignature>& signatures) {
   signers.assign(policies.size(), {});
   for (const format::TextSignature& signature : signatures) {
     bool is_known = false;
     bool is_right = false;
+    bool is_news = false;
     for (std::size_t i = 0; i < policies.size(); ++i) {
       const Official* official = policies[i]->official(signature.signer);
       if (official == nullptr) continue;
       is_known = true;
       if (!is_signed_by(*official, signed_bytes, signature)) continue;
       is_right = true;
-      signers[i].insert(official->name);
+      is_news = signers[i].insert(official->name).second || is_news;
     }
-    if (is_known && !is_right) {
-      return Error(Code::Denied, "the signature under the name of " + signature.signer + " is wrong");
-    }
+    const std::string shown = printable(signature.signer);
+    if (!is_known) return Error(Code::Denied, "it bears a signature of '" + shown + "', who is no official");
+    if (!is_right) return Error(Code::Denied, "the signature under the name of " + shown + " is wrong");
+    if (!is_news) return Error(Code::Denied, "it bears two signatures of " + shown + " by one key");
   }
   return {};
 }

@@ -9,9 +9,21 @@ namespace exclave::policy {
 namespace {
 
 constexpr std::string_view kDomain = "exclave/era/v1";
+constexpr std::string_view kPeriodCheckDomain = "exclave/period-check/v1";
+constexpr std::string_view kDedupCheckDomain = "exclave/dedup-check/v1";
 constexpr std::string_view kCeremonySigner = "ceremony";
 constexpr std::size_t kMostOfficials = 255;
 constexpr std::int64_t kLongestPeriodSeconds = 315'576'000;  // ten years
+
+// SHA-256(domain 00 secret).
+crypto::Hash256 check_of(std::string_view domain, ByteView secret) {
+  constexpr Byte kSeparator = 0;
+  crypto::Sha256Hasher hasher;
+  hasher.update(as_bytes(domain));
+  hasher.update(ByteView(&kSeparator, 1));
+  hasher.update(secret);
+  return hasher.finish();
+}
 
 Error broken(std::string why) {
   return {Code::InvalidInput, std::move(why)};
@@ -31,14 +43,14 @@ Status read_officials(format::TextReader& reader, Era& era) {
 Status read_periods(format::TextReader& reader, Era& era) {
   while (reader.next_is("period")) {
     const std::string value = TRY(reader.field("period"));
-    Words words = TRY(Words::open(reader, value, 2));
+    Words words = TRY(Words::open(reader, value, 3));
     if (TRY(words.u32()) != era.periods.size()) {
       return reader.bad("expected period " + std::to_string(era.periods.size()));
     }
     const auto raw = TRY(words.id<crypto::X25519PublicKey>());
     auto key = crypto::parse_x25519_public_key(raw.view());
     if (!key.ok()) return reader.bad(key.error().message());
-    era.periods.push_back({key.take(), {}});
+    era.periods.push_back({key.take(), TRY(words.id<PeriodCheck>()), {}});
     if (era.periods.size() > kMostPeriods) return reader.bad("an era has at most 80 periods");
   }
   return {};
@@ -123,10 +135,11 @@ std::string Era::text() const {
       .field("previous", previous.has_value() ? previous->hex() : "none")
       .field("threshold", threshold)
       .field("starts", std::to_string(starts_seconds))
-      .field("period-seconds", std::to_string(period_seconds));
+      .field("period-seconds", std::to_string(period_seconds))
+      .field("dedup-check", dedup_check.hex());
   for (const std::string& official : officials) writer.field("official", official);
   for (std::size_t p = 0; p < periods.size(); ++p) {
-    writer.field("period", std::to_string(p) + " " + periods[p].encapsulation.hex());
+    writer.field("period", std::to_string(p) + " " + periods[p].encapsulation.hex() + " " + periods[p].check.hex());
   }
   for (std::size_t p = 0; p < periods.size(); ++p) {
     CHECK(periods[p].commitments.size() == officials.size());
@@ -148,6 +161,7 @@ Result<SignedEra> SignedEra::parse(ByteView document, std::string source) {
   era.threshold = TRY(u32_field(reader, "threshold"));
   era.starts_seconds = TRY(seconds_field(reader, "starts"));
   era.period_seconds = TRY(seconds_field(reader, "period-seconds"));
+  era.dedup_check = TRY(id_field<DedupCheck>(reader, "dedup-check"));
   TRY(read_officials(reader, era));
   TRY(read_periods(reader, era));
   TRY(read_commitments(reader, era));
@@ -205,6 +219,14 @@ ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y) {
   hasher.update(ByteView(&x, 1));
   hasher.update(y);
   return ShareCommitment(hasher.finish().array());
+}
+
+PeriodCheck check_of_period(ByteView symmetric) {
+  return PeriodCheck(check_of(kPeriodCheckDomain, symmetric).array());
+}
+
+DedupCheck check_of_dedup(ByteView dedup) {
+  return DedupCheck(check_of(kDedupCheckDomain, dedup).array());
 }
 
 }  // namespace exclave::policy

@@ -9,8 +9,9 @@
 //   threshold T
 //   starts SECONDS
 //   period-seconds N
+//   dedup-check HEX                     SHA-256("exclave/dedup-check/v1" 00 D)
 //   official NAME                       the share holders, in the order of their share index x = 1..n
-//   period P HEX                        X_p, for P = 0, 1, 2, ...
+//   period P HEX HEX                    X_p and SHA-256("exclave/period-check/v1" 00 S_p), for P = 0, 1, 2, ...
 //   share P NAME HEX                    commitment SHA-256(salt (32) || x (1) || y (32)) of that official's share of
 //                                       A[r,e,P]; by period, and in a period in the order of the officials
 //   signature ceremony base64           Ed25519 by the policy's ceremony key
@@ -19,6 +20,8 @@
 // I1  Periods are numbered 0.. without gaps and no X_p repeats; every official has a commitment for every period.
 // I2  The period at time t is floor((t - starts) / period-seconds), clamped to the first and last one: an agent whose
 //     era has run out keeps depositing under the last period and alarms, rather than stopping.
+// I3  The checks bind the agent's secrets to the era that the officials can open: what is sealed under other keys could
+//     never be opened again. S_p and D are 256 uniform bits, so a hash of them gives nothing away.
 // Threads: values.
 // Errors: InvalidInput (document and line), Denied (signature, not this policy's).
 // Source: docs/formats/era.md.
@@ -36,9 +39,12 @@ namespace exclave::policy {
 constexpr std::size_t kMostPeriods = 80;
 
 using ShareCommitment = Id<32, struct ShareCommitmentTag>;
+using PeriodCheck = Id<32, struct PeriodCheckTag>;  // of S_p
+using DedupCheck = Id<32, struct DedupCheckTag>;    // of D
 
 struct EraPeriod {
   crypto::X25519PublicKey encapsulation;     // X_p
+  PeriodCheck check;                         // of S_p
   std::vector<ShareCommitment> commitments;  // in the order of Era::officials
 };
 
@@ -50,6 +56,7 @@ struct Era {
   std::uint32_t threshold = 0;
   std::int64_t starts_seconds = 0;
   std::int64_t period_seconds = 0;
+  DedupCheck dedup_check;
   std::vector<std::string> officials;
   std::vector<EraPeriod> periods;
 
@@ -90,5 +97,7 @@ Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const
 std::uint32_t approvals_needed(const Policy& policy, const Registry& registry, const Era& era);
 
 ShareCommitment commit_to_share(ByteView salt, std::uint8_t x, ByteView y);
+PeriodCheck check_of_period(ByteView symmetric);
+DedupCheck check_of_dedup(ByteView dedup);
 
 }  // namespace exclave::policy

@@ -21,11 +21,13 @@ Era small_era() {
   era.threshold = 2;
   era.starts_seconds = kStart;
   era.period_seconds = kWeek;
+  era.dedup_check = check_of_dedup(testing::seeded_secret<32>("dedup").view());
   era.officials = {"alice", "bob"};
   for (int p = 0; p < 3; ++p) {
     const std::string label = "period " + std::to_string(p);
     era.periods.push_back(
         {crypto::x25519_public_key(testing::seeded_secret<32>(label)),
+         check_of_period(testing::seeded_secret<32>(label + " symmetric").view()),
          {testing::seeded_id<ShareCommitment>(label + " alice"), testing::seeded_id<ShareCommitment>(label + " bob")}});
   }
   return era;
@@ -42,8 +44,8 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// Line numbers: 1 domain, 2 realm, 3 registry, 4 era, 5 previous, 6 threshold, 7 starts, 8 period-seconds, 9 alice,
-// 10 bob, 11..13 periods, 14..19 shares, 20 empty, 21 signature.
+// Line numbers: 1 domain, 2 realm, 3 registry, 4 era, 5 previous, 6 threshold, 7 starts, 8 period-seconds,
+// 9 dedup-check, 10 alice, 11 bob, 12..14 periods, 15..20 shares, 21 empty, 22 signature.
 std::string error_with(std::size_t number, const std::function<std::string(std::string)>& change) {
   std::vector<std::string> lines = lines_of(signed_era(small_era()).document);
   lines.at(number - 1) = change(lines.at(number - 1));
@@ -77,24 +79,27 @@ TEST(era_grammar, names_the_line_of_every_error) {
   EXPECT_EQ(error_with(6, "threshold 2 "), "e: line 6: has an ill-formed value");
   EXPECT_EQ(error_with(7, "starts 9000000001"), "e: line 7: '9000000001' is above 9000000000");
   EXPECT_EQ(error_with(8, "period-seconds 0x10"), "e: line 8: '0x10' is not a whole number in range");
-  EXPECT_EQ(error_with(9, "official A"), "e: line 9: official name 'A' is not usable");
-  EXPECT_EQ(error_with(10, "official alice"), "e: line 10: official 'alice' appears twice");
-  EXPECT_EQ(error_with(11, "period 1 00"), "e: line 11: expected period 0");
-  EXPECT_EQ(error_with(12, "period 1 00"), "e: line 12: hexadecimal value has 2 digits instead of 64");
-  EXPECT_EQ(error_with(13, "period 2"), "e: line 13: has 1 words separated by single spaces instead of 2");
-  EXPECT_EQ(error_with(13, "period 2 " + std::string(64, '0')).substr(0, 11), "e: line 13:") << "a small-order point";
-  EXPECT_EQ(error_with(14, "share 0 bob " + std::string(64, '0')),
-            "e: line 14: expected the share of period 0 and official 'alice'");
-  EXPECT_EQ(error_with(15, "share 1 bob " + std::string(64, '0')),
-            "e: line 15: expected the share of period 0 and official 'bob'");
-  EXPECT_EQ(error_with(19, "share 2 bob zz"), "e: line 19: hexadecimal value has 2 digits instead of 64");
-  EXPECT_EQ(error_with(19, "share 2 bob " + std::string(64, '0') + "\nshare 3 alice " + std::string(64, '0')),
-            "e: line 20: unexpected field 'share'");
-  EXPECT_EQ(error_with(21, "signature alice " + to_base64(Bytes(64))),
+  EXPECT_EQ(error_with(9, "dedup-check 00"), "e: line 9: hexadecimal value has 2 digits instead of 64");
+  EXPECT_EQ(error_with(10, "official A"), "e: line 10: official name 'A' is not usable");
+  EXPECT_EQ(error_with(11, "official alice"), "e: line 11: official 'alice' appears twice");
+  EXPECT_EQ(error_with(12, "period 1 00 00"), "e: line 12: expected period 0");
+  EXPECT_EQ(error_with(13, "period 1 00 00"), "e: line 13: hexadecimal value has 2 digits instead of 64");
+  EXPECT_EQ(error_with(14, "period 2"), "e: line 14: has 1 words separated by single spaces instead of 3");
+  EXPECT_EQ(error_with(14, "period 2 " + std::string(64, '0') + " " + std::string(64, '0')).substr(0, 11),
+            "e: line 14:")
+      << "a small-order point";
+  EXPECT_EQ(error_with(15, "share 0 bob " + std::string(64, '0')),
+            "e: line 15: expected the share of period 0 and official 'alice'");
+  EXPECT_EQ(error_with(16, "share 1 bob " + std::string(64, '0')),
+            "e: line 16: expected the share of period 0 and official 'bob'");
+  EXPECT_EQ(error_with(20, "share 2 bob zz"), "e: line 20: hexadecimal value has 2 digits instead of 64");
+  EXPECT_EQ(error_with(20, "share 2 bob " + std::string(64, '0') + "\nshare 3 alice " + std::string(64, '0')),
+            "e: line 21: unexpected field 'share'");
+  EXPECT_EQ(error_with(22, "signature alice " + to_base64(Bytes(64))),
             "e: its signature is not an Ed25519 signature by 'ceremony'");
-  EXPECT_EQ(error_with(21, "signature ceremony " + to_base64(Bytes(96))),
+  EXPECT_EQ(error_with(22, "signature ceremony " + to_base64(Bytes(96))),
             "e: its signature is not an Ed25519 signature by 'ceremony'");
-  EXPECT_EQ(error_with(21, [](const std::string& line) { return line + "\n" + line; }),
+  EXPECT_EQ(error_with(22, [](const std::string& line) { return line + "\n" + line; }),
             "e: must carry exactly one signature");
 }
 

@@ -196,7 +196,8 @@ Result<SignedPolicy> SignedPolicy::parse(ByteView document, std::string source) 
   }
   parsed.document = std::string(as_text(document));
   parsed.signatures = reader.signatures();
-  parsed.hash = PolicyHash(crypto::sha256(document).array());
+  parsed.hash = PolicyHash(crypto::sha256(reader.signed_bytes()).array());
+  parsed.file_hash = crypto::sha256(document);
   return parsed;
 }
 

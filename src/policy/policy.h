@@ -5,7 +5,7 @@
 //   realm HEX
 //   name TEXT
 //   version N
-//   previous none|HEX                     SHA-256 of the previous version's document
+//   previous none|HEX                     SHA-256 of the previous version's text: what its officials signed
 //   expires SECONDS                       since 1970
 //   threshold-policy N                    approvals needed to change the policy
 //   threshold-release N                   approvals needed, at least, to open periods
@@ -25,9 +25,12 @@
 //     the whole policy, not even with its sign changed, so one key counts once; signatures count once per official.
 // I2  1 <= every threshold <= number of officials; an act that opens a registry's keys needs max(threshold-release, T).
 // I3  Quorums: 1 <= k,q <= n, 2q > n + b and k > n - q + b; n >= 3, or n = 1 with k = q = 1, b = 0 (a trial realm).
-// I4  Version N+1 keeps the realm id, names the SHA-256 of version N's document, changes at most one vault (added,
+// I4  Version N+1 keeps the realm id, names the SHA-256 of version N's text, changes at most one vault (added,
 //     removed or re-keyed), and is signed by threshold-policy officials of N and of N+1. Who changes keys between the
-//     two signs with both; only a signature that fits neither is wrong.
+//     two signs with both; a signature that fits neither, of somebody whom neither knows, or that repeats what another
+//     one says, makes the document Denied.
+// I5  A version is its text. Who hands it on chooses which signatures come with it (and can write an ECDSA signature in
+//     two ways), so two documents of one text are one version, and no hash that anything names covers a signature.
 // Threads: values.
 // Errors: InvalidInput (names document and line, or the entry that breaks a rule), Denied (signatures, another root of
 //     trust), Conflict (not the successor).
@@ -45,7 +48,7 @@
 
 namespace exclave::policy {
 
-using PolicyHash = Id<32, struct PolicyHashTag>;  // SHA-256 of the whole document, signatures included
+using PolicyHash = Id<32, struct PolicyHashTag>;  // SHA-256 of the signed text, without the signatures
 
 struct Official {
   std::string name;
@@ -144,13 +147,14 @@ struct SignedPolicy {
   Policy policy;
   std::string document;
   std::vector<format::TextSignature> signatures;
-  PolicyHash hash;
+  PolicyHash hash;            // of the text: what names the version
+  crypto::Hash256 file_hash;  // of the document: what names the file that a vault keeps
 
   static Result<SignedPolicy> parse(ByteView document, std::string source);
 };
 
-// Counts distinct officials of `policy` whose signature over `signed_bytes` is right. An unknown signer does not count;
-// a known signer with a wrong signature makes the document Denied.
+// Counts the officials of `policy` whose signature over `signed_bytes` is right. An unknown signer, a second signature of
+// one official, or a wrong one makes the document Denied.
 Result<std::size_t> count_approvals(const Policy& policy, ByteView signed_bytes,
                                     const std::vector<format::TextSignature>& signatures);
 

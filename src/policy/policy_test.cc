@@ -62,7 +62,7 @@ TEST(policy_text, reads_back_as_it_was_written) {
   EXPECT_EQ(read.policy.sites, realm.policy.sites);
   EXPECT_EQ(read.policy.quorum, realm.policy.quorum);
   EXPECT_EQ(read.signatures.size(), 5U);
-  EXPECT_EQ(read.hash.hex(), crypto::sha256(as_bytes(read.document)).hex());
+  EXPECT_EQ(read.hash.hex(), crypto::sha256(as_bytes(read.policy.text())).hex());
 }
 
 TEST(policy_text, is_sorted_by_name_however_the_lists_are_held) {

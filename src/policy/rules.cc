@@ -40,14 +40,19 @@ class UniqueKeys {
   Status add(const crypto::P384PublicKey& key, std::string_view owner) {
     return add(key.view().subspan(1, 48), key.is_zero(), owner);
   }
+  Status add(const crypto::Ed25519PublicKey& key, std::string_view owner) {
+    if (crypto::has_small_order(key) && !key.is_zero()) return broken(std::string(owner) + " has a key of small order");
+    return add_unsigned(key, owner);
+  }
+  Status add(const crypto::X25519PublicKey& key, std::string_view owner) { return add_unsigned(key, owner); }
+
+ private:
   template <typename Tag>
-  Status add(const Id<32, Tag>& key, std::string_view owner) {
+  Status add_unsigned(const Id<32, Tag>& key, std::string_view owner) {
     Id<32, Tag> unsigned_key = key;
     unsigned_key.mutable_view()[31] &= 0x7f;
     return add(unsigned_key.view(), key.is_zero(), owner);
   }
-
- private:
   Status add(ByteView key, bool is_missing, std::string_view owner) {
     if (is_missing) return broken(std::string(owner) + " has a key of zeros");
     const auto [at, is_new] = owners_.emplace(to_bytes(key), owner);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "policy/policy.h"
 #include "policy/testing/realm.h"
@@ -245,6 +246,30 @@ TEST(release_threshold, is_the_larger_of_the_realms_and_the_registrys) {
   policy.threshold_release = 3;
   policy.registries[0].threshold = 1;
   EXPECT_EQ(policy.release_threshold(policy.registries[0]), 3U);
+}
+
+TEST(policy_rules, policy_refuses_an_ed25519_key_of_small_order) {
+  // Under the neutral element, R = the neutral element and S = 0 is a signature of any message.
+  const auto neutral = crypto::Ed25519PublicKey::from_hex("01" + std::string(62, '0')).value();
+  crypto::Ed25519Signature forged;
+  forged.mutable_view()[0] = 1;
+  EXPECT_TRUE(crypto::verify(neutral, as_bytes("anything"), forged).ok()) << "libcrypto does not look: we have to";
+  for (const std::string& hex : {"01" + std::string(62, '0'), std::string("ec") + std::string(60, 'f') + "7f",
+                                 std::string("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"),
+                                 std::string("ee") + std::string(62, 'f')}) {
+    const auto key = crypto::Ed25519PublicKey::from_hex(hex).value();
+    testing::TestRealm realm = testing::make_realm();
+    for (crypto::Ed25519PublicKey* place :
+         {&realm.policy.ceremony, &realm.policy.vaults[1].identity, &realm.policy.vaults[1].receipt,
+          &realm.policy.sites[0].identity, &realm.policy.registries[0].writer}) {
+      const crypto::Ed25519PublicKey good = std::exchange(*place, key);
+      const Status refused = check_rules(realm.policy);
+      ASSERT_FALSE(refused.ok()) << hex;
+      EXPECT_NE(refused.error().message().find("has a key of small order"), std::string::npos);
+      *place = good;
+    }
+    EXPECT_TRUE(check_rules(realm.policy).ok());
+  }
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ TEST(policy_sample, is_read_and_means_what_it_meant_when_it_was_written) {
 TEST(policy_sample, is_the_example_of_the_format_page) {
   const std::vector<std::string> examples = testing::examples_in(page("policy.md"));
   EXPECT_EQ(examples, (std::vector<std::string>{sample("policy-v1.txt")}));
-  EXPECT_EQ(testing::value_in(page("policy.md"), "SHA-256 of the document"),
+  EXPECT_EQ(testing::value_in(page("policy.md"), "SHA-256 of the text"),
             SignedPolicy::parse(as_bytes(examples[0]), "page").value().hash.hex());
 }
 

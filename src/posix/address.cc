@@ -12,6 +12,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -140,7 +141,12 @@ Result<std::vector<SocketAddress>> Resolver::resolve(const HostPort& where, Purp
     left_open_.remove_if([](const auto& old) { return !old->is_open(); });
     if (left_open_.size() >= kLeftOpenLimit) return Error(Code::Exhausted, "too many unanswered name lookups");
   }
-  auto question = std::make_unique<Question>(where, purpose);
+  std::unique_ptr<Question> question;
+  try {
+    question = std::make_unique<Question>(where, purpose);
+  } catch (const std::system_error& error) {
+    return Error(Code::Exhausted, "no thread to look up '" + printable(where.host) + "': " + error.code().message());
+  }
   const auto answer = question->wait_until(deadline);
   if (!answer.has_value()) {
     const MutexLock lock(mutex_);

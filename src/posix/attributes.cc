@@ -53,11 +53,6 @@ std::string descriptor_path(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
 
-// An attribute that vanished, or that this file system lists but does not give, is not there.
-bool means_absent(int error) {
-  return error == ENODATA || error == ENOTSUP;
-}
-
 // `call(buffer, size)` is one of the list or get calls. Grows from the stack to the system's limit once. 0 or an errno.
 template <typename Call, typename Use>
 int with_xattr_buffer(Call&& call, Use&& use) {
@@ -86,7 +81,7 @@ Result<std::vector<env::Xattr>> collect(List&& list, Get&& get, Where&& where) {
     }
   };
   if (const int error = with_xattr_buffer(list, add_names); error != 0) {
-    if (means_absent(error)) return xattrs;
+    if (means_no_xattr(error)) return xattrs;
     return system_error(error, Access::Read, "list the extended attributes of", where());
   }
   std::vector<env::Xattr> present;
@@ -95,7 +90,7 @@ Result<std::vector<env::Xattr>> collect(List&& list, Get&& get, Where&& where) {
     const auto get_this = [&](char* buffer, std::size_t size) { return get(xattr.name.c_str(), buffer, size); };
     const auto keep_value = [&](std::string_view value) { xattr.value = to_bytes(value); };
     if (const int error = with_xattr_buffer(get_this, keep_value); error != 0) {
-      if (means_absent(error)) continue;
+      if (means_no_xattr(error)) continue;
       return system_error(error, Access::Read, "read the extended attribute '" + xattr.name + "' of", where());
     }
     present.push_back(std::move(xattr));
@@ -205,6 +200,10 @@ class AttributeSetter {
 };
 
 }  // namespace
+
+bool means_no_xattr(int error) {
+  return error == ENODATA || error == ENOTSUP;
+}
 
 env::FileInfo info_of(const struct stat& stat) {
   env::FileInfo info;

@@ -27,6 +27,9 @@ namespace exclave::posix {
 
 env::FileInfo info_of(const struct stat& stat);
 
+// An attribute that vanished, or that this file system lists but does not give, is not there.
+bool means_no_xattr(int error);
+
 // Of an open file; costs one system call when there are none.
 Result<std::vector<env::Xattr>> xattrs_of(int fd);
 // Of the name itself, whatever its type.

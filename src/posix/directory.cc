@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -229,6 +231,39 @@ Status Directory::remove(std::string_view name) {
   if (::unlinkat(fd_.get(), checked.c_str(), 0) == 0) return {};
   if (errno == EISDIR && ::unlinkat(fd_.get(), checked.c_str(), AT_REMOVEDIR) == 0) return {};
   return failed("remove", name, errno, Access::Write);
+}
+
+Status Directory::drop_acls() {
+  for (const char* name : {"system.posix_acl_default", "system.posix_acl_access"}) {
+    if (::fremovexattr(fd_.get(), name) == 0 || means_no_xattr(errno)) continue;
+    const int refused = errno;  // not ours: fine if there is nothing to remove
+    if (::fgetxattr(fd_.get(), name, nullptr, 0) < 0 && means_no_xattr(errno)) continue;
+    return system_error(refused, Access::Write, std::string("remove the extended attribute '") + name + "' of",
+                        path_of(fd_.get()));
+  }
+  return {};
+}
+
+Status Directory::sync_all() {
+  if (::syncfs(fd_.get()) == 0) return {};
+  return system_error(errno, Access::Write, "sync the file system of", path_of(fd_.get()));
+}
+
+Status Directory::lock() {
+  if (uninterrupted([&] { return ::flock(fd_.get(), LOCK_EX | LOCK_NB); }) == 0) return {};
+  const std::string path = path_of(fd_.get());
+  switch (errno) {
+    case EWOULDBLOCK:
+      return Error(Code::Conflict, "'" + printable(path) + "' is locked by somebody else");
+    case EBADF:  // NFS wants a descriptor for writing, which a directory has not
+    case EINVAL:
+    case ENOLCK:
+    case ENOSYS:
+    case ENOTSUP:
+      return Error(Code::Unsupported, "'" + printable(path) + "' cannot be locked on its file system");
+    default:
+      return system_error(errno, Access::Write, "lock", path);
+  }
 }
 
 }  // namespace exclave::posix

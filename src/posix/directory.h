@@ -43,6 +43,9 @@ class Directory : public env::Directory {
   Status set_attributes(std::string_view name, const env::FileAttributes& attributes) override;
   Status set_own_attributes(const env::FileAttributes& attributes) override;
   Status remove(std::string_view name) override;
+  Status drop_acls() override;
+  Status sync_all() override;
+  Status lock() override;
 
  private:
   Error failed(std::string_view action, std::string_view name, int error, Access access = Access::Read) const;

@@ -134,14 +134,6 @@ Result<std::string> FileSystem::canonical(std::string_view path) {
   return canonical_path(path);
 }
 
-Status FileSystem::sync_all(std::string_view path) {
-  const Path at = TRY(Path::from(path));
-  const Descriptor any(::openat(at.at(), at.rest(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!any.valid()) return cannot("open", path, Access::Write);
-  if (::syncfs(any.get()) != 0) return cannot("sync the file system of", path, Access::Write);
-  return {};
-}
-
 Result<std::uint64_t> FileSystem::free_bytes(std::string_view path) {
   const Path at = TRY(Path::from(path));
   const Descriptor any(::openat(at.at(), at.rest(), O_PATH | O_CLOEXEC));

@@ -29,7 +29,6 @@ class FileSystem : public env::FileSystem {
   Result<std::unique_ptr<env::Directory>> open_directory(std::string_view path) override;
   Result<env::FileInfo> stat(std::string_view path) override;
   Result<std::string> canonical(std::string_view path) override;
-  Status sync_all(std::string_view path) override;
   Result<std::uint64_t> free_bytes(std::string_view path) override;
   std::size_t open_limit() override;
 

@@ -125,7 +125,6 @@ TEST_F(FilesTest, no_call_keeps_a_descriptor) {
       ignore(files.draft(path, 0600), "only whether it leaks counts");
       ignore(files.list(path), "only whether it leaks counts");
       ignore(files.make_directories(path + "/sub", 0700), "only whether it leaks counts");
-      ignore(files.sync_all(path), "only whether it leaks counts");
       ignore(files.free_bytes(path), "only whether it leaks counts");
       ignore(files.canonical(path), "only whether it leaks counts");
       ignore(files.remove_temporaries(path), "only whether it leaks counts");

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -59,8 +60,14 @@ class Monitor : public env::Monitor {
 
 }  // namespace
 
-std::unique_ptr<env::Thread> Threads::start(std::string_view name, std::function<void()> body) {
-  return std::make_unique<Thread>(std::string(name.substr(0, kNameLimit)), std::move(body));
+Result<std::unique_ptr<env::Thread>> Threads::start(std::string_view name, std::function<void()> body) {
+  try {
+    return std::unique_ptr<env::Thread>(
+        std::make_unique<Thread>(std::string(name.substr(0, kNameLimit)), std::move(body)));
+  } catch (const std::system_error& error) {  // EAGAIN: of the user's, the service's or the machine's limits
+    return Error(Code::Exhausted, "thread '" + std::string(name) + "' cannot be started: " + error.code().message())
+        .hint("raise the limit of tasks (TasksMax of the service, ulimit -u)");
+  }
 }
 
 std::unique_ptr<env::Monitor> Threads::make_monitor() {

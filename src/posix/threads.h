@@ -9,7 +9,7 @@ namespace exclave::posix {
 
 class Threads : public env::Threads {
  public:
-  std::unique_ptr<env::Thread> start(std::string_view name, std::function<void()> body) override;
+  Result<std::unique_ptr<env::Thread>> start(std::string_view name, std::function<void()> body) override;
   std::unique_ptr<env::Monitor> make_monitor() override;
   unsigned cores() const override;
 };

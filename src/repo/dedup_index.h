@@ -65,8 +65,8 @@ class DedupIndex {
   // One synced batch: the index objects are known, the packs they name are indexed, the snapshot is listed.
   Status finish_snapshot(const SnapshotSummary& summary, const std::vector<format::ObjectReference>& new_indexes);
 
-  // The time, in ns since 1970, from which a new stream counts: `now_ns`, or just after the newest stream if the clock
-  // was set back since. Durable with the next finish_snapshot.
+  // The time, in ns since 1970, from which a new stream counts: `now_ns`, or just after the newest stream if that is
+  // later. Durable with the next finish_snapshot.
   Result<std::uint64_t> take_start(std::uint64_t now_ns);
 
   Status keep_receipt(std::string_view vault, const format::SignedReceipt& receipt);

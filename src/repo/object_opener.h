@@ -2,7 +2,8 @@
 // Hides: which period's key fits, fronts, segment arithmetic, falling over to another copy when bytes fail their check.
 //
 // I1  Every byte handed out was authenticated by its segment's tag under the key of the period the header names.
-// I2  A copy that fails is reported through the reader (store::ObjectReader::read_checked), never used.
+// I2  A copy that fails is reported through the reader (store::ObjectReader::read_checked), never used. What is judged
+//     together, a front and segments, comes from one copy: a lying vault never makes another one's bytes look bad.
 // Threads: all calls from any thread.
 // Errors: NotFound, Corrupt (no copy is good), Denied (period not released), Unavailable.
 #pragma once

@@ -252,7 +252,7 @@ TEST_F(DiskTest, sync_all_saves_everything) {
   attributes.modified = env::Timestamp{123'456'789'012};
   attributes.xattrs = {{"user.x", to_bytes("v")}};
   ASSERT_TRUE(d->set_attributes("f", attributes).ok());
-  ASSERT_TRUE(files().sync_all("/").ok());
+  ASSERT_TRUE(files().open_directory("/").value()->sync_all().ok());
   const std::string before = lux.disk().listing();
   power_cycle();
   EXPECT_EQ(lux.disk().listing(), before);

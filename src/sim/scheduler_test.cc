@@ -26,20 +26,26 @@ std::uint64_t hash_of_busy_run(std::uint64_t seed) {
     env::Queue<int> queue(env.threads, 3);
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (int i = 0; i < 3; ++i) {
-      threads.push_back(env.threads.start("producer", [&, i] {
-        for (int j = 0; j < 10; ++j) queue.push(i * 100 + j);
-      }));
+      threads.push_back(env.threads
+                            .start("producer",
+                                   [&, i] {
+                                     for (int j = 0; j < 10; ++j) queue.push(i * 100 + j);
+                                   })
+                            .take());
     }
-    threads.push_back(env.threads.start("consumer", [&] {
-      auto log = env.files.open_log("/log");
-      ASSERT_TRUE(log.ok());
-      for (int j = 0; j < 30; ++j) {
-        const auto item = queue.pop();
-        ASSERT_TRUE(item.has_value());
-        EXPECT_TRUE(log.value()->append(as_bytes(std::to_string(*item))).ok());
-        EXPECT_TRUE(env.clock.sleep_until(env.clock.monotonic() + 1ms).ok());
-      }
-    }));
+    threads.push_back(env.threads
+                          .start("consumer",
+                                 [&] {
+                                   auto log = env.files.open_log("/log");
+                                   ASSERT_TRUE(log.ok());
+                                   for (int j = 0; j < 30; ++j) {
+                                     const auto item = queue.pop();
+                                     ASSERT_TRUE(item.has_value());
+                                     EXPECT_TRUE(log.value()->append(as_bytes(std::to_string(*item))).ok());
+                                     EXPECT_TRUE(env.clock.sleep_until(env.clock.monotonic() + 1ms).ok());
+                                   }
+                                 })
+                          .take());
     for (auto& thread : threads) thread->join();
   });
   return universe.trace_hash();
@@ -123,13 +129,21 @@ TEST(Scheduler, queue_keeps_order_and_loses_nothing_over_200_seeds) {
       env::Queue<int> queue(lux.env().threads, 1 + seed % 4);
       std::vector<std::unique_ptr<env::Thread>> producers;
       for (int p = 0; p < kProducers; ++p) {
-        producers.push_back(lux.env().threads.start("producer", [&, p] {
-          for (int i = 0; i < kItems; ++i) EXPECT_TRUE(queue.push(p * 1000 + i));
-        }));
+        producers.push_back(lux.env()
+                                .threads
+                                .start("producer",
+                                       [&, p] {
+                                         for (int i = 0; i < kItems; ++i) EXPECT_TRUE(queue.push(p * 1000 + i));
+                                       })
+                                .take());
       }
-      auto first = lux.env().threads.start("first consumer", [&] {
-        while (const auto item = queue.pop()) received[*item / 1000].push_back(*item % 1000);
-      });
+      auto first = lux.env()
+                       .threads
+                       .start("first consumer",
+                              [&] {
+                                while (const auto item = queue.pop()) received[*item / 1000].push_back(*item % 1000);
+                              })
+                       .take();
       for (auto& producer : producers) producer->join();
       queue.close();
       EXPECT_FALSE(queue.push(1));
@@ -194,12 +208,16 @@ TEST(Scheduler, sixty_four_threads_share_a_monitor) {
     int turn = 0;
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (int i = 0; i < 64; ++i) {
-      threads.push_back(lux.env().threads.start("thread " + std::to_string(i), [&, i] {
-        const env::MonitorLock lock(*monitor);
-        while (turn != i) monitor->wait();
-        ++turn;
-        monitor->notify_all();
-      }));
+      threads.push_back(lux.env()
+                            .threads
+                            .start("thread " + std::to_string(i),
+                                   [&, i] {
+                                     const env::MonitorLock lock(*monitor);
+                                     while (turn != i) monitor->wait();
+                                     ++turn;
+                                     monitor->notify_all();
+                                   })
+                            .take());
     }
     for (auto& thread : threads) thread->join();
     EXPECT_EQ(turn, 64);

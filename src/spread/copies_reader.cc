@@ -107,6 +107,16 @@ Status CopiesReader::read_checked(const format::ObjectName& name, std::uint64_t 
   });
 }
 
+Status CopiesReader::read_checked(const format::ObjectName& name, std::span<const Range> ranges,
+                                  const std::function<Status()>& check) {
+  std::size_t bytes = 0;
+  for (const Range& range : ranges) bytes += range.out.size();
+  return try_each(name, bytes, [&](store::VaultApi& vault) -> Status {
+    for (const Range& range : ranges) TRY(vault.read(name, range.offset, range.out));
+    return check();
+  });
+}
+
 std::vector<ReadIncident> CopiesReader::incidents() const {
   const env::MonitorLock lock(*monitor_);
   return incidents_;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ class CopiesReader : public store::ObjectReader {
   Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override;
   Status read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,
                       const Check& check) override;
+  Status read_checked(const format::ObjectName& name, std::span<const Range> ranges,
+                      const std::function<Status()>& check) override;
 
   // At most kMaxIncidents are kept; `statistics` counts all.
   std::vector<ReadIncident> incidents() const;

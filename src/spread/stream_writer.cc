@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "env/at_once.h"
 #include "policy/policy.h"
 
 namespace exclave::spread {
@@ -26,31 +27,40 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, 
                                                          std::vector<store::VaultApi*> vaults,
                                                          std::uint32_t durable_copies,
                                                          const format::SignedStream& stream,
-                                                         const crypto::Ed25519SigningKey& writer_key) {
+                                                         const crypto::Ed25519SigningKey& writer_key,
+                                                         const std::map<std::string, Error>& away) {
   CHECK(durable_copies >= 1);
   std::unique_ptr<StreamWriter> writer(new StreamWriter(threads, clock, durable_copies, stream, writer_key));
   for (store::VaultApi* vault : vaults) {
     auto lane = std::make_unique<Lane>();
     lane->vault = vault;
     lane->progress.vault = vault->name();
+    if (const auto known = away.find(vault->name()); known != away.end()) lane->progress.failure = known->second;
     writer->lanes_.push_back(std::move(lane));
   }
-  std::vector<std::unique_ptr<env::Thread>> openers;
-  for (const auto& lane : writer->lanes_) {
-    openers.push_back(threads.start("open-" + lane->progress.vault, [&writer, &stream, lane = lane.get()] {
-      Status opened = lane->vault->open_stream(stream);
-      const env::MonitorLock lock(*writer->monitor_);
-      if (!opened.ok()) lane->progress.failure = opened.take_error();
-    }));
-  }
-  for (const auto& opener : openers) opener->join();
+  env::at_once(
+      threads, writer->lanes_.size(), [&](std::size_t i) { return "open-" + writer->lanes_[i]->progress.vault; },
+      [&](std::size_t i) {
+        Lane& lane = *writer->lanes_[i];
+        if (lane.progress.failure.has_value()) return;
+        Status opened = lane.vault->open_stream(stream);
+        const env::MonitorLock lock(*writer->monitor_);
+        if (!opened.ok()) lane.progress.failure = opened.take_error();
+      });
   {
     const env::MonitorLock lock(*writer->monitor_);
     if (auto error = writer->too_few_left_locked()) return *error;
   }
   for (const auto& lane : writer->lanes_) {
-    lane->thread = threads.start("send-" + lane->progress.vault,
-                                 [raw = writer.get(), lane = lane.get()] { raw->run_lane(*lane); });
+    auto sender = threads.start("send-" + lane->progress.vault,
+                                [raw = writer.get(), lane = lane.get()] { raw->run_lane(*lane); });
+    if (sender.ok()) {
+      lane->thread = sender.take();
+      continue;
+    }
+    const env::MonitorLock lock(*writer->monitor_);
+    lane->progress.failure = sender.take_error();
+    if (auto error = writer->too_few_left_locked()) return *error;
   }
   return writer;
 }

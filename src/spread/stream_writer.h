@@ -15,6 +15,7 @@
 // Source: docs/formats/stream.md.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,11 +40,12 @@ struct VaultProgress {
 class StreamWriter : public store::StreamSink {
  public:
   // Opens the stream at every vault at once. Fails if fewer than `durable_copies` (k) accept it. Vaults outlive the
-  // writer.
+  // writer. `away`, by vault: who did not answer a moment ago counts as dropped out, and is not tried again.
   static Result<std::unique_ptr<StreamWriter>> open(env::Threads& threads, env::Clock& clock,
                                                     std::vector<store::VaultApi*> vaults, std::uint32_t durable_copies,
                                                     const format::SignedStream& stream,
-                                                    const crypto::Ed25519SigningKey& writer_key);
+                                                    const crypto::Ed25519SigningKey& writer_key,
+                                                    const std::map<std::string, Error>& away = {});
   ~StreamWriter() override;  // abandons what is queued
 
   Result<format::EntryIndex> push(store::SealedObject object,

@@ -18,6 +18,12 @@ Status ObjectReader::read_checked(const format::ObjectName& name, std::uint64_t 
   return check(out);
 }
 
+Status ObjectReader::read_checked(const format::ObjectName& name, std::span<const Range> ranges,
+                                  const std::function<Status()>& check) {
+  for (const Range& range : ranges) TRY(read(name, range.offset, range.out));
+  return check();
+}
+
 Result<Bytes> read_object(ObjectReader& store, const format::ObjectName& name, std::uint64_t size) {
   Bytes object(size);
   TRY(store.read(name, 0, object));

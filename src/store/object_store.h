@@ -17,6 +17,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
@@ -36,6 +37,14 @@ class ObjectReader {
   using Check = std::function<Status(ByteView)>;
   virtual Status read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,
                               const Check& check);
+  // The same for ranges that only make sense together: all of them come from one copy, and `check` is asked when the
+  // last one is there.
+  struct Range {
+    std::uint64_t offset = 0;
+    MutableByteView out;
+  };
+  virtual Status read_checked(const format::ObjectName& name, std::span<const Range> ranges,
+                              const std::function<Status()>& check);
 };
 
 enum class PutOutcome { Stored, AlreadyPresent };

@@ -55,6 +55,7 @@ struct HeldEntry {
   format::SignedEntry entry;
   std::uint64_t object_bytes = 0;
   std::int64_t retain_until_seconds = 0;
+  format::PeriodNumber period;  // as the object's header names it
 };
 
 struct Act {

@@ -209,7 +209,7 @@ class Soak {
     if (generator_() % 2 == 0) machine_.crash_at_call(generator_() % 60);
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (int i = 0; i < 3; ++i) {
-      threads.push_back(machine_.env().threads.start("writer", [&] { write_some(*table.value()); }));
+      threads.push_back(machine_.env().threads.start("writer", [&] { write_some(*table.value()); }).take());
     }
     for (const auto& thread : threads) thread->join();
   }

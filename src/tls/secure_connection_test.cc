@@ -68,7 +68,9 @@ class Tls : public ::testing::Test {
   }
 
   env::Instant in(std::chrono::nanoseconds time) { return clock_.monotonic() + time; }
-  std::unique_ptr<env::Thread> start(std::function<void()> body) { return threads_.start("tls-test", std::move(body)); }
+  std::unique_ptr<env::Thread> start(std::function<void()> body) {
+    return threads_.start("tls-test", std::move(body)).take();
+  }
 
   // Our client and our server meet. The server runs on a thread of its own.
   void meet(const PeerKey& expected) {

@@ -30,10 +30,6 @@ Bytes era_key(const format::RegistryId& registry, format::EraNumber era) {
   return key;
 }
 
-crypto::Hash256 hash_of(const policy::SignedPolicy& policy) {
-  return crypto::Hash256(policy.hash.array());
-}
-
 std::string file_of(const std::string& directory, const crypto::Hash256& hash) {
   return env::join_path(directory, hash.hex());
 }
@@ -115,8 +111,8 @@ Status ActBook::create(env::FileSystem& files, const std::string& directory, tab
                        const VerifiedActs& acts) {
   table::Batch batch;
   for (const policy::SignedPolicy& policy : acts.policies) {
-    TRY(env::create_same_durably(files, file_of(directory, hash_of(policy)), as_bytes(policy.document), kFileMode));
-    batch.put(policy_key(policy.policy.version), policy.hash.view());
+    TRY(env::create_same_durably(files, file_of(directory, policy.file_hash), as_bytes(policy.document), kFileMode));
+    batch.put(policy_key(policy.policy.version), policy.file_hash.view());
   }
   for (const policy::SignedEra& era : acts.eras) {
     TRY(env::create_same_durably(files, file_of(directory, era.hash), as_bytes(era.document), kFileMode));
@@ -274,8 +270,11 @@ Status ActBook::put_row(const table::Batch& batch) {
 
 Status ActBook::adopt_policy(const ActsInForce& acts, ByteView document) {
   policy::SignedPolicy next = TRY(policy::SignedPolicy::parse(document, "policy"));
+  // The same version with other signatures under it, which whoever hands it on may choose: the first one is kept.
+  const std::vector<policy::SignedPolicy> held = TRY(policies());
+  if (std::any_of(held.begin(), held.end(), [&](const auto& each) { return each.hash == next.hash; })) return {};
   TRY(policy::verify_successor(acts.policy, next));
-  const crypto::Hash256 hash = hash_of(next);
+  const crypto::Hash256 hash = next.file_hash;
   TRY(keep_document(hash, document));
   table::Batch batch;
   batch.put(policy_key(next.policy.version), hash.view());

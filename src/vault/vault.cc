@@ -298,7 +298,7 @@ Result<std::vector<store::HeldEntry>> Vault::entries(const wire::Caller& caller,
   const auto visit = [&](format::EntryIndex index, const EntryRow& row) -> Result<table::Visit> {
     const auto object = TRY(records_->object(row.object));
     if (!object.has_value()) return Error(Code::Corrupt, "object " + row.object.hex() + " has lost its row");
-    entries.push_back({entry_of(stream, index, row), object->bytes, object->retain_until_seconds});
+    entries.push_back({entry_of(stream, index, row), object->bytes, object->retain_until_seconds, object->key.period});
     return entries.size() < limit ? table::Visit::Continue : table::Visit::Stop;
   };
   TRY(records_->scan_entries(stream, from, visit));

@@ -1,5 +1,7 @@
 #include "wire/documents.h"
 
+#include <limits>
+
 #include "base/text.h"
 #include "format/signed_text.h"
 
@@ -140,7 +142,8 @@ std::string entries_document(const format::StreamId& stream, const std::vector<s
   for (const store::HeldEntry& held : entries) {
     writer.field("entry", inner(held.entry.document()))
         .field("bytes", held.object_bytes)
-        .field("retain-until", std::to_string(held.retain_until_seconds));
+        .field("retain-until", std::to_string(held.retain_until_seconds))
+        .field("period", held.period.value());
   }
   return writer.text();
 }
@@ -157,6 +160,9 @@ Result<std::vector<store::HeldEntry>> parse_entries(ByteView document, const for
     if (held.entry.entry.stream != stream) return reader.bad("is an entry of another stream");
     held.object_bytes = TRY(reader.number("bytes"));
     held.retain_until_seconds = TRY(seconds_field(reader, "retain-until"));
+    const std::uint64_t period = TRY(reader.number("period"));
+    if (period > std::numeric_limits<std::uint32_t>::max()) return reader.bad("is no period");
+    held.period = format::PeriodNumber(static_cast<std::uint32_t>(period));
     entries.push_back(std::move(held));
   }
   TRY(expect_unsigned_end(reader));

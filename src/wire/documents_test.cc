@@ -87,12 +87,17 @@ TEST(Documents, entries_read_back_and_belong_to_the_stream) {
   const format::StreamId id = stream("a").descriptor.id();
   const format::Entry entry{id, format::EntryIndex(4), seeded_id<format::ObjectName>("o"),
                             seeded_id<format::ChainHash>("c"), format::PeriodNumber(2)};
-  const std::string document = entries_document(id, {{format::SignedEntry::sign(entry, writer()), 262'144, -9}});
+  const std::string document =
+      entries_document(id, {{format::SignedEntry::sign(entry, writer()), 262'144, -9, format::PeriodNumber(3)}});
   const auto parsed = must(parse_entries(as_bytes(document), id));
   ASSERT_EQ(parsed.size(), 1U);
   EXPECT_EQ(parsed[0].entry.document(), format::SignedEntry::sign(entry, writer()).document());
   EXPECT_EQ(parsed[0].object_bytes, 262'144U);
   EXPECT_EQ(parsed[0].retain_until_seconds, -9);
+  EXPECT_EQ(parsed[0].period, format::PeriodNumber(3));
+  std::string no_period = document;
+  no_period.replace(no_period.find("period 3"), 8, "period 4294967296");
+  EXPECT_TRUE(failed_with(parse_entries(as_bytes(no_period), id), Code::InvalidInput));
   const auto other = stream("b").descriptor.id();
   EXPECT_TRUE(failed_with(parse_entries(as_bytes(document), other), Code::InvalidInput));
   std::string smuggled = document;

@@ -170,7 +170,7 @@ TEST_F(HttpVaultTest, H9_entries_out_of_order_or_more_than_asked_for_are_refused
     const auto held = [](std::uint64_t index) {
       format::SignedEntry signed_entry = entry();
       signed_entry.entry.index = format::EntryIndex(index);
-      return store::HeldEntry{signed_entry, 1, 1};
+      return store::HeldEntry{signed_entry, 1, 1, {}};
     };
     const auto ask = [&](const std::vector<store::HeldEntry>& answer) {
       vault.will_say(entries_document(kStream, answer));

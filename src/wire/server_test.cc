@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "policy/testing/realm.h"
+#include "tests/conformance/few_threads.h"
 #include "tests/conformance/worlds.h"
 #include "wire/http_vault.h"
 #include "wire/testing/fake_handler.h"
@@ -27,8 +28,8 @@ class ServerTest : public ::testing::Test {
  protected:
   void run(const ServerOptions& options, const std::function<void()>& body) {
     lux().run([&] {
-      server_ = Server::start({env_.clock, env_.log, env_.threads}, must(env_.network.listen("127.0.0.1:0")),
-                              server_transport_, handler_, options);
+      server_ = must(Server::start({env_.clock, env_.log, server_threads_}, must(env_.network.listen("127.0.0.1:0")),
+                                   server_transport_, handler_, options));
       body();
       server_.reset();
     });
@@ -56,6 +57,7 @@ class ServerTest : public ::testing::Test {
 
   sim::Universe universe_{7};
   env::Env env_ = universe_.machine("lux").env();
+  conformance::FewThreads server_threads_{env_.threads, 1000};
   FakeHandler handler_;
   PlainTransport server_transport_{machine_key("lux identity").public_key()};
   std::unique_ptr<Server> server_;
@@ -122,6 +124,105 @@ TEST_F(ServerTest, peers_that_never_show_a_key_hold_few_places_and_not_for_long)
   });
 }
 
+TEST_F(ServerTest, H9_idle_peers_of_one_address_do_not_keep_another_out) {
+  lux().run([&] {
+    server_ = must(Server::start({env_.clock, env_.log, server_threads_}, must(env_.network.listen("lux:7000")),
+                                 server_transport_, handler_, {.max_handshakes = 8, .max_handshakes_per_source = 4}));
+  });
+  const env::Env flooder = universe_.machine("flooder").env();
+  std::vector<std::unique_ptr<env::Connection>> silent;
+  universe_.machine("flooder").run([&] {
+    for (int i = 0; i < 50; ++i) {
+      silent.push_back(must(flooder.network.connect("lux:7000", flooder.clock.monotonic() + seconds(1))));
+    }
+  });
+  universe_.machine("home").run([&] {
+    const env::Env home = universe_.machine("home").env();
+    PlainTransport transport(machine_key("one").public_key());
+    policy::VaultEntry vault = policy::testing::make_vault("lux");
+    vault.address = "lux:7000";
+    HttpVault client({home.clock, home.random, home.network, home.threads}, transport, vault, {},
+                     {.connections = 1, .attempts = 1, .connect_time = seconds(3)});
+    EXPECT_TRUE(is_ok(client.status()));
+  });
+  EXPECT_TRUE(lux().has_logged("too many peers have shown no key"));
+  universe_.machine("flooder").run([&] { silent.clear(); });
+  lux().run([&] { server_.reset(); });
+  universe_.run();
+}
+
+TEST_F(ServerTest, H9_peers_with_unknown_keys_leave_room_for_known_ones) {
+  std::vector<std::unique_ptr<PlainTransport>> keys;
+  for (int i = 0; i < 40; ++i) {
+    keys.push_back(std::make_unique<PlainTransport>(machine_key("stranger " + std::to_string(i)).public_key()));
+    handler_.unknown.insert(machine_key("stranger " + std::to_string(i)).public_key());
+  }
+  run({.max_connections = 4, .max_refusals = 2}, [&] {
+    std::vector<std::unique_ptr<env::Connection>> strangers;
+    for (const auto& key : keys) {  // they show their keys, and then say nothing
+      const env::Instant soon = env_.clock.monotonic() + seconds(2);
+      auto bare = must(env_.network.connect(server_->address(), soon));
+      strangers.push_back(must(key->connect(std::move(bare), machine_key("lux identity").public_key(), soon)));
+    }
+    Guest guest(*this, "one");
+    EXPECT_TRUE(is_ok(guest.vault.status())) << "at once";
+    ASSERT_TRUE(env_.clock.sleep_until(env_.clock.monotonic() + seconds(4)).ok());
+    Byte last = 0;
+    for (const auto& stranger : strangers) {
+      const auto got = stranger->read_some(MutableByteView(&last, 1), env_.clock.monotonic() + milliseconds(1));
+      EXPECT_TRUE(!got.ok() || got.value() == 0) << "none of them may stay";
+    }
+  });
+  EXPECT_TRUE(lux().has_logged("turned away: the policy does not know your key"));
+}
+
+TEST_F(ServerTest, H9_a_vault_without_threads_turns_peers_away_and_lives) {
+  run({}, [&] {
+    Guest before(*this, "one");
+    EXPECT_TRUE(is_ok(before.vault.status()));
+    server_threads_.allow(0);
+    for (int i = 0; i < 30; ++i) {
+      Guest during(*this, "two");
+      EXPECT_FALSE(during.vault.status().ok());
+    }
+    EXPECT_TRUE(is_ok(before.vault.status())) << "who has a thread keeps it";
+    server_threads_.allow(1);
+    Guest after(*this, "two");
+    EXPECT_TRUE(is_ok(after.vault.status()));
+  });
+  EXPECT_TRUE(lux().has_logged("cannot be started"));
+}
+
+TEST_F(ServerTest, a_key_that_the_policy_revoked_is_answered_once_more_and_gone) {
+  run({}, [&] {
+    Guest guest(*this, "one");
+    EXPECT_TRUE(is_ok(guest.vault.status()));
+    handler_.on_status = [&]() -> Result<store::VaultStatus> {
+      handler_.unknown.insert(machine_key("one").public_key());
+      return Error(Code::Denied, "revoked");
+    };
+    EXPECT_TRUE(failed_with(guest.vault.status(), Code::Denied));
+    bool was_asked = false;
+    handler_.on_status = [&]() -> Result<store::VaultStatus> {
+      was_asked = true;
+      return testing::status_named("fake");
+    };
+    EXPECT_TRUE(failed_with(guest.vault.status(), Code::Denied)) << "by a new connection";
+    EXPECT_FALSE(was_asked);
+  });
+}
+
+TEST_F(ServerTest, what_strangers_make_it_say_is_said_once_a_minute) {
+  handler_.unknown.insert(machine_key("stranger").public_key());
+  run({}, [&] {
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(failed_with(Guest(*this, "stranger").vault.status(), Code::Denied));
+    EXPECT_FALSE(lux().has_logged("more since this was last said"));
+    ASSERT_TRUE(env_.clock.sleep_until(env_.clock.monotonic() + seconds(61)).ok());
+    EXPECT_TRUE(failed_with(Guest(*this, "stranger").vault.status(), Code::Denied));
+    EXPECT_TRUE(lux().has_logged("(and 4 more since this was last said)"));
+  });
+}
+
 TEST_F(ServerTest, stopping_lets_a_request_in_progress_end) {
   handler_.on_status = [&]() -> Result<store::VaultStatus> {
     TRY(env_.clock.sleep_until(env_.clock.monotonic() + seconds(3)));
@@ -130,7 +231,7 @@ TEST_F(ServerTest, stopping_lets_a_request_in_progress_end) {
   run({}, [&] {
     std::atomic<bool> answered = false;
     Guest guest(*this, "one");
-    const auto caller = env_.threads.start("caller", [&] { answered = guest.vault.status().ok(); });
+    const auto caller = must(env_.threads.start("caller", [&] { answered = guest.vault.status().ok(); }));
     ASSERT_TRUE(env_.clock.sleep_until(env_.clock.monotonic() + seconds(1)).ok());
     const env::Instant begin = env_.clock.monotonic();
     server_->stop(begin + seconds(30));

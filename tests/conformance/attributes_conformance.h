@@ -331,4 +331,24 @@ TEST_P(AttributesConformance, default_acl_of_a_directory_comes_back) {
   });
 }
 
+TEST_P(AttributesConformance, dropped_acls_reach_nothing_that_is_made_afterwards) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    must(d->create_directory("sub", 0700));
+    auto sub = must(d->open_directory("sub"));
+    EXPECT_TRUE(is_ok(sub->drop_acls())) << "there are none";
+    if (abilities().acls) {
+      env::FileAttributes attributes;
+      attributes.xattrs = {{"system.posix_acl_access", acl_of_0640()}, {"system.posix_acl_default", acl_of_0640()}};
+      must(sub->set_own_attributes(attributes));
+    }
+    EXPECT_TRUE(is_ok(sub->drop_acls()));
+    EXPECT_TRUE(must(sub->own_xattrs()).empty());
+    put(*sub, "f", "");
+    must(sub->create_directory("below", 0700));
+    EXPECT_TRUE(must(sub->xattrs("f")).empty());
+    EXPECT_TRUE(must(sub->xattrs("below")).empty());
+  });
+}
+
 }  // namespace exclave::conformance

@@ -297,8 +297,8 @@ TEST_P(FileSystemConformance, entries_may_be_read_by_two_threads_at_once) {
         ASSERT_EQ(entries.value().size(), 500U);
       }
     };
-    auto first = env.threads.start("count-1", count_often);
-    auto second = env.threads.start("count-2", count_often);
+    auto first = must(env.threads.start("count-1", count_often));
+    auto second = must(env.threads.start("count-2", count_often));
     first->join();
     second->join();
   });
@@ -382,6 +382,20 @@ TEST_P(FileSystemConformance, remove_takes_files_links_and_empty_directories) {
     EXPECT_TRUE(failed_with(d->remove("full"), Code::InvalidInput));
     EXPECT_TRUE(failed_with(d->remove("missing"), Code::NotFound));
     EXPECT_EQ(names_of(*d), std::set<std::string>{"full"});
+  });
+}
+
+TEST_P(FileSystemConformance, a_locked_directory_is_locked_until_it_is_dropped) {
+  run([](env::Env env, const std::string& root) {
+    auto first = must(env.files.open_directory(root));
+    auto second = must(env.files.open_directory(root));
+    must(first->create_directory("below", 0700));
+    EXPECT_TRUE(is_ok(first->lock()));
+    EXPECT_TRUE(is_ok(first->lock())) << "it is ours";
+    EXPECT_TRUE(failed_with(second->lock(), Code::Conflict));
+    EXPECT_TRUE(is_ok(must(second->open_directory("below"))->lock()));
+    first.reset();
+    EXPECT_TRUE(is_ok(second->lock()));
   });
 }
 

@@ -24,11 +24,11 @@ class NetworkConformance : public WorldConformance {
   Pair connect_pair(env::Env env) {
     Pair pair;
     pair.listener = must(env.network.listen(world().listen_address()));
-    auto accepting = env.threads.start("accept", [&] {
+    auto accepting = must(env.threads.start("accept", [&] {
       auto accepted = pair.listener->accept();
       ASSERT_TRUE(is_ok(accepted));
       pair.server = accepted.take();
-    });
+    }));
     auto client = env.network.connect(pair.listener->address(), env.clock.monotonic() + kLong);
     if (!client.ok()) pair.listener->close();
     accepting->join();
@@ -70,10 +70,10 @@ TEST_P(NetworkConformance, ten_megabytes_arrive_in_order) {
     const env::Instant deadline = env.clock.monotonic() + kLong;
     Bytes sent(10'000'000);
     for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<Byte>(i * 13 + i / 257);
-    auto writer = env.threads.start("writer", [&] {
+    auto writer = must(env.threads.start("writer", [&] {
       EXPECT_TRUE(is_ok(env::write_all(*pair.client, sent, deadline)));
       pair.client->shutdown();
-    });
+    }));
     Bytes received;
     Bytes buffer(100'000);
     while (true) {
@@ -126,11 +126,11 @@ TEST_P(NetworkConformance, shutdown_wakes_the_own_reader) {
   run([this](env::Env env, const std::string&) {
     Pair pair = connect_pair(env);
     const env::Instant begin = env.clock.monotonic();
-    auto reader = env.threads.start("reader", [&] {
+    auto reader = must(env.threads.start("reader", [&] {
       Bytes buffer(10);
       const auto n = pair.client->read_some(buffer, begin + kLong);
       EXPECT_TRUE(!n.ok() || n.value() == 0);
-    });
+    }));
     ASSERT_TRUE(is_ok(env.clock.sleep_until(begin + kShort)));
     pair.client->shutdown();
     pair.client->shutdown();
@@ -144,12 +144,12 @@ TEST_P(NetworkConformance, shutdown_wakes_the_own_writer) {
   run([this](env::Env env, const std::string&) {
     Pair pair = connect_pair(env);
     const env::Instant begin = env.clock.monotonic();
-    auto writer = env.threads.start("writer", [&] {
+    auto writer = must(env.threads.start("writer", [&] {
       const Bytes block(1'000'000);
       Status written;
       for (int i = 0; i < 1'000 && written.ok(); ++i) written = env::write_all(*pair.client, block, begin + kLong);
       EXPECT_TRUE(failed_with(written, Code::Unavailable));
-    });
+    }));
     ASSERT_TRUE(is_ok(env.clock.sleep_until(begin + kShort)));
     pair.client->shutdown();
     writer->join();
@@ -161,12 +161,12 @@ TEST_P(NetworkConformance, shutdown_of_one_end_wakes_the_reader_of_the_other) {
   run([this](env::Env env, const std::string&) {
     Pair pair = connect_pair(env);
     const env::Instant begin = env.clock.monotonic();
-    auto reader = env.threads.start("reader", [&] {
+    auto reader = must(env.threads.start("reader", [&] {
       Bytes buffer(10);
       const auto n = pair.server->read_some(buffer, begin + kLong);
       ASSERT_TRUE(is_ok(n));
       EXPECT_EQ(n.value(), 0U);
-    });
+    }));
     ASSERT_TRUE(is_ok(env.clock.sleep_until(begin + kShort)));
     pair.client->shutdown();
     reader->join();
@@ -207,10 +207,10 @@ TEST_P(NetworkConformance, both_directions_may_be_used_by_their_own_thread) {
       }
       EXPECT_EQ(total, kTotal);
     };
-    auto a = env.threads.start("a", [&] { send(*pair.client); });
-    auto b = env.threads.start("b", [&] { send(*pair.server); });
-    auto c = env.threads.start("c", [&] { receive(*pair.client); });
-    auto d = env.threads.start("d", [&] { receive(*pair.server); });
+    auto a = must(env.threads.start("a", [&] { send(*pair.client); }));
+    auto b = must(env.threads.start("b", [&] { send(*pair.server); }));
+    auto c = must(env.threads.start("c", [&] { receive(*pair.client); }));
+    auto d = must(env.threads.start("d", [&] { receive(*pair.server); }));
     for (auto* thread : {a.get(), b.get(), c.get(), d.get()}) thread->join();
   });
 }
@@ -220,7 +220,7 @@ TEST_P(NetworkConformance, close_ends_accept_now_and_later) {
     auto listener = must(env.network.listen(world().listen_address()));
     const env::Instant begin = env.clock.monotonic();
     auto accepting =
-        env.threads.start("accept", [&] { EXPECT_TRUE(failed_with(listener->accept(), Code::Cancelled)); });
+        must(env.threads.start("accept", [&] { EXPECT_TRUE(failed_with(listener->accept(), Code::Cancelled)); }));
     ASSERT_TRUE(is_ok(env.clock.sleep_until(begin + kShort)));
     listener->close();
     accepting->join();

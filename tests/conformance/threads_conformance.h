@@ -20,10 +20,10 @@ class ThreadsConformance : public WorldConformance {
 TEST_P(ThreadsConformance, thread_runs_and_join_waits_for_its_end) {
   run([](env::Env env, const std::string&) {
     std::atomic<bool> done = false;
-    auto thread = env.threads.start("worker", [&] {
+    auto thread = must(env.threads.start("worker", [&] {
       ASSERT_TRUE(is_ok(env.clock.sleep_until(env.clock.monotonic() + kShort)));
       done = true;
-    });
+    }));
     thread->join();
     EXPECT_TRUE(done);
     thread->join();
@@ -34,10 +34,10 @@ TEST_P(ThreadsConformance, dropping_a_thread_joins_it) {
   run([](env::Env env, const std::string&) {
     std::atomic<bool> done = false;
     {
-      const auto thread = env.threads.start("a name that is longer than the system allows", [&] {
+      const auto thread = must(env.threads.start("a name that is longer than the system allows", [&] {
         ASSERT_TRUE(is_ok(env.clock.sleep_until(env.clock.monotonic() + kShort)));
         done = true;
-      });
+      }));
     }
     EXPECT_TRUE(done);
   });
@@ -56,13 +56,13 @@ TEST_P(ThreadsConformance, monitor_excludes) {
     int counter = 0;
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (int i = 0; i < 4; ++i) {
-      threads.push_back(env.threads.start("counter", [&] {
+      threads.push_back(must(env.threads.start("counter", [&] {
         for (int j = 0; j < 1'000; ++j) {
           const env::MonitorLock lock(*monitor);
           const int seen = counter;
           counter = seen + 1;
         }
-      }));
+      })));
     }
     for (auto& thread : threads) thread->join();
     EXPECT_EQ(counter, 4'000);
@@ -76,11 +76,11 @@ TEST_P(ThreadsConformance, notify_wakes_every_waiter) {
     int woken = 0;
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (int i = 0; i < 3; ++i) {
-      threads.push_back(env.threads.start("waiter", [&] {
+      threads.push_back(must(env.threads.start("waiter", [&] {
         const env::MonitorLock lock(*monitor);
         while (!go) monitor->wait();
         ++woken;
-      }));
+      })));
     }
     {
       const env::MonitorLock lock(*monitor);
@@ -104,8 +104,8 @@ TEST_P(ThreadsConformance, waiting_releases_the_lock) {
         monitor->notify_all();
       }
     };
-    auto even = env.threads.start("even", [&] { play(0); });
-    auto odd = env.threads.start("odd", [&] { play(1); });
+    auto even = must(env.threads.start("even", [&] { play(0); }));
+    auto odd = must(env.threads.start("odd", [&] { play(1); }));
     even->join();
     odd->join();
     EXPECT_EQ(turn, 200);
@@ -139,12 +139,12 @@ TEST_P(ThreadsConformance, notify_ends_wait_until_before_its_deadline) {
     const auto monitor = env.threads.make_monitor();
     bool go = false;
     const env::Instant begin = env.clock.monotonic();
-    auto thread = env.threads.start("notifier", [&] {
+    auto thread = must(env.threads.start("notifier", [&] {
       ASSERT_TRUE(is_ok(env.clock.sleep_until(begin + kShort)));
       const env::MonitorLock lock(*monitor);
       go = true;
       monitor->notify_all();
-    });
+    }));
     {
       const env::MonitorLock lock(*monitor);
       while (!go && env.clock.monotonic() < begin + kLong) monitor->wait_until(begin + kLong);

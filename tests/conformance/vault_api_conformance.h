@@ -64,6 +64,7 @@ TEST_P(VaultApiConformance, what_was_put_comes_back_through_heads_entries_and_re
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_EQ(held[i].entry.document(), entries[i].document());
       EXPECT_EQ(held[i].object_bytes, objects[i].size());
+      EXPECT_EQ(held[i].period, must(format::decode_header(objects[i])).key.period);
       const format::ObjectName& name = held[i].entry.entry.object;
       EXPECT_EQ(must(deposit.site->size_of(name)), objects[i].size());
       EXPECT_EQ(must(store::read_object(*deposit.site, name, objects[i].size())), objects[i]);
@@ -369,11 +370,11 @@ TEST_P(VaultApiConformance, puts_from_several_threads_end_as_one_chain) {
     }
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (std::size_t first = 0; first < 3; ++first) {
-      threads.push_back(bench.env.threads.start("putter", [&, first] {
+      threads.push_back(must(bench.env.threads.start("putter", [&, first] {
         for (std::size_t i = kEntries - 3 + first; i < kEntries; i -= 3) {  // backwards, until it wraps
           EXPECT_TRUE(is_ok(deposit.writer->put(entries[i], objects[i])));
         }
-      }));
+      })));
     }
     for (auto& thread : threads) thread->join();
     const auto heads = must(deposit.site->heads(bench.realm.land()));

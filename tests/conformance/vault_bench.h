@@ -200,8 +200,8 @@ class VaultBench {
                                      {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
     if (door_ == Door::Embedded) return;
     transports_.push_back(transport_of(machine_key("lux identity")));
-    server_ = wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen("127.0.0.1:0")),
-                                  *transports_.back(), *vault_);
+    server_ = must(wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen("127.0.0.1:0")),
+                                       *transports_.back(), *vault_));
   }
 
   const std::string directory_;

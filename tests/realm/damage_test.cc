@@ -250,6 +250,34 @@ TEST_F(Damage, genuine_objects_swapped_on_one_vaults_disk_are_gone_round) {
   EXPECT_TRUE(must(engine::verify_content(*content, {})).findings.empty());
 }
 
+// Each front is genuine by itself; beside it, the segments of the honest vaults looked bad.
+TEST_F(Damage, a_front_of_another_genuine_object_at_one_vault_is_gone_round_and_only_that_vault_is_named) {
+  make_directory("source/d");
+  for (int capture_number = 0; capture_number < 3; ++capture_number) {
+    for (int f = 0; f < 3; ++f) {
+      write("d/f" + std::to_string(capture_number * 3 + f),
+            noise(1'200'000, static_cast<std::uint64_t>(capture_number * 3 + f) + 60));
+    }
+    let_time_pass();
+    capture();
+  }
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  std::map<std::uint8_t, std::vector<format::ObjectName>> by_class;
+  for (std::uint32_t i = 0; i < content->chunks().pack_count(); ++i) {
+    by_class[content->chunks().pack(i).size_class].push_back(content->chunks().pack(i).name);
+  }
+  for (const auto& [size_class, names] : by_class) {
+    for (std::size_t i = 0; i < names.size() && names.size() > 1; ++i) {
+      site_taps_[1]->swaps[names[i]] = {names[(i + 1) % names.size()], format::kSegmentsOffset};
+    }
+  }
+  for (int i = 0; i < 4; ++i) expect_restores_as_source(report.snapshot);  // whichever vault is asked first
+  ASSERT_GT(site_taps_[1]->swapped_reads, 0U) << "nothing was swapped: the test shows nothing";
+  ASSERT_FALSE(site().incidents().empty());
+  for (const auto& incident : site().incidents()) EXPECT_EQ(incident.vault, "est") << incident.error.message();
+}
+
 TEST_F(Damage, bits_flipped_on_a_vaults_disk_are_found_by_verify_and_gone_round_by_restore) {
   const auto report = capture_noise();
   for (const auto& pack : packs_of(report.snapshot)) {

@@ -7,7 +7,9 @@
 // Threads: one test. TapVault: as VaultApi, its switches are atomic.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,22 +34,34 @@ using conformance::is_ok;
 using conformance::must;
 using policy::testing::machine_key;
 
-// Realm, era and everybody's secrets. The era's first period began three days before `now_seconds`.
+// What a test's realm is made of.
+struct RealmPlan {
+  std::size_t vaults = 3;  // 3..7, with the quorums that policy::default_quorum gives
+  std::uint32_t eras = 1;  // one after the other's keys, all held by the operator from the start
+  std::string writer =
+      "writer land";  // whose key the policy pins; another one makes the realm as a forger would write it
+};
+
+// Realm, eras and everybody's secrets. Each era's first period began three days before `now_seconds`.
 class RealmKeys {
  public:
   static constexpr std::uint32_t kPeriods = 6;
 
-  // `writer`: whose key the policy pins; another one makes the realm as a forger would write it.
-  explicit RealmKeys(std::int64_t now_seconds, std::string_view writer = "writer land") : now_seconds_(now_seconds) {
-    realm_.writer = machine_key(std::string(writer));
+  explicit RealmKeys(std::int64_t now_seconds, const RealmPlan& plan = {})
+      : now_seconds_(now_seconds), realm_(policy::testing::make_realm({.vaults = plan.vaults})) {
+    realm_.writer = machine_key(plan.writer);
     realm_.policy.registries.front().writer = realm_.writer.public_key();
     realm_.policy.expires_seconds = now_seconds + 31'536'000;
     policy_ = realm_.signed_by_all();
-    custody::CeremonyRequest request = custody::testing::ceremony_request(policy_.policy, kPeriods);
-    request.starts_seconds = now_seconds - 3 * 86'400;
-    custody::testing::SeededRandom random("ceremony");
-    ceremony_.emplace(must(custody::hold_ceremony(random, request, realm_.ceremony)));
-    combine_shares();
+    for (std::uint32_t number = 1; number <= plan.eras; ++number) {
+      custody::CeremonyRequest request = custody::testing::ceremony_request(policy_.policy, kPeriods);
+      request.era = format::EraNumber(number);
+      if (number > 1) request.previous_era = ceremonies_.back().era.hash;
+      request.starts_seconds = now_seconds - 3 * 86'400;
+      custody::testing::SeededRandom random(number == 1 ? "ceremony" : "ceremony " + std::to_string(number));
+      ceremonies_.push_back(must(custody::hold_ceremony(random, request, realm_.ceremony)));
+      opened_.push_back(combine_shares(ceremonies_.back()));
+    }
   }
 
   const policy::Policy& policy() const { return policy_.policy; }
@@ -56,13 +70,18 @@ class RealmKeys {
     return {policy(), registry(), policy::writers_of({policy_}, registry().id),
             policy::retention_of({policy_}, registry().id)};
   }
-  const policy::Era& era() const { return ceremony_->era.era; }
+  std::uint32_t eras() const { return static_cast<std::uint32_t>(ceremonies_.size()); }
+  const policy::Era& era(format::EraNumber number = kFirstEra) const { return ceremony(number).era.era; }
   const crypto::Ed25519SigningKey& writer() const { return realm_.writer; }
   const crypto::Ed25519SigningKey& site() const { return realm_.site; }
-  std::vector<Bytes> acts() const { return {to_bytes(policy_.document), to_bytes(ceremony_->era.document)}; }
+  std::vector<Bytes> acts() const {
+    std::vector<Bytes> all = {to_bytes(policy_.document)};
+    for (const custody::CeremonyResult& each : ceremonies_) all.push_back(to_bytes(each.era.document));
+    return all;
+  }
 
-  custody::AgentKeys agent_keys() const {
-    const custody::AgentKeys& made = ceremony_->agent_keys;
+  custody::AgentKeys agent_keys(format::EraNumber number = kFirstEra) const {
+    const custody::AgentKeys& made = ceremony(number).agent_keys;
     custody::AgentKeys keys;
     keys.realm = made.realm;
     keys.registry = made.registry;
@@ -75,23 +94,26 @@ class RealmKeys {
     }
     return keys;
   }
-  // Of every period, as three officials' shares give them.
-  std::vector<format::OpeningKey> opening_keys() const {
+  // Of every period of an era, as three officials' shares give them.
+  std::vector<format::OpeningKey> opening_keys(format::EraNumber number = kFirstEra) const {
     std::vector<format::OpeningKey> keys;
-    for (const format::OpeningKey& key : opened_) {
+    for (const format::OpeningKey& key : opened_.at(number.value() - 1)) {
       keys.push_back({key.id, key.symmetric.clone(), key.decapsulation.clone()});
     }
     return keys;
   }
 
  private:
-  void combine_shares() {
+  static constexpr format::EraNumber kFirstEra{1};
+
+  const custody::CeremonyResult& ceremony(format::EraNumber number) const { return ceremonies_.at(number.value() - 1); }
+  std::vector<format::OpeningKey> combine_shares(const custody::CeremonyResult& ceremony) const {
     const auto recipient = policy::testing::seeded_secret<32>("recipient");
     custody::ReleaseRequest request;
     request.realm = policy().realm;
     request.registry = registry().id;
     request.registry_name = registry().name;
-    request.era = format::EraNumber(1);
+    request.era = ceremony.era.era.number;
     for (std::uint32_t p = 0; p < kPeriods; ++p) request.periods.emplace_back(p);
     request.site = policy().sites.front().name;
     request.site_identity = realm_.site.public_key();
@@ -108,21 +130,21 @@ class RealmKeys {
     for (std::size_t i = 0; i < 3; ++i) {
       const policy::testing::TestOfficial& official = realm_.officials[i];
       custody::testing::TestCard card(official);
-      const auto leaf = std::find_if(ceremony_->leaves.begin(), ceremony_->leaves.end(),
+      const auto leaf = std::find_if(ceremony.leaves.begin(), ceremony.leaves.end(),
                                      [&](const auto& each) { return each.official == official.name; });
-      CHECK(leaf != ceremony_->leaves.end());
-      approvals.push_back({official.name, to_bytes(must(custody::approve_release(
-                                              random, {policy_}, release, ceremony_->era, as_bytes(leaf->document),
-                                              card, card, now_seconds_)))});
+      CHECK(leaf != ceremony.leaves.end());
+      approvals.push_back({official.name, to_bytes(must(custody::approve_release(random, {policy_}, release,
+                                                                                 ceremony.era, as_bytes(leaf->document),
+                                                                                 card, card, now_seconds_)))});
     }
-    opened_ = must(custody::combine_release({policy_}, release, ceremony_->era, approvals, recipient)).keys;
+    return must(custody::combine_release({policy_}, release, ceremony.era, approvals, recipient)).keys;
   }
 
   std::int64_t now_seconds_;
-  policy::testing::TestRealm realm_ = policy::testing::make_realm();
+  policy::testing::TestRealm realm_;
   policy::SignedPolicy policy_;
-  std::optional<custody::CeremonyResult> ceremony_;
-  std::vector<format::OpeningKey> opened_;
+  std::vector<custody::CeremonyResult> ceremonies_;
+  std::vector<std::vector<format::OpeningKey>> opened_;  // by era
 };
 
 // One vault on one machine, with the table's twin. Doors of before a restart are of no further use.
@@ -133,15 +155,18 @@ class VaultHost {
     must(vault::create(world(), directory_, keys_.acts(), open_table()));
     open();
   }
-  void open() {
-    vault_ = must(vault::Vault::open(world(), directory_, machine_key(entry_.name + " receipt"), open_table(),
-                                     {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
+  void open() { must(try_open()); }
+  Status try_open() {
+    vault_ = TRY(vault::Vault::open(world(), directory_, receipt_key(), open_table(),
+                                    {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
+    return {};
   }
   void close() { vault_.reset(); }
   bool is_open() const { return vault_ != nullptr; }
 
   vault::Vault& vault() { return *vault_; }
   const policy::VaultEntry& entry() const { return entry_; }
+  crypto::Ed25519SigningKey receipt_key() const { return machine_key(entry_.name + " receipt"); }
   std::unique_ptr<store::VaultApi> door(const crypto::Ed25519SigningKey& identity) {
     return std::make_unique<vault::EmbeddedVault>(*vault_, wire::Caller{identity.public_key()}, entry_,
                                                   keys_.policy().realm);
@@ -170,16 +195,27 @@ class TapVault final : public store::VaultApi {
 
   std::atomic<bool> is_down{false};
   std::atomic<bool> fails_puts{false};
+  std::atomic<bool> tells_no_time{false};
   std::atomic<std::uint64_t> puts{0};                       // objects sent with their bytes
   std::atomic<std::uint64_t> puts_left{~std::uint64_t{0}};  // it goes down after so many
+  std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> spoiled_reads{0};
+  std::atomic<std::uint64_t> swapped_reads{0};
   // Objects of which each answer has a flipped bit, and objects that the vault says it does not have. Set before use.
   std::function<bool(const format::ObjectName&)> spoils;
   std::function<bool(const format::ObjectName&)> loses;
+  // The object whose bytes [0, end) are given out as those of the one asked for. Set before use.
+  struct Swap {
+    format::ObjectName with;
+    std::uint64_t end = 0;
+  };
+  std::map<format::ObjectName, Swap> swaps;
+  std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
     TRY(check_up());
+    if (tells_no_time) return Error(Code::Unsupported, "vault " + name() + " has no clock");
     return inner_->status();
   }
   Status open_stream(const format::SignedStream& stream) override {
@@ -212,7 +248,9 @@ class TapVault final : public store::VaultApi {
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                 std::size_t limit) override {
     TRY(check_up());
-    return inner_->entries(stream, from, limit);
+    auto entries = TRY(inner_->entries(stream, from, limit));
+    if (retells) std::for_each(entries.begin(), entries.end(), retells);
+    return entries;
   }
   Result<std::vector<store::Act>> acts() override {
     TRY(check_up());
@@ -232,8 +270,13 @@ class TapVault final : public store::VaultApi {
   }
   Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
     TRY(check_up());
+    ++reads;
     if (loses && loses(object)) return Error(Code::NotFound, "object " + object.hex().substr(0, 16) + " is lost");
     TRY(inner_->read(object, offset, out));
+    if (const auto swap = swaps.find(object); swap != swaps.end() && offset < swap->second.end) {
+      ++swapped_reads;
+      TRY(inner_->read(swap->second.with, offset, out.first(std::min(out.size(), swap->second.end - offset))));
+    }
     if (spoils && !out.empty() && spoils(object)) {
       ++spoiled_reads;
       out[out.size() / 2] ^= 0x10;
@@ -258,11 +301,13 @@ inline std::vector<store::VaultApi*> pointers(const std::vector<std::unique_ptr<
 // The capturing side: state below `directory`, kept between captures and found again by a new Agent.
 class Agent {
  public:
-  Agent(env::Env env, std::string directory, const RealmKeys& keys, std::vector<store::VaultApi*> vaults)
+  Agent(env::Env env, std::string directory, const RealmKeys& keys, std::vector<store::VaultApi*> vaults,
+        format::EraNumber era = format::EraNumber(1))
       : env_(env),
         directory_(std::move(directory)),
         keys_(keys),
-        agent_keys_(keys.agent_keys()),
+        era_(era),
+        agent_keys_(keys.agent_keys(era)),
         vaults_(std::move(vaults)) {}
 
   // Opens the state (again); captures do it by themselves.
@@ -275,8 +320,8 @@ class Agent {
     return {};
   }
   engine::CaptureContext context() {
-    return {env_,           keys_.policy(), keys_.registry(), keys_.era(),  agent_keys_,
-            keys_.writer(), vaults_,        *table_,          catalogues(), "test-host"};
+    return {env_,           keys_.policy(), keys_.registry(), keys_.era(era_), agent_keys_,
+            keys_.writer(), vaults_,        *table_,          catalogues(),    "test-host"};
   }
   Result<engine::CaptureReport> capture(const engine::TreeCaptureOptions& options, std::stop_token stop = {}) {
     TRY(open());
@@ -303,6 +348,7 @@ class Agent {
   env::Env env_;
   const std::string directory_;
   const RealmKeys& keys_;
+  const format::EraNumber era_;
   const custody::AgentKeys agent_keys_;
   std::vector<store::VaultApi*> vaults_;
   std::unique_ptr<table::Table> table_;
@@ -312,17 +358,21 @@ class Agent {
 class Site {
  public:
   Site(env::Env env, const RealmKeys& keys, std::vector<store::VaultApi*> vaults)
-      : env_(env),
-        keys_(keys),
-        vaults_(std::move(vaults)),
-        reader_(env_.threads, env_.clock, vaults_),
-        opener_(keys.policy().realm, keys.opening_keys(), reader_) {}
+      : env_(env), keys_(keys), vaults_(std::move(vaults)), reader_(env_.threads, env_.clock, vaults_) {
+    for (std::uint32_t era = 1; era <= keys.eras(); ++era) {
+      openers_.push_back(std::make_unique<repo::ObjectOpener>(keys.policy().realm,
+                                                              keys.opening_keys(format::EraNumber(era)), reader_));
+    }
+  }
 
-  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(keys_.pinned(), vaults_); }
+  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(env_.threads, keys_.pinned(), vaults_); }
   Result<std::unique_ptr<engine::SnapshotContent>> open(const format::ObjectName& snapshot) {
     const auto found = TRY(holdings());
-    const auto chosen = TRY(engine::choose_snapshot(found, snapshot.hex()));
-    return engine::SnapshotContent::open(opener_, chosen.object, found.objects, reader_);
+    return open(found, TRY(engine::choose_snapshot(found, snapshot.hex())));
+  }
+  Result<std::unique_ptr<engine::SnapshotContent>> open(const engine::RegistryHoldings& found,
+                                                        const engine::FoundSnapshot& chosen) {
+    return engine::SnapshotContent::open(opener(chosen.era), chosen.object, found.objects, reader_);
   }
   Result<engine::RestoreReport> restore(const format::ObjectName& snapshot, const engine::RestoreOptions& options,
                                         std::stop_token stop = {}) {
@@ -338,7 +388,7 @@ class Site {
     return restore(snapshot, options);
   }
   std::vector<spread::ReadIncident> incidents() const { return reader_.incidents(); }
-  repo::ObjectOpener& opener() { return opener_; }
+  repo::ObjectOpener& opener(format::EraNumber era = format::EraNumber(1)) { return *openers_.at(era.value() - 1); }
   spread::CopiesReader& reader() { return reader_; }
 
   std::vector<std::string> notes;  // of the last restore
@@ -348,7 +398,7 @@ class Site {
   const RealmKeys& keys_;
   const std::vector<store::VaultApi*> vaults_;
   spread::CopiesReader reader_;
-  repo::ObjectOpener opener_;
+  std::vector<std::unique_ptr<repo::ObjectOpener>> openers_;  // by era
 };
 
 }  // namespace exclave::realm_tests

@@ -166,7 +166,7 @@ TEST_F(Repair, a_vault_that_does_not_answer_is_named_and_the_other_one_is_enough
 
 TEST_F(Repair, H10_a_stream_that_no_pinned_writer_signed_is_not_taken_over) {
   capture_noise(1);
-  const RealmKeys forged(keys().era().starts_seconds + 3 * 86'400, "writer forger");
+  const RealmKeys forged(keys().era().starts_seconds + 3 * 86'400, {.writer = "writer forger"});
   std::vector<std::unique_ptr<VaultHost>> hosts;
   std::vector<std::unique_ptr<TapVault>> doors;
   for (std::size_t i = 0; i < hosts_.size(); ++i) {

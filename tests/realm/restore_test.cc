@@ -157,6 +157,59 @@ TEST_F(Restore, E_a_link_planted_in_an_unfinished_target_is_not_followed) {
   expect_equal(source(), at("target"));
 }
 
+// An inode's number was given to another file while the tree was captured; every name had been made a link to the first.
+TEST_F(Restore, names_of_one_inode_with_different_content_are_different_files) {
+  const auto linked = [](ListingEntry entry) {
+    entry.hard_link = format::HardLinkId{1, 1};
+    return entry;
+  };
+  const auto with_size = [&](std::string path, std::uint32_t offset, std::uint32_t length) {
+    ListingEntry entry = linked(file_of(std::move(path)));
+    entry.size = length;
+    entry.slices.front().offset = offset;
+    entry.slices.front().length = length;
+    return entry;
+  };
+  ListingEntry later = linked(file_of("later"));
+  later.modified_ns = 1;
+  const auto snapshot =
+      forge({entry_of("", EntryType::Directory), with_size("a", 0, 7), with_size("b", 0, 7), with_size("c", 8, 7),
+             with_size("d", 8, 7), linked(link_to("e", "f")), linked(file_of("f")), later});
+  const auto report = must(site().restore(snapshot, at("target")));
+  const auto content = [&](const std::string& name) {
+    return std::string(as_text(must(files().read_file(at("target/" + name), 100))));
+  };
+  const auto inode = [&](const std::string& name) { return must(files().stat(at("target/" + name))).inode; };
+  EXPECT_EQ(content("a"), "written");
+  EXPECT_EQ(content("c"), "by the ");
+  EXPECT_EQ(content("f"), kContent);
+  EXPECT_EQ(inode("a"), inode("b"));
+  EXPECT_EQ(inode("c"), inode("d"));
+  EXPECT_EQ((std::set{inode("a"), inode("c"), inode("e"), inode("f"), inode("later")}).size(), 5U);
+  ASSERT_EQ(report.problem_count, 4U) << "c, e, f and later";
+  EXPECT_EQ(report.problems.front().path, "c");
+  EXPECT_THAT(report.problems.front().why, testing::HasSubstr("shared an inode with 'a' when it was captured"));
+}
+
+TEST_F(Restore, a_link_whose_first_name_was_unreadable_takes_the_second_ones_content) {
+  std::vector<ListingEntry> entries = {entry_of("", EntryType::Directory)};
+  for (const std::string name : {"a", "b", "c", "d"}) {
+    entries.push_back(file_of(name));
+    entries.back().hard_link = format::HardLinkId{1, 1};
+  }
+  for (const std::size_t unreadable : {std::size_t{1}, std::size_t{4}}) {
+    entries[unreadable].problem = format::EntryProblem::Unreadable;
+    entries[unreadable].slices.clear();
+  }
+  const auto report = must(site().restore(forge(entries), at("target")));
+  EXPECT_EQ(report.problem_count, 2U) << "they could not be read";
+  EXPECT_EQ(must(files().stat(at("target/a"))).link_count, 1U);
+  for (const std::string name : {"b", "c", "d"}) {
+    EXPECT_EQ(as_text(must(files().read_file(at("target/" + name), 100))), kContent) << name;
+    EXPECT_EQ(must(files().stat(at("target/" + name))).link_count, 3U) << name;
+  }
+}
+
 TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
   write("f", "content");
   const auto first = capture();
@@ -175,6 +228,69 @@ TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
   make_directory("empty");
   must(site().restore(first.snapshot, at("empty") + "/"));
   EXPECT_EQ(as_text(must(files().read_file(at("empty/f"), 100))), "content");
+}
+
+// Owner rwx, user 1234 rwx, group r-x, mask rwx, others ---, as the kernel writes it down.
+Bytes acl_that_lets_somebody_in() {
+  return {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,   7,  0, 0xd2, 4, 0,   0,   4,   0,
+          5, 0, 255, 255, 255, 255, 16, 0, 7,   0,   255, 255, 255, 255, 32, 0, 0,    0, 255, 255, 255, 255};
+}
+
+TEST_F(Restore, a_default_acl_above_the_target_reaches_nothing_in_it) {
+  make_directory("source/d");
+  write("d/f", "content");
+  write("g", "content");
+  CHECK(::symlink("g", source("link").c_str()) == 0);
+  const auto report = capture();
+  make_directory("targets");
+  env::FileAttributes let_in;
+  let_in.xattrs = {{"system.posix_acl_default", acl_that_lets_somebody_in()}};
+  const Status set = must(files().open_directory(at("targets")))->set_own_attributes(let_in);
+  if (!set.ok()) GTEST_SKIP() << set.error().message();
+  make_directory("targets/made");  // by the user: with the ACL as its own one, and as the default one
+  ASSERT_FALSE(must(must(files().open_directory(at("targets/made")))->own_xattrs()).empty());
+  make_directory("targets/unfinished/d");
+  write_file(files(), at("targets/unfinished.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  for (const std::string target : {"targets/new", "targets/made", "targets/unfinished"}) {
+    must(site().restore(report.snapshot, at(target)));
+    expect_equal(source(), at(target));
+  }
+}
+
+TEST_F(Restore, an_unfinished_target_whose_root_was_closed_can_be_gone_on_with) {
+  write("f", "content");
+  CHECK(::chmod(source().c_str(), 0555) == 0);
+  const auto report = capture();
+  make_directory("target");
+  write_file(files(), at("target/f"), as_bytes("cont"));
+  CHECK(::chmod(at("target").c_str(), 0555) == 0);
+  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  const auto content = must(site().open(report.snapshot));
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  std::uint32_t mode_meanwhile = 0;  // root could write anyway; only the mode shows that others can too
+  const auto look = [&](const engine::CaptureProgress&) { mode_meanwhile = must(files().stat(at("target"))).mode; };
+  must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, look, {}));
+  EXPECT_EQ(mode_meanwhile, 0700U);
+  expect_equal(source(), at("target"));
+}
+
+TEST_F(Restore, a_target_is_restored_into_by_one_at_a_time) {
+  write("f", "content");
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  engine::RestoreOptions options;
+  options.target = at("target");
+  engine::StageTimes times;
+  std::optional<Result<engine::RestoreReport>> second;
+  const auto restore_again = [&](const engine::CaptureProgress&) {
+    if (!second.has_value()) second.emplace(site().restore(report.snapshot, at("target")));
+  };
+  must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, restore_again, {}));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_TRUE(failed_with(*second, Code::Conflict));
+  expect_equal(source(), at("target"));
 }
 
 // A tree of more than one batch, by the number of directories, and a restore of it that was stopped half way.
@@ -313,6 +429,49 @@ TEST_F(Restore, parts_are_chosen_by_path_and_by_pattern) {
   EXPECT_EQ(must(restore_part({"./"}, "t6")).totals.files, 7U);
   expect_equal(source(), at("t6"));
   EXPECT_TRUE(failed_with(restore_part({"no/such"}, "t7"), Code::NotFound));
+}
+
+TEST_F(Restore, directories_above_a_part_come_back_as_they_were) {
+  make_directory("source/a/b/c");
+  make_directory("source/z");
+  write("a/b/c/f", "content");
+  write("a/other", "not chosen");
+  CHECK(::chmod(source("a").c_str(), 0711) == 0);
+  CHECK(::chmod(source("a/b").c_str(), 01755) == 0);
+  CHECK(::chmod(source().c_str(), 0751) == 0);
+  if (is_root()) CHECK(::chown(source("a/b").c_str(), 1234, 5678) == 0);
+  const auto report = capture();
+  engine::RestoreOptions options;
+  options.target = at("target");
+  options.paths = {"a/b/c/f"};
+  EXPECT_EQ(must(site().restore(report.snapshot, options)).totals.directories, 0U) << "none was asked for";
+  EXPECT_EQ(differences(files(), source(), at("target")),
+            (std::vector<std::string>{"'a/other': is missing", "'z': is missing"}));
+}
+
+TEST_F(Restore, a_part_does_not_finish_what_a_wider_restore_began) {
+  write("a", "1");
+  write("b", "2");
+  const auto report = capture();
+  engine::RestoreOptions options;
+  options.target = at("target");
+  const auto with = [&](const std::vector<std::string>& paths) {
+    options.paths = paths;
+    return site().restore(report.snapshot, options);
+  };
+  make_directory("target");
+  write_file(files(), at("target/a"), as_bytes("unfinished"));
+  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  must(with({"b"}));
+  EXPECT_TRUE(is_ok(files().stat(at("target.exclave-restore")))) << "all of it was wanted once";
+  must(with({}));
+  EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
+  expect_equal(source(), at("target"));
+  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\na" + std::string(1, '\0')));
+  must(with({"b"}));
+  EXPECT_TRUE(is_ok(files().stat(at("target.exclave-restore")))) << "a is wanted still";
+  must(with({"b", "a"}));
+  EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
 }
 
 TEST_F(Restore, without_a_periods_key_nothing_of_it_is_restored) {

@@ -1,101 +1,49 @@
-// A realm of simulated machines: an agent, three vaults behind HTTP, a site. Hides: how vaults are served and die.
+// A realm of simulated machines: an agent, vaults behind HTTP, a site. Hides: how the parties find each other.
 //
-//   home: Agent --HttpVault--> lux | est | che <--HttpVault-- Site :abroad
+//   home: Agent --HttpVault--> lux | est | che ... <--HttpVault-- Site :abroad
 //
 // Threads: one test; captures and restores run as actors of their machines.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "sim/universe.h"
-#include "tests/realm/realm.h"
 #include "tests/realm/trees.h"
-#include "wire/http_vault.h"
-#include "wire/server.h"
-#include "wire/testing/plain_transport.h"
+#include "tests/sim/one_core.h"
+#include "tests/sim/sim_vault.h"
 
 namespace exclave::realm_tests {
 
-// Of every simulation in this process: the same documents, so that runs of one seed are the same.
-inline const RealmKeys& sim_keys() {
-  static const RealmKeys made(sim::Options().start.seconds());
-  return made;
+// Of every simulation with so many vaults in this process: the same documents, so that runs of one seed are the same.
+inline constexpr std::uint32_t kSimEras = 3;
+inline const RealmKeys& sim_keys(std::size_t vaults = 3) {
+  static std::map<std::size_t, std::unique_ptr<RealmKeys>> made;  // tests of one process run one after the other
+  auto& keys = made[vaults];
+  if (keys == nullptr) {
+    keys = std::make_unique<RealmKeys>(sim::Options().start.seconds(), RealmPlan{.vaults = vaults, .eras = kSimEras});
+  }
+  return *keys;
 }
 
-// A vault's machine. Dies with its machine and is started again by start().
-class SimVault {
- public:
-  SimVault(sim::Universe& universe, std::size_t number)
-      : entry_(sim_keys().policy().vaults.at(number)),
-        machine_(universe.machine(entry_.name)),
-        transport_(machine_key(entry_.name + " identity").public_key()) {
-    machine_.run([&] { host_ = std::make_unique<VaultHost>(machine_.env(), "/srv/vault", sim_keys(), number); });
-    serve();
-  }
-  SimVault(const SimVault&) = delete;
-  SimVault& operator=(const SimVault&) = delete;
-  ~SimVault() {
-    served_->server.reset();
-    host_.reset();
-  }
-
-  sim::Machine& machine() { return machine_; }
-  // After a death: what was in memory goes, the disk is decided, the vault opens again.
-  void start_again() {
-    machine_.wait();
-    served_->server.reset();
-    host_->close();
-    machine_.restart();
-    machine_.run([&] { host_->open(); });
-    serve();
-  }
-  std::unique_ptr<store::VaultApi> door(sim::Machine& from, wire::Transport& transport) {
-    policy::VaultEntry reached = entry_;
-    reached.address = entry_.name + ":4100";
-    const env::Env env = from.env();
-    return std::make_unique<wire::HttpVault>(wire::HttpVault::World{env.clock, env.random, env.network, env.threads},
-                                             transport, reached, sim_keys().policy().realm,
-                                             wire::HttpVaultOptions{.connections = 2, .attempts = 3});
-  }
-  const std::string& name() const { return entry_.name; }
-
- private:
-  // shared_ptr: owned by the vault and by the order that is given when the machine dies.
-  struct Served {
-    std::unique_ptr<wire::Server> server;
-  };
-  void serve() {
-    served_ = std::make_shared<Served>();
-    machine_.run([&] {
-      const env::Env env = machine_.env();
-      served_->server =
-          wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen(entry_.name + ":4100")),
-                              transport_, host_->vault());
-    });
-    env::Clock& clock = machine_.env().clock;
-    machine_.when_down([served = served_, &clock] {
-      if (served->server != nullptr) served->server->stop(clock.monotonic());
-    });
-  }
-
-  const policy::VaultEntry entry_;
-  sim::Machine& machine_;
-  wire::testing::PlainTransport transport_;
-  std::unique_ptr<VaultHost> host_;
-  std::shared_ptr<Served> served_ = std::make_shared<Served>();
+struct SimRealmPlan {
+  std::size_t vaults = 3;  // with the quorums that policy::default_quorum gives: 2 of 3, 3 of 4, 5 of 7
+  std::function<MakeDoor(std::size_t number)> doors = {};  // what stands at which vault's door
 };
 
 class SimRealm {
  public:
-  explicit SimRealm(std::uint64_t seed) : universe_(seed, options()) {
-    for (std::size_t i = 0; i < 3; ++i) vaults_.push_back(std::make_unique<SimVault>(universe_, i));
+  explicit SimRealm(std::uint64_t seed, const SimRealmPlan& plan = {})
+      : keys_(sim_keys(plan.vaults)), universe_(seed, options()) {
+    for (std::size_t i = 0; i < plan.vaults; ++i) {
+      vaults_.push_back(std::make_unique<SimVault>(universe_, keys_, i, plan.doors ? plan.doors(i) : MakeDoor()));
+    }
     must(home().env().files.make_directories("/data/deep/er", 0755));
     must(home().env().files.make_directories("/etc", 0755));
     for (int i = 0; i < 6; ++i) write("/data/f" + std::to_string(i), noise(2000, static_cast<std::uint64_t>(i)));
     write("/data/deep/large", noise(300'000, 7));
-    must(home().env().files.sync_all("/data"));
+    sync(home());
     universe_.run_for(std::chrono::seconds(1));  // what changed a moment ago would be read again
   }
 
@@ -103,15 +51,19 @@ class SimRealm {
   sim::Machine& home() { return universe_.machine("home"); }
   sim::Machine& abroad() { return universe_.machine("abroad"); }
   SimVault& vault(std::size_t number) { return *vaults_.at(number); }
+  std::size_t vault_count() const { return vaults_.size(); }
+  const RealmKeys& keys() const { return keys_; }
 
+  static void sync(sim::Machine& machine) { must(must(machine.env().files.open_directory("/"))->sync_all()); }
   void write(const std::string& path, ByteView content) { write_file(home().env().files, path, content); }
 
   // A capture by an agent that starts anew, as it does after a crash. The power may fail in it.
-  Result<engine::CaptureReport> capture(engine::Behind behind = engine::Behind::WaitForAll) {
+  Result<engine::CaptureReport> capture(engine::Behind behind = engine::Behind::WaitForAll,
+                                        format::EraNumber era = format::EraNumber(1)) {
     std::optional<Result<engine::CaptureReport>> result;
     home().run([&] {
       const auto doors = doors_from(home(), writer_transport_);
-      Agent agent(home().env(), "/var/agent", sim_keys(), pointers_to(doors));
+      Agent agent(home().env(), "/var/agent/era-" + std::to_string(era.value()), keys_, pointers_to(doors), era);
       engine::TreeCaptureOptions options;
       options.source = "/data";
       options.behind = behind;
@@ -133,7 +85,7 @@ class SimRealm {
   void on_site(const std::function<void(Site&)>& body) {
     abroad().run([&] {
       const auto doors = doors_from(abroad(), site_transport_);
-      Site site(abroad().env(), sim_keys(), pointers_to(doors));
+      Site site(abroad().env(), keys_, pointers_to(doors));
       body(site);
     });
   }
@@ -147,7 +99,16 @@ class SimRealm {
     for (const auto& door : doors) all.push_back(door.get());
     return all;
   }
+  // A vault's ways to the others.
+  std::vector<std::unique_ptr<store::VaultApi>> doors_of_vault(std::size_t number) {
+    std::vector<std::unique_ptr<store::VaultApi>> doors;
+    for (std::size_t i = 0; i < vaults_.size(); ++i) {
+      if (i != number) doors.push_back(vault(i).door(vault(number).machine(), vault(number).transport()));
+    }
+    return doors;
+  }
   wire::Transport& site_transport() { return site_transport_; }
+  wire::Transport& writer_transport() { return writer_transport_; }
 
  private:
   static sim::Options options() {
@@ -156,9 +117,11 @@ class SimRealm {
     return options;
   }
 
+  const RealmKeys& keys_;
+  const OneCore one_core_;  // before the first actor
   sim::Universe universe_;
-  wire::testing::PlainTransport writer_transport_{sim_keys().writer().public_key()};
-  wire::testing::PlainTransport site_transport_{sim_keys().site().public_key()};
+  wire::testing::PlainTransport writer_transport_{keys_.writer().public_key()};
+  wire::testing::PlainTransport site_transport_{keys_.site().public_key()};
   std::vector<std::unique_ptr<SimVault>> vaults_;
   int restores_ = 0;
 };

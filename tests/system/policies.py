@@ -15,15 +15,24 @@ def first_policy(realm):
 
 
 def successor(policy, *changes):
-    """The text of version 2 of a first version; `changes`: (pattern, replacement) of whole lines."""
+    """The text of the version after `policy`; `changes`: (pattern, replacement) of whole lines."""
     text = policy.split("\n\n")[0] + "\n"
-    changes = [(r"version 1", "version 2"), (r"previous none", f"previous {hashlib.sha256(policy.encode()).hexdigest()}"),
-               *changes]
+    version = int(re.search(r"^version (\d+)$", text, flags=re.M)[1])
+    changes = [(f"version {version}", f"version {version + 1}"),
+               (r"previous (?:none|[0-9a-f]{64})", f"previous {hashlib.sha256(text.encode()).hexdigest()}"), *changes]
     for pattern, replacement in changes:
         text, count = re.subn(rf"^{pattern}$", replacement, text, flags=re.M)
         if count != 1:
             raise AssertionError(f"{pattern}: in {count} lines of the policy")
     return text
+
+
+def mirrored(policy):
+    """The same text with its first signature in ECDSA's other spelling, which anybody can compute: s becomes n - s."""
+    order = int("f" * 48 + "c7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16)
+    text = re.search(rb"^signature \S+ (\S+)$", policy, flags=re.M)[1]
+    raw = base64.b64decode(text)
+    return policy.replace(text, base64.b64encode(raw[:48] + (order - int.from_bytes(raw[48:], "big")).to_bytes(48, "big")))
 
 
 def signed(text, realm):

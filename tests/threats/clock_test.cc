@@ -1,6 +1,6 @@
 // H8: clocks that are wrong by minutes or by years.
 // Mechanisms: snapshots are ordered by what the writer signed, which rises whatever its clock does; the period to seal
-// under is bounded by the k-th newest vault time (engine::current_period); retention is computed at the vault and only
+// under is bounded by the k-th newest of what vaults say and have signed (engine::current_period); retention is computed at the vault and only
 // ever extended; verify tells a vault that retains for a shorter time than the policy says.
 #include <gmock/gmock.h>
 
@@ -103,6 +103,42 @@ TEST_F(WrongClocks, H8_one_vault_that_is_years_ahead_moves_no_period_ahead) {
   capture_words("two");
   const auto third = capture_words("three");
   EXPECT_EQ(period_of(third.snapshot), period_of(before.snapshot));
+}
+
+TEST_F(WrongClocks, a_capture_after_a_gap_is_sealed_under_the_period_that_runs) {
+  constexpr std::int64_t kGap = std::int64_t{15} * 86'400;  // into the third of the era's weeks
+  const auto pass = [&](std::int64_t seconds) {
+    for (const auto& clock : vault_clocks_) clock->off_by_seconds += seconds;
+    agent_clock_->off_by_seconds += seconds;
+  };
+  const auto before = capture_words("before");
+  EXPECT_EQ(period_of(before.snapshot), format::PeriodNumber(0));
+  EXPECT_TRUE(before.notes.empty());
+  pass(kGap);
+  const auto after = capture_words("after");
+  EXPECT_EQ(period_of(after.snapshot), format::PeriodNumber(2)) << "a release of the first week must not open it";
+  EXPECT_TRUE(after.notes.empty());
+  EXPECT_EQ(latest(), after.snapshot);
+
+  // One vault that does not answer, or lies, neither holds the period back nor moves it ahead.
+  pass(7 * 86'400);
+  writer_taps_[0]->is_down = true;
+  EXPECT_EQ(period_of(capture_words("one is down").snapshot), format::PeriodNumber(3));
+  writer_taps_[0]->is_down = false;
+  pass(7 * 86'400);
+  for (const std::int64_t lie : {-kTenYears, kTenYears}) {
+    vault_clocks_[1]->off_by_seconds += lie;
+    EXPECT_EQ(period_of(capture_words("one lies by " + std::to_string(lie)).snapshot), format::PeriodNumber(4));
+    vault_clocks_[1]->off_by_seconds -= lie;
+  }
+}
+
+TEST_F(WrongClocks, a_capture_says_so_when_the_clocks_disagree_about_the_period) {
+  agent_clock_->off_by_seconds = kTenYears;
+  EXPECT_THAT(capture_words("words").notes, Contains(HasSubstr("by this machine's clock period 5 runs")));
+  agent_clock_->off_by_seconds = 0;
+  for (const auto& tap : writer_taps_) tap->tells_no_time = true;
+  EXPECT_THAT(capture_words("more").notes, Contains(HasSubstr("only 0 vaults said what time it is")));
 }
 
 TEST_F(WrongClocks, H8_an_agent_that_is_years_ahead_seals_under_the_running_period_and_erases_no_key_early) {

@@ -75,5 +75,45 @@ TEST_F(Forgery, H10_verify_names_the_vault_that_shows_a_forged_stream) {
   }
 }
 
+// What opens a snapshot follows from its period: who could name a later one would hide the latest from a release.
+using Retold = PosixRealm;
+
+TEST_F(Retold, H10_a_vault_that_says_another_period_of_a_snapshot_is_refuted_by_its_bytes_and_believed_no_more) {
+  std::vector<format::ObjectName> taken;
+  for (const std::string_view words : {"one", "two", "three"}) {
+    write("deed", words);
+    let_time_pass();
+    taken.push_back(capture().snapshot);
+  }
+  site_taps_[0]->retells = [](store::HeldEntry& held) { held.period = format::PeriodNumber(5); };
+  const std::uint64_t reads = site_taps_[0]->reads + site_taps_[1]->reads + site_taps_[2]->reads;
+  const auto holdings = must(site().holdings());
+  EXPECT_LE(site_taps_[0]->reads + site_taps_[1]->reads + site_taps_[2]->reads - reads, 1U) << "one was enough";
+  ASSERT_EQ(holdings.problems.size(), 1U);
+  EXPECT_THAT(holdings.problems.front(), HasSubstr("vault " + site_taps_[0]->name() + " says of snapshot"));
+  ASSERT_EQ(holdings.snapshots.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(holdings.snapshots[i].object.name, taken[i]);
+    EXPECT_EQ(holdings.snapshots[i].object.period, format::PeriodNumber(0));
+  }
+}
+
+TEST_F(Retold, H3_a_latest_snapshot_that_no_vault_gives_out_is_not_passed_over) {
+  write("deed", "older");
+  let_time_pass();
+  capture();
+  write("deed", "newer");
+  let_time_pass();
+  const auto latest = capture().snapshot;
+  auto holdings = must(site().holdings());
+  const std::uint64_t reads = site_taps_[0]->reads + site_taps_[1]->reads + site_taps_[2]->reads;
+  engine::confirm_latest(holdings);
+  EXPECT_EQ(site_taps_[0]->reads + site_taps_[1]->reads + site_taps_[2]->reads - reads, 1U);
+  EXPECT_EQ(must(engine::choose_snapshot(holdings, "latest")).object.name, latest);
+  for (const auto& tap : site_taps_) tap->loses = [latest](const auto& name) { return name == latest; };
+  engine::confirm_latest(holdings);
+  EXPECT_TRUE(failed_with(engine::choose_snapshot(holdings, "latest"), Code::NotFound));
+}
+
 }  // namespace
 }  // namespace exclave::realm_tests

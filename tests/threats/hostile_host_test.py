@@ -628,6 +628,35 @@ class H11(HostileHost):
         self.assertTrue(all(f"/v1/acts/{name}" in asked for name in acts if name not in
                             {hashlib.sha256(p.read_bytes()).hexdigest() for p in (first, era)}))
 
+    def H11_a_host_that_adds_a_signature_forks_nobody(self):
+        """Mechanism: a policy version is its text, and its signatures are in no hash; a line that counts for nobody is refused.
+        lux shows the second version with another spelling of a signature, and with a line of its own."""
+        self.protect(files=4)
+        second = policies.signed(policies.successor(policies.first_policy(self.realm), ("name .*", "name Renewed")), self.realm)
+        third = policies.signed(policies.successor(second.decode(), ("name .*", "name Renewed again")), self.realm)
+        (era,) = (self.realm.site / "acts").glob("era-docs-1*")
+        self.realm.stop("lux")
+        documents = {}
+        self.own_program_serves("lux", documents)
+        for what, shown in (("a line of its own", second + b"signature mallory AAAA\n"),
+                            ("another spelling", policies.mirrored(second))):
+            acts = {hashlib.sha256(text).hexdigest(): text for text in (shown, era.read_bytes())}
+            listed = "".join(f"{'policy' if text is shown else 'era'} {name}\n" for name, text in acts.items())
+            documents.update({"/v1/acts": ("exclave/acts/v1\n" + listed).encode(),
+                              **{f"/v1/acts/{name}": text for name, text in acts.items()}})
+            self.ok(self.realm.exclave("snapshots", "--site", self.realm.site))
+            with self.subTest(what):
+                self.assertEqual(what == "another spelling", (self.realm.site / "acts/policy-2.exclave").exists())
+        # By now oslo and rome have lux's document from the site; everybody else has the one that was signed.
+        for owner in (self.realm.home, *map(self.realm.official, harness.OFFICIALS)):
+            (owner / "acts/policy-2.exclave").write_bytes(second)
+            (owner / "acts/policy-3.exclave").write_bytes(third)
+        ended = self.ok(self.realm.backup())
+        self.assertNotIn("vault oslo did not adopt", ended.err)
+        self.ok(self.realm.restore(self.realm.release(), "restored"))
+        self.same_tree("restored")
+        self.assertEqual(third, (self.realm.site / "acts/policy-3.exclave").read_bytes())
+
     def H11_two_empty_vaults_cannot_make_the_third_forgotten(self):
         self.protect(files=4)
         opening = self.realm.release()

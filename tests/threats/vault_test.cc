@@ -191,8 +191,8 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
     for (std::uint64_t i = 0; i < 6; ++i) {
       const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 10 + i});
       const auto entry = home.stream.next(object_name(object));
-      threads.push_back(bench.env.threads.start(
-          "flood", [&, object, entry] { ignore(home.writer->put(entry, object), "most are refused"); }));
+      threads.push_back(must(bench.env.threads.start(
+          "flood", [&, object, entry] { ignore(home.writer->put(entry, object), "most are refused"); })));
     }
     for (auto& thread : threads) thread->join();
     const auto quota = must(home.writer->quota(bench.realm.land()));
@@ -429,7 +429,7 @@ TEST(ThreatsVault, H9_a_vault_that_answers_a_byte_at_a_time_is_given_up_at_the_d
     world->run([&prompt = prompt, &slow = slow](env::Env env) {
       const auto lux = policy::testing::make_vault("lux");
       const auto listener = must(env.network.listen("127.0.0.1:0"));
-      const auto host = env.threads.start("host", [&] {
+      const auto host = must(env.threads.start("host", [&] {
         const auto in = [&](std::chrono::seconds time) { return env.clock.monotonic() + time; };
         wire::testing::PlainTransport transport(lux.identity);
         const auto peer = must(transport.accept(must(listener->accept()), in(std::chrono::seconds(10))));
@@ -441,7 +441,7 @@ TEST(ThreatsVault, H9_a_vault_that_answers_a_byte_at_a_time_is_given_up_at_the_d
           must(env.clock.sleep_until(in(std::chrono::seconds(5))));
           sent = env::write_all(*peer.connection, as_bytes(slow.substr(i, 1)), in(std::chrono::seconds(10)));
         }
-      });
+      }));
       wire::testing::PlainTransport transport(machine_key("site lisbon").public_key());
       policy::VaultEntry reached = lux;
       reached.address = listener->address();
@@ -503,8 +503,9 @@ TEST(ThreatsVault, H10_posing_as_a_vault_or_as_the_site_with_ones_own_key_is_den
     EXPECT_TRUE(failed_with(other_vault->read(object_name(object), 0, out), Code::Denied)) << "nor another vault";
 
     const auto impostor = wire::make_tls_transport(tls::Identity::from_key(machine_key("impostor")));
-    const auto server = wire::Server::start({bench.env.clock, bench.env.log, bench.env.threads},
-                                            must(bench.env.network.listen("127.0.0.1:0")), *impostor, bench.vault());
+    const auto server =
+        must(wire::Server::start({bench.env.clock, bench.env.log, bench.env.threads},
+                                 must(bench.env.network.listen("127.0.0.1:0")), *impostor, bench.vault()));
     const auto site = wire::make_tls_transport(tls::Identity::from_key(bench.realm.site()));
     policy::VaultEntry pinned = bench.realm.policy().vaults.front();
     pinned.address = server->address();

@@ -29,6 +29,6 @@ def say(text):
 
 
 def shown(raw):
-    """A path for a terminal: what is not printable is escaped."""
-    text = raw.decode("utf-8", "backslashreplace")
+    """A path for a terminal: what is not printable is escaped, and the escape character too, so that no two print alike."""
+    text = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -5,6 +5,7 @@ from .faults import Damaged, shown
 from .plaintext import STREAM, Reader
 
 REGULAR, DIRECTORY, SYMLINK, PIPE, SOCKET, CHARACTER, BLOCK = range(1, 8)
+UNREADABLE, CHANGED = 1, 2  # problems
 SAME_OWNER, LINKED, EXTENDED, CONTENT_ID, SPARSE, PROBLEM, MORE, LATER = (1 << bit for bit in range(8))
 PART = 4096
 
@@ -93,7 +94,7 @@ class ListingReader:
             r.refuse("a slice refers to a chunk that was not named before")
         if not same:
             self.chunk = r.raw(32)
-        return self.chunk, r.varint(), r.varint()
+        return self.chunk, r.small(), r.small()
 
     def attributes(self, r, flags, path):
         kind, mode = r.number("B"), r.varint()
@@ -103,22 +104,24 @@ class ListingReader:
             if self.owner is None:
                 r.refuse("an owner refers to one that was not named before")
         else:
-            self.owner = (r.varint(), r.varint(), r.blob(256), r.blob(256))
+            self.owner = (r.small(), r.small(), r.blob(256), r.blob(256))
         entry = Entry(path, kind, mode, self.owner, r.number("q"), r.varint(), sparse=bool(flags & SPARSE))
         if flags & PROBLEM:
             entry.problem = r.number("B")
-            if entry.problem not in (1, 2):
+            if entry.problem not in (UNREADABLE, CHANGED):
                 r.refuse(f"{shown(path)}: unknown problem")
         if kind == SYMLINK:
             entry.target = r.blob(1 << 20)
             if not entry.target or b"\0" in entry.target:
                 r.refuse(f"{shown(path)}: a link without a target")
         if kind in (CHARACTER, BLOCK):
-            entry.device = (r.varint(), r.varint())
+            entry.device = (r.small(), r.small())
         if flags & LINKED:
             entry.link = (r.varint(), r.varint())
         if flags & EXTENDED:
-            entry.attributes = [(r.blob(1 << 20), r.blob(1 << 24)) for _ in range(self.part_count(r, 2))]
+            entry.attributes = [(r.blob(255), r.blob(1 << 20)) for _ in range(self.part_count(r, 2))]
+            if any(not n or b"\0" in n for n, _ in entry.attributes) or sum(len(n + v) for n, v in entry.attributes) > 1 << 20:
+                r.refuse(f"{shown(path)}: extended attributes with a bad name, or too large")
         if flags & CONTENT_ID:
             entry.content_id = r.raw(16)
         return entry

@@ -48,6 +48,13 @@ class Reader:
                 return value
         return self.refuse("a varint is too long")
 
+    def small(self):
+        """A varint below 2^32."""
+        value = self.varint()
+        if value >= 1 << 32:
+            self.refuse("a number is too large")
+        return value
+
     def blob(self, limit):
         length = self.varint()
         if length > limit:

@@ -1,9 +1,10 @@
 """Who decides, and which keys exist. Pages: policy.md, era.md."""
 import collections
+import hashlib
 
 from .faults import Denied, NotFound, say
-from .primitives import agree_x25519, p384_public, p384_signed
-from .signed_text import NAME, NUMBER, SECONDS, Document
+from .primitives import agree_x25519, ed25519_small_order, p384_public, p384_signed
+from .signed_text import NAME, NUMBER, SECONDS, Document, text_of
 
 MAXIMUM_SHARES = 255
 PERIODS = 80
@@ -63,7 +64,10 @@ class Policy:
             raise Denied(self.document.noun, "has too many signatures")
         keys = [self.ceremony] + [site.identity for site in self.sites.values()]
         keys += [key for v in self.vaults.values() for key in (v.identity, v.receipt)]
-        keys += [o.paper for o in officials] + [r.writer for r in self.registries.values()]
+        keys += [r.writer for r in self.registries.values()]
+        if any(map(ed25519_small_order, keys)):
+            raise Denied(self.document.noun, "an Ed25519 key is of small order")
+        keys += [o.paper for o in officials]
         sources = [key[:31] + bytes([key[31] & 0x7f]) for key in keys]  # a key and its negative come from one secret
         sources += [point[1:49] for o in officials for point in (o.sign, o.decrypt)]
         if len(set(sources)) != len(sources) or not all(map(any, keys)):
@@ -76,13 +80,15 @@ class Policy:
             raise Denied(self.document.noun, f"a key of official '{official.name}' is unusable") from None
 
     def signers(self, *deciding):
-        """For each policy, how many of its officials signed this document; a known name with a wrong signature refuses it."""
+        """For each policy, how many of its officials signed this document; a line that counts for nobody refuses it."""
         signed = [set() for _ in deciding]
         for name, signature in self.document.signatures:
             fits = [name in p.officials and p384_signed(p.officials[name].sign, signature, self.document.text)
                     for p in deciding]
-            if not any(fits) and any(name in p.officials for p in deciding):
+            if not any(fits):
                 raise Denied(self.document.noun, f"the signature of '{name}' is not by that official's key")
+            if all(name in names for names, fit in zip(signed, fits) if fit):
+                raise Denied(self.document.noun, f"'{name}' signed twice with one key")
             for names, fit in zip(signed, fits):
                 if fit:
                     names.add(name)
@@ -105,22 +111,34 @@ class Policy:
             raise Denied(self.document.noun, "too few officials of the old or of the new policy signed it")
 
 
+def first_believed(documents, check):
+    """The version whose text all these documents have, from the first of them that bears the signatures it needs."""
+    for data in documents:
+        try:
+            policy = Policy(data, f"policy {hashlib.sha256(data).hexdigest()[:12]}")
+            check(policy)
+            return policy
+        except Denied as error:
+            say(f"passed over: {error}")  # anybody can put a file beside the true ones, or a signature under a true one
+    return None
+
+
 def policy_chain(acts, trusted):
     """All policies from the trusted first version on, each signed by the quorum before it."""
-    if trusted not in acts:
+    versions = {}
+    for data in acts.values():
+        if data.startswith(b"exclave/policy/"):
+            versions.setdefault(hashlib.sha256(text_of(data)).digest(), []).append(data)
+    if trusted not in versions:
         raise NotFound(f"policy {trusted.hex()}", "is in none of the directories of acts", "name one with --acts")
-    chain = [Policy(acts[trusted], f"policy {trusted.hex()[:12]}")]
-    chain[0].check_first(trusted)
+    chain = [first_believed(versions.pop(trusted), lambda policy: policy.check_first(trusted))]
+    if chain[0] is None:
+        raise Denied(f"policy {trusted.hex()[:12]}", "no document of it bears the signatures that it needs")
     for _ in range(len(acts)):
-        following = []
-        for digest, data in acts.items():
-            if b"\nprevious " + chain[-1].hash.hex().encode() + b"\n" in data and data.startswith(b"exclave/policy/"):
-                try:
-                    policy = Policy(data, f"policy {digest.hex()[:12]}")
-                    policy.check_succeeds(chain[-1])
-                    following.append(policy)
-                except Denied as error:
-                    say(f"passed over: {error}")  # anybody can put a file beside the true ones
+        named = b"\nprevious " + chain[-1].hash.hex().encode() + b"\n"
+        following = [first_believed(documents, lambda policy: policy.check_succeeds(chain[-1]))
+                     for documents in versions.values() if named in documents[0]]
+        following = [policy for policy in following if policy]
         if len(following) > 1:
             raise Denied(following[1].document.noun, f"two signed policies claim to be version {chain[-1].version + 1}")
         if not following:
@@ -135,15 +153,16 @@ class Era:
         self.realm, self.registry = d.hex("realm", 16), d.hex("registry", 16)
         self.number, previous = d.number("era", 1, 2**32 - 1), d.maybe_hex("previous", 32)
         self.threshold, self.starts = d.number("threshold", 1), d.number("starts", 0, SECONDS)
-        self.period_seconds = d.number("period-seconds", 1, 315_576_000)
-        self.officials, self.periods, self.commitments = [], [], {}
+        self.period_seconds, self.dedup_check = d.number("period-seconds", 1, 315_576_000), d.hex("dedup-check", 32)
+        self.officials, self.periods, self.checks, self.commitments = [], [], [], {}
         while d.next_is("official"):
             self.officials.append(d.take("official", NAME))
         while d.next_is("period"):
-            number, key = d.take("period", rf"({NUMBER}) ([0-9a-f]{{64}})")
+            number, key, check = d.take("period", rf"({NUMBER}) ([0-9a-f]{{64}}) ([0-9a-f]{{64}})")
             if int(number) != len(self.periods):
                 d.refuse(d.position + 1, "is not the next period")
             self.periods.append(bytes.fromhex(key))
+            self.checks.append(bytes.fromhex(check))
         for period in range(len(self.periods)):
             for name in self.officials:
                 number, who, commitment = d.take("share", rf"({NUMBER}) ({NAME}) ([0-9a-f]{{64}})")

@@ -54,6 +54,17 @@ def p384_public(point):
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), point)
 
 
+# Every y of a point of order 1, 2, 4 or 8, in each encoding; the highest bit of a key is the sign of x.
+ED25519_SMALL_ORDER = {bytes.fromhex(y) for y in (
+    "00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f", "ed" + "ff" * 30 + "7f", "ee" + "ff" * 30 + "7f",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")}
+
+
+def ed25519_small_order(public):
+    return public[:31] + bytes([public[31] & 0x7f]) in ED25519_SMALL_ORDER
+
+
 def ed25519_signed(public, signature, text):
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, text)

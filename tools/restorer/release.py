@@ -106,6 +106,11 @@ def period_key(secret):
     return PeriodKey(secret, sym, kem, x25519_public(kem))
 
 
+def secret_check(what, secret):
+    """era.md: what the era document says of S_p ("period") and of D ("dedup")."""
+    return hashlib.sha256(b"exclave/" + what + b"-check/v1\0" + secret).digest()
+
+
 @dataclasses.dataclass
 class Keys:
     """What was released: opens objects of one registry and era, in some periods."""
@@ -140,7 +145,7 @@ def release_keys(release, policy, era, approvals, recipient, chain):
     periods = {}
     for period in release.periods:
         key = period_key(combine({x: shares[period] for x, shares in good.values()}))
-        if key.public != era.periods[period]:
+        if key.public != era.periods[period] or secret_check(b"period", key.sym) != era.checks[period]:
             raise Denied(f"period {period}", "the combined key is not the one that the era document publishes")
         periods[period] = key
     return Keys(policy.realm, release.registry, release.era, periods, chain, sorted(good))

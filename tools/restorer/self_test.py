@@ -27,8 +27,8 @@ from .plaintext import (STREAM, TREE, Reader, index_sections, pack_directory, pa
                         read_record)
 from .policy import Era, Policy, era_document, policy_chain
 from .primitives import agree_x25519, combine, ed25519_signed, hkdf, raw_public, tree_hash, unwrap, x25519_public
-from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys
-from .signed_text import DOCUMENT_BYTES, Document, read_file
+from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys, secret_check
+from .signed_text import DOCUMENT_BYTES, FORBIDDEN, Document, read_file, text_of
 from .snapshots import Chunks, chunk_id, file_hash, open_record, snapshots
 from .streams import Receipt, Streams
 from .vaults import Sealed, Vaults, chunked_keys, segment_nonce
@@ -180,10 +180,15 @@ class SelfTest:
         altered("a line after the signature", text.decode() + "item\n")
         altered("base64 with a second spelling", text.decode().replace("EfXjCA==", "EfXjCB=="))
         altered("base64 without padding", text.decode().replace("EfXjCA==", "EfXjCA"))
+        altered("a signer in capitals", text.decode().replace("signature example", "signature Example"))
+        altered("a signer with 65 letters", text.decode().replace("signature example", "signature " + "e" * 65))
         for value in ("x\r", " x", "x ", "a\tb", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "x" * 8193, ""):
             altered(f"the value {value[:9]!r}", f"exclave/example/v1\nname {value}\n")
         for line in ("name", "Name x", "na_me x", " x", "x" * 65 + " x"):
             altered(f"the line {line[:9]!r}", f"exclave/example/v1\n{line}\n")
+        listed = re.findall(r"U\+([0-9A-F]{4,5})(?:-([0-9A-F]{4,5}))?", page.text.split("## What cannot stand in a value")[1].split("```")[1])
+        unseen = {c for first, last in listed for c in range(int(first, 16), int(last or first, 16) + 1)}
+        self.equal("signed-text.md, what cannot stand in a value", {c for c in range(0x110000) if FORBIDDEN.match(chr(c))}, unseen)
         self.refused("a field too many", lambda: self.document_of(text, "name"))
         self.refused("a misplaced field", lambda: self.document_of(text, "count"))
         zero = text.replace(b"count 3", b"count 03")
@@ -197,7 +202,7 @@ class SelfTest:
 
     def policy(self):
         page = self.page("policy")
-        text, trusted = page.only_text("exclave/policy/v1"), page.bytes("SHA-256 of the document")
+        text, trusted = page.only_text("exclave/policy/v1"), page.bytes("SHA-256 of the text")
         self.equal("policy.md is the frozen sample", text, (self.data / "policy/policy-v1.txt").read_bytes())
         following = (self.data / "policy/policy-v1-next.txt").read_bytes()
         self.trusted, self.acts = trusted, {hashlib.sha256(t).digest(): t for t in (text, following)}
@@ -208,7 +213,7 @@ class SelfTest:
         def altered(what, old, new):
             changed = text.replace(old, new)
             self.equal(f"{what} alters the policy", changed != text, True)
-            self.refused(f"policy with {what}", lambda: Policy(changed, "policy").check_first(hashlib.sha256(changed).digest()))
+            self.refused(f"policy with {what}", lambda: Policy(changed, "policy").check_first(hashlib.sha256(text_of(changed)).digest()))
 
         bob = re.search(rb"official bob .*\n", text)[0]
         altered("officials out of order", bob, bob.replace(b"bob", b"aaa"))
@@ -219,6 +224,8 @@ class SelfTest:
                 b"identity=240c985c6a499e712c88a2da90c18901792c62d3e6fb52faeae0f08156548eb4")
         altered("a paper key of small order", b"paper=e916a78a9d642b71ade4cbf57aff0d3bf97372dce2323dc963dc8d1225154a6d",
                 b"paper=01" + b"00" * 31)
+        for y in ("01" + "00" * 31, "ec" + "ff" * 31, "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"):
+            altered("a ceremony key of small order", re.search(rb"ceremony \w+", text)[0], b"ceremony " + y.encode())
         altered("threshold 3 of 2", b"threshold-policy 2", b"threshold-policy 3")
         altered("threshold 0", b"threshold-release 2", b"threshold-release 0")
         altered("a wrong quorum", b"k=1 q=1", b"k=2 q=1")
@@ -233,6 +240,26 @@ class SelfTest:
         with contextlib.redirect_stderr(io.StringIO()):
             chain = policy_chain({**self.acts, hashlib.sha256(swapped).digest(): swapped}, trusted)
         self.equal("a forged successor is passed over", len(chain), 2)
+        self.one_version_with_other_signatures(following, trusted, alice=re.search(rb"signature alice .*\n", text)[0])
+
+    def one_version_with_other_signatures(self, following, trusted, alice):
+        """Whoever hands a policy on may choose its signatures: that forks nobody."""
+        name, other = re.search(rb"signature (alice) (.*)\n", following).groups()
+        raw = base64.b64decode(other)
+        order = int("f" * 48 + "c7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16)
+        mirrored = raw[:48] + (order - int.from_bytes(raw[48:], "big")).to_bytes(48, "big")
+        twin = following.replace(other, base64.b64encode(mirrored))
+        mallory = following + b"signature mallory AAAA\n"
+        for what, document, good in (("the other spelling of a signature", twin, True), ("a stranger's signature", mallory, False),
+                                     ("an official who signed twice", following + b"signature alice " + other + b"\n", False),
+                                     ("a signature of another text", following + alice, False)):
+            act = lambda d=document: Policy(d, "policy").check_succeeds(self.chain[0])  # noqa: E731
+            self.refused(f"a policy with {what}", act) if not good else act()
+            for both in ((following, document), (document, following)):
+                acts = {hashlib.sha256(d).digest(): d for d in (*list(self.acts.values())[:1], *both)}
+                with contextlib.redirect_stderr(io.StringIO()):
+                    chain = policy_chain(acts, trusted)
+                self.equal(f"the chain beside {what}", [p.hash for p in chain], [p.hash for p in self.chain])
 
     def era(self):
         text = self.page("era").only_text("exclave/era/v1")
@@ -276,8 +303,11 @@ class SelfTest:
         agent = keys.only_text("exclave/agent-keys/v1").decode()
         for period in range(2):
             sym, public = re.search(rf"^period {period} ([0-9a-f]+) ([0-9a-f]+)$", agent, re.M).groups()
+            self.equal("era.md, the check of S_p", secret_check(b"period", bytes.fromhex(sym)), self.era_sample.checks[period])
             self.equal("key-files.md, S_p", (period_key(secrets[period]).sym.hex(), period_key(secrets[period]).public.hex()),
                        (sym, public))
+        dedup = self.key_file(agent.encode(), "exclave/agent-keys/v1", "dedup", 32)
+        self.equal("era.md, the check of D", secret_check(b"dedup", dedup), self.era_sample.dedup_check)
         self.release(keys, secrets)
 
     def key_file(self, text, domain, key, length):
@@ -325,9 +355,11 @@ class SelfTest:
             self.refused("one approval twice",
                          lambda: release_keys(request, policy, self.era_sample, both[:1] * 2, recipient, self.chain))
             text = both[0].read_bytes()
+            wrapped = re.search(rb"^share \d+ \S+ (\S{8})", text, re.M)[1]
+            another = wrapped[:7] + (b"A" if wrapped[7:] != b"A" else b"B")
             for what, old, new in (("another official", b"official alice", b"official bob"), ("another index", b"x 1", b"x 2"),
-                                   ("another period", b"share 1", b"share 0"), ("another share", b"AonN", b"BonN"),
-                                   ("another release", b"release 33", b"release 34")):
+                                   ("another period", b"share 1", b"share 0"), ("another share", wrapped, another),
+                                   ("another release", request.id.hex()[:4].encode(), b"0000")):
                 self.refused(f"approval with {what}", lambda t=text.replace(old, new): Approval(t, "approval").open(
                     request, policy, self.era_sample, recipient))
             self.forged_approvals(request, policy, recipient, text)
@@ -557,6 +589,14 @@ class SelfTest:
                 "an unknown flag": [record(b"x", flags=0x100)], "type 0": [record(b"x", kind=0)],
                 "type 8": [record(b"x", kind=8, rest=b"")], "mode 010000": [record(b"x", mode=0o10000)],
                 "sharing beyond the path": [record(b"x", shared=1)],
+                "a part of a directory": [record(b"x", kind=2, flags=0x40, rest=b"")],
+                "a content id of a directory": [record(b"x", kind=2, flags=8, rest=bytes(16))],
+                "extended attributes above 1 MiB": [record(b"x", flags=4, rest=varint(2) + 2 * (text(b"user.a") + text(bytes(1 << 19)))
+                                                          + b"\0")],
+                "an extended attribute without name": [record(b"x", flags=4, rest=varint(1) + text(b"") + text(b"") + b"\0")],
+                "a later part that says more": [part[0], record(b"", flags=0xc2, shared=1, rest=b"\1\1" + slices(1), later=True),
+                                                part[2]],
+                "a user above 32 bits": [record(b"x", owner=varint(1 << 32) + b"\0\0\0")],
                 "no chunk before": [record(b"x", size=1, rest=b"\1\1\0\1")],
                 "same 2": [record(b"x", size=1, rest=b"\1\2\0\1")],
                 "problem 3": [record(b"x", flags=0x20, rest=b"\3\0")],
@@ -669,9 +709,29 @@ class SelfTest:
             vaults.listed = {record.name: (b"", 2, 2)}
             self.refused("another note", lambda: open_record(vaults, self.keys, record.name))
             vaults.listed = None
+            self.one_inode_many_names(restorer, folder)
             self.dishonest_writer(restorer, folder)
         finally:
             shutil.rmtree(folder)
+
+    def one_inode_many_names(self, restorer, folder):
+        """Names with equal link ids: one file if they are alike, else files of their own; unreadable ones lead nobody."""
+        entries = {e.path: e for e in restorer.chunks.entries()}
+        hello, second = entries[b"docs/hello.txt"], entries[b"docs/second.txt"]
+        names = [dataclasses.replace(hello, path=b"a", link=(1, 1), problem=1, slices=[], content_id=None),
+                 dataclasses.replace(hello, path=b"b", link=(1, 1)),
+                 dataclasses.replace(second, path=b"c", link=(1, 1)),
+                 dataclasses.replace(hello, path=b"d", link=(1, 1)),
+                 dataclasses.replace(hello, path=b"e", link=(1, 1), problem=1, slices=[], content_id=None)]
+        other = Restorer(restorer.chunks, Target(folder / "names"))
+        with contextlib.redirect_stderr(io.StringIO()):
+            for entry in names:
+                other.entry(entry)
+        at = folder / "names"
+        self.equal("names of one inode", [(at / n).read_bytes() for n in "abcde"],
+                   [b"", b"Hello, Exclave.\n", b"A second small file of the same group.\n"] + [b"Hello, Exclave.\n"] * 2)
+        self.equal("files of one inode", [(at / n).stat().st_nlink for n in "abcde"], [1, 3, 1, 3, 3])
+        self.equal("names of one inode that are told", [p.split(":")[0] for p in other.problems], ["a", "c", "e"])
 
     def dishonest_writer(self, restorer, folder):
         """What is sealed well and still wrong: content ids, slices, sizes, the dedup key, drafts that stay behind."""

@@ -9,7 +9,10 @@ from .primitives import ed25519_signed
 DOCUMENT_BYTES = 4 << 20
 NUMBER = "0|[1-9][0-9]{0,19}"
 SECONDS = 9_000_000_000  # the last instant that a document may name, in the year 2255
-FORBIDDEN = re.compile("[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]")
+FORBIDDEN = re.compile("[\0-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u1680\u17b4-\u17b5"
+                       "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0"
+                       "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+                       "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
 
 
@@ -84,7 +87,14 @@ class Document:
 
     @property
     def hash(self):
-        return hashlib.sha256(self.data).digest()
+        """Of what is signed: who hands a document on may choose its signatures."""
+        return hashlib.sha256(self.text).digest()
+
+
+def text_of(data):
+    """The signed part of a document that is not taken apart yet."""
+    text, gap, _ = data.partition(b"\n\n")
+    return text + b"\n" if gap else data
 
 
 def decoded(text):

@@ -4,12 +4,13 @@ import os
 import stat
 
 from .faults import Damaged, Denied, Fault, say, shown
-from .listing import BLOCK, CHARACTER, DIRECTORY, PIPE, REGULAR, SOCKET, SYMLINK
+from .listing import BLOCK, CHARACTER, DIRECTORY, PIPE, REGULAR, SOCKET, SYMLINK, UNREADABLE
 from .plaintext import CONTENT, GROUP
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 KINDS = {PIPE: stat.S_IFIFO, SOCKET: stat.S_IFSOCK, CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK}
 KEPT_OPEN = 200
+UNREADABLE = 1
 
 
 class Target:
@@ -67,17 +68,19 @@ class Restorer:
     def entry(self, entry):
         *above, name = entry.parts or [None]
         try:
-            if entry.link in self.links and entry.type == self.links[entry.link].type:
-                return self.link(entry, above, name)
+            first = self.first_name(entry)
             if entry.problem:
                 self.problem(entry, ("could not be read", "changed")[entry.problem - 1] + " while it was captured")
+            if first:
+                return self.link(first, above, name)
             if entry.type == DIRECTORY:
                 if name is not None:
                     os.mkdir(name, 0o700, dir_fd=self.target.directory(above))
                 self.folders.append(entry)
             else:
                 self.leaf(entry, self.target.directory(above), name)
-                self.links.setdefault(entry.link, entry) if entry.link else None
+                if entry.link and entry.problem != UNREADABLE:
+                    self.links.setdefault(entry.link, []).append(entry)
             self.written += 1
         except (Damaged, Denied) as error:
             self.damaged.append(entry)
@@ -85,8 +88,26 @@ class Restorer:
         except (OSError, OverflowError) as error:
             self.problem(entry, f"could not be created: {getattr(error, 'strerror', None) or error}")
 
+    def first_name(self, entry):
+        """The earlier name that this one is a link to. A number of an inode alone does not make two names one file."""
+        firsts = self.links.get(entry.link, []) if entry.link else []
+        for first in firsts:
+            if self.like(first) == self.like(entry) and (entry.problem == UNREADABLE or self.data(first) == self.data(entry)):
+                return first
+        if firsts:
+            self.problem(entry, f"shared an inode with '{shown(firsts[0].path)}' when it was captured, but not its content and time")
+        return None
+
+    @staticmethod
+    def like(entry):
+        return entry.type, entry.size, entry.mtime
+
+    @staticmethod
+    def data(entry):
+        return entry.content_id or (entry.slices, entry.sparse, entry.extents), entry.target, entry.device
+
     def link(self, entry, above, name):
-        first = self.links[entry.link].parts
+        first = entry.parts
         source = os.dup(self.target.directory(first[:-1]))
         try:
             os.link(first[-1], name, src_dir_fd=source, dst_dir_fd=self.target.directory(above), follow_symlinks=False)

@@ -15,6 +15,7 @@
 
 #include "engine/detail/restore_findings.h"
 #include "env/file_system.h"
+#include "format/listing.h"
 
 namespace exclave::engine {
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/detail/stream_order.h"
 #include "engine/period_keeper.h"
 
 namespace exclave::engine {
@@ -10,16 +11,6 @@ namespace {
 constexpr std::string_view kProgram = "exclave 0.1.0";
 // How long a capture that is durable waits for vaults that are still receiving.
 constexpr std::chrono::seconds kGraceForSlowVaults(30);
-
-// Time, so that streams can be put in order, and randomness, so that no two starts are the same.
-// Rises with every capture, whatever the clock does: the latest snapshot is the one that started last.
-Result<format::StreamStart> new_start(env::Env& env, repo::DedupIndex& index) {
-  format::StreamStart start;
-  const auto now_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, env.clock.now().nanoseconds));
-  store_u64(start.mutable_view(), TRY(index.take_start(now_ns)));
-  TRY(env.random.fill(start.mutable_view().subspan(8)));
-  return start;
-}
 
 }  // namespace
 
@@ -31,9 +22,12 @@ std::vector<std::string> CaptureReport::vaults_behind() const {
   return behind;
 }
 
-format::PeriodNumber current_period(const CaptureContext& context, const std::vector<std::int64_t>& vault_times) {
+format::PeriodNumber current_period(const CaptureContext& context,
+                                    const std::map<std::string, std::int64_t>& vault_times) {
   std::int64_t now = context.env.clock.now().seconds();
-  now = std::min(now, policy::reached_by(context.policy.quorum.k, vault_times).value_or(now));
+  std::vector<std::int64_t> times;
+  for (const auto& [vault, time] : vault_times) times.push_back(time);
+  now = std::min(now, policy::reached_by(context.policy.quorum.k, std::move(times)).value_or(now));
   const format::PeriodNumber period = context.era.period_at(now);
   // Keys of earlier periods have been erased: what is left starts at the oldest one held.
   if (!context.keys.periods.empty()) return std::max(period, context.keys.periods.front().id.period);
@@ -45,7 +39,8 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   std::unique_ptr<CaptureSession> session(new CaptureSession(context, dataset, times));
   session->catalogue_ = catalogue;
   session->index_ = TRY(repo::DedupIndex::open(context.table));
-  session->period_ = current_period(context, TRY(newest_vault_times(*session->index_)));
+  const VaultSurvey survey = survey_vaults(context.env.threads, context.vaults);
+  TRY(session->find_period(survey));
   if (context.keys.key_for(session->period_) == nullptr) {
     return Error(Code::Precondition, "registry " + context.registry.name + ": the agent has no key for period " +
                                          std::to_string(session->period_.value()) + " of era " +
@@ -58,10 +53,10 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   descriptor.writer = context.writer.public_key();
   descriptor.registry = context.registry.id;
   descriptor.era = context.era.number;
-  descriptor.start = TRY(new_start(context.env, *session->index_));
-  session->stream_ =
-      TRY(spread::StreamWriter::open(context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
-                                     format::SignedStream::sign(descriptor, context.writer), context.writer));
+  descriptor.start = TRY(next_stream_start(context, *session->index_, survey.away));
+  session->stream_ = TRY(
+      spread::StreamWriter::open(context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
+                                 format::SignedStream::sign(descriptor, context.writer), context.writer, survey.away));
   CaptureSession* raw = session.get();
   session->packs_ = std::make_unique<repo::PackWriter>(
       context.env.threads, context.env.clock, repo::Sealer(context.policy.realm, context.env.random),
@@ -71,6 +66,27 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   session->pipeline_ = std::make_unique<ContentPipeline>(context, *session->index_, *session->packs_, catalogue,
                                                          session->period_, times);
   return session;
+}
+
+Status CaptureSession::find_period(const VaultSurvey& survey) {
+  VaultTimes times = TRY(newest_vault_times(*index_));
+  if (survey.times.size() >= context_.policy.quorum.k) {
+    for (const auto& [vault, now] : survey.times) {
+      const auto [kept, inserted] = times.emplace(vault, now);
+      if (!inserted) kept->second = std::max(kept->second, now);
+    }
+  } else {
+    notes_.push_back("only " + std::to_string(survey.times.size()) +
+                     " vaults said what time it is: the period follows from the receipts of the last capture");
+  }
+  period_ = current_period(context_, times);
+  const format::PeriodNumber here = context_.era.period_at(context_.env.clock.now().seconds());
+  if (period_ != here) {
+    notes_.push_back("sealed under period " + std::to_string(period_.value()) +
+                     ", but by this machine's clock period " + std::to_string(here.value()) +
+                     " runs: see to the clocks, here and at the vaults");
+  }
+  return {};
 }
 
 // Packs that no index object names yet, those of interrupted captures included, split over as many objects as needed.
@@ -163,6 +179,7 @@ Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
          "the next capture reads the whole tree");
   }
   note(keep_receipts(), "receipts are asked for again");
+  report.notes = notes_;
   report.snapshot = written.name;
   report.number = snapshot.number;
   report.packs = packs_->statistics();

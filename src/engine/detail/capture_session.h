@@ -11,6 +11,7 @@
 
 #include "engine/capture.h"
 #include "engine/detail/content_pipeline.h"
+#include "engine/detail/vault_survey.h"
 
 namespace exclave::engine {
 
@@ -32,12 +33,14 @@ class CaptureSession {
     std::optional<format::PeriodNumber> reused_oldest;  // of a catalogue whose slices were reused
     Behind behind = Behind::GracePeriod;
   };
-  // Fills report.snapshot, number, packs, vaults, entries.
+  // Fills report.snapshot, number, packs, vaults, entries, notes, not_kept.
   Status finish(const Facts& facts, CaptureReport& report);
 
  private:
   CaptureSession(const CaptureContext& context, std::string_view dataset, StageTimes& times)
       : context_(context), dataset_(dataset), times_(times) {}
+  // The running period, as the vaults and this machine's clock tell it.
+  Status find_period(const VaultSurvey& survey);
   Result<std::vector<format::ObjectReference>> write_index_objects();
   Status keep_receipts();
 
@@ -46,6 +49,7 @@ class CaptureSession {
   StageTimes& times_;
   repo::CatalogueWriter* catalogue_ = nullptr;
   format::PeriodNumber period_;
+  std::vector<std::string> notes_;
   std::optional<repo::DedupIndex> index_;
   std::unique_ptr<spread::StreamWriter> stream_;
   std::unique_ptr<repo::PackWriter> packs_;

@@ -12,13 +12,9 @@ bool is_damage(const Error& error) {
 
 }  // namespace
 
-Status unless_missing(Error error) {
-  return error.code() == Code::NotFound ? Status() : Status(std::move(error));
-}
-
 ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes,
-                         RestoreFindings& findings, StageTimes& times)
-    : env_(env), content_(content), attributes_(attributes), findings_(findings), times_(times) {
+                         RestoreFindings& findings, LinkedNames& links, StageTimes& times)
+    : env_(env), content_(content), attributes_(attributes), findings_(findings), links_(links), times_(times) {
   const std::size_t workers = env.threads.cores();
   for (std::size_t i = 0; i < workers; ++i) {
     decoders_.push_back(std::make_unique<repo::ChunkDecoder>(content.record().dedup_key));
@@ -105,8 +101,8 @@ Status ChunkWriter::leave_out(ChunkTask& chunk, const Error& error) {
 
 // Names that are given meanwhile would follow a hard-linked file: it is removed when there are no more of them.
 Status ChunkWriter::discard(FileTarget& file) {
-  if (file.hard_link.has_value()) {
-    findings_.note_left_out_link(*file.hard_link);
+  if (file.linked.has_value()) {
+    links_.note_left_out(*file.linked);
     return {};
   }
   if (!file.created) return {};

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/detail/attribute_setter.h"
+#include "engine/detail/linked_names.h"
 #include "engine/snapshot_content.h"
 #include "engine/stage_times.h"
 #include "env/env.h"
@@ -31,7 +32,7 @@ struct FileTarget {
   std::shared_ptr<env::Directory> parent;
   std::string path;
   env::FileAttributes attributes;
-  std::optional<format::HardLinkId> hard_link;
+  std::optional<LinkedFile> linked;          // if it has several names
   bool created = false;                      // by the planner; else the only worker creates it
   std::atomic<std::uint64_t> bytes_left{0};  // neither written nor given up
   std::atomic<bool> is_left_out{false};
@@ -63,7 +64,7 @@ class ChunkWriter {
   static constexpr std::size_t kPipelineDepth = 6;  // runs under way
 
   ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes, RestoreFindings& findings,
-              StageTimes& times);
+              LinkedNames& links, StageTimes& times);
 
   Status submit(ChunkRun run) { return pipeline_->submit(std::move(run)); }
   Status finish() { return pipeline_->finish(); }
@@ -93,13 +94,11 @@ class ChunkWriter {
   const SnapshotContent& content_;
   AttributeSetter& attributes_;
   RestoreFindings& findings_;
+  LinkedNames& links_;
   StageTimes& times_;
   std::atomic<std::uint64_t> written_{0};
   std::vector<std::unique_ptr<repo::ChunkDecoder>> decoders_;          // one for each worker
   std::unique_ptr<env::OrderedPipeline<ChunkRun, Nothing>> pipeline_;  // last: its threads use the rest
 };
-
-// A missing name is as good as a removed one.
-Status unless_missing(Error error);
 
 }  // namespace exclave::engine

@@ -21,11 +21,6 @@ void RestoreFindings::note_left_out(std::string path, std::string why) {
   add(left_out_, std::move(path), std::move(why));
 }
 
-void RestoreFindings::note_left_out_link(const format::HardLinkId& id) {
-  const MutexLock lock(mutex_);
-  left_out_links_.insert(id);
-}
-
 RestoreFindings::List RestoreFindings::problems() const {
   const MutexLock lock(mutex_);
   return problems_;
@@ -34,11 +29,6 @@ RestoreFindings::List RestoreFindings::problems() const {
 RestoreFindings::List RestoreFindings::left_out() const {
   const MutexLock lock(mutex_);
   return left_out_;
-}
-
-std::set<format::HardLinkId> RestoreFindings::left_out_links() const {
-  const MutexLock lock(mutex_);
-  return left_out_links_;
 }
 
 }  // namespace exclave::engine

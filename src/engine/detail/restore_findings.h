@@ -5,13 +5,11 @@
 // Threads: any.
 #pragma once
 
-#include <set>
 #include <string>
 #include <vector>
 
 #include "base/mutex.h"
 #include "engine/capture.h"
-#include "format/listing.h"
 
 namespace exclave::engine {
 
@@ -26,13 +24,10 @@ class RestoreFindings {
   // Nothing of ours had the name: the target takes two names of the snapshot for one, or somebody writes there too.
   void note_taken(const std::string& path, const Error& error);
   void note_left_out(std::string path, std::string why);
-  // A file that is left out still has its names in the target.
-  void note_left_out_link(const format::HardLinkId& id);
 
   // Copies, as of now.
   List problems() const;
   List left_out() const;
-  std::set<format::HardLinkId> left_out_links() const;
 
  private:
   static void add(List& list, std::string path, std::string why);
@@ -40,7 +35,6 @@ class RestoreFindings {
   mutable Mutex mutex_;
   List problems_ GUARDED_BY(mutex_);
   List left_out_ GUARDED_BY(mutex_);
-  std::set<format::HardLinkId> left_out_links_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::engine

@@ -23,20 +23,24 @@ std::size_t directories_of_a_batch(env::FileSystem& files) {
                     kMostBatchDirectories);
 }
 
-// "" for the target itself.
-std::string_view directory_of(std::string_view path) {
-  return path.find('/') == std::string_view::npos ? std::string_view() : env::parent_path(path);
-}
-
 }  // namespace
 
 RestorePlanner::RestorePlanner(env::FileSystem& files, const Parts& parts, Found found, RestoreReport& report)
     : parts_(parts), found_(found), batch_directories_limit_(directories_of_a_batch(files)), report_(report) {}
 
 Status RestorePlanner::add(format::ListingEntry entry) {
+  return parts_.selection.pass(
+      std::move(entry), [this](const format::ListingEntry& above) { return make_directory(above.path); },
+      [this](format::ListingEntry chosen) { return add_chosen(std::move(chosen)); });
+}
+
+Status RestorePlanner::make_directory(const std::string& path) {
+  if (path.empty()) return {};
+  return parts_.tree.make_directory(path).in([&] { return "directory '" + printable(path) + "'"; });
+}
+
+Status RestorePlanner::add_chosen(format::ListingEntry entry) {
   const bool is_directory = entry.type == format::EntryType::Directory;
-  if (!parts_.selection.chooses(entry.path, is_directory)) return {};
-  if (!parts_.selection.is_everything()) TRY(make_parents(entry.path));
   if (entry.problem == format::EntryProblem::Unreadable) {
     parts_.findings.note_problem(entry.path, "could not be read when it was captured");
     // A link without its target, a node nobody could look at: better absent than made up.
@@ -46,25 +50,10 @@ Status RestorePlanner::add(format::ListingEntry entry) {
   }
   if (is_directory) {
     ++report_.totals.directories;
-    if (entry.path.empty()) return {};
-    return parts_.tree.make_directory(entry.path).in([&] { return "directory '" + printable(entry.path) + "'"; });
+    return make_directory(entry.path);
   }
   if (entry.type == format::EntryType::Regular) return add_regular(entry);
   return add_other(entry);
-}
-
-// For a partial restore: directories above what was chosen, which were not chosen themselves.
-Status RestorePlanner::make_parents(const std::string& path) {
-  for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-    const std::string parent = path.substr(0, slash);
-    const bool known =
-        std::any_of(open_parents_.begin(), open_parents_.end(), [&](const std::string& p) { return p == parent; });
-    if (known) continue;
-    std::erase_if(open_parents_, [&](const std::string& p) { return !parent.starts_with(p + "/"); });
-    TRY(parts_.tree.make_directory(parent));
-    open_parents_.push_back(parent);
-  }
-  return {};
 }
 
 // Also makes room for what is not. Costs nothing in a directory that this run made.
@@ -91,6 +80,17 @@ Status RestorePlanner::keep(const TargetTree::Place& parent, const format::Listi
   });
 }
 
+LinkedNames::Name RestorePlanner::add_name(const format::ListingEntry& entry) {
+  LinkedNames::Name name = parts_.links.add(entry);
+  if (name.unlike.has_value()) {
+    parts_.findings.note_problem(entry.path,
+                                 "shared an inode with '" + printable(*name.unlike) +
+                                     "' when it was captured, but not its content and time: it is restored " +
+                                     "as a file of its own");
+  }
+  return name;
+}
+
 Status RestorePlanner::link_to_first(const std::string& path, const std::string& first) {
   const TargetTree::Place parent = TRY(parts_.tree.parent_of(path));
   const auto source = TRY(parts_.tree.reach(directory_of(first)));
@@ -109,9 +109,10 @@ Status RestorePlanner::link_to_first(const std::string& path, const std::string&
 Status RestorePlanner::add_regular(format::ListingEntry& entry) {
   ++report_.totals.files;
   report_.totals.bytes += entry.size;
+  std::optional<LinkedNames::Name> linked;
   if (entry.hard_link.has_value()) {
-    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
-    if (!inserted) return link_to_first(entry.path, first->second);
+    linked = add_name(entry);
+    if (linked->first.has_value()) return link_to_first(entry.path, *linked->first);
   }
   TargetTree::Place parent = TRY(parts_.tree.parent_of(entry.path));
   if (TRY(is_finished(parent, entry))) return keep(parent, entry);
@@ -119,7 +120,7 @@ Status RestorePlanner::add_regular(format::ListingEntry& entry) {
   file->parent = std::move(parent.directory);
   file->path = entry.path;
   file->attributes = attributes_of(entry);
-  file->hard_link = entry.hard_link;
+  if (linked.has_value()) file->linked = linked->file;
   std::uint64_t data = 0;
   for (const format::Slice& slice : entry.slices) data += slice.length;
   file->bytes_left = data;
@@ -128,7 +129,7 @@ Status RestorePlanner::add_regular(format::ListingEntry& entry) {
   if (at_once) {
     const auto handle = TRY(parts_.writer.create(*file).in([&] { return "file '" + printable(entry.path) + "'"; }));
     if (handle == nullptr) {
-      if (entry.hard_link.has_value()) first_names_.erase(*entry.hard_link);  // the next name is the first that exists
+      if (linked.has_value()) parts_.links.forget(linked->file);
       return {};
     }
     if (entry.sparse || entry.slices.size() > 1) TRY(handle->resize(entry.size));
@@ -212,38 +213,11 @@ Status RestorePlanner::flush() {
   return {};
 }
 
-Status RestorePlanner::remove_left_out_links() {
-  const std::set<format::HardLinkId> linked = parts_.findings.left_out_links();
-  if (linked.empty()) return {};
-  // By what the first name stands for: a name that was taken when its turn came belongs to somebody else's file.
-  std::map<format::HardLinkId, env::FileInfo> ours;
-  return parts_.content.for_each_entry([&](const format::ListingEntry& entry) -> Status {
-    if (!entry.hard_link.has_value() || !linked.contains(*entry.hard_link)) return {};
-    const std::string& first = first_names_.at(*entry.hard_link);
-    const bool is_first = entry.path == first;
-    const auto our = ours.find(*entry.hard_link);
-    if (!is_first && our == ours.end()) return {};
-    const auto directory = parts_.tree.reach(directory_of(entry.path));
-    if (!directory.ok()) return unless_missing(directory.error());
-    const std::string_view name = env::base_name(entry.path);
-    const auto info = directory.value()->stat(name);
-    if (!info.ok()) return unless_missing(info.error());
-    if (is_first) {
-      ours.emplace(*entry.hard_link, info.value());
-    } else if (info.value().inode != our->second.inode || info.value().device != our->second.device) {
-      return {};
-    } else {
-      parts_.findings.note_left_out(entry.path, "is another name of '" + printable(first) + "'");
-    }
-    return directory.value()->remove(name);
-  });
-}
-
 Status RestorePlanner::add_other(format::ListingEntry& entry) {
   ++report_.totals.others;
   if (entry.hard_link.has_value()) {
-    const auto [first, inserted] = first_names_.emplace(*entry.hard_link, entry.path);
-    if (!inserted) return link_to_first(entry.path, first->second);
+    const LinkedNames::Name name = add_name(entry);
+    if (name.first.has_value()) return link_to_first(entry.path, *name.first);
   }
   const TargetTree::Place place = TRY(parts_.tree.parent_of(entry.path));
   TRY(is_finished(place, entry));

@@ -5,7 +5,7 @@
 // I1  Every file is counted once in the report: restored, kept from an earlier run, or told in the findings.
 // I2  What an earlier run finished is not written again; its attributes are set again, since that run may not have been
 //     allowed to, or may have been killed before.
-// Memory: a batch (48 MiB of plain chunks at most), and one path per hard-linked file.
+// Memory: a batch (48 MiB of plain chunks at most).
 // Threads: one.
 // Errors: of the target's file system; Corrupt (the listing contradicts itself).
 #pragma once
@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "engine/detail/chunk_writer.h"
+#include "engine/detail/linked_names.h"
+#include "engine/detail/restore_marker.h"
 #include "engine/detail/restore_selection.h"
 #include "engine/detail/target_tree.h"
 #include "engine/restore.h"
@@ -24,12 +26,7 @@ namespace exclave::engine {
 
 class RestorePlanner {
  public:
-  // What is in the target when the restore begins.
-  enum class Found {
-    Nothing,
-    Finished,    // by an interrupted run: files with the right size and time
-    Unreliable,  // the machine was restarted since: written again
-  };
+  using Found = RestoreMarker::Found;
   // Of this restore; all outlive the planner.
   struct Parts {
     const SnapshotContent& content;
@@ -38,20 +35,21 @@ class RestorePlanner {
     RestoreFindings& findings;
     TargetTree& tree;
     RestoreSelection& selection;
+    LinkedNames& links;
   };
 
   RestorePlanner(env::FileSystem& files, const Parts& parts, Found found, RestoreReport& report);
 
   Status add(format::ListingEntry entry);
   Status flush();
-  // After flush and the writer's finish: the names of hard-linked files that were left out.
-  Status remove_left_out_links();
 
  private:
-  Status make_parents(const std::string& path);
+  Status add_chosen(format::ListingEntry entry);
+  Status make_directory(const std::string& path);
   Status add_regular(format::ListingEntry& entry);
   Status add_other(format::ListingEntry& entry);
   Status create_other(env::Directory& parent, const format::ListingEntry& entry);
+  LinkedNames::Name add_name(const format::ListingEntry& entry);
   Status link_to_first(const std::string& path, const std::string& first);
   Result<bool> is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry);
   Status keep(const TargetTree::Place& parent, const format::ListingEntry& entry);
@@ -62,8 +60,6 @@ class RestorePlanner {
   const Found found_;
   const std::size_t batch_directories_limit_;
   RestoreReport& report_;
-  std::vector<std::string> open_parents_;  // directories on the way down that were not chosen themselves
-  std::map<format::HardLinkId, std::string> first_names_;
 
   std::map<format::ChunkId, ChunkTask> batch_;
   std::uint64_t batch_bytes_ = 0;

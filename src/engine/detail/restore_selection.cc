@@ -1,6 +1,16 @@
 #include "engine/detail/restore_selection.h"
 
+#include <algorithm>
+
 namespace exclave::engine {
+namespace {
+
+bool lies_below(std::string_view path, std::string_view directory) {
+  if (directory.empty()) return !path.empty();
+  return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
+}
+
+}  // namespace
 
 Result<RestoreSelection> RestoreSelection::parse(const std::vector<std::string>& paths) {
   RestoreSelection selection;
@@ -25,6 +35,19 @@ bool RestoreSelection::chooses(std::string_view path, bool is_directory) {
     return true;
   }
   return false;
+}
+
+Status RestoreSelection::pass(format::ListingEntry entry, const Sink& above, const Sink& chosen) {
+  if (is_everything()) return chosen(std::move(entry));
+  while (!above_.empty() && !lies_below(entry.path, above_.back().path)) above_.pop_back();
+  given_ = std::min(given_, above_.size());
+  const bool is_directory = entry.type == format::EntryType::Directory;
+  if (!chooses(entry.path, is_directory)) {
+    if (is_directory) above_.push_back(std::move(entry));
+    return {};
+  }
+  for (; given_ < above_.size(); ++given_) TRY(above(above_[given_]));
+  return chosen(std::move(entry));
 }
 
 }  // namespace exclave::engine

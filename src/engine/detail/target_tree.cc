@@ -5,6 +5,10 @@
 
 namespace exclave::engine {
 
+std::string_view directory_of(std::string_view path) {
+  return path.find('/') == std::string_view::npos ? std::string_view() : env::parent_path(path);
+}
+
 Result<std::shared_ptr<env::Directory>> TargetTree::reach(std::string_view path) const {
   std::shared_ptr<env::Directory> at = root_.directory;
   for (const std::string_view step : split(path, '/')) {
@@ -15,8 +19,7 @@ Result<std::shared_ptr<env::Directory>> TargetTree::reach(std::string_view path)
 }
 
 Result<TargetTree::Place> TargetTree::parent_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string_view wanted = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+  const std::string_view wanted = directory_of(path);
   while (!levels_.empty() && levels_.back().path != wanted) levels_.pop_back();
   if (wanted.empty()) return root_;
   if (levels_.empty()) return Error(Code::Corrupt, "listing: '" + printable(path) + "' comes without its directory");
@@ -39,6 +42,7 @@ Status TargetTree::make_directory(std::string_view path) {
     TRY(parent->set_attributes(name, open_to_us));
   }
   std::shared_ptr<env::Directory> opened(TRY(parent->open_directory(name)));
+  if (!is_new) TRY(opened->drop_acls());  // a new one has none: there was none to inherit
   levels_.push_back({std::string(path), {std::move(opened), is_new}});
   if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].place.directory.reset();
   return {};

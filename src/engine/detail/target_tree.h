@@ -2,12 +2,14 @@
 // Hides: which target directories are open, and how one deep down is reached again.
 //
 // I1  Every step opens one component without following links: a link planted in the way is an error, never a detour.
+// I2  What is made inherits no ACL: directories that were there lose theirs when they are entered. The root must have none.
 // Threads: one; the handles it gives out may be used by others.
 // Errors: Corrupt (an entry whose directory was not listed before), those of the file system.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "env/file_system.h"
@@ -39,5 +41,8 @@ class TargetTree {
   Place root_;
   std::vector<Level> levels_;
 };
+
+// "" for the target itself.
+std::string_view directory_of(std::string_view path);
 
 }  // namespace exclave::engine

@@ -102,12 +102,18 @@ TreeScanner::TreeScanner(env::Env& env, TreeWalker walker, std::optional<repo::C
       times_(times),
       names_(OwnerNames::load(env.files)),
       queue_(env.threads, kBatchesAhead) {
-  thread_ = env.threads.start("scan", [this] { run(); });
+  auto thread = env.threads.start("scan", [this] { run(); });
+  if (thread.ok()) {
+    thread_ = thread.take();
+  } else {
+    queue_.push(thread.take_error());
+    queue_.close();
+  }
 }
 
 TreeScanner::~TreeScanner() {
   queue_.close();
-  thread_->join();
+  if (thread_ != nullptr) thread_->join();
 }
 
 bool TreeScanner::next_block() {

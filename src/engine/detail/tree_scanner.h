@@ -102,7 +102,7 @@ class TreeScanner {
   std::vector<Scanned> current_;
   std::size_t next_in_current_ = 0;
   bool ended_ = false;
-  std::unique_ptr<env::Thread> thread_;  // last: uses the rest
+  std::unique_ptr<env::Thread> thread_;  // last: uses the rest; null if it could not be started
 };
 
 }  // namespace exclave::engine

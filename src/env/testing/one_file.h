@@ -31,7 +31,6 @@ class OneFile final : public FileSystem {
   Result<std::unique_ptr<Directory>> open_directory(std::string_view) override { return no(); }
   Result<FileInfo> stat(std::string_view) override { return no(); }
   Result<std::string> canonical(std::string_view) override { return no(); }
-  Status sync_all(std::string_view) override { return no(); }
   std::size_t open_limit() override { return 1; }
   Result<std::uint64_t> free_bytes(std::string_view) override { return no(); }
   Status make_directories(std::string_view, std::uint32_t) override { return no(); }

@@ -55,7 +55,7 @@ inline VaultEntry make_vault(const std::string& name) {
 struct RealmShape {
   std::size_t officials = 5;  // up to 8
   std::uint32_t threshold = 3;
-  std::size_t vaults = 3;  // up to 5
+  std::size_t vaults = 3;  // up to 7
 };
 
 struct TestRealm {
@@ -91,7 +91,7 @@ struct TestRealm {
 inline TestRealm make_realm(const RealmShape& shape = {}) {
   constexpr std::array<std::string_view, 8> kOfficials = {"alice", "bob",  "carol", "dave",
                                                           "erin",  "finn", "gita",  "hugo"};
-  constexpr std::array<std::string_view, 5> kVaults = {"lux", "est", "che", "sgp", "isl"};
+  constexpr std::array<std::string_view, 7> kVaults = {"lux", "est", "che", "sgp", "isl", "nzl", "ury"};
   CHECK(shape.officials <= kOfficials.size() && shape.vaults <= kVaults.size());
   TestRealm realm;
   Policy& policy = realm.policy;

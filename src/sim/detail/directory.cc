@@ -14,6 +14,15 @@ class SimDirectory final : public env::Directory {
   SimDirectory(MachineCore& core, NodePtr directory, std::string path)
       : core_(core), incarnation_(core.incarnation), directory_(std::move(directory)), path_(std::move(path)) {}
 
+  SimDirectory(const SimDirectory&) = delete;
+  SimDirectory& operator=(const SimDirectory&) = delete;
+  ~SimDirectory() override {
+    if (!is_locked_ || !core_.check_up(incarnation_).ok()) return;
+    core_.enter();
+    core_.world.scheduler.record({.name = "unlock_directory", .object = path_});
+    if (core_.check_up(incarnation_).ok()) core_.locked_inodes.erase(directory_->inode);
+  }
+
   Result<env::FileInfo> info() override {
     return core_.file_call(FileCall::Look, incarnation_, {.name = "info", .object = path_},
                            [&]() -> Result<env::FileInfo> { return info_of(core_, *directory_); });
@@ -140,6 +149,36 @@ class SimDirectory final : public env::Directory {
     return core_.file_call(FileCall::Name, incarnation_, {.name = "remove", .object = path},
                            [&] { return core_.volume.unlink(*directory_, name, core_.civil_now()); });
   }
+  Status drop_acls() override {
+    return core_.file_call(FileCall::Attributes, incarnation_, {.name = "drop_acls", .object = path_}, [&]() -> Status {
+      directory_->attributes.xattrs.erase("system.posix_acl_default");
+      directory_->attributes.xattrs.erase("system.posix_acl_access");
+      directory_->changed = core_.civil_now();
+      directory_->attributes_dirty = true;
+      return {};
+    });
+  }
+  // Not through file_call: a failing sync has an effect.
+  Status sync_all() override {
+    return core_.call({.name = "sync_all", .object = path_}, [&]() -> Status {
+      TRY(core_.begin_file_call(incarnation_));
+      if (auto error = core_.faults.failure(FileCall::Sync, path_, core_.disk_rng)) {
+        core_.volume.fail_sync_all(core_.disk_rng);
+        return std::move(*error);
+      }
+      core_.volume.sync_all();
+      return {};
+    });
+  }
+  Status lock() override {
+    return core_.file_call(FileCall::Open, incarnation_, {.name = "lock_directory", .object = path_}, [&]() -> Status {
+      if (is_locked_ || core_.locked_inodes.insert(directory_->inode).second) {
+        is_locked_ = true;
+        return {};
+      }
+      return Error(Code::Conflict, printable(path_) + ": is locked by somebody else");
+    });
+  }
 
  private:
   std::string path_of(std::string_view name) const { return env::join_path(path_, name); }
@@ -171,6 +210,7 @@ class SimDirectory final : public env::Directory {
   const std::uint64_t incarnation_;
   const NodePtr directory_;
   const std::string path_;
+  bool is_locked_ = false;
 };
 
 }  // namespace

@@ -107,13 +107,6 @@ class SimFileSystem final : public env::FileSystem {
   Result<std::string> canonical(std::string_view path) override {
     return call(FileCall::Look, "canonical", path, [&] { return core_.volume.canonical(path); });
   }
-  Status sync_all(std::string_view path) override {
-    return call(FileCall::Sync, "sync_all", path, [&]() -> Status {
-      TRY(core_.volume.find(path, FinalSymlink::Follow));
-      core_.volume.sync_all();
-      return {};
-    });
-  }
   std::size_t open_limit() override { return 1024; }  // a usual one; opening is never refused for it
   Result<std::uint64_t> free_bytes(std::string_view path) override {
     return call(FileCall::Look, "free_bytes", path, [&]() -> Result<std::uint64_t> {

@@ -91,11 +91,11 @@ class SimThreads final : public env::Threads {
  public:
   explicit SimThreads(MachineCore& core) : core_(core) {}
 
-  std::unique_ptr<env::Thread> start(std::string_view name, std::function<void()> body) override {
+  Result<std::unique_ptr<env::Thread>> start(std::string_view name, std::function<void()> body) override {
     core_.enter();
     Actor& actor = core_.world.scheduler.start(core_.name + "/" + std::string(name), core_.id, std::move(body));
     core_.world.scheduler.record({.name = "start", .object = actor.name});
-    return std::make_unique<SimThread>(core_, actor);
+    return std::unique_ptr<env::Thread>(std::make_unique<SimThread>(core_, actor));
   }
   std::unique_ptr<env::Monitor> make_monitor() override {
     return std::make_unique<SimMonitor>(core_, ++core_.world.monitors_made);

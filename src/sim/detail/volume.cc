@@ -194,6 +194,10 @@ void Volume::sync_all() {
   for_each_node(root_, [](Node& node) { node.sync(); });
 }
 
+void Volume::fail_sync_all(Rng& rng) {
+  for_each_node(root_, [&](Node& node) { node.content.fail_sync(rng); });
+}
+
 void Volume::power_loss(Rng& rng, std::uint32_t keep_percent) {
   for_each_node(root_, [&](Node& node) {
     if (node.type == env::FileType::Regular) node.content.power_loss(rng, keep_percent);

@@ -53,6 +53,7 @@ class Volume {
   std::uint64_t used_bytes() const { return used_bytes_; }
 
   void sync_all();
+  void fail_sync_all(Rng& rng);  // as Content::fail_sync, of every file
   void power_loss(Rng& rng, std::uint32_t keep_percent);
   // A deep copy of what programs see below `root`, all of it synced. Pages are shared until written.
   static NodePtr copy_tree(const NodePtr& root);

@@ -32,7 +32,7 @@ class ScriptedVault {
 
   ScriptedVault(env::Env env, const crypto::Ed25519PublicKey& identity)
       : env_(env), identity_(identity), listener_(env.network.listen("127.0.0.1:0").take()) {
-    thread_ = env_.threads.start("scripted vault", [this] { serve(); });
+    thread_ = env_.threads.start("scripted vault", [this] { serve(); }).take();
   }
   ~ScriptedVault() {
     listener_->close();

@@ -1,0 +1,110 @@
+#include "tests/sim/campaign.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+SimRealmPlan plan_of(std::size_t vaults, std::function<MakeDoor(std::size_t)> doors) {
+  SimRealmPlan plan;
+  plan.vaults = vaults;
+  plan.doors = std::move(doors);
+  return plan;
+}
+
+}  // namespace
+
+Probes campaign_probes() {
+  return {
+      "a realm of 3 vaults",
+      "a realm of 4 vaults",
+      "a realm of 7 vaults",
+      "a realm with a liar",
+      "a capture was acknowledged",
+      "a capture was acknowledged while a vault was behind",
+      "a capture was refused: too few vaults",
+      "a capture ended in the agent's death",
+      "an agent came back after its death and captured",
+      "a capture reported entries that it could not read",
+      "a stream was acknowledged",
+      "a producer died and left no snapshot",
+      "an unacknowledged snapshot was restored all the same",
+      "a vault died in the middle of somebody's work",
+      "a vault died again while it started",
+      "a vault was filled up by repair",
+      "a damaged copy was replaced by repair",
+      "a repair was cut short",
+      "a copy was spoiled",
+      "a vault was set back to an image",
+      "a vault that was set back was filled up again",
+      "an agent was set back to an image",
+      "an agent set back into an earlier era was told so",
+      "an agent lost its disk and went on in the next era",
+      "the agent's state rotted",
+      "the agent noticed that its state had rotted",
+      "a disk was full",
+      "syncs failed",
+      "a vault was cut off",
+      "a clock jumped by years",
+      "a liar lied",
+      "a restore went round damage",
+      "a restore was refused",
+      "a restore was cut short and gone on with",
+      "a restore named who did not answer",
+      "an older snapshot was given, and it was said that vaults were missing",
+  };
+}
+
+Campaign::Shape Campaign::draw_shape(sim::detail::Rng& rng) {
+  constexpr std::array<std::size_t, 10> kSizes = {3, 3, 3, 3, 3, 3, 4, 4, 4, 7};
+  Shape shape;
+  shape.vaults = kSizes.at(rng.below(kSizes.size()));
+  shape.quorum = policy::default_quorum(shape.vaults);
+  const std::size_t most = std::max<std::size_t>(shape.quorum.b, 1);
+  const std::size_t liars = rng.percent(50) ? 0 : 1 + rng.below(most);
+  while (shape.liars.size() < liars) shape.liars.insert(rng.below(shape.vaults));
+  return shape;
+}
+
+Campaign::Campaign(std::uint64_t seed, Probes& probes)
+    : rng_(seed, "campaign"),
+      probes_(probes),
+      shape_(draw_shape(rng_)),
+      promises_(shape_.vaults, shape_.quorum.k, shape_.liars),
+      minds_(shape_.vaults),
+      realm_(seed, plan_of(shape_.vaults, [this](std::size_t number) { return make_door(number); })),
+      vault_images_(shape_.vaults) {
+  probes_.hit("a realm of " + std::to_string(shape_.vaults) + " vaults");
+  if (!shape_.liars.empty()) probes_.hit("a realm with a liar");
+  // Mostly a tree that fits the smallest objects: what costs time is their bytes, at every vault.
+  if (rng_.percent(85)) realm_.write("/data/deep/large", noise(100'000, seed));
+  must(realm_.home().env().files.sync_all("/data"));
+  std::string liars;
+  for (const std::size_t liar : shape_.liars) liars += " " + call(liar);
+  note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars));
+}
+
+MakeDoor Campaign::make_door(std::size_t number) {
+  return [this, number](wire::Handler& inner) -> std::unique_ptr<wire::Handler> {
+    if (promises_.is_honest(number)) return std::make_unique<WatchedVault>(inner, promises_, number);
+    const RealmKeys& keys = sim_keys(shape_.vaults);
+    const std::string& name = keys.policy().vaults.at(number).name;
+    return std::make_unique<LyingVault>(inner, promises_, number, minds_[number], machine_key(name + " receipt"),
+                                        keys.policy().realm);
+  };
+}
+
+void Campaign::complain(const std::string& what) {
+  complaints_.push_back(what);
+  note("COMPLAINT: " + what);
+}
+
+void Campaign::run() {
+  if (rng_.percent(20)) play_theme();
+  const std::uint64_t steps = 5 + rng_.below(8);
+  for (std::uint64_t i = 0; i < steps && complaints_.empty(); ++i) step();
+  if (complaints_.empty()) last_judgement();
+  for (const LiarsMind& mind : minds_) {
+    if (mind.told > 0) probes_.hit("a liar lied", mind.told);
+  }
+}
+
+}  // namespace exclave::realm_tests

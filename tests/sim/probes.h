@@ -1,0 +1,48 @@
+// Probes: how often the rare situations really occurred in a run of many seeds. A campaign that never reaches one of
+// them proves less than it seems to, so its test fails.
+//
+//   Probes probes({"a vault filled up by repair", ...});    probes.hit("a vault filled up by repair");
+//
+// Only names that were announced can be hit (CHECK), so that a misspelt one is found.
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/check.h"
+
+namespace exclave::realm_tests {
+
+class Probes {
+ public:
+  Probes(std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) counts_.emplace(name, 0);
+  }
+  void hit(std::string_view name, std::uint64_t times = 1) {
+    const auto found = counts_.find(name);
+    CHECK(found != counts_.end());
+    found->second += times;
+  }
+  std::vector<std::string> never_reached() const {
+    std::vector<std::string> names;
+    for (const auto& [name, count] : counts_) {
+      if (count == 0) names.push_back(name);
+    }
+    return names;
+  }
+  std::string to_string() const {
+    std::string text;
+    for (const auto& [name, count] : counts_) text += "  " + std::to_string(count) + "  " + name + "\n";
+    return text;
+  }
+
+ private:
+  std::map<std::string, std::uint64_t, std::less<>> counts_;
+};
+
+}  // namespace exclave::realm_tests

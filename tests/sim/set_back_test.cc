@@ -1,0 +1,70 @@
+// C7: a machine of the agent that is set back to an image of itself. Nothing is repeated (realm_crash_test.cc), and what
+// it captures from then on is the latest.
+#include <gtest/gtest.h>
+
+#include "tests/sim/sim_realm.h"
+
+namespace exclave::realm_tests {
+namespace {
+
+void set_back(SimRealm& realm, const sim::DiskSnapshot& image) {
+  realm.home().crash();
+  realm.home().wait();
+  realm.home().disk().restore(image);
+  realm.home().rewind_random();
+  realm.home().restart();
+}
+
+format::ObjectName latest(SimRealm& realm) {
+  format::ObjectName name;
+  realm.on_site([&](Site& site) {
+    const auto holdings = site.holdings();
+    ASSERT_TRUE(is_ok(holdings));
+    const auto chosen = engine::choose_snapshot(holdings.value(), "latest");
+    ASSERT_TRUE(is_ok(chosen));
+    name = chosen.value().object.name;
+  });
+  return name;
+}
+
+TEST(SetBack, C7_an_agent_whose_clock_was_ahead_before_it_was_set_back_still_captures_the_latest) {
+  SimRealm realm(1);
+  must(realm.capture());
+  const sim::DiskSnapshot image = realm.home().disk().snapshot();
+  realm.home().set_clock_offset(std::chrono::hours(24 * 365));
+  must(realm.capture());
+  set_back(realm, image);
+  realm.home().set_clock_offset({});
+  realm.write("/data/f1", noise(900, 1));
+  const auto captured = must(realm.capture());
+  EXPECT_EQ(captured.snapshot, latest(realm));
+}
+
+TEST(SetBack, C7_the_vault_that_missed_the_newest_stream_does_not_decide_what_comes_after_it) {
+  SimRealm realm(2);
+  must(realm.capture());
+  const sim::DiskSnapshot image = realm.home().disk().snapshot();
+  realm.home().set_clock_offset(std::chrono::hours(1));
+  realm.universe().network().partition("home", realm.vault(0).name());
+  must(realm.capture(engine::Behind::GracePeriod));
+  realm.universe().network().heal_all();
+  realm.universe().network().partition("home", realm.vault(1).name());
+  set_back(realm, image);
+  realm.home().set_clock_offset({});
+  const auto captured = must(realm.capture(engine::Behind::GracePeriod));
+  realm.universe().network().heal_all();
+  EXPECT_EQ(captured.snapshot, latest(realm));
+}
+
+TEST(SetBack, C7_an_agent_set_back_into_an_earlier_era_is_told_so_instead_of_depositing_what_is_never_the_latest) {
+  SimRealm realm(3);
+  must(realm.capture());
+  const auto newer = must(realm.capture(engine::Behind::WaitForAll, format::EraNumber(2)));
+  const auto refused = realm.capture();
+  EXPECT_TRUE(failed_with(refused, Code::Precondition));
+  EXPECT_NE(refused.error().message().find("has gone on in era 2"), std::string::npos);
+  EXPECT_EQ(newer.snapshot, latest(realm));
+}
+
+}  // namespace
+}  // namespace exclave::realm_tests

@@ -1,0 +1,65 @@
+"""Keys that are wrong, left over or asked for in a wrong way: nothing is sealed that could not be opened, and nothing is kept."""
+import pathlib
+import re
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+from harness import KEY_REFUSED  # noqa: E402
+
+
+class AgentKeys(harness.SystemTest):
+    """An agent that sealed under keys that no quorum can open would be green for years."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+
+    def change_digit(self, line):
+        """Another first digit in the first value of the first line that begins with `line`."""
+        path = self.realm.home / "era-1.keys"
+        digit = re.search(rf"^{line} ([0-9a-f])", path.read_text(), re.M)
+        text = path.read_text()
+        path.write_text(text[:digit.start(1)] + ("2" if digit[1] == "1" else "1") + text[digit.end(1):])
+
+    def test_agent_refuses_era_keys_with_one_digit_changed(self):
+        whole = (self.realm.home / "era-1.keys").read_text()
+        for line in ("period 0", "period 53", "dedup", "starts"):
+            with self.subTest(line=line):
+                self.change_digit(line)
+                self.refused(self.realm.backup(), KEY_REFUSED,
+                             f"the keys in '{self.realm.home}/era-1.keys' are not those that the ceremony published for era 1",
+                             "hint: ", "exclave agent recover")
+                self.assertEqual([], self.realm.objects("lux"))
+                (self.realm.home / "era-1.keys").write_text(whole)
+        self.ok(self.realm.backup())
+
+    def test_agent_refuses_era_keys_that_the_era_document_does_not_publish(self):
+        """X_p and S_p of another period: each is well-formed, and the ceremony made it."""
+        path = self.realm.home / "era-1.keys"
+        path.write_text(re.sub(r"^period 0 .*", "period 0 " + re.search("^period 1 (.*)", path.read_text(), re.M)[1],
+                               path.read_text(), flags=re.M))
+        self.refused(self.realm.backup(), KEY_REFUSED, "are not those that the ceremony published for era 1")
+        self.refused(self.realm.exclave("status", "--home", self.realm.home), KEY_REFUSED, "published for era 1")
+
+    def test_recover_refuses_keys_of_a_ceremony_that_was_held_twice(self):
+        twice = self.scratch / "copy"
+        shutil.copytree(self.realm.root, twice)
+        for root in (self.realm.root, twice):
+            self.ok(self.realm.exclave("ceremony", "era", root, "--registry", "docs"))
+        self.ok(self.realm.backup())
+        before = sorted(p.name for p in self.realm.home.iterdir())
+        false, true = (root / "operator/docs/era-3.keys" for root in (twice, self.realm.root))
+        self.refused(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys", false), KEY_REFUSED,
+                     f"the keys in '{false}' are not those that the ceremony published for era 3", "hint: ")
+        self.assertEqual(before, sorted(p.name for p in self.realm.home.iterdir()))
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys", true))
+        self.ok(self.realm.backup())
+        self.ok(self.realm.restore(self.realm.release()))
+        self.same_tree("restored")
+
+
+if __name__ == "__main__":
+    harness.main()
