@@ -468,15 +468,15 @@ TEST(ThreatsVault, H9_waiting_for_a_silent_vault_ends_when_it_is_given_up) {
     wire::HttpVault client({env.clock, env.random, env.network, env.threads}, transport, reached,
                            seeded_id<format::RealmId>("realm"), {.connections = 1, .attempts = 3});
     const auto in = [&](std::chrono::seconds time) { return env.clock.monotonic() + time; };
-    const auto host = env.threads.start("host", [&] {
+    const auto host = must(env.threads.start("host", [&] {
       wire::testing::PlainTransport side(lux.identity);
       const auto silent = must(side.accept(must(listener->accept()), in(std::chrono::seconds(10))));
       must(env.clock.sleep_until(in(std::chrono::minutes(10))));
-    });
-    const auto giver_up = env.threads.start("giver-up", [&] {
+    }));
+    const auto giver_up = must(env.threads.start("giver-up", [&] {
       must(env.clock.sleep_until(in(std::chrono::seconds(2))));
       client.shutdown();
-    });
+    }));
     const env::Instant begin = env.clock.monotonic();
     EXPECT_TRUE(failed_with(client.acts(), Code::Cancelled));
     EXPECT_LT(env.clock.monotonic() - begin, std::chrono::seconds(5));
