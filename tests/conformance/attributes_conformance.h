@@ -332,7 +332,7 @@ TEST_P(AttributesConformance, default_acl_of_a_directory_comes_back) {
 }
 
 TEST_P(AttributesConformance, dropped_acls_reach_nothing_that_is_made_afterwards) {
-  run([](env::Env env, const std::string& root) {
+  run([this](env::Env env, const std::string& root) {
     auto d = must(env.files.open_directory(root));
     must(d->create_directory("sub", 0700));
     auto sub = must(d->open_directory("sub"));

@@ -76,7 +76,7 @@ Campaign::Campaign(std::uint64_t seed, Probes& probes)
   if (!shape_.liars.empty()) probes_.hit("a realm with a liar");
   // Mostly a tree that fits the smallest objects: what costs time is their bytes, at every vault.
   if (rng_.percent(85)) realm_.write("/data/deep/large", noise(100'000, seed));
-  must(realm_.home().env().files.sync_all("/data"));
+  must(must(realm_.home().env().files.open_directory("/data"))->sync_all());
   std::string liars;
   for (const std::size_t liar : shape_.liars) liars += " " + call(liar);
   note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars));

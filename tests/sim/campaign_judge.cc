@@ -272,7 +272,7 @@ void Campaign::judge_restores() {
 void Campaign::judge_repairs() {
   for (int round = 0; round < 2; ++round) {
     for (std::size_t i = 0; i < shape_.vaults && complaints_.empty(); ++i) {
-      if (promises_.is_honest(i)) repair(i, round == 0 ? vault::Scrub::EveryByte : vault::Scrub::No, false);
+      if (promises_.is_honest(i)) repair(i, round == 0 ? vault::Scrub::FromTheStart : vault::Scrub::No, false);
     }
   }
   for (std::size_t i = 0; i < shape_.vaults && complaints_.empty(); ++i) {

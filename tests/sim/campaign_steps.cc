@@ -32,7 +32,7 @@ void Campaign::step() {
   } else if (drawn < 40) {
     capture_stream(rng_.percent(40));
   } else if (drawn < 50) {
-    repair(vault, rng_.percent(60) ? vault::Scrub::EveryByte : vault::Scrub::No, rng_.percent(30));
+    repair(vault, rng_.percent(60) ? vault::Scrub::FromTheStart : vault::Scrub::No, rng_.percent(30));
   } else if (drawn < 54) {
     break_vault(vault);
   } else if (drawn < 63) {
@@ -79,7 +79,7 @@ void Campaign::play_theme() {
       capture_stream(rng_.percent(30));
       set_vault_back(vault);
       wake_vaults(100);
-      return repair(vault, vault::Scrub::EveryByte, rng_.percent(50));
+      return repair(vault, vault::Scrub::FromTheStart, rng_.percent(50));
     case 2: {
       note("theme: too many vaults die at the end of a capture");
       for (std::size_t i = 0; i <= shape_.vaults - shape_.quorum.k; ++i) machine(i).crash_at_call(16 + rng_.below(14));
@@ -149,7 +149,7 @@ void Campaign::edit_once() {
 void Campaign::edit() {
   const std::uint64_t edits = rng_.below(4);
   for (std::uint64_t i = 0; i < edits; ++i) edit_once();
-  must(realm_.home().env().files.sync_all("/data"));
+  must(must(realm_.home().env().files.open_directory("/data"))->sync_all());
   if (rng_.percent(50)) realm_.universe().run_for(seconds(1 + rng_.below(100)));
 }
 
@@ -274,7 +274,7 @@ std::shared_ptr<Campaign::Repair> Campaign::start_repair(std::size_t vault, vaul
 
 void Campaign::repair(std::size_t vault, vault::Scrub scrub, bool in_storm) {
   if (!promises_.is_honest(vault) || !is_serving(vault)) return;
-  note("repair of " + call(vault) + (scrub == vault::Scrub::EveryByte ? " with a scrub" : "") +
+  note("repair of " + call(vault) + (scrub == vault::Scrub::FromTheStart ? " with a scrub" : "") +
        (in_storm ? " in a storm" : ""));
   const std::shared_ptr<Repair> repair = start_repair(vault, scrub);
   const std::optional<Result<vault::RepairReport>>& result = repair->result;
@@ -346,7 +346,7 @@ void Campaign::spoil_copy(std::size_t vault) {
     const std::string path = realm_.vault(vault).host().path_of(name);
     if (machine(vault).is_up() && rng_.percent(25)) {
       if (!machine(vault).env().files.remove_file(path).ok()) continue;
-      must(machine(vault).env().files.sync_all("/"));
+      must(must(machine(vault).env().files.open_directory("/"))->sync_all());
     } else {
       const std::uint64_t size = promises_.objects().at(name).size();
       if (!machine(vault).disk().flip_bit(path, rng_.below(size), static_cast<unsigned>(rng_.below(8))).ok()) continue;

@@ -41,7 +41,7 @@ class Forgery : public PosixRealm {
   }
   // The realm as the forger wishes it: the same era, vaults and officials, and a writer whose key is his.
   static const RealmKeys& forged_keys() {
-    static const RealmKeys made(keys().era().starts_seconds + 3 * 86'400, "writer forger");
+    static const RealmKeys made(keys().era().starts_seconds + 3 * 86'400, RealmPlan{.writer = "writer forger"});
     return made;
   }
 
