@@ -107,6 +107,22 @@ TEST_F(Damage, a_spoiled_index_object_is_rebuilt_too) {
   EXPECT_FALSE(site().notes.empty());
 }
 
+// The first vault that was asked for a header was believed: no good copy of the pack had the period that it named.
+TEST_F(Damage, an_index_is_rebuilt_although_one_vault_lies_about_headers) {
+  const auto report = capture_noise();
+  const auto lost = indexes_of(report.snapshot);
+  constexpr std::size_t kLowestByteOfPeriod = 39;
+  for (const auto& pack : packs_of(report.snapshot)) {
+    Bytes bytes = must(files().read_file(hosts_[0]->path_of(pack), 1 << 30));
+    bytes[kLowestByteOfPeriod] ^= 1;
+    write_file(files(), hosts_[0]->path_of(pack), bytes, 0400);
+  }
+  for (const auto& tap : site_taps_) tap->loses = [lost](const auto& name) { return lost.contains(name); };
+  Site fresh(env(), keys(), pointers(site_taps_));  // which asks the first vault first
+  must(fresh.restore(report.snapshot, at("target")));
+  expect_equal(source(), at("target"));
+}
+
 TEST_F(Damage, a_copy_that_fails_its_check_is_gone_round_and_named) {
   const auto report = capture_noise();
   site_taps_[0]->spoils = [](const auto&) { return true; };

@@ -335,7 +335,7 @@ class Site {
   Result<std::unique_ptr<engine::SnapshotContent>> open(const format::ObjectName& snapshot) {
     const auto found = TRY(holdings());
     const auto chosen = TRY(engine::choose_snapshot(found, snapshot.hex()));
-    return engine::SnapshotContent::open(opener_, chosen.object, found.objects, reader_);
+    return engine::SnapshotContent::open(opener_, chosen.object, found.objects);
   }
   Result<engine::RestoreReport> restore(const format::ObjectName& snapshot, const engine::RestoreOptions& options,
                                         std::stop_token stop = {}) {
