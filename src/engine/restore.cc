@@ -25,7 +25,7 @@ Error incomplete(const RestoreFindings& findings, const std::string& target) {
                         listed(left_out);
   const RestoreFindings::List problems = findings.problems();
   if (problems.count > 0) message += "\nand these have problems of another kind" + listed(problems);
-  return Error(Code::Corrupt, std::move(message))
+  return Error(findings.may_be_had_later() ? Code::Unavailable : Code::Corrupt, std::move(message))
       .hint(
           "run it again with this target when more vaults answer, or take these files from an older snapshot: "
           "exclave snapshots");

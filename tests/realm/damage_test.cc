@@ -64,8 +64,8 @@ class Damage : public PosixRealm {
   }
   // The restore is whole but for `paths`, which are named once each and not there.
   void expect_left_out(const Result<engine::RestoreReport>& result, const std::string& target,
-                       const std::set<std::string>& paths) {
-    ASSERT_TRUE(failed_with(result, Code::Corrupt));
+                       const std::set<std::string>& paths, Code code = Code::Corrupt) {
+    ASSERT_TRUE(failed_with(result, code));
     std::vector<std::string> wanted;
     for (const std::string& path : paths) {
       const std::string line = "\n  " + path + ": ";
@@ -220,17 +220,21 @@ TEST_F(Damage, every_name_of_a_file_that_is_left_out_goes_but_not_what_others_pu
   EXPECT_EQ(as_text(must(files().read_file(at("target/y"), 100))), "theirs");
 }
 
-TEST_F(Damage, a_pack_that_an_unreachable_vault_may_have_stops_a_restore_which_can_be_gone_on_with) {
+TEST_F(Damage, what_only_an_absent_vault_may_have_costs_its_files_and_the_rest_is_restored) {
   const auto report = capture_twice();
-  const auto victim = files_by_pack(report.snapshot).begin()->first;
+  const auto [victim, paths] = *files_by_pack(report.snapshot).begin();
   const auto content = must(site().open(report.snapshot));
-  for (const auto& tap : site_taps_) tap->loses = [=](const auto& name) { return name == victim; };
+  for (const auto& tap : site_taps_) tap->loses = [victim = victim](const auto& name) { return name == victim; };
   site_taps_[1]->is_down = true;
   engine::RestoreOptions options;
   options.target = at("target");
   engine::StageTimes times;
+  expect_left_out(engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {}), at("target"),
+                  paths, Code::Unavailable);
+  for (const auto& tap : site_taps_) tap->is_down = true;
   EXPECT_TRUE(failed_with(engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {}),
                           Code::Unavailable));
+  for (const auto& tap : site_taps_) tap->is_down = false;
   for (const auto& tap : site_taps_) tap->loses = {};
   must(site().restore(report.snapshot, at("target")));
   expect_equal(source(), at("target"));

@@ -6,9 +6,9 @@
 //
 // I1  No byte is written before its segment's tag and its chunk's id were checked.
 // I2  A file's attributes are set when its last byte was written: its time tells that it is finished.
-// I3  A file that needs a chunk which no vault has whole is left out: it loses its name, everything else goes on.
+// I3  A file that needs a chunk which no vault gives whole is left out: it loses its name, everything else goes on.
 // Threads: submit and finish by one thread.
-// Errors: of the target's file system and of vaults that do not answer; Corrupt only for slices outside their chunks.
+// Errors: of the target's file system; Unavailable if no vault answers; Corrupt only for slices outside their chunks.
 #pragma once
 
 #include <atomic>
@@ -82,6 +82,7 @@ class ChunkWriter {
  private:
   struct Nothing {};
 
+  bool costs_its_files_only(const Error& error) const;
   Status write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& decoder);
   Status leave_out_or_halve(std::span<ChunkTask> chunks, const Error& error, repo::ChunkDecoder& decoder);
   Result<ByteView> fetch(std::span<const ChunkTask> chunks, repo::ChunkDecoder& decoder);
