@@ -13,6 +13,7 @@
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
 //     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
+//     A name or a size that the target's file system refuses costs that file, or what is in that directory, only.
 // I5  A file that needs bytes which no vault gives whole (damaged where a vault answers, missing in all of them, or
 //     perhaps at one that does not answer) is left out: it has no name in the target, each of its names is in the final
 //     error with the reason, and all else is restored. The target can be gone on with.

@@ -36,9 +36,17 @@ ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, Attribut
 
 Result<std::unique_ptr<env::WritableFile>> ChunkWriter::create(const FileTarget& file) {
   auto created = file.parent->create_file(file.name(), 0600);
-  if (created.ok() || created.error().code() != Code::AlreadyExists) return created;
-  findings_.note_taken(file.path, created.error());
-  return std::unique_ptr<env::WritableFile>();
+  if (created.ok()) return created;
+  switch (created.error().code()) {
+    case Code::AlreadyExists:
+      findings_.note_taken(file.path, created.error());
+      return std::unique_ptr<env::WritableFile>();
+    case Code::InvalidInput:
+      findings_.note_refused(file.path, created.error());
+      return std::unique_ptr<env::WritableFile>();
+    default:
+      return created;
+  }
 }
 
 Status ChunkWriter::finish_file(FileTarget& file, env::WritableFile& handle) {
@@ -48,6 +56,11 @@ Status ChunkWriter::finish_file(FileTarget& file, env::WritableFile& handle) {
 
 void ChunkWriter::leave_out(FileTarget& file, const Error& error) {
   if (!file.is_left_out.exchange(true)) findings_.note_left_out(file.path, error);
+}
+
+Status ChunkWriter::refuse(FileTarget& file, std::uint64_t length, const Error& error) {
+  if (!file.is_left_out.exchange(true)) findings_.note_refused(file.path, error);
+  return give_up(file, length);
 }
 
 Status ChunkWriter::give_up(FileTarget& file, std::uint64_t length) {
@@ -131,7 +144,14 @@ Status ChunkWriter::place(Placement& placement, ByteView plain) {
   auto opened = file.created ? file.parent->open_for_write(file.name()) : create(file);
   const auto handle = TRY(std::move(opened).in(named));
   if (handle == nullptr) return {};
-  TRY(handle->write_at(placement.file_offset, data).in(named));
+  if (!file.created) file.created = true;  // by the only one who works at it
+  Status written = handle->write_at(placement.file_offset, data);
+  if (!written.ok()) {
+    if (written.error().code() != Code::InvalidInput) return std::move(written).in(named);
+    TRY(refuse(file, placement.length, written.error()));
+    placement.file.reset();
+    return {};
+  }
   written_.fetch_add(data.size(), std::memory_order_relaxed);
   if (file.bytes_left.fetch_sub(data.size()) == data.size()) {
     TRY(file.is_left_out ? discard(file) : finish_file(file, *handle));

@@ -33,7 +33,7 @@ struct FileTarget {
   std::string path;
   env::FileAttributes attributes;
   std::optional<LinkedFile> linked;          // if it has several names
-  bool created = false;                      // by the planner; else the only worker creates it
+  bool created = false;                      // by the planner; else by the only worker
   std::atomic<std::uint64_t> bytes_left{0};  // neither written nor given up
   std::atomic<bool> is_left_out{false};
 
@@ -69,11 +69,13 @@ class ChunkWriter {
   Status submit(ChunkRun run) { return pipeline_->submit(std::move(run)); }
   Status finish() { return pipeline_->finish(); }
 
-  // Null if the name is taken: then the file is reported, not restored.
+  // Null if the name is taken, or refused by the target's file system: then the file is reported, not restored.
   Result<std::unique_ptr<env::WritableFile>> create(const FileTarget& file);
   Status finish_file(FileTarget& file, env::WritableFile& handle);
   // The file needs bytes that no vault gives whole. It loses its name when the last piece of work on it has ended.
   void leave_out(FileTarget& file, const Error& error);
+  // The target's file system takes no file of this size: a problem of the file, which loses its name likewise.
+  Status refuse(FileTarget& file, std::uint64_t length, const Error& error);
   // `length` bytes of a file were given up: those of a file that is left out.
   Status give_up(FileTarget& file, std::uint64_t length);
 

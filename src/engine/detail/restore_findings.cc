@@ -18,6 +18,10 @@ void RestoreFindings::note_taken(const std::string& path, const Error& error) {
   note_problem(path, "its name is taken in the target: " + error.message());
 }
 
+void RestoreFindings::note_refused(const std::string& path, const Error& error) {
+  note_problem(path, "the target cannot hold it, so it is not there: " + error.message());
+}
+
 void RestoreFindings::note_left_out(std::string path, const Error& error) {
   const MutexLock lock(mutex_);
   if (error.code() == Code::Unavailable) may_be_had_later_ = true;

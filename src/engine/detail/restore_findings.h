@@ -23,6 +23,8 @@ class RestoreFindings {
   void note_problem(std::string path, std::string why);
   // Nothing of ours had the name: the target takes two names of the snapshot for one, or somebody writes there too.
   void note_taken(const std::string& path, const Error& error);
+  // The target's file system has no such names, or no files of this size.
+  void note_refused(const std::string& path, const Error& error);
   void note_left_out(std::string path, const Error& error);
   void note_left_out_link(std::string path, const std::string& first);
 
