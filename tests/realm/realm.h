@@ -185,6 +185,8 @@ class TapVault final : public store::VaultApi {
     std::uint64_t end = 0;
   };
   std::map<format::ObjectName, Swap> swaps;
+  // Changes an answer as it likes. Set before use; called by all who read.
+  std::function<void(const format::ObjectName&, std::uint64_t offset, MutableByteView answer)> alters;
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
@@ -247,6 +249,7 @@ class TapVault final : public store::VaultApi {
       ++swapped_reads;
       TRY(inner_->read(swap->second.with, offset, out.first(std::min(out.size(), swap->second.end - offset))));
     }
+    if (alters) alters(object, offset, out);
     if (spoils && !out.empty() && spoils(object)) {
       ++spoiled_reads;
       out[out.size() / 2] ^= 0x10;
