@@ -130,8 +130,7 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
     TRY(keep_dataset(context, *released.opener, open.dataset, holdings));
   released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
   released.approved_by = std::move(release.approved_by);
-  released.content = TRY(
-      engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects, *released.reader));
+  released.content = TRY(engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects));
   for (const std::string& note : released.content->notes()) context.note(note);
   return released;
 }

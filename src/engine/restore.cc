@@ -25,7 +25,7 @@ Error incomplete(const RestoreFindings& findings, const std::string& target) {
                         listed(left_out);
   const RestoreFindings::List problems = findings.problems();
   if (problems.count > 0) message += "\nand these have problems of another kind" + listed(problems);
-  return Error(Code::Corrupt, std::move(message))
+  return Error(findings.may_be_had_later() ? Code::Unavailable : Code::Corrupt, std::move(message))
       .hint(
           "run it again with this target when more vaults answer, or take these files from an older snapshot: "
           "exclave snapshots");
@@ -48,9 +48,12 @@ Status sync_or_distrust(RestoreMarker& marker) {
       .hint("restore into a fresh directory: what is in this one cannot be trusted");
 }
 
-Status finish_directories(const SnapshotContent& content, const RestoreOptions& options, DirectoryFinisher& finisher) {
+Status finish_directories(const SnapshotContent& content, const RestoreOptions& options, const RestorePlanner& planner,
+                          DirectoryFinisher& finisher) {
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
-  const auto finish = [&](const format::ListingEntry& directory) { return finisher.add(directory); };
+  const auto finish = [&](const format::ListingEntry& directory) {
+    return planner.is_refused(directory.path) ? Status() : finisher.add(directory);
+  };
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
     return selection.pass(std::move(entry), finish, [&](const format::ListingEntry& chosen) {
       return chosen.type == format::EntryType::Directory ? finish(chosen) : Status();
@@ -103,7 +106,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
 
   // 3. Directories, deepest first; then durability, and the marker goes.
   DirectoryFinisher finisher(attributes, findings, tree.root());
-  TRY(finish_directories(content, options, finisher));
+  TRY(finish_directories(content, options, planner, finisher));
   report.ownership_restored = !attributes.skipped_owner();
   report.written_bytes = writer.written_bytes();
   report.problem_count = findings.problems().count;

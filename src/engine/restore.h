@@ -13,12 +13,15 @@
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
 //     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
-// I5  A file that needs bytes which no vault has whole (damaged where a vault answers, or missing in all of them) is
-//     left out: it has no name in the target, each of its names is in the final error with the reason, and all else is
-//     restored. The target can be gone on with.
-// Memory: bounded by the batch (about 64 MiB) plus one path per hard-linked file.
-// Errors: Precondition (target), Conflict (another restore is at work in it), Denied, Unavailable (a vault that does not answer may have it), Exhausted (target
-// full), Cancelled: run it again to go on. Corrupt: I5, at the end; or at once, if the listing itself is damaged.
+//     A name or a size that the target's file system refuses costs that file, or what is in that directory, only.
+// I5  A file that needs bytes which no vault gives whole (damaged where a vault answers, missing in all of them, or
+//     perhaps at one that does not answer) is left out: it has no name in the target, each of its names is in the final
+//     error with the reason, and all else is restored. The target can be gone on with.
+// Memory: the batch (about 64 MiB), 64 bytes for every chunk of the snapshot's indexes (all of the era up to it), one
+// path per hard-linked file, and one entry of the listing: about 40 bytes for each slice of the largest file.
+// Errors: Precondition (target), Conflict (another restore is at work in it), Denied, Unavailable (no vault answers; or I5, at the end, if one that does
+// not answer may have what is missing), Exhausted (target full), Cancelled: run it again to go on. Corrupt: I5, at the
+// end; or at once, if the listing itself is damaged.
 // NotFound (nothing was chosen; the listing's pack is lost).
 #pragma once
 

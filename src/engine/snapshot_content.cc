@@ -1,11 +1,12 @@
 #include "engine/snapshot_content.h"
 
+#include <algorithm>
+
 namespace exclave::engine {
 
 Result<std::unique_ptr<SnapshotContent>> SnapshotContent::open(repo::ObjectOpener& opener,
                                                                const format::ObjectReference& snapshot,
-                                                               const std::vector<FoundObject>& objects,
-                                                               store::ObjectReader& reader) {
+                                                               const std::vector<FoundObject>& objects) {
   std::unique_ptr<SnapshotContent> content(new SnapshotContent(opener));
   content->record_ = TRY(repo::open_snapshot(opener, snapshot));
   bool lost = false;
@@ -17,26 +18,31 @@ Result<std::unique_ptr<SnapshotContent>> SnapshotContent::open(repo::ObjectOpene
     content->notes_.push_back("index " + added.error().message() + "; chunks are found through the packs themselves");
     lost = true;
   }
-  if (lost) TRY(content->rebuild_index(objects, reader));
+  if (lost) TRY(content->rebuild_index(objects, snapshot.name));
   content->chunks_.finish_loading();
   return content;
 }
 
-Status SnapshotContent::rebuild_index(const std::vector<FoundObject>& objects, store::ObjectReader& reader) {
+// From the packs' own directories. Sizes and headers are what some vault says: only an object that bears its name is
+// believed, whichever vault has it.
+Status SnapshotContent::rebuild_index(const std::vector<FoundObject>& objects, const format::ObjectName& snapshot) {
+  const auto own =
+      std::find_if(objects.begin(), objects.end(), [&](const auto& each) { return each.name == snapshot; });
   for (const FoundObject& object : objects) {
-    if (object.is_snapshot) continue;
-    Bytes header_bytes(format::kObjectHeaderBytes);
-    Status read = reader.read(object.name, 0, header_bytes);
-    auto header = read.ok() ? format::decode_header(header_bytes) : Result<format::ObjectHeader>(read.take_error());
-    if (!header.ok()) {
-      notes_.push_back("object " + object.name.hex().substr(0, 16) + " is lost: " + header.error().message());
-      continue;
+    if (object.is_snapshot || (own != objects.end() && object.era != own->era)) continue;
+    Status added = chunks_.add_pack(object.name, object.bytes);
+    if (added.ok()) continue;
+    switch (added.error().code()) {
+      case Code::Denied:  // of a period that was not released: nothing of this snapshot, or it will be missed
+        break;
+      case Code::NotFound:
+      case Code::Corrupt:
+      case Code::InvalidInput:
+        notes_.push_back(added.error().message() + "; what only lies there is lost");
+        break;
+      default:
+        return added;
     }
-    const format::ObjectReference reference{object.name, header.value().size_class, header.value().key.period};
-    if (!opener_.has_key(reference.period)) continue;
-    // Index objects have no directory of chunks: they are refused as packs, and that is fine.
-    Status added = chunks_.add_pack(reference);
-    if (!added.ok() && added.error().code() == Code::Unavailable) return added;
   }
   return {};
 }

@@ -18,12 +18,12 @@ namespace exclave::engine {
 
 class SnapshotContent {
  public:
-  // `objects`: everything the vaults hold of the era; used only if an index object cannot be read, then every pack's
-  // own directory is read instead and `notes` says so. `opener` outlives it.
+  // `objects`: everything the vaults hold of the registry; used only if an index object cannot be read, then the own
+  // directory of every pack of the era is read instead. `notes` says so, and names what could not be read. `opener`
+  // outlives it.
   static Result<std::unique_ptr<SnapshotContent>> open(repo::ObjectOpener& opener,
                                                        const format::ObjectReference& snapshot,
-                                                       const std::vector<FoundObject>& objects,
-                                                       store::ObjectReader& reader);
+                                                       const std::vector<FoundObject>& objects);
 
   const format::Snapshot& record() const { return record_; }
   const repo::ChunkSource& chunks() const { return chunks_; }
@@ -35,7 +35,7 @@ class SnapshotContent {
 
  private:
   explicit SnapshotContent(repo::ObjectOpener& opener) : opener_(opener), chunks_(opener) {}
-  Status rebuild_index(const std::vector<FoundObject>& objects, store::ObjectReader& reader);
+  Status rebuild_index(const std::vector<FoundObject>& objects, const format::ObjectName& snapshot);
 
   repo::ObjectOpener& opener_;
   format::Snapshot record_;

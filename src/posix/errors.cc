@@ -23,7 +23,6 @@ Code code_of(int error, Access access) {
       return Code::Denied;
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
     case EMLINK:
     case EMFILE:
     case ENFILE:
@@ -40,6 +39,7 @@ Code code_of(int error, Access access) {
     case EISDIR:
     case ELOOP:
     case EINVAL:
+    case EFBIG:
     case ENXIO:
     case ENODEV:
     case ENOTEMPTY:

@@ -22,6 +22,7 @@ TEST(ErrorsTest, codes_say_what_the_caller_does_next) {
     EXPECT_EQ(code_of(ENOENT, access), Code::NotFound);
     EXPECT_EQ(code_of(EEXIST, access), Code::AlreadyExists);
     for (const int error : {EACCES, EPERM, EROFS}) EXPECT_EQ(code_of(error, access), Code::Denied);
+    EXPECT_EQ(code_of(EFBIG, access), Code::InvalidInput) << "room does not help";
     for (const int error : {ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM}) EXPECT_EQ(code_of(error, access), Code::Exhausted);
     for (const int error : {ENAMETOOLONG, ENOTDIR, EISDIR, ELOOP, EINVAL, ENXIO, ENOTEMPTY, EXDEV}) {
       EXPECT_EQ(code_of(error, access), Code::InvalidInput);

@@ -22,7 +22,6 @@ Result<ByteView> ChunkDecoder::decode(const ChunkPlace& place, const format::Chu
 void ChunkSource::add_entries(const format::ObjectReference& pack, const std::vector<format::ChunkEntry>& entries) {
   const auto ordinal = static_cast<std::uint32_t>(packs_.size());
   packs_.push_back(pack);
-  places_.reserve(places_.size() + entries.size());
   for (const format::ChunkEntry& entry : entries) {
     places_.push_back(
         {entry.id, {ordinal, entry.offset, entry.stored_bytes, entry.plain_bytes, entry.kind, entry.codec}});
@@ -37,9 +36,11 @@ Status ChunkSource::add_index(const format::ObjectReference& reference) {
   return {};
 }
 
-Status ChunkSource::add_pack(const format::ObjectReference& reference) {
-  const Bytes plain = TRY(opener_.open_whole(reference));
-  add_entries(reference, TRY(format::read_pack_directory(plain)));
+Status ChunkSource::add_pack(const format::ObjectName& name, std::uint64_t bytes) {
+  const ObjectOpener::Opened object = TRY(opener_.open_by_name(name, bytes));
+  if (format::read_payload(object.plain, format::PlaintextType::Index).ok()) return {};
+  add_entries(object.reference,
+              TRY(format::read_pack_directory(object.plain).in([&] { return "object " + name.hex().substr(0, 16); })));
   return {};
 }
 

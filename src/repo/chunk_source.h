@@ -46,9 +46,13 @@ class ChunkSource {
 
   // Loads one index object.
   Status add_index(const format::ObjectReference& reference);
-  // Loads one pack's own directory: for packs whose index object is lost.
-  Status add_pack(const format::ObjectReference& reference);
+  // Loads one pack's own directory: for packs whose index object is lost. `bytes`: its size, as far as is known. An
+  // index object is none, and is passed over.
+  Status add_pack(const format::ObjectName& name, std::uint64_t bytes);
   void finish_loading();  // sorts; after the last add
+
+  // False if no vault answers: then what could not be read says nothing about the pack.
+  bool is_answering() const { return opener_.is_answering(); }
 
   Result<ChunkPlace> locate(const format::ChunkId& id) const;
   const format::ObjectReference& pack(std::uint32_t ordinal) const { return packs_[ordinal]; }

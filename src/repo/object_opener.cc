@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 
 #include "crypto/tree_hash.h"
@@ -73,6 +74,38 @@ Result<Bytes> ObjectOpener::open_whole(const format::ObjectReference& reference)
                          plain);
   }));
   return plain;
+}
+
+Result<ObjectOpener::Opened> ObjectOpener::open_by_name_as(const format::ObjectName& name, std::uint8_t size_class) {
+  Opened opened{{name, size_class, {}}, Bytes(format::plain_capacity(size_class))};
+  Bytes sealed(format::object_bytes(size_class));
+  TRY(reader_.read_checked(name, 0, sealed, [&](ByteView bytes) -> Status {
+    if (format::ObjectName(crypto::tree_hash(bytes).array()) != name) {
+      return Error(Code::Corrupt, short_name(name) + ": bytes have another name");
+    }
+    opened.reference.period = TRY(format::decode_header(bytes)).key.period;
+    // The object is what it should be: no other vault's copy opens better.
+    if (!has_key(opened.reference.period)) return {};
+    return open_segments(opened.reference, bytes.first(format::kSegmentsOffset), bytes.subspan(format::kSegmentsOffset),
+                         0, opened.plain);
+  }));
+  TRY(key_for(opened.reference.period));
+  return opened;
+}
+
+Result<ObjectOpener::Opened> ObjectOpener::open_by_name(const format::ObjectName& name, std::uint64_t bytes) {
+  std::vector<std::uint8_t> classes(format::kSizeClasses.begin(), format::kSizeClasses.end());
+  std::stable_partition(classes.begin(), classes.end(),
+                        [&](std::uint8_t size_class) { return format::object_bytes(size_class) == bytes; });
+  std::optional<Error> first_error;
+  for (const std::uint8_t size_class : classes) {
+    auto opened = open_by_name_as(name, size_class);
+    if (opened.ok()) return opened;
+    const Code code = opened.error().code();
+    if (code != Code::Corrupt && code != Code::InvalidInput) return opened;
+    if (!first_error.has_value()) first_error = opened.take_error();
+  }
+  return *first_error;
 }
 
 Result<ByteView> ObjectOpener::open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size,

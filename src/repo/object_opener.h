@@ -32,15 +32,24 @@ class ObjectOpener {
   // Plaintext of a whole object. The object's name is checked too: one that was swapped for another genuine object is
   // refused.
   Result<Bytes> open_whole(const format::ObjectReference& reference);
+  // The same for an object of which only the name is known for sure: that vouches for its header, too. `bytes`: its
+  // size as far as is known; if that turns out wrong, the other classes are tried.
+  struct Opened {
+    format::ObjectReference reference;
+    Bytes plain;
+  };
+  Result<Opened> open_by_name(const format::ObjectName& name, std::uint64_t bytes);
   // Plaintext [at, at + size) of an object, authenticated per segment: a view into `room`, good until that is used
   // again.
   Result<ByteView> open_range(const format::ObjectReference& reference, std::size_t at, std::size_t size,
                               OpeningRoom& room);
 
+  bool is_answering() const { return reader_.is_answering(); }
   bool has_key(format::PeriodNumber period) const { return keys_.contains(period); }
 
  private:
   Result<const format::OpeningKey*> key_for(format::PeriodNumber period) const;
+  Result<Opened> open_by_name_as(const format::ObjectName& name, std::uint8_t size_class);
   Status open_segments(const format::ObjectReference& reference, ByteView front, ByteView sealed,
                        std::uint32_t first_segment, MutableByteView out) const;
 

@@ -1,6 +1,7 @@
 #include "spread/copies_reader.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace exclave::spread {
 namespace {
@@ -10,6 +11,8 @@ constexpr double kFirstGuessNanosecondsPerByte = 1.0;
 // A request costs something by itself; without this, tiny reads would decide the average.
 constexpr double kRequestBytes = 65536.0;
 constexpr double kNewWeight = 0.2;
+// What a failure counts at least: an error that comes at once is no fast answer.
+constexpr std::chrono::nanoseconds kFailureTime = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -18,7 +21,36 @@ struct CopiesReader::Source {
   VaultReadStatistics statistics;
   double nanoseconds_per_byte = kFirstGuessNanosecondsPerByte;
   std::size_t under_way = 0;
+  // A vault that fails rests, each time twice as long; then one read tries it, and the others wait for what that says.
+  std::uint32_t failures_in_row = 0;
+  std::uint32_t rests_in_row = 0;
   env::Instant rests_until{};
+  bool is_away = false;  // its last answer was none
+  bool is_probed = false;
+
+  bool is_proven() const { return rests_in_row == 0; }
+  void note_success(double nanoseconds_per_byte_now) {
+    // After a rest, what was measured before it tells nothing.
+    const double weight = is_proven() ? kNewWeight : 1.0;
+    nanoseconds_per_byte += weight * (nanoseconds_per_byte_now - nanoseconds_per_byte);
+    failures_in_row = 0;
+    rests_in_row = 0;
+    rests_until = {};
+    is_away = false;
+  }
+  void note_failure(Code code, env::Instant start, env::Instant end, double cost_bytes) {
+    is_away = code == Code::Unavailable;
+    if (code == Code::Denied) return;  // of the caller, not of the vault
+    ++failures_in_row;
+    // Every vault may lack an object: only one that lacks whatever it is asked for is no good.
+    if (code == Code::NotFound && failures_in_row == 1) return;
+    const double measured = static_cast<double>(std::max(end - start, kFailureTime).count()) / cost_bytes;
+    nanoseconds_per_byte += kNewWeight * (measured - nanoseconds_per_byte);
+    if (start < rests_until) return;  // it was asked for want of others, or along with the read that found it out
+    const std::int64_t seconds = std::min(kRestSeconds << std::min(rests_in_row, 16U), kLongestRestSeconds);
+    rests_until = end + std::chrono::seconds(seconds);
+    ++rests_in_row;
+  }
 };
 
 CopiesReader::CopiesReader(env::Threads& threads, env::Clock& clock, std::vector<store::VaultApi*> vaults)
@@ -34,26 +66,38 @@ CopiesReader::CopiesReader(env::Threads& threads, env::Clock& clock, std::vector
 
 CopiesReader::~CopiesReader() = default;
 
+// A vault whose rest is over comes first, for one read: else nobody would learn that it is back. Resting ones come last.
 std::vector<std::size_t> CopiesReader::order() const {
+  enum class Rank { Probe, Proven, Resting };
   const env::Instant now = clock_.monotonic();
   const env::MonitorLock lock(*monitor_);
-  std::vector<std::pair<std::pair<bool, double>, std::size_t>> ranked;
+  std::vector<std::tuple<Rank, double, std::size_t>> ranked;
+  bool probes = false;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     const Source& source = *sources_[i];
     const double cost = static_cast<double>(source.under_way + 1) * source.nanoseconds_per_byte;
-    ranked.push_back({{source.rests_until > now, cost}, i});
+    Rank rank = Rank::Proven;
+    if (!source.is_proven()) {
+      const bool probe = !probes && source.rests_until <= now && !source.is_probed;
+      rank = probe ? Rank::Probe : Rank::Resting;
+      probes = probes || probe;
+    }
+    ranked.emplace_back(rank, cost, i);
   }
   std::sort(ranked.begin(), ranked.end());
+  if (std::get<Rank>(ranked.front()) == Rank::Probe) sources_[std::get<std::size_t>(ranked.front())]->is_probed = true;
   std::vector<std::size_t> order;
-  for (const auto& [rank, index] : ranked) order.push_back(index);
+  for (const auto& [rank, cost, index] : ranked) order.push_back(index);
   return order;
 }
 
 template <typename Attempt>
 Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes, const Attempt& attempt) {
   std::string reasons;
+  std::string away;
   std::optional<Error> worst;
   bool all_missing = true;
+  const double cost_bytes = static_cast<double>(bytes) + kRequestBytes;
   for (const std::size_t index : order()) {
     Source& source = *sources_[index];
     {
@@ -65,25 +109,32 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
     const env::Instant end = clock_.monotonic();
     const env::MonitorLock lock(*monitor_);
     --source.under_way;
+    source.is_probed = false;
     ++source.statistics.reads;
     if (result.ok()) {
       source.statistics.bytes += bytes;
-      const double measured = static_cast<double>((end - start).count()) / (static_cast<double>(bytes) + kRequestBytes);
-      source.nanoseconds_per_byte += kNewWeight * (measured - source.nanoseconds_per_byte);
-      source.rests_until = {};
+      source.note_success(static_cast<double>((end - start).count()) / cost_bytes);
       return result;
     }
     ++source.statistics.failures;
     const Code code = result.error().code();
-    if (code == Code::Unavailable) source.rests_until = end + std::chrono::seconds(kRestSeconds);
+    source.note_failure(code, start, end, cost_bytes);
     if (code != Code::NotFound) all_missing = false;
+    if (code == Code::Unavailable) away += (away.empty() ? "" : " and ") + source.statistics.vault;
     reasons += (reasons.empty() ? "" : "; ") + source.statistics.vault + ": " + result.error().message();
     if (incidents_.size() < kMaxIncidents) incidents_.push_back({source.statistics.vault, name, result.error()});
     // A vault that cannot answer may hold what the others lack: missing is only what all of them miss.
     if (!worst.has_value() || worst->code() == Code::NotFound || code == Code::Corrupt) worst = result.error();
   }
   const Code code = all_missing ? Code::NotFound : worst->code();
-  return Error(code, "object " + name.hex().substr(0, 16) + ": no vault gave a good copy (" + reasons + ")");
+  if (!away.empty()) away = ", and " + away + " may have one but gave no answer";
+  return Error(code,
+               "object " + name.hex().substr(0, 16) + ": no vault gave a good copy" + away + " (" + reasons + ")");
+}
+
+bool CopiesReader::is_answering() const {
+  const env::MonitorLock lock(*monitor_);
+  return std::any_of(sources_.begin(), sources_.end(), [](const auto& source) { return !source->is_away; });
 }
 
 Result<std::uint64_t> CopiesReader::size_of(const format::ObjectName& name) {

@@ -7,7 +7,9 @@
 //
 // I1  A read fails only when every vault failed it; the error then names each vault's reason.
 // I2  Bytes that fail the caller's check count as that vault's corruption: kept as an incident, never returned.
-// I3  A vault that is unreachable is tried last for kRestSeconds, then again: it may come back.
+// I3  A vault that fails rests: it is tried last for kRestSeconds, then by one read, and if that fails too for twice as
+//     long, up to kLongestRestSeconds. It may come back, but one that gives nothing right is asked ever less. A single
+//     object that it lacks, and a refusal of the caller, are no failures in this sense.
 // Threads: all calls from any thread. Errors: NotFound (all say so), Corrupt (no good copy left), Unavailable, Denied.
 #pragma once
 
@@ -23,6 +25,7 @@
 namespace exclave::spread {
 
 inline constexpr std::int64_t kRestSeconds = 10;
+inline constexpr std::int64_t kLongestRestSeconds = 600;
 
 // Something that a read went round: evidence for the report, and work for repair.
 struct ReadIncident {
@@ -51,13 +54,15 @@ class CopiesReader : public store::ObjectReader {
   Status read_checked(const format::ObjectName& name, std::span<const Range> ranges,
                       const std::function<Status()>& check) override;
 
+  bool is_answering() const override;
+
   // At most kMaxIncidents are kept; `statistics` counts all.
   std::vector<ReadIncident> incidents() const;
   std::vector<VaultReadStatistics> statistics() const;
 
  private:
   struct Source;
-  // Vaults in the order in which this read should try them.
+  // Vaults in the order in which this read should try them. Who calls it tries the first one.
   std::vector<std::size_t> order() const;
   template <typename Attempt>
   Status try_each(const format::ObjectName& name, std::size_t bytes, const Attempt& attempt);

@@ -292,5 +292,47 @@ TEST_F(Copies, a_vault_that_was_away_rests_and_is_tried_again) {
   });
 }
 
+TEST_F(Copies, a_vault_that_gives_nothing_right_is_asked_ever_less) {
+  run([&] {
+    vaults_[0]->objects[name_][500] ^= 1;
+    vaults_[1]->takes = vaults_[2]->takes = milliseconds(50);
+    CopiesReader reader(env_.threads, env_.clock, all());
+    const auto asked_in_an_hour = [&] {
+      const std::size_t before = vaults_[0]->received().size();
+      for (int second = 0; second < 3600; ++second) {
+        EXPECT_TRUE(read(reader).ok());
+        ignore(env_.clock.sleep_until(env_.clock.monotonic() + seconds(1)), "alive");
+      }
+      return vaults_[0]->received().size() - before;
+    };
+    const std::size_t first = asked_in_an_hour();
+    EXPECT_LE(first, 12U) << "10, 20, 40, ... 640 seconds";
+    EXPECT_GE(first, 7U);
+    const std::size_t second = asked_in_an_hour();
+    EXPECT_LE(second, 6U) << "every ten minutes";
+    EXPECT_GE(second, 5U);
+    vaults_[0]->objects[name_][500] ^= 1;
+    ignore(env_.clock.sleep_until(env_.clock.monotonic() + seconds(kLongestRestSeconds)), "alive");
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(read(reader).ok());
+    EXPECT_EQ(vaults_[0]->received().size(), first + second + 5) << "it is the fastest, now that it is honest";
+  });
+}
+
+TEST_F(Copies, a_vault_that_lacks_one_object_is_asked_for_others) {
+  run([&] {
+    vaults_[1]->takes = vaults_[2]->takes = milliseconds(50);
+    format::ObjectName lacked = name_;
+    lacked.mutable_view()[0] ^= 1;
+    for (const std::size_t i : {1U, 2U}) vaults_[i]->objects[lacked] = vaults_[i]->objects[name_];
+    CopiesReader reader(env_.threads, env_.clock, all());
+    Bytes out(1000);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_TRUE(reader.read(lacked, 0, out).ok());
+      EXPECT_TRUE(read(reader).ok());
+    }
+    EXPECT_EQ(vaults_[0]->received().size(), 10U);
+  });
+}
+
 }  // namespace
 }  // namespace exclave::spread

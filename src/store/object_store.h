@@ -45,6 +45,8 @@ class ObjectReader {
   };
   virtual Status read_checked(const format::ObjectName& name, std::span<const Range> ranges,
                               const std::function<Status()>& check);
+  // False if all that hold copies gave no answer when they were last asked: then what could not be read tells nothing.
+  virtual bool is_answering() const { return true; }
 };
 
 enum class PutOutcome { Stored, AlreadyPresent };

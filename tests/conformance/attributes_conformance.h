@@ -332,12 +332,12 @@ TEST_P(AttributesConformance, default_acl_of_a_directory_comes_back) {
 }
 
 TEST_P(AttributesConformance, dropped_acls_reach_nothing_that_is_made_afterwards) {
-  run([this](env::Env env, const std::string& root) {
+  run([has_acls = abilities().acls](env::Env env, const std::string& root) {
     auto d = must(env.files.open_directory(root));
     must(d->create_directory("sub", 0700));
     auto sub = must(d->open_directory("sub"));
     EXPECT_TRUE(is_ok(sub->drop_acls())) << "there are none";
-    if (abilities().acls) {
+    if (has_acls) {
       env::FileAttributes attributes;
       attributes.xattrs = {{"system.posix_acl_access", acl_of_0640()}, {"system.posix_acl_default", acl_of_0640()}};
       must(sub->set_own_attributes(attributes));

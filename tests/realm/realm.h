@@ -211,6 +211,8 @@ class TapVault final : public store::VaultApi {
   };
   std::map<format::ObjectName, Swap> swaps;
   std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
+  // Changes an answer as it likes. Set before use; called by all who read.
+  std::function<void(const format::ObjectName&, std::uint64_t offset, MutableByteView answer)> alters;
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {
@@ -277,6 +279,7 @@ class TapVault final : public store::VaultApi {
       ++swapped_reads;
       TRY(inner_->read(swap->second.with, offset, out.first(std::min(out.size(), swap->second.end - offset))));
     }
+    if (alters) alters(object, offset, out);
     if (spoils && !out.empty() && spoils(object)) {
       ++spoiled_reads;
       out[out.size() / 2] ^= 0x10;
@@ -372,7 +375,7 @@ class Site {
   }
   Result<std::unique_ptr<engine::SnapshotContent>> open(const engine::RegistryHoldings& found,
                                                         const engine::FoundSnapshot& chosen) {
-    return engine::SnapshotContent::open(opener(chosen.era), chosen.object, found.objects, reader_);
+    return engine::SnapshotContent::open(opener(chosen.era), chosen.object, found.objects);
   }
   Result<engine::RestoreReport> restore(const format::ObjectName& snapshot, const engine::RestoreOptions& options,
                                         std::stop_token stop = {}) {

@@ -482,8 +482,7 @@ TEST_F(Restore, without_a_periods_key_nothing_of_it_is_restored) {
   repo::ObjectOpener opener(keys().policy().realm, std::move(opening), site().reader());
   const auto found = must(site().holdings());
   const auto chosen = must(engine::choose_snapshot(found, report.snapshot.hex()));
-  EXPECT_TRUE(
-      failed_with(engine::SnapshotContent::open(opener, chosen.object, found.objects, site().reader()), Code::Denied));
+  EXPECT_TRUE(failed_with(engine::SnapshotContent::open(opener, chosen.object, found.objects), Code::Denied));
 }
 
 }  // namespace

@@ -77,6 +77,33 @@ TEST(SimRealm, after_a_failed_sync_nothing_in_the_target_is_trusted) {
   }
 }
 
+// File systems differ in the names and sizes they take: EINVAL, ENAMETOOLONG, EFBIG.
+TEST(SimRealm, a_name_the_target_refuses_costs_that_file_only) {
+  SimRealm realm(1);
+  env::FileSystem& home = realm.home().env().files;
+  must(home.make_directories("/data/strange/below", 0755));
+  realm.write("/data/strange/below/f", noise(100, 1));
+  realm.write("/data/huge", noise(3'000'000, 2));
+  must(must(home.open_directory("/data"))->create_symlink("odd", "target"));
+  must(must(home.open_directory("/data"))->create_link("second", *must(home.open_directory("/data")), "f2"));
+  realm.sync(realm.home());
+  realm.universe().run_for(std::chrono::seconds(1));
+  const auto snapshot = must(realm.capture()).snapshot;
+  for (const std::string path : {"/target/f1", "/target/f2", "/target/strange", "/target/odd"}) {
+    realm.abroad().inject({.call = sim::FileCall::Name, .path_part = path, .code = Code::InvalidInput});
+  }
+  for (const std::string path : {"/target/f3", "/target/huge"}) {
+    realm.abroad().inject({.call = sim::FileCall::Write, .path_part = path, .code = Code::InvalidInput});
+  }
+  realm.on_site([&](Site& site) {
+    const auto report = must(site.restore(snapshot, "/target"));
+    EXPECT_EQ(report.problem_count, 8U) << "six, and two below the directory";
+  });
+  EXPECT_EQ(TreeComparer().compare(home, "/data", realm.abroad().env().files, "/target"),
+            (NoDifferences{"'f1': is missing", "'f2': is missing", "'f3': is missing", "'huge': is missing",
+                           "'odd': is missing", "'second': links 2 became 1", "'strange': is missing"}));
+}
+
 TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
   for (std::uint64_t seed = 0; seed < seeds(12); ++seed) {
     SimRealm realm(seed);

@@ -3,14 +3,20 @@
 #include "base/text.h"
 
 namespace exclave::engine {
-namespace {
 
-// In every vault, as the reader has tried them all. One that merely does not answer is not damage.
-bool is_damage(const Error& error) {
-  return error.code() == Code::Corrupt || error.code() == Code::NotFound;
+// In every vault, as the reader has tried them all. If one of them merely gives no answer, it may be the one that has
+// the bytes: the file is left out now, and can be had later. If none answers, no file can be had, and the restore ends.
+bool ChunkWriter::costs_its_files_only(const Error& error) const {
+  switch (error.code()) {
+    case Code::Corrupt:
+    case Code::NotFound:
+      return true;
+    case Code::Unavailable:
+      return content_.chunks().is_answering();
+    default:
+      return false;
+  }
 }
-
-}  // namespace
 
 ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes,
                          RestoreFindings& findings, LinkedNames& links, StageTimes& times)
@@ -30,9 +36,17 @@ ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, Attribut
 
 Result<std::unique_ptr<env::WritableFile>> ChunkWriter::create(const FileTarget& file) {
   auto created = file.parent->create_file(file.name(), 0600);
-  if (created.ok() || created.error().code() != Code::AlreadyExists) return created;
-  findings_.note_taken(file.path, created.error());
-  return std::unique_ptr<env::WritableFile>();
+  if (created.ok()) return created;
+  switch (created.error().code()) {
+    case Code::AlreadyExists:
+      findings_.note_taken(file.path, created.error());
+      return std::unique_ptr<env::WritableFile>();
+    case Code::InvalidInput:
+      findings_.note_refused(file.path, created.error());
+      return std::unique_ptr<env::WritableFile>();
+    default:
+      return created;
+  }
 }
 
 Status ChunkWriter::finish_file(FileTarget& file, env::WritableFile& handle) {
@@ -41,7 +55,12 @@ Status ChunkWriter::finish_file(FileTarget& file, env::WritableFile& handle) {
 }
 
 void ChunkWriter::leave_out(FileTarget& file, const Error& error) {
-  if (!file.is_left_out.exchange(true)) findings_.note_left_out(file.path, error.message());
+  if (!file.is_left_out.exchange(true)) findings_.note_left_out(file.path, error);
+}
+
+Status ChunkWriter::refuse(FileTarget& file, std::uint64_t length, const Error& error) {
+  if (!file.is_left_out.exchange(true)) findings_.note_refused(file.path, error);
+  return give_up(file, length);
 }
 
 Status ChunkWriter::give_up(FileTarget& file, std::uint64_t length) {
@@ -56,7 +75,7 @@ Status ChunkWriter::write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& d
     const auto plain =
         decode(chunk, stored.value().subspan(chunk.place.offset - first.offset, chunk.place.stored_bytes), decoder);
     if (!plain.ok()) {
-      if (!is_damage(plain.error())) return plain.error();
+      if (!costs_its_files_only(plain.error())) return plain.error();
       TRY(leave_out(chunk, plain.error()));
       continue;
     }
@@ -68,8 +87,8 @@ Status ChunkWriter::write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& d
 
 // Recursion: as deep as the logarithm of the chunks of a run.
 Status ChunkWriter::leave_out_or_halve(std::span<ChunkTask> chunks, const Error& error, repo::ChunkDecoder& decoder) {
-  if (!is_damage(error)) return error;
-  if (chunks.size() == 1 || error.code() == Code::NotFound) {
+  if (!costs_its_files_only(error)) return error;
+  if (chunks.size() == 1 || error.code() != Code::Corrupt) {
     for (ChunkTask& chunk : chunks) TRY(leave_out(chunk, error));
     return {};
   }
@@ -125,7 +144,14 @@ Status ChunkWriter::place(Placement& placement, ByteView plain) {
   auto opened = file.created ? file.parent->open_for_write(file.name()) : create(file);
   const auto handle = TRY(std::move(opened).in(named));
   if (handle == nullptr) return {};
-  TRY(handle->write_at(placement.file_offset, data).in(named));
+  if (!file.created) file.created = true;  // by the only one who works at it
+  Status written = handle->write_at(placement.file_offset, data);
+  if (!written.ok()) {
+    if (written.error().code() != Code::InvalidInput) return std::move(written).in(named);
+    TRY(refuse(file, placement.length, written.error()));
+    placement.file.reset();
+    return {};
+  }
   written_.fetch_add(data.size(), std::memory_order_relaxed);
   if (file.bytes_left.fetch_sub(data.size()) == data.size()) {
     TRY(file.is_left_out ? discard(file) : finish_file(file, *handle));

@@ -6,9 +6,9 @@
 //
 // I1  No byte is written before its segment's tag and its chunk's id were checked.
 // I2  A file's attributes are set when its last byte was written: its time tells that it is finished.
-// I3  A file that needs a chunk which no vault has whole is left out: it loses its name, everything else goes on.
+// I3  A file that needs a chunk which no vault gives whole is left out: it loses its name, everything else goes on.
 // Threads: submit and finish by one thread.
-// Errors: of the target's file system and of vaults that do not answer; Corrupt only for slices outside their chunks.
+// Errors: of the target's file system; Unavailable if no vault answers; Corrupt only for slices outside their chunks.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,7 @@ struct FileTarget {
   std::string path;
   env::FileAttributes attributes;
   std::optional<LinkedFile> linked;          // if it has several names
-  bool created = false;                      // by the planner; else the only worker creates it
+  bool created = false;                      // by the planner; else by the only worker
   std::atomic<std::uint64_t> bytes_left{0};  // neither written nor given up
   std::atomic<bool> is_left_out{false};
 
@@ -69,11 +69,13 @@ class ChunkWriter {
   Status submit(ChunkRun run) { return pipeline_->submit(std::move(run)); }
   Status finish() { return pipeline_->finish(); }
 
-  // Null if the name is taken: then the file is reported, not restored.
+  // Null if the name is taken, or refused by the target's file system: then the file is reported, not restored.
   Result<std::unique_ptr<env::WritableFile>> create(const FileTarget& file);
   Status finish_file(FileTarget& file, env::WritableFile& handle);
   // The file needs bytes that no vault gives whole. It loses its name when the last piece of work on it has ended.
   void leave_out(FileTarget& file, const Error& error);
+  // The target's file system takes no file of this size: a problem of the file, which loses its name likewise.
+  Status refuse(FileTarget& file, std::uint64_t length, const Error& error);
   // `length` bytes of a file were given up: those of a file that is left out.
   Status give_up(FileTarget& file, std::uint64_t length);
 
@@ -82,6 +84,7 @@ class ChunkWriter {
  private:
   struct Nothing {};
 
+  bool costs_its_files_only(const Error& error) const;
   Status write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& decoder);
   Status leave_out_or_halve(std::span<ChunkTask> chunks, const Error& error, repo::ChunkDecoder& decoder);
   Result<ByteView> fetch(std::span<const ChunkTask> chunks, repo::ChunkDecoder& decoder);

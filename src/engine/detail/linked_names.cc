@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "base/text.h"
 #include "format/binary.h"
 
 namespace exclave::engine {
@@ -105,7 +104,7 @@ Status LinkedNames::remove_left_out(const SnapshotContent& content, const Target
     } else if (info.value().inode != our->second.inode || info.value().device != our->second.device) {
       return {};
     } else {
-      findings.note_left_out(entry.path, "is another name of '" + printable(first) + "'");
+      findings.note_left_out_link(entry.path, first);
     }
     return directory.value()->remove(name);
   });

@@ -1,5 +1,7 @@
 #include "engine/detail/restore_findings.h"
 
+#include "base/text.h"
+
 namespace exclave::engine {
 
 void RestoreFindings::add(List& list, std::string path, std::string why) {
@@ -16,9 +18,24 @@ void RestoreFindings::note_taken(const std::string& path, const Error& error) {
   note_problem(path, "its name is taken in the target: " + error.message());
 }
 
-void RestoreFindings::note_left_out(std::string path, std::string why) {
+void RestoreFindings::note_refused(const std::string& path, const Error& error) {
+  note_problem(path, "the target cannot hold it, so it is not there: " + error.message());
+}
+
+void RestoreFindings::note_left_out(std::string path, const Error& error) {
   const MutexLock lock(mutex_);
-  add(left_out_, std::move(path), std::move(why));
+  if (error.code() == Code::Unavailable) may_be_had_later_ = true;
+  add(left_out_, std::move(path), error.message());
+}
+
+void RestoreFindings::note_left_out_link(std::string path, const std::string& first) {
+  const MutexLock lock(mutex_);
+  add(left_out_, std::move(path), "is another name of '" + printable(first) + "'");
+}
+
+bool RestoreFindings::may_be_had_later() const {
+  const MutexLock lock(mutex_);
+  return may_be_had_later_;
 }
 
 RestoreFindings::List RestoreFindings::problems() const {

@@ -36,11 +36,28 @@ Status RestorePlanner::add(format::ListingEntry entry) {
 
 Status RestorePlanner::make_directory(const std::string& path) {
   if (path.empty()) return {};
-  return parts_.tree.make_directory(path).in([&] { return "directory '" + printable(path) + "'"; });
+  Status made = parts_.tree.make_directory(path);
+  if (made.ok() || made.error().code() != Code::InvalidInput) {
+    return std::move(made).in([&] { return "directory '" + printable(path) + "'"; });
+  }
+  parts_.findings.note_refused(path, made.error());
+  refused_ = path;
+  refused_directories_.insert(path);
+  return {};
+}
+
+bool RestorePlanner::is_below_refused(std::string_view path) const {
+  return refused_.has_value() && path.size() > refused_->size() && path.starts_with(*refused_) &&
+         path[refused_->size()] == '/';
 }
 
 Status RestorePlanner::add_chosen(format::ListingEntry entry) {
   const bool is_directory = entry.type == format::EntryType::Directory;
+  if (is_below_refused(entry.path)) {
+    parts_.findings.note_problem(entry.path, "is not there, as the directory above it could not be made");
+    if (is_directory) refused_directories_.insert(entry.path);
+    return {};
+  }
   if (entry.problem == format::EntryProblem::Unreadable) {
     parts_.findings.note_problem(entry.path, "could not be read when it was captured");
     // A link without its target, a node nobody could look at: better absent than made up.
@@ -101,9 +118,17 @@ Status RestorePlanner::link_to_first(const std::string& path, const std::string&
   Status linked = parent.directory->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
     return "hard link '" + printable(path) + "'";
   });
-  if (linked.ok() || linked.error().code() != Code::AlreadyExists) return linked;
-  parts_.findings.note_taken(path, linked.error());
-  return {};
+  if (linked.ok()) return linked;
+  switch (linked.error().code()) {
+    case Code::AlreadyExists:
+      parts_.findings.note_taken(path, linked.error());
+      return {};
+    case Code::InvalidInput:
+      parts_.findings.note_refused(path, linked.error());
+      return {};
+    default:
+      return linked;
+  }
 }
 
 Status RestorePlanner::add_regular(format::ListingEntry& entry) {
@@ -132,8 +157,16 @@ Status RestorePlanner::add_regular(format::ListingEntry& entry) {
       if (linked.has_value()) parts_.links.forget(linked->file);
       return {};
     }
-    if (entry.sparse || entry.slices.size() > 1) TRY(handle->resize(entry.size));
     file->created = true;
+    if (entry.sparse || entry.slices.size() > 1) {
+      Status sized = handle->resize(entry.size);
+      if (!sized.ok() && sized.error().code() == Code::InvalidInput) {
+        if (linked.has_value()) parts_.links.forget(linked->file);
+        file->linked.reset();
+        return parts_.writer.refuse(*file, data, sized.error());
+      }
+      TRY(std::move(sized));
+    }
     if (data == 0) return parts_.writer.finish_file(*file, *handle);
   }
   if (file->parent.get() != last_parent_) {
@@ -231,6 +264,9 @@ Status RestorePlanner::add_other(format::ListingEntry& entry) {
   switch (created.error().code()) {
     case Code::AlreadyExists:
       parts_.findings.note_taken(entry.path, created.error());
+      return {};
+    case Code::InvalidInput:
+      parts_.findings.note_refused(entry.path, created.error());
       return {};
     case Code::Denied:
     case Code::Unsupported:

@@ -12,6 +12,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,10 +44,13 @@ class RestorePlanner {
 
   Status add(format::ListingEntry entry);
   Status flush();
+  // The target's file system could not make this directory, or one above it.
+  bool is_refused(const std::string& directory) const { return refused_directories_.contains(directory); }
 
  private:
   Status add_chosen(format::ListingEntry entry);
   Status make_directory(const std::string& path);
+  bool is_below_refused(std::string_view path) const;
   Status add_regular(format::ListingEntry& entry);
   Status add_other(format::ListingEntry& entry);
   Status create_other(env::Directory& parent, const format::ListingEntry& entry);
@@ -60,6 +65,8 @@ class RestorePlanner {
   const Found found_;
   const std::size_t batch_directories_limit_;
   RestoreReport& report_;
+  std::optional<std::string> refused_;  // the last directory that could not be made
+  std::set<std::string> refused_directories_;
 
   std::map<format::ChunkId, ChunkTask> batch_;
   std::uint64_t batch_bytes_ = 0;
