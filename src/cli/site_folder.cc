@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "cli/render.h"
 
 namespace exclave::cli {
 
@@ -85,6 +86,14 @@ Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const st
   return {};
 }
 
+// `others`: not empty, oldest first.
+std::string in_words(const std::vector<engine::FoundSnapshot>& others) {
+  const bool is_one = others.size() == 1;
+  return std::to_string(others.size()) + (is_one ? " snapshot, of " : " snapshots, the newest of ") +
+         local_time(others.back().taken_at_seconds) + (is_one ? ", lies" : ", lie") +
+         " in periods, or in an era, that this release does not open";
+}
+
 }  // namespace
 
 Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
@@ -113,14 +122,11 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
   // "latest" means the latest that the released periods open.
-  if (snapshot == "latest") {
-    const auto begins_outside = [&](const engine::FoundSnapshot& found) {
-      return found.era != request.era || request.periods.empty() || found.oldest_period < request.periods.front();
-    };
-    std::erase_if(holdings.snapshots, [&](const engine::FoundSnapshot& found) {
-      return begins_outside(found) || found.object.period > request.periods.back();
-    });
-    std::erase_if(holdings.lost, [&](const engine::LostSnapshot& lost) { return begins_outside(lost.snapshot); });
+  std::vector<engine::FoundSnapshot> not_released;
+  if (snapshot == "latest") not_released = engine::set_aside_unreleased(holdings, request.era, request.periods);
+  if (holdings.snapshots.empty() && !not_released.empty()) {
+    return Error(Code::NotFound, "the released periods hold no whole snapshot, and " + in_words(not_released))
+        .hint("ask the officials for other periods: exclave release request");
   }
   ReleasedSnapshot released;
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
@@ -129,6 +135,10 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   if (snapshot == "latest" && !holdings.snapshots.empty())
     TRY(keep_dataset(context, *released.opener, open.dataset, holdings));
   released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
+  std::erase_if(not_released,
+                [&](const engine::FoundSnapshot& other) { return !engine::is_older(released.snapshot, other); });
+  released.later_not_released = not_released.size();
+  if (!not_released.empty()) context.note("this is not the latest: later than it, " + in_words(not_released));
   released.approved_by = std::move(release.approved_by);
   released.content = TRY(
       engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects, *released.reader));
