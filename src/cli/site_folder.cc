@@ -135,6 +135,14 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   if (snapshot == "latest" && !holdings.snapshots.empty())
     TRY(keep_dataset(context, *released.opener, open.dataset, holdings));
   released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
+  // Keys are found by period, and the other era's period of that number would be opened with the wrong one.
+  if (released.snapshot.era != request.era) {
+    return Error(Code::Denied, "snapshot " + released.snapshot.object.name.hex().substr(0, 12) + " is of era " +
+                                   std::to_string(released.snapshot.era.value()) + ", and the release is for era " +
+                                   std::to_string(request.era.value()))
+        .hint("ask the officials for it: exclave release request --snapshot " +
+              released.snapshot.object.name.hex().substr(0, 12));
+  }
   std::erase_if(not_released,
                 [&](const engine::FoundSnapshot& other) { return !engine::is_older(released.snapshot, other); });
   released.later_not_released = not_released.size();

@@ -178,8 +178,10 @@ class Agent(harness.SystemTest):
         self.ok(self.realm.restore(opening, "restored-1"))
         self.same_tree("restored-1", "source-1")
         self.says_that_later_ones_exist(opening)
-        refused = self.realm.restore(opening, "restored-3", "--snapshot", self.snapshots()[1]["snapshot"])
-        self.assertNotEqual(refused.code, OK, "a release of era 1 opened era 2")
+        # a_snapshot_of_another_era_is_not_released_and_no_damage
+        second = self.snapshots()[1]["snapshot"]
+        self.refused(self.realm.restore(opening, "restored-3", "--snapshot", second), KEY_REFUSED,
+                     f"snapshot {second[:12]} is of era 2, and the release is for era 1", "hint: ask the officials for it")
 
     def says_that_later_ones_exist(self, opening_of_era_1):
         """a_restore_with_an_older_release_says_that_later_snapshots_exist"""
