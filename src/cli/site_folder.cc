@@ -1,9 +1,8 @@
 #include "cli/site_folder.h"
 
-#include <set>
-
 #include "base/text.h"
 #include "cli/render.h"
+#include "engine/dataset_finder.h"
 
 namespace exclave::cli {
 
@@ -44,45 +43,22 @@ Result<custody::RecipientKey> recipient_key_of(env::FileSystem& files, const Sit
   return key;
 }
 
-// Leaves the snapshots of one dataset: the one asked for, or the newest one's, and says so if there are others. Only
-// opened snapshots tell their dataset, so this looks at the newest kDatasetLook.
+// Leaves the latest snapshot of one dataset: the one asked for, or the newest one's, and says so if there are others.
 Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const std::string& wanted,
                     engine::RegistryHoldings& holdings) {
-  constexpr std::size_t kDatasetLook = 200;
-  std::vector<engine::FoundSnapshot> kept;
-  std::set<std::string> others;
-  std::string chosen = wanted;
-  std::size_t looked = 0;
-  for (auto found = holdings.snapshots.rbegin(); found != holdings.snapshots.rend() && looked < kDatasetLook;
-       ++found, ++looked) {
-    const auto record = repo::open_snapshot(opener, found->object);
-    if (!record.ok()) {
-      context.note("snapshot " + found->object.name.hex().substr(0, 12) +
-                   " cannot be opened: " + record.error().message());
-      holdings.lost.push_back({*found, record.error()});
-      continue;
-    }
-    if (chosen.empty()) chosen = record.value().dataset;
-    if (record.value().dataset == chosen) {
-      kept.insert(kept.begin(), *found);
-    } else {
-      others.insert(record.value().dataset);
-    }
-  }
+  const auto tell = [&](const engine::FoundSnapshot& found) -> Result<std::string> {
+    auto record = repo::open_snapshot(opener, found.object);
+    if (record.ok()) return std::move(record.value().dataset);
+    context.note("snapshot " + found.object.name.hex().substr(0, 12) +
+                 " cannot be opened: " + record.error().message());
+    return record.take_error();
+  };
+  const engine::LatestOfDataset latest = TRY(engine::keep_latest_of_dataset(holdings, wanted, tell));
+  if (!wanted.empty() || latest.others.empty()) return {};
   std::string names;
-  for (const std::string& other : others) names += (names.empty() ? "" : ", ") + printable(other);
-  if (kept.empty()) {
-    if (chosen.empty())
-      return Error(Code::Corrupt, "no released snapshot can be opened")
-          .hint("exclave verify --site DIRECTORY --read-all");
-    return Error(Code::NotFound, "the released periods hold no snapshot of dataset '" + printable(chosen) + "'")
-        .hint("they hold: " + names);
-  }
-  if (wanted.empty() && !others.empty()) {
-    context.note("taking the newest snapshot, of dataset " + printable(chosen) + "; others are there: " + names +
-                 " (choose with --dataset)");
-  }
-  holdings.snapshots = std::move(kept);
+  for (const std::string& other : latest.others) names += (names.empty() ? "" : ", ") + printable(other);
+  context.note("taking the newest snapshot, of dataset " + printable(latest.dataset) + "; others are there: " + names +
+               " (choose with --dataset)");
   return {};
 }
 
