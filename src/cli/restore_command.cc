@@ -31,6 +31,7 @@ config::Json report_json(const engine::RestoreReport& report, const ReleasedSnap
   config::Json json = config::Json::object();
   json.set("ok", true)
       .set("snapshot", released.snapshot.object.name.hex())
+      .set("later_not_released", released.later_not_released)
       .set("files", report.totals.files)
       .set("directories", report.totals.directories)
       .set("others", report.totals.others)

@@ -1,8 +1,8 @@
 #include "cli/site_folder.h"
 
-#include <set>
-
 #include "base/text.h"
+#include "cli/render.h"
+#include "engine/dataset_finder.h"
 
 namespace exclave::cli {
 
@@ -43,46 +43,31 @@ Result<custody::RecipientKey> recipient_key_of(env::FileSystem& files, const Sit
   return key;
 }
 
-// Leaves the snapshots of one dataset: the one asked for, or the newest one's, and says so if there are others. Only
-// opened snapshots tell their dataset, so this looks at the newest kDatasetLook.
+// Leaves the latest snapshot of one dataset: the one asked for, or the newest one's, and says so if there are others.
 Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const std::string& wanted,
                     engine::RegistryHoldings& holdings) {
-  constexpr std::size_t kDatasetLook = 200;
-  std::vector<engine::FoundSnapshot> kept;
-  std::set<std::string> others;
-  std::string chosen = wanted;
-  std::size_t looked = 0;
-  for (auto found = holdings.snapshots.rbegin(); found != holdings.snapshots.rend() && looked < kDatasetLook;
-       ++found, ++looked) {
-    const auto record = repo::open_snapshot(opener, found->object);
-    if (!record.ok()) {
-      context.note("snapshot " + found->object.name.hex().substr(0, 12) +
-                   " cannot be opened: " + record.error().message());
-      holdings.lost.push_back({*found, record.error()});
-      continue;
-    }
-    if (chosen.empty()) chosen = record.value().dataset;
-    if (record.value().dataset == chosen) {
-      kept.insert(kept.begin(), *found);
-    } else {
-      others.insert(record.value().dataset);
-    }
-  }
+  const auto tell = [&](const engine::FoundSnapshot& found) -> Result<std::string> {
+    auto record = repo::open_snapshot(opener, found.object);
+    if (record.ok()) return std::move(record.value().dataset);
+    context.note("snapshot " + found.object.name.hex().substr(0, 12) +
+                 " cannot be opened: " + record.error().message());
+    return record.take_error();
+  };
+  const engine::LatestOfDataset latest = TRY(engine::keep_latest_of_dataset(holdings, wanted, tell));
+  if (!wanted.empty() || latest.others.empty()) return {};
   std::string names;
-  for (const std::string& other : others) names += (names.empty() ? "" : ", ") + printable(other);
-  if (kept.empty()) {
-    if (chosen.empty())
-      return Error(Code::Corrupt, "no released snapshot can be opened")
-          .hint("exclave verify --site DIRECTORY --read-all");
-    return Error(Code::NotFound, "the released periods hold no snapshot of dataset '" + printable(chosen) + "'")
-        .hint("they hold: " + names);
-  }
-  if (wanted.empty() && !others.empty()) {
-    context.note("taking the newest snapshot, of dataset " + printable(chosen) + "; others are there: " + names +
-                 " (choose with --dataset)");
-  }
-  holdings.snapshots = std::move(kept);
+  for (const std::string& other : latest.others) names += (names.empty() ? "" : ", ") + printable(other);
+  context.note("taking the newest snapshot, of dataset " + printable(latest.dataset) + "; others are there: " + names +
+               " (choose with --dataset)");
   return {};
+}
+
+// `others`: not empty, oldest first.
+std::string in_words(const std::vector<engine::FoundSnapshot>& others) {
+  const bool is_one = others.size() == 1;
+  return std::to_string(others.size()) + (is_one ? " snapshot, of " : " snapshots, the newest of ") +
+         local_time(others.back().taken_at_seconds) + (is_one ? ", lies" : ", lie") +
+         " in periods, or in an era, that this release does not open";
 }
 
 }  // namespace
@@ -113,14 +98,11 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
   // "latest" means the latest that the released periods open.
-  if (snapshot == "latest") {
-    const auto begins_outside = [&](const engine::FoundSnapshot& found) {
-      return found.era != request.era || request.periods.empty() || found.oldest_period < request.periods.front();
-    };
-    std::erase_if(holdings.snapshots, [&](const engine::FoundSnapshot& found) {
-      return begins_outside(found) || found.object.period > request.periods.back();
-    });
-    std::erase_if(holdings.lost, [&](const engine::LostSnapshot& lost) { return begins_outside(lost.snapshot); });
+  std::vector<engine::FoundSnapshot> not_released;
+  if (snapshot == "latest") not_released = engine::set_aside_unreleased(holdings, request.era, request.periods);
+  if (holdings.snapshots.empty() && !not_released.empty()) {
+    return Error(Code::NotFound, "the released periods hold no whole snapshot, and " + in_words(not_released))
+        .hint("ask the officials for other periods: exclave release request");
   }
   ReleasedSnapshot released;
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
@@ -129,6 +111,18 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   if (snapshot == "latest" && !holdings.snapshots.empty())
     TRY(keep_dataset(context, *released.opener, open.dataset, holdings));
   released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
+  // Keys are found by period, and the other era's period of that number would be opened with the wrong one.
+  if (released.snapshot.era != request.era) {
+    return Error(Code::Denied, "snapshot " + released.snapshot.object.name.hex().substr(0, 12) + " is of era " +
+                                   std::to_string(released.snapshot.era.value()) + ", and the release is for era " +
+                                   std::to_string(request.era.value()))
+        .hint("ask the officials for it: exclave release request --snapshot " +
+              released.snapshot.object.name.hex().substr(0, 12));
+  }
+  std::erase_if(not_released,
+                [&](const engine::FoundSnapshot& other) { return !engine::is_older(released.snapshot, other); });
+  released.later_not_released = not_released.size();
+  if (!not_released.empty()) context.note("this is not the latest: later than it, " + in_words(not_released));
   released.approved_by = std::move(release.approved_by);
   released.content = TRY(engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects));
   for (const std::string& note : released.content->notes()) context.note(note);

@@ -48,6 +48,7 @@ class SiteFolder {
 struct ReleasedSnapshot {
   engine::FoundSnapshot snapshot;
   std::vector<std::string> approved_by;
+  std::size_t later_not_released = 0;  // of "latest": snapshots that are later, and that the release does not open
   std::unique_ptr<spread::CopiesReader> reader;
   std::unique_ptr<repo::ObjectOpener> opener;        // uses reader
   std::unique_ptr<engine::SnapshotContent> content;  // uses opener

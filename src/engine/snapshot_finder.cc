@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -158,11 +159,6 @@ class Witnesses {
   std::string reasons_;
 };
 
-// In the order in which they were taken.
-bool is_older(const FoundSnapshot& a, const FoundSnapshot& b) {
-  return std::tie(a.era, a.start, a.index) < std::tie(b.era, b.start, b.index);
-}
-
 void note_lost(RegistryHoldings& holdings, FoundSnapshot snapshot, Error why) {
   holdings.problems.push_back("snapshot " + snapshot.object.name.hex().substr(0, 16) +
                               " cannot be read: " + why.message());
@@ -307,6 +303,10 @@ class HoldingsFinder {
 
 }  // namespace
 
+bool is_older(const FoundSnapshot& a, const FoundSnapshot& b) {
+  return std::tie(a.era, a.start, a.index) < std::tie(b.era, b.start, b.index);
+}
+
 bool PinnedRegistry::is_own(const format::SignedStream& stream) const {
   const format::StreamDescriptor& descriptor = stream.descriptor;
   return descriptor.realm == policy.realm && descriptor.registry == registry.id &&
@@ -360,6 +360,22 @@ std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, 
     if (lacks) missing.push_back(each.first);
   }
   return missing;
+}
+
+std::vector<FoundSnapshot> set_aside_unreleased(RegistryHoldings& holdings, format::EraNumber era,
+                                                const std::vector<format::PeriodNumber>& periods) {
+  const auto begins_outside = [&](const FoundSnapshot& found) {
+    return found.era != era || periods.empty() || found.oldest_period < periods.front();
+  };
+  const auto is_opened = [&](const FoundSnapshot& found) {
+    return !begins_outside(found) && found.object.period <= periods.back();
+  };
+  std::vector<FoundSnapshot>& all = holdings.snapshots;
+  const auto others = std::stable_partition(all.begin(), all.end(), is_opened);
+  std::vector<FoundSnapshot> aside(std::make_move_iterator(others), std::make_move_iterator(all.end()));
+  all.erase(others, all.end());
+  std::erase_if(holdings.lost, [&](const LostSnapshot& lost) { return begins_outside(lost.snapshot); });
+  return aside;
 }
 
 Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::string_view wanted) {

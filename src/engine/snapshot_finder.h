@@ -94,6 +94,13 @@ void confirm_latest(RegistryHoldings& holdings);
 std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,
                                                 const std::vector<store::VaultApi*>& vaults);
 
+// In the order in which they were taken (I3).
+bool is_older(const FoundSnapshot& a, const FoundSnapshot& b);
+
+// Leaves what a release of these periods of one era opens whole. The other snapshots are returned, in their order.
+std::vector<FoundSnapshot> set_aside_unreleased(RegistryHoldings& holdings, format::EraNumber era,
+                                                const std::vector<format::PeriodNumber>& periods);
+
 // A snapshot by an unambiguous prefix of its name in hex (at least 4 digits), or "latest". If a lost one is later than
 // the latest, the answer is its error: whoever withholds or damages one object shall not turn a restore back in time
 // unnoticed.

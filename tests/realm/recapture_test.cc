@@ -5,6 +5,7 @@
 #include <random>
 
 #include "repo/catalogue.h"
+#include "tests/realm/live_files.h"
 #include "tests/realm/posix_realm.h"
 
 namespace exclave::realm_tests {
@@ -190,6 +191,66 @@ TEST_F(Recapture, two_datasets_share_what_they_have_in_common) {
   EXPECT_EQ(copy.number, 1U);
   EXPECT_EQ(copy.packs.packs, 0U);
   expect_restores_as_source(copy.snapshot);
+}
+
+// --- trees that change while they are walked ---
+
+class LiveTree : public Recapture {
+ protected:
+  // A capture during which `change` is made right after the walk looked at `name`, and before it opens it.
+  engine::CaptureReport capture_while(const std::string& name, const std::function<void()>& change) {
+    LiveFiles live(files());
+    bool is_done = false;
+    live.after_stat = [&](std::string_view looked_at) {
+      if (looked_at != name || std::exchange(is_done, true)) return;
+      change();
+    };
+    const env::Env real = env();
+    const env::Env with{real.clock, real.random, live, real.network, real.processes, real.log, real.threads};
+    Agent agent(with, at("agent" + std::to_string(++agents_)), keys(), pointers(writer_taps_));  // knows no catalogue
+    auto report = must(agent.capture(source()));
+    EXPECT_TRUE(is_done);
+    return report;
+  }
+  // But for the time of the directory in which something changed after it was listed.
+  void expect_restores_what_is_there(const format::ObjectName& snapshot) {
+    auto all = differences(files(), source(), restored(snapshot));
+    std::erase_if(all, [](const std::string& each) { return each.starts_with("'': mtime"); });
+    EXPECT_EQ(all, std::vector<std::string>());
+  }
+
+ private:
+  int agents_ = 0;
+};
+
+TEST_F(LiveTree, a_file_replaced_between_look_and_open_is_captured_as_the_one_that_was_read) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, std::size_t{2} << 20}) {
+    write("config", as_bytes("old words, for everybody"), 0644);
+    write("config.new", noise(size, size + 9), 0600);
+    CHECK(::link(source("config.new").c_str(), source("other name").c_str()) == 0);
+    let_time_pass();
+    const auto report =
+        capture_while("config", [&] { CHECK(::rename(source("config.new").c_str(), source("config").c_str()) == 0); });
+    EXPECT_FALSE(report.is_partial()) << size;
+    EXPECT_EQ(report.totals.files, 2U) << "and one that is gone";
+    EXPECT_EQ(report.totals.bytes, 2 * size);
+    expect_restores_what_is_there(report.snapshot);
+    CHECK(::unlink(source("other name").c_str()) == 0);
+  }
+}
+
+TEST_F(LiveTree, a_file_gone_before_it_is_opened_is_no_entry) {
+  write("a", "stays");
+  write("b", "goes");
+  CHECK(::symlink("a", source("c").c_str()) == 0);
+  make_directory("source/d");
+  let_time_pass();
+  for (const std::string name : {"b", "c", "d"}) {
+    const auto report = capture_while(name, [&] { CHECK(::remove(source(name).c_str()) == 0); });
+    EXPECT_FALSE(report.is_partial()) << name << ": " << (report.problems.empty() ? "" : report.problems[0].why);
+    expect_restores_what_is_there(report.snapshot);
+  }
+  EXPECT_EQ(must(agent_->capture(source())).totals.files, 1U);
 }
 
 // Every block of `path` as one that cannot go on as a whole: the same entries, other ends.

@@ -200,8 +200,20 @@ class Agent(harness.SystemTest):
         opening = self.realm.release("first", request_options=["--snapshot", first])
         self.ok(self.realm.restore(opening, "restored-1"))
         self.same_tree("restored-1", "source-1")
-        refused = self.realm.restore(opening, "restored-3", "--snapshot", self.snapshots()[1]["snapshot"])
-        self.assertNotEqual(refused.code, OK, "a release of era 1 opened era 2")
+        self.says_that_later_ones_exist(opening)
+        # a_snapshot_of_another_era_is_not_released_and_no_damage
+        second = self.snapshots()[1]["snapshot"]
+        self.refused(self.realm.restore(opening, "restored-3", "--snapshot", second), KEY_REFUSED,
+                     f"snapshot {second[:12]} is of era 2, and the release is for era 1", "hint: ask the officials for it")
+
+    def says_that_later_ones_exist(self, opening_of_era_1):
+        """a_restore_with_an_older_release_says_that_later_snapshots_exist"""
+        ended = self.ok(self.realm.restore(opening_of_era_1, "restored-older", "--json"))
+        self.assertEqual(1, ended.json()["later_not_released"])
+        self.assertRegex(ended.err, "this is not the latest: later than it, 1 snapshot, of 2.*Z, lies in periods, or in an era,")
+        ended = self.ok(self.realm.restore(self.realm.release("newest"), "restored-newest", "--json"))
+        self.assertEqual(0, ended.json()["later_not_released"])
+        self.assertNotIn("not the latest", ended.err)
 
     def snapshots(self):
         return self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, "--json")).json()["snapshots"]

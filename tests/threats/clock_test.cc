@@ -133,6 +133,32 @@ TEST_F(WrongClocks, a_capture_after_a_gap_is_sealed_under_the_period_that_runs) 
   }
 }
 
+TEST_F(WrongClocks, a_restore_with_an_older_release_says_that_later_snapshots_exist) {
+  const auto older = capture_words("older");
+  for (const auto& clock : vault_clocks_) clock->off_by_seconds = 8 * 86'400;
+  agent_clock_->off_by_seconds = 8 * 86'400;
+  const auto newer = capture_words("newer");
+  const auto newest = capture_words("newest");
+  const auto names_of = [](const std::vector<engine::FoundSnapshot>& all) {
+    std::vector<format::ObjectName> names;
+    for (const auto& each : all) names.push_back(each.object.name);
+    return names;
+  };
+  using Names = std::vector<format::ObjectName>;
+  const auto opened_by = [&](const std::vector<format::PeriodNumber>& periods, format::EraNumber era, Names& aside) {
+    auto holdings = must(site().holdings());
+    aside = names_of(engine::set_aside_unreleased(holdings, era, periods));
+    return names_of(holdings.snapshots);
+  };
+  Names aside;
+  EXPECT_EQ(opened_by({format::PeriodNumber(0)}, keys().era().number, aside), Names({older.snapshot}));
+  EXPECT_EQ(aside, Names({newer.snapshot, newest.snapshot})) << "both are later, and neither is opened";
+  EXPECT_EQ(opened_by({format::PeriodNumber(1)}, keys().era().number, aside), Names());
+  EXPECT_EQ(aside.size(), 3U) << "the newer ones need objects of the first period";
+  EXPECT_EQ(opened_by({format::PeriodNumber(0), format::PeriodNumber(1)}, format::EraNumber(2), aside), Names());
+  EXPECT_EQ(aside.size(), 3U);
+}
+
 TEST_F(WrongClocks, a_capture_says_so_when_the_clocks_disagree_about_the_period) {
   agent_clock_->off_by_seconds = kTenYears;
   EXPECT_THAT(capture_words("words").notes, Contains(HasSubstr("by this machine's clock period 5 runs")));

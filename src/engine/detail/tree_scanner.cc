@@ -47,6 +47,11 @@ bool is_unchanged(const env::FileInfo& info, const repo::CatalogueEntry& previou
          (info.type != env::FileType::Regular || previous.entry.size == info.size);
 }
 
+// Whatever changes an inode moves its change time; the size tells more within one tick of the kernel's clock.
+bool is_same_look(const env::FileInfo& a, const env::FileInfo& b) {
+  return a.inode == b.inode && a.device == b.device && a.changed == b.changed && a.size == b.size;
+}
+
 std::vector<format::ExtendedAttribute> to_format(std::vector<env::Xattr> xattrs) {
   std::vector<format::ExtendedAttribute> converted;
   converted.reserve(xattrs.size());
@@ -193,68 +198,82 @@ Status TreeScanner::keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingE
   return {};
 }
 
-// Everything that costs a system call beyond stat.
-void TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
+// What a look at the entry tells; of a file that was opened, the look that opening it took.
+void TreeScanner::keep_info(const env::FileInfo& info, ScannedEntry& scanned) {
+  scanned.info = info;
+  const bool is_too_young = info.changed + kTooYoung > env_.clock.now();
+  scanned.facts = {is_too_young ? kNotToBeTrusted : info.changed.nanoseconds, info.inode, info.device};
   format::ListingEntry& entry = scanned.entry;
-  const auto fail = [&](Error error) {
+  entry.type = entry_type(info.type);
+  entry.mode = info.mode;
+  entry.owner = {info.user, info.group, names_.user(info.user), names_.group(info.group)};
+  entry.modified_ns = info.modified.nanoseconds;
+  if (entry.type == format::EntryType::Regular) entry.size = info.size;
+  if (entry.type == format::EntryType::CharDevice || entry.type == format::EntryType::BlockDevice) {
+    entry.device_major = info.device_major;
+    entry.device_minor = info.device_minor;
+  }
+  entry.hard_link.reset();
+  if (info.link_count > 1 && entry.type != format::EntryType::Directory) {
+    entry.hard_link = format::HardLinkId{info.device, info.inode};
+  }
+}
+
+// Everything that costs a system call beyond stat. NotFound: the entry is gone since.
+Status TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
+  format::ListingEntry& entry = scanned.entry;
+  const auto fail = [&](Error error) -> Status {
+    if (error.code() == Code::NotFound) return error;
     entry.problem = format::EntryProblem::Unreadable;
     scanned.problem = error.message();
+    return {};
   };
   if (item.info.type == env::FileType::Regular) {
     auto opened = item.parent->open_file(item.name());
     if (!opened.ok()) return fail(opened.take_error());
     scanned.file = opened.take();
+    // Another file may have taken the name since the walk looked at it: what is kept is the one that is read.
+    auto info = scanned.file->info();
+    if (!info.ok()) return fail(info.take_error());
+    if (!is_same_look(info.value(), item.info)) keep_info(info.value(), scanned);
     auto xattrs = scanned.file->xattrs();
     if (!xattrs.ok()) return fail(xattrs.take_error());
     Status kept = keep_xattrs(xattrs.take(), entry);
-    if (!kept.ok()) fail(kept.take_error());
-    if (item.info.size == 0 && holds_data_all_the_same(*scanned.file)) {
+    if (!kept.ok()) TRY(fail(kept.take_error()));
+    if (scanned.info.size == 0 && holds_data_all_the_same(*scanned.file)) {
       return fail(Error(Code::Unsupported, "the kernel makes its content up and tells no size (as in /proc and /sys)"));
     }
-    if (item.info.size > 0) {
+    if (scanned.info.size > 0) {
       scanned.file->will_need();
       scanned.action = ScannedEntry::Action::Read;
     }
-    return;
+    return {};
   }
   if (item.info.type == env::FileType::Symlink) {
     auto target = item.parent->read_link(item.name());
     entry.link_target = target.ok() ? target.value() : std::string(kUnknownTarget);
     if (!target.ok()) return fail(target.take_error());
   }
-  if (item.self == nullptr && item.parent == nullptr) return;
+  if (item.self == nullptr && item.parent == nullptr) return {};
   auto xattrs = item.self != nullptr ? item.self->own_xattrs() : item.parent->xattrs(item.name());
   if (!xattrs.ok()) return fail(xattrs.take_error());
   Status kept = keep_xattrs(xattrs.take(), entry);
-  if (!kept.ok()) fail(kept.take_error());
+  if (!kept.ok()) return fail(kept.take_error());
+  return {};
 }
 
-ScannedEntry TreeScanner::describe(WalkItem& item, repo::CatalogueEntry* previous) {
+std::optional<ScannedEntry> TreeScanner::describe(WalkItem& item, repo::CatalogueEntry* previous) {
   ScannedEntry scanned;
-  scanned.info = item.info;
-  const bool is_too_young = item.info.changed + kTooYoung > env_.clock.now();
-  scanned.facts = {is_too_young ? kNotToBeTrusted : item.info.changed.nanoseconds, item.info.inode, item.info.device};
   format::ListingEntry& entry = scanned.entry;
   entry.path = item.path;
-  entry.type = entry_type(item.info.type);
-  entry.mode = item.info.mode;
-  entry.owner = {item.info.user, item.info.group, names_.user(item.info.user), names_.group(item.info.group)};
-  entry.modified_ns = item.info.modified.nanoseconds;
-  if (entry.type == format::EntryType::Regular) entry.size = item.info.size;
-  if (entry.type == format::EntryType::CharDevice || entry.type == format::EntryType::BlockDevice) {
-    entry.device_major = item.info.device_major;
-    entry.device_minor = item.info.device_minor;
-  }
-  if (item.info.link_count > 1 && entry.type != format::EntryType::Directory) {
-    entry.hard_link = format::HardLinkId{item.info.device, item.info.inode};
-  }
+  keep_info(item.info, scanned);
   if (item.problem.has_value()) {
     entry.problem = format::EntryProblem::Unreadable;
     scanned.problem = item.problem->message();
     if (entry.type == format::EntryType::Symlink) entry.link_target = kUnknownTarget;
     return scanned;
   }
-  read_attributes(item, scanned);
+  if (!read_attributes(item, scanned).ok()) return std::nullopt;
   if (previous != nullptr) scanned.previous = std::make_unique<repo::CatalogueEntry>(std::move(*previous));
   return scanned;
 }
@@ -281,7 +300,8 @@ Result<bool> TreeScanner::scan_one(Batch& batch) {
   }
   release_held(batch);
   if (previous != nullptr) block_is_intact_ = false;
-  batch.add(describe(*item, previous));
+  // Gone since the walk looked at it: as if it had never been there.
+  if (auto scanned = describe(*item, previous)) batch.add(std::move(*scanned));
   return true;
 }
 

@@ -10,6 +10,8 @@
 // I1  Items come in walk order; each entry is one item, or in one block.
 // I2  Reuse only if type, size, mtime, ctime and inode are those of the catalogue and the entry had no problem. An
 //     entry whose ctime was less than 100 ms ago when it was scanned enters the catalogue as one that is never reused.
+// I3  Attributes and content of a regular file are those of one file: the one that was opened. What is gone before it
+//     could be opened is no entry.
 // Threads: one caller; one thread inside, named "scan".
 // Errors: those of the root and of the catalogue (Corrupt).
 #pragma once
@@ -80,9 +82,11 @@ class TreeScanner {
   bool is_reusable(const WalkItem& item, const repo::CatalogueEntry* previous) const;
   void reuse(repo::CatalogueEntry& previous, Batch& batch);
   void release_held(Batch& batch);
-  ScannedEntry describe(WalkItem& item, repo::CatalogueEntry* previous);
+  // nullopt if the entry is gone.
+  std::optional<ScannedEntry> describe(WalkItem& item, repo::CatalogueEntry* previous);
+  void keep_info(const env::FileInfo& info, ScannedEntry& scanned);
   static Status keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry);
-  void read_attributes(WalkItem& item, ScannedEntry& scanned);
+  Status read_attributes(WalkItem& item, ScannedEntry& scanned);
 
   env::Env& env_;
   TreeWalker walker_;

@@ -97,6 +97,7 @@ std::optional<WalkItem> TreeWalker::visit_next(env::Directory& directory) {
     return item;
   }
   auto opened = directory.open_directory(item.name());
+  if (!opened.ok() && opened.error().code() == Code::NotFound) return std::nullopt;
   if (!opened.ok()) {
     item.problem = opened.take_error();
     return item;

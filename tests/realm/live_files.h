@@ -1,0 +1,91 @@
+// A tree that changes while it is walked: a real file system that tells a test of each look at a name, so that the test
+// can change what the name stands for before anything else is done with it.
+//
+// Threads: as the file system inside; `after_stat` is set before use and called from the thread that looks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "env/file_system.h"
+
+namespace exclave::realm_tests {
+
+class LiveFiles final : public env::FileSystem {
+ public:
+  explicit LiveFiles(env::FileSystem& inner) : inner_(inner) {}
+  std::function<void(std::string_view name)> after_stat;
+
+  Result<std::unique_ptr<env::Directory>> open_directory(std::string_view path) override {
+    return std::unique_ptr<env::Directory>(std::make_unique<LiveDirectory>(*this, TRY(inner_.open_directory(path))));
+  }
+  Result<env::FileInfo> stat(std::string_view path) override { return inner_.stat(path); }
+  Result<std::string> canonical(std::string_view path) override { return inner_.canonical(path); }
+  Status sync_all(std::string_view path) override { return inner_.sync_all(path); }
+  Result<std::uint64_t> free_bytes(std::string_view path) override { return inner_.free_bytes(path); }
+  std::size_t open_limit() override { return inner_.open_limit(); }
+  Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view path) override {
+    return inner_.open_file(path);
+  }
+  Result<Bytes> read_file(std::string_view path, std::uint64_t limit) override { return inner_.read_file(path, limit); }
+  Status make_directories(std::string_view path, std::uint32_t mode) override {
+    return inner_.make_directories(path, mode);
+  }
+  Result<std::vector<std::string>> list(std::string_view path) override { return inner_.list(path); }
+  Status remove_file(std::string_view path) override { return inner_.remove_file(path); }
+  Status sync_directory(std::string_view path) override { return inner_.sync_directory(path); }
+  Result<std::unique_ptr<Draft>> draft(std::string_view directory, std::uint32_t mode) override {
+    return inner_.draft(directory, mode);
+  }
+  Status remove_temporaries(std::string_view directory) override { return inner_.remove_temporaries(directory); }
+  Result<std::unique_ptr<env::WritableFile>> open_log(std::string_view path) override { return inner_.open_log(path); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view path) override { return inner_.lock(path); }
+
+ private:
+  // What a walk calls.
+  class LiveDirectory final : public env::Directory {
+   public:
+    LiveDirectory(LiveFiles& files, std::unique_ptr<env::Directory> inner) : files_(files), inner_(std::move(inner)) {}
+    Result<env::FileInfo> info() override { return inner_->info(); }
+    Result<std::vector<env::Xattr>> own_xattrs() override { return inner_->own_xattrs(); }
+    Result<std::vector<env::DirectoryEntry>> entries() override { return inner_->entries(); }
+    Result<env::FileInfo> stat(std::string_view name) override {
+      auto info = inner_->stat(name);
+      if (files_.after_stat) files_.after_stat(name);
+      return info;
+    }
+    Result<std::unique_ptr<env::Directory>> open_directory(std::string_view name) override {
+      return std::unique_ptr<env::Directory>(
+          std::make_unique<LiveDirectory>(files_, TRY(inner_->open_directory(name))));
+    }
+    Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view name) override {
+      return inner_->open_file(name);
+    }
+    Result<std::string> read_link(std::string_view name) override { return inner_->read_link(name); }
+    Result<std::vector<env::Xattr>> xattrs(std::string_view name) override { return inner_->xattrs(name); }
+
+    Status create_directory(std::string_view, std::uint32_t) override { return no(); }
+    Result<std::unique_ptr<env::WritableFile>> create_file(std::string_view, std::uint32_t) override { return no(); }
+    Result<std::unique_ptr<env::WritableFile>> open_for_write(std::string_view) override { return no(); }
+    Status create_symlink(std::string_view, std::string_view) override { return no(); }
+    Status create_link(std::string_view, env::Directory&, std::string_view) override { return no(); }
+    Status create_node(std::string_view, env::FileType, std::uint32_t, std::uint32_t, std::uint32_t) override {
+      return no();
+    }
+    Status set_attributes(std::string_view, const env::FileAttributes&) override { return no(); }
+    Status set_own_attributes(const env::FileAttributes&) override { return no(); }
+    Status remove(std::string_view) override { return no(); }
+
+   private:
+    static Error no() { return {Code::Unsupported, "a walk changes nothing"}; }
+    LiveFiles& files_;
+    const std::unique_ptr<env::Directory> inner_;
+  };
+
+  env::FileSystem& inner_;
+};
+
+}  // namespace exclave::realm_tests
