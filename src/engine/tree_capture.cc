@@ -106,8 +106,8 @@ class TreeReader {
 };
 
 void TreeReader::note_problem(format::ListingEntry& entry, format::EntryProblem problem, std::string why) {
+  if (entry.problem == format::EntryProblem::None) ++report_.totals.unreadable;
   entry.problem = problem;
-  ++report_.totals.unreadable;
   if (report_.problems.size() < kMaxListedProblems) report_.problems.push_back({entry.path, std::move(why)});
 }
 

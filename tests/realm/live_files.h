@@ -18,6 +18,7 @@ class LiveFiles final : public env::FileSystem {
  public:
   explicit LiveFiles(env::FileSystem& inner) : inner_(inner) {}
   std::function<void(std::string_view name)> after_stat;
+  std::function<bool(std::string_view name)> refuses_xattrs;
 
   Result<std::unique_ptr<env::Directory>> open_directory(std::string_view path) override {
     return std::unique_ptr<env::Directory>(std::make_unique<LiveDirectory>(*this, TRY(inner_.open_directory(path))));
@@ -45,6 +46,22 @@ class LiveFiles final : public env::FileSystem {
   Result<std::unique_ptr<Lock>> lock(std::string_view path) override { return inner_.lock(path); }
 
  private:
+  class WithoutXattrs final : public env::ReadableFile {
+   public:
+    explicit WithoutXattrs(std::unique_ptr<env::ReadableFile> inner) : inner_(std::move(inner)) {}
+    Result<std::size_t> read_at(std::uint64_t offset, MutableByteView out) override {
+      return inner_->read_at(offset, out);
+    }
+    Result<env::FileInfo> info() override { return inner_->info(); }
+    Result<std::vector<env::Xattr>> xattrs() override { return Error(Code::Unavailable, "input/output error"); }
+    Result<std::optional<env::Extent>> next_data(std::uint64_t offset) override { return inner_->next_data(offset); }
+    void will_need() override { inner_->will_need(); }
+    void sequential() override { inner_->sequential(); }
+
+   private:
+    const std::unique_ptr<env::ReadableFile> inner_;
+  };
+
   // What a walk calls.
   class LiveDirectory final : public env::Directory {
    public:
@@ -62,7 +79,9 @@ class LiveFiles final : public env::FileSystem {
           std::make_unique<LiveDirectory>(files_, TRY(inner_->open_directory(name))));
     }
     Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view name) override {
-      return inner_->open_file(name);
+      auto file = TRY(inner_->open_file(name));
+      if (!files_.refuses_xattrs || !files_.refuses_xattrs(name)) return file;
+      return std::unique_ptr<env::ReadableFile>(std::make_unique<WithoutXattrs>(std::move(file)));
     }
     Result<std::string> read_link(std::string_view name) override { return inner_->read_link(name); }
     Result<std::vector<env::Xattr>> xattrs(std::string_view name) override { return inner_->xattrs(name); }

@@ -197,6 +197,13 @@ TEST_F(Recapture, two_datasets_share_what_they_have_in_common) {
 
 class LiveTree : public Recapture {
  protected:
+  // By an agent that knows no catalogue.
+  engine::CaptureReport capture_with(LiveFiles& live) {
+    const env::Env real = env();
+    const env::Env with{real.clock, real.random, live, real.network, real.processes, real.log, real.threads};
+    Agent agent(with, at("agent" + std::to_string(++agents_)), keys(), pointers(writer_taps_));
+    return must(agent.capture(source()));
+  }
   // A capture during which `change` is made right after the walk looked at `name`, and before it opens it.
   engine::CaptureReport capture_while(const std::string& name, const std::function<void()>& change) {
     LiveFiles live(files());
@@ -205,10 +212,7 @@ class LiveTree : public Recapture {
       if (looked_at != name || std::exchange(is_done, true)) return;
       change();
     };
-    const env::Env real = env();
-    const env::Env with{real.clock, real.random, live, real.network, real.processes, real.log, real.threads};
-    Agent agent(with, at("agent" + std::to_string(++agents_)), keys(), pointers(writer_taps_));  // knows no catalogue
-    auto report = must(agent.capture(source()));
+    auto report = capture_with(live);
     EXPECT_TRUE(is_done);
     return report;
   }
@@ -251,6 +255,22 @@ TEST_F(LiveTree, a_file_gone_before_it_is_opened_is_no_entry) {
     expect_restores_what_is_there(report.snapshot);
   }
   EXPECT_EQ(must(agent_->capture(source())).totals.files, 1U);
+}
+
+TEST_F(LiveTree, a_file_without_readable_attributes_keeps_its_content) {
+  write("large", noise(2 << 20, 5));
+  write("small", "words");
+  let_time_pass();
+  LiveFiles live(files());
+  live.refuses_xattrs = [](std::string_view) { return true; };
+  const auto report = capture_with(live);
+  EXPECT_TRUE(report.is_partial());
+  EXPECT_EQ(report.totals.unreadable, 2U);
+  ASSERT_EQ(report.problems.size(), 2U);
+  for (const auto& problem : report.problems) EXPECT_EQ(problem.why, "its extended attributes: input/output error");
+  const auto target = at("restored");
+  EXPECT_EQ(must(site().restore(report.snapshot, target)).problem_count, 2U);
+  expect_equal(source(), target);
 }
 
 // Every block of `path` as one that cannot go on as a whole: the same entries, other ends.

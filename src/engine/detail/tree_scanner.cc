@@ -237,9 +237,9 @@ Status TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
     if (!info.ok()) return fail(info.take_error());
     if (!is_same_look(info.value(), item.info)) keep_info(info.value(), scanned);
     auto xattrs = scanned.file->xattrs();
-    if (!xattrs.ok()) return fail(xattrs.take_error());
-    Status kept = keep_xattrs(xattrs.take(), entry);
-    if (!kept.ok()) TRY(fail(kept.take_error()));
+    // Its content is worth more than its attributes: it is read all the same.
+    Status kept = xattrs.ok() ? keep_xattrs(xattrs.take(), entry) : Status(xattrs.take_error());
+    if (!kept.ok()) TRY(fail(kept.take_error().in("its extended attributes")));
     if (scanned.info.size == 0 && holds_data_all_the_same(*scanned.file)) {
       return fail(Error(Code::Unsupported, "the kernel makes its content up and tells no size (as in /proc and /sys)"));
     }
