@@ -97,11 +97,9 @@ std::vector<VaultAnswer> ask_all(env::Threads& threads, const PinnedRegistry& re
 
 // What a vault says of an object without giving it out; nullopt if no object can be like that.
 std::optional<format::ObjectReference> told_by(const store::HeldEntry& held) {
-  for (const std::uint8_t size_class : format::kSizeClasses) {
-    if (format::object_bytes(size_class) == held.object_bytes)
-      return format::ObjectReference{held.entry.entry.object, size_class, held.period};
-  }
-  return std::nullopt;
+  const auto size_class = format::class_of_bytes(held.object_bytes);
+  if (!size_class.has_value()) return std::nullopt;
+  return format::ObjectReference{held.entry.entry.object, *size_class, held.period};
 }
 
 Result<format::ObjectReference> reference_from(const format::ObjectName& name, ByteView header) {

@@ -130,6 +130,10 @@ class VaultChecker {
            std::to_string(held.object_bytes));
       return {};
     }
+    if (!format::class_of_bytes(size.value()).has_value()) {
+      find("object " + short_name(name) + ": has " + std::to_string(size.value()) + " bytes, as no object can have");
+      return {};
+    }
     return reading_ == Reading::EveryByte ? check_bytes(name, size.value()) : Status();
   }
 

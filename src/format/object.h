@@ -18,6 +18,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "crypto/segments.h"
 #include "format/keys.h"
@@ -33,6 +34,13 @@ inline constexpr std::size_t kMaxObjectBytes = std::size_t{1} << kLargestClass;
 
 constexpr std::size_t object_bytes(std::uint8_t size_class) {
   return std::size_t{1} << size_class;
+}
+// The class whose objects have exactly so many bytes; nullopt if there is none.
+constexpr std::optional<std::uint8_t> class_of_bytes(std::uint64_t bytes) {
+  for (const std::uint8_t size_class : kSizeClasses) {
+    if (object_bytes(size_class) == bytes) return size_class;
+  }
+  return std::nullopt;
 }
 // Plaintext bytes that an object of this class holds, exactly.
 constexpr std::size_t plain_capacity(std::uint8_t size_class) {

@@ -20,8 +20,7 @@ std::string noun_of(const format::SignedEntry& entry) {
 }
 
 Status check_size(std::uint64_t bytes) {
-  const auto is_it = [&](std::uint8_t size_class) { return format::object_bytes(size_class) == bytes; };
-  if (std::any_of(format::kSizeClasses.begin(), format::kSizeClasses.end(), is_it)) return {};
+  if (format::class_of_bytes(bytes).has_value()) return {};
   return Error(Code::InvalidInput, "object has " + std::to_string(bytes) + " bytes, which is no size class");
 }
 

@@ -98,6 +98,21 @@ TEST_F(Retold, H10_a_vault_that_says_another_period_of_a_snapshot_is_refuted_by_
   }
 }
 
+TEST_F(Retold, H9_verify_reads_no_more_than_an_object_can_be) {
+  write("deed", "words");
+  let_time_pass();
+  capture();
+  constexpr std::uint64_t kHuge = std::uint64_t{1} << 33;
+  site_taps_[0]->pretended_bytes = kHuge;
+  site_taps_[0]->retells = [](store::HeldEntry& held) { held.object_bytes = kHuge; };
+  const std::uint64_t reads = site_taps_[0]->reads;
+  const auto verdict =
+      must(engine::verify_holdings(env_, keys().pinned(), pointers(site_taps_), engine::Reading::EveryByte, {}));
+  EXPECT_LE(site_taps_[0]->reads - reads, 17U) << "one object is looked at to see who is right";
+  EXPECT_THAT(verdict.vaults[0].findings, Contains(HasSubstr("as no object can have")));
+  EXPECT_TRUE(verdict.vaults[1].findings.empty());
+}
+
 TEST_F(Retold, H3_a_latest_snapshot_that_no_vault_gives_out_is_not_passed_over) {
   write("deed", "older");
   let_time_pass();
