@@ -83,6 +83,7 @@ class TreeReader {
   Status end_group();
   void note_problem(format::ListingEntry& entry, format::EntryProblem problem, std::string why);
   void check_unchanged(ScannedEntry& scanned);
+  void set_size(format::ListingEntry& entry, std::uint64_t size);
   PendingEntry pending_of(ScannedEntry& scanned) const { return {std::move(scanned.entry), scanned.facts, {}, {}}; }
 
   const CaptureContext& context_;
@@ -109,6 +110,14 @@ void TreeReader::note_problem(format::ListingEntry& entry, format::EntryProblem 
   if (entry.problem == format::EntryProblem::None) ++report_.totals.unreadable;
   entry.problem = problem;
   if (report_.problems.size() < kMaxListedProblems) report_.problems.push_back({entry.path, std::move(why)});
+}
+
+// A file that ended earlier than it was said to: it counts as what was read of it.
+void TreeReader::set_size(format::ListingEntry& entry, std::uint64_t size) {
+  CHECK(size <= entry.size);
+  report_.totals.bytes -= entry.size - size;
+  report_.read_bytes -= entry.size - size;
+  entry.size = size;
 }
 
 void TreeReader::check_unchanged(ScannedEntry& scanned) {
@@ -168,7 +177,7 @@ Status TreeReader::read_small(ScannedEntry& scanned) {
     }
     check_unchanged(scanned);
   }
-  scanned.entry.size = got;
+  set_size(scanned.entry, got);
   if (got == 0) return pipeline_.add_entry(pending_of(scanned));
   // New metadata, same content at the same path: the old slice stays, or a fresh checkout would be stored again.
   if (scanned.previous != nullptr && scanned.previous->entry.content.has_value() &&
@@ -311,7 +320,7 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
   } else {
     std::erase_if(extents, [](const format::DataExtent& extent) { return extent.length == 0; });
     if (entry.sparse) entry.extents = extents;
-    if (ended_early) entry.size = extents.empty() ? 0 : extents.back().offset + extents.back().length;
+    if (ended_early) set_size(entry, extents.empty() ? 0 : extents.back().offset + extents.back().length);
   }
   bytes_beside_group_ += entry.size;
   PendingEntry whole = pending_of(scanned);

@@ -1,7 +1,7 @@
-// A tree that changes while it is walked: a real file system that tells a test of each look at a name, so that the test
-// can change what the name stands for before anything else is done with it.
+// A tree that changes while it is walked: a real file system that tells a test of each look at a name and of each file
+// that is opened, so that the test can change what is there before anything else is done with it.
 //
-// Threads: as the file system inside; `after_stat` is set before use and called from the thread that looks.
+// Threads: as the file system inside; the functions are set before use and called from the thread that walks.
 #pragma once
 
 #include <functional>
@@ -18,6 +18,7 @@ class LiveFiles final : public env::FileSystem {
  public:
   explicit LiveFiles(env::FileSystem& inner) : inner_(inner) {}
   std::function<void(std::string_view name)> after_stat;
+  std::function<void(std::string_view name)> after_open;
   std::function<bool(std::string_view name)> refuses_xattrs;
 
   Result<std::unique_ptr<env::Directory>> open_directory(std::string_view path) override {
@@ -80,6 +81,7 @@ class LiveFiles final : public env::FileSystem {
     }
     Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view name) override {
       auto file = TRY(inner_->open_file(name));
+      if (files_.after_open) files_.after_open(name);
       if (!files_.refuses_xattrs || !files_.refuses_xattrs(name)) return file;
       return std::unique_ptr<env::ReadableFile>(std::make_unique<WithoutXattrs>(std::move(file)));
     }

@@ -273,6 +273,25 @@ TEST_F(LiveTree, a_file_without_readable_attributes_keeps_its_content) {
   expect_equal(source(), target);
 }
 
+TEST_F(LiveTree, a_file_that_shrinks_while_it_is_read_counts_as_what_was_read) {
+  for (const std::size_t size : {std::size_t{5000}, std::size_t{3} << 20}) {
+    write("file", noise(size, 6));
+    let_time_pass();
+    LiveFiles live(files());
+    live.after_open = [&](std::string_view name) {
+      CHECK(name == "file" && ::truncate(source("file").c_str(), 1000) == 0);
+    };
+    const auto report = capture_with(live);
+    EXPECT_TRUE(report.is_partial()) << "it changed";
+    EXPECT_EQ(report.totals.bytes, 1000U);
+    EXPECT_EQ(report.read_bytes, 1000U);
+    EXPECT_EQ(must(site().open(report.snapshot))->record().totals, report.totals);
+    const std::string target = at("shrunk" + std::to_string(size));
+    must(site().restore(report.snapshot, target));
+    EXPECT_EQ(must(files().read_file(target + "/file", 1 << 24)).size(), 1000U);
+  }
+}
+
 // Every block of `path` as one that cannot go on as a whole: the same entries, other ends.
 void take_blocks_apart(env::FileSystem& files, const std::string& directory) {
   auto reader = must(repo::CatalogueReader::open(files, directory, "files"));
