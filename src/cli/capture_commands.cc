@@ -174,7 +174,8 @@ Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
     command = TRY(context.env.processes.start(settings.command));
   }
   const engine::ReadStream read = [&](MutableByteView out) {
-    return command != nullptr ? command->read_output(out) : context.terminal.read_input(out);
+    return command != nullptr ? command->read_output(out, context.stop)
+                              : context.terminal.read_input(out, context.stop);
   };
   const engine::EndedCleanly ended = [&]() -> Status {
     if (command == nullptr) return {};

@@ -132,7 +132,8 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
           .hint("read the request, then say --yes");
     }
     context.terminal.err("Type 'release' to sign this and hand out your share: ");
-    if (TRY(context.terminal.read_line()) != "release")
+    const std::string answer = TRY(context.terminal.read_line(context.stop).in([] { return "not approved"; }));
+    if (answer != "release" || context.stop.stop_requested())
       return Error(Code::Cancelled, "not approved; nothing was written");
   }
   const std::string approval =
