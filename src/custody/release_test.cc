@@ -242,6 +242,7 @@ TEST_F(Release, opens_an_era_of_an_earlier_ceremony_key_and_threshold_under_the_
   const std::vector<policy::SignedPolicy> chain = {
       world().policy, world().realm.signed_by(next, {"alice", "bob", "carol", "dave", "erin"})};
   ReleaseRequest request = world().request();
+  next.registries[0].eras = 1;
   request.policy_version = next.version;
   request.policy_hash = chain.back().hash;
   const auto approve = [&](const SignedRelease& release, std::string_view official) {
