@@ -2,12 +2,14 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/durations.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
-#include "config/quantity.h"
 
 namespace exclave::cli {
 namespace {
+
+constexpr std::int64_t kLongestValidSeconds = std::int64_t{365} * 86400;
 
 struct Station {
   Acts acts;
@@ -35,9 +37,9 @@ Result<const policy::SignedEra*> era_of(const Station& station) {
 
 Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  if (!format::is_valid_text_value(settings.reason))
-    return Error(Code::InvalidInput, "the reason has unusable characters").hint("give one line of text");
-  const auto valid = TRY(config::parse_duration(settings.valid));
+  Status reason = custody::check_reason(settings.reason);
+  if (!reason.ok()) return reason.take_error().hint("give one line of plain text, at most 500 bytes");
+  const auto valid = TRY(parse_seconds(settings.valid, "--valid", kLongestValidSeconds));
   if (context.env.files.stat(settings.output).ok())
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
   engine::RegistryHoldings holdings =
@@ -64,10 +66,9 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
   request.approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
   request.reason = settings.reason;
-  request.not_after_seconds =
-      context.env.clock.now().seconds() + std::chrono::duration_cast<std::chrono::seconds>(valid).count();
+  request.not_after_seconds = context.env.clock.now().seconds() + valid;
   TRY(context.env.random.fill(request.nonce.mutable_view()));
-  const custody::SignedRelease release = custody::SignedRelease::sign(request, site->identity());
+  const custody::SignedRelease release = TRY(custody::SignedRelease::sign(request, site->identity()));
   TRY(custody::check_release(site->acts().signed_policy(), release));
   // The key first: a request whose key is lost would cost the officials a meeting for nothing.
   recipient.release = release.id;
@@ -102,7 +103,9 @@ Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings
   config::Json json = config::Json::object();
   json.set("ok", true).set("release", station.release.id.hex()).set("document", station.release.document);
   const policy::SignedEra* era = TRY(era_of(station));
-  context.print(custody::release_in_words(station.acts.signed_policy(), station.release, era) + "\n", json);
+  const std::int64_t now = context.env.clock.now().seconds();
+  json.set("not_after", request.not_after_seconds).set("expired", now > request.not_after_seconds);
+  context.print(custody::release_in_words(station.acts.signed_policy(), station.release, now, era) + "\n", json);
   return kOk;
 }
 
@@ -125,13 +128,16 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
   }
   const Bytes leaf = found_leaf.take();
 
-  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release, era) + "\n");
+  const std::int64_t now = context.env.clock.now().seconds();
+  TRY(custody::check_not_expired(station.release, now));
+  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release, now, era) + "\n");
   if (!settings.yes) {
     if (!context.terminal.can_ask()) {
       return Error(Code::Precondition, "approving needs an answer, and there is no terminal")
           .hint("read the request, then say --yes");
     }
     context.terminal.err("Type 'release' to sign this and hand out your share: ");
+  const custody::ReleaseRequest& request = station.release.request;
     const std::string answer = TRY(context.terminal.read_line(context.stop).in([] { return "not approved"; }));
     if (answer != "release" || context.stop.stop_requested())
       return Error(Code::Cancelled, "not approved; nothing was written");

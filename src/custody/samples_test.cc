@@ -160,7 +160,7 @@ TEST_F(SampleWriter, DISABLED_wrote_the_samples_like_this) {
 
   ReleaseRequest request = world.request();
   request.periods = {format::PeriodNumber(1)};
-  const SignedRelease release = SignedRelease::sign(request, world.realm.site);
+  const SignedRelease release = SignedRelease::sign(request, world.realm.site).take();
   write("custody/release-v1.txt", release.document);
   for (const char* name : {"alice", "bob"}) {
     const std::string suffix = std::string("-v1-") + name + ".txt";

@@ -124,7 +124,7 @@ class RealmKeys {
     request.reason = "test";
     request.not_after_seconds = now_seconds_ + 3600;
     request.nonce = policy::testing::seeded_id<decltype(request.nonce)>("nonce");
-    const auto release = custody::SignedRelease::sign(request, realm_.site);
+    const auto release = custody::SignedRelease::sign(request, realm_.site).take();
     custody::testing::SeededRandom random("approvals");
     std::vector<custody::ApprovalFile> approvals;
     for (std::size_t i = 0; i < 3; ++i) {
