@@ -60,6 +60,18 @@ class AgentKeys(harness.SystemTest):
         self.ok(self.realm.restore(self.realm.release()))
         self.same_tree("restored")
 
+    def test_recover_erases_the_keys_of_the_era_before(self):
+        self.ok(self.realm.backup())
+        first = (self.realm.home / "era-1.keys").read_bytes()
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys",
+                                   self.realm.root / "operator/docs/era-2.keys"))
+        self.assertEqual(["era-2.keys"], [p.name for p in self.realm.home.glob("era-*")])
+        # A recovery that was interrupted before that: the next command finishes it.
+        (self.realm.home / "era-1.keys").write_bytes(first)
+        (self.realm.home / "era-1.keys").chmod(0o600)
+        self.ok(self.realm.backup())
+        self.assertEqual(["era-2.keys"], [p.name for p in self.realm.home.glob("era-*")])
+
 
 if __name__ == "__main__":
     harness.main()
