@@ -107,7 +107,7 @@ class Parser {
           command.add_option("--period", s.period, "the unit of release")->capture_default_str();
           command.add_option("--periods", s.periods, "periods per era")
               ->capture_default_str()
-              ->check(CLI::Range(1, 1000));
+              ->check(CLI::Range(1, 80));
           command.add_option("--eras", s.eras, "eras to open at once")->capture_default_str()->check(CLI::Range(2, 20));
         });
     CLI::App* ceremony = app_.add_subcommand("ceremony", "open further eras")->require_subcommand(1);
@@ -116,7 +116,7 @@ class Parser {
       command.add_option("--registry", s.registry, "which registry")->required();
       command.add_option("--eras", s.eras, "how many")->capture_default_str()->check(CLI::Range(1, 20));
       command.add_option("--period", s.period, "the unit of release")->capture_default_str();
-      command.add_option("--periods", s.periods, "periods per era")->capture_default_str()->check(CLI::Range(1, 1000));
+      command.add_option("--periods", s.periods, "periods per era")->capture_default_str()->check(CLI::Range(1, 80));
     });
   }
 

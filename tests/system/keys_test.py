@@ -3,10 +3,11 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
-from harness import KEY_REFUSED  # noqa: E402
+from harness import FAILED, KEY_REFUSED, PARTIAL, USAGE  # noqa: E402
 
 
 class AgentKeys(harness.SystemTest):
@@ -71,6 +72,43 @@ class AgentKeys(harness.SystemTest):
         (self.realm.home / "era-1.keys").chmod(0o600)
         self.ok(self.realm.backup())
         self.assertEqual(["era-2.keys"], [p.name for p in self.realm.home.glob("era-*")])
+
+
+class Eras(harness.SystemTest):
+    def test_status_alarms_before_the_last_period_ends(self):
+        self.make_source()
+        realm = self.make_realm(extra=("--period", "4 s", "--periods", "10"))
+        begun = time.monotonic()
+        self.ok(realm.backup())
+        self.ok(realm.exclave("status", "--home", realm.home))
+        # The reserve has the most periods an era can have: it does not age out together with the first one.
+        text = (realm.home / "acts/era-docs-2.exclave").read_text()
+        self.assertEqual(80, len(re.findall("^period ", text, re.M)))
+        time.sleep(max(0, begun + 33 - time.monotonic()))
+        asked = self.ok(realm.exclave("status", "--home", realm.home), PARTIAL)
+        self.assertIn("alarm: era 1 is over by four fifths", asked.out)
+        self.assertIn("go on in era 2", asked.out)
+
+
+class RealmCreate(harness.SystemTest):
+    OFFICIALS = [a for name in ("alice", "bob", "carla", "dan") for a in ("--official", name)]
+
+    def create(self, *options, vaults=("lux=127.0.0.1:1", "oslo=127.0.0.1:2", "rome=127.0.0.1:3")):
+        return harness.run_process([harness.program(), "realm", "create", "realm", "--name", "X", "--registry", "docs",
+                                    *self.OFFICIALS, *(a for v in vaults for a in ("--vault", v)), *options], self.scratch)
+
+    def test_realm_create_writes_nothing_when_an_era_would_be_refused(self):
+        for options, code, said in ((("--periods", "81"), USAGE, "--periods"), (("--period", "4000 days"), FAILED, "--period"),
+                                    (("--period", "3650 days"), FAILED, "1970 and 2255"), (("--period", "1999 ms"), FAILED, "1999 ms"),
+                                    (("--retention", "0 s"), FAILED, "--retention"), (("--quota", "0 B"), FAILED, "--quota"),
+                                    (("--threshold", "1"), FAILED, "1 of 4")):
+            with self.subTest(options):
+                self.refused(self.create(*options), code, said)
+                self.assertFalse((self.scratch / "realm").exists())
+        self.refused(self.create(vaults=("lux=127.0.0.1:1", "oslo=127.0.0.1:1", "rome=127.0.0.1:1")), FAILED, "'lux' and 'oslo'",
+                     "127.0.0.1:1", "hint: ")
+        self.assertFalse((self.scratch / "realm").exists())
+        self.ok(self.create("--periods", "80", "--period", "1 s"))
 
 
 if __name__ == "__main__":
