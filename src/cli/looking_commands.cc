@@ -274,6 +274,17 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   return show_status(context, std::move(view));
 }
 
+// One line for each release whose recipient key is still here: nobody else can know when it is carried out.
+std::string reminder_of(const std::vector<std::string>& open, const std::string& site) {
+  std::string text;
+  for (const std::string& id : open) {
+    text += "release " + id.substr(0, 12) +
+            " is open; when it is carried out, erase its key: exclave release close --site " + printable(site) + " " +
+            id.substr(0, 12) + "\n";
+  }
+  return text;
+}
+
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
   auto holdings = engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all());
@@ -301,7 +312,9 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
   if (holdings.ok()) {
     for (const std::string& problem : holdings.value().problems) view.alarms.push_back(problem);
   }
-  view.json.set("registry", site->registry().name);
+  const std::vector<std::string> open = TRY(open_releases(context.env.files, site->directory()));
+  view.headline += reminder_of(open, site->directory());
+  view.json.set("registry", site->registry().name).set("open_releases", open.size());
   return show_status(context, std::move(view));
 }
 
@@ -443,6 +456,9 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
     damaged = damaged || !inside.findings.empty();
     json.set("chunks", inside.chunks).set("content_findings", inside.findings.size());
   }
+  const std::vector<std::string> open = TRY(open_releases(context.env.files, site->directory()));
+  text += reminder_of(open, site->directory());
+  json.set("open_releases", open.size());
   const bool clean = !damaged && verdict.is_clean();
   text += clean ? "clean\n" : damaged ? "NOT clean\n" : "nothing is damaged, but not every vault holds everything\n";
   json.set("ok", clean);

@@ -72,7 +72,7 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   TRY(custody::check_release(site->acts().signed_policy(), release));
   // The key first: a request whose key is lost would cost the officials a meeting for nothing.
   recipient.release = release.id;
-  const std::string key_path = site->release_key_path(release.id);
+  const std::string key_path = release_key_path(site->directory(), release.id.hex());
   TRY(context.env.files.make_directories(env::parent_path(key_path), 0700));
   TRY(custody::create_recipient_key(context.env.files, key_path, recipient));
   TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(release.document), 0644));
@@ -98,8 +98,42 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   return kOk;
 }
 
+namespace {
+
+// The id of the release that a person names by the request's file or by the first digits of its id.
+Result<std::string> id_of_named(env::FileSystem& files, const ReleaseCloseSettings& settings) {
+  const auto document = read_document(files, settings.request);
+  if (document.ok()) return TRY(custody::SignedRelease::parse(document.value(), settings.request)).id.hex();
+  std::vector<std::string> ids = TRY(open_releases(files, settings.site));
+  std::erase_if(ids, [&](const std::string& id) { return !id.starts_with(settings.request); });
+  if (ids.size() == 1) return ids.front();
+  if (!ids.empty()) return Error(Code::InvalidInput, "'" + settings.request + "' begins several releases' ids");
+  if (custody::ReleaseId::from_hex(settings.request).ok()) return settings.request;  // closed before
+  return document.error();
+}
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& settings) {
+  env::FileSystem& files = context.env.files;
+  TRY(read_role_key(files, settings.site, "identity.key", custody::SigningUse::Site));
+  const std::string id = TRY(id_of_named(files, settings));
+  const std::string path = release_key_path(settings.site, id);
+  const bool was_open = files.stat(path).ok();
+  TRY(files.make_directories(env::parent_path(path), 0700));
+  TRY(remove_durably(files, path));
+  config::Json json = config::Json::object();
+  json.set("ok", true).set("release", id).set("was_open", was_open);
+  context.print("release " + id.substr(0, 12) +
+                    (was_open ? " is closed: its recipient key is erased, and the approvals open nothing any more\n"
+                              : " is closed: this site holds no key of it\n"),
+                json);
+  return kOk;
+}
+
 Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings) {
   const Station station = TRY(open_station(context, settings.official, settings.release));
+  const custody::ReleaseRequest& request = station.release.request;
   config::Json json = config::Json::object();
   json.set("ok", true).set("release", station.release.id.hex()).set("document", station.release.document);
   const policy::SignedEra* era = TRY(era_of(station));
@@ -137,7 +171,6 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
           .hint("read the request, then say --yes");
     }
     context.terminal.err("Type 'release' to sign this and hand out your share: ");
-  const custody::ReleaseRequest& request = station.release.request;
     const std::string answer = TRY(context.terminal.read_line(context.stop).in([] { return "not approved"; }));
     if (answer != "release" || context.stop.stop_requested())
       return Error(Code::Cancelled, "not approved; nothing was written");

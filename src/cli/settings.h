@@ -113,6 +113,11 @@ struct ReleaseApproveSettings {
   bool paper = false;  // open the share with the paper key
 };
 
+struct ReleaseCloseSettings {
+  std::string site;
+  std::string request;  // its file, or the first digits of its id
+};
+
 struct RestoreSettings {
   PlaceSettings place;
   OpenSettings open;
@@ -142,7 +147,8 @@ struct NameSettings {
 using CommandSettings =
     std::variant<RealmCreateSettings, EraSettings, VaultSettings, BackupSettings, IngestSettings, StatusSettings,
                  RepairSettings, SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings,
-                 ReleaseApproveSettings, RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
+                 ReleaseApproveSettings, ReleaseCloseSettings, RestoreSettings, VerifySettings, RecoverSettings,
+                 NameSettings>;
 
 struct Invocation {
   CommandSettings command;

@@ -7,7 +7,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
-from harness import FAILED, KEY_REFUSED, PARTIAL, USAGE  # noqa: E402
+from harness import FAILED, KEY_REFUSED, NOT_FOUND, PARTIAL, USAGE  # noqa: E402
 
 
 class AgentKeys(harness.SystemTest):
@@ -109,6 +109,55 @@ class RealmCreate(harness.SystemTest):
                      "127.0.0.1:1", "hint: ")
         self.assertFalse((self.scratch / "realm").exists())
         self.ok(self.create("--periods", "80", "--period", "1 s"))
+
+
+class Releases(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+        self.ok(self.realm.backup())
+
+    def test_release_close_erases_the_recipient_key(self):
+        opening = self.realm.release()
+        self.ok(self.realm.restore(opening))
+        (key,) = (self.realm.site / "releases").glob("*.key")
+        for command in ("status", "verify"):
+            self.assertIn(f"release {key.name[:12]} is open", self.ok(self.realm.exclave(command, "--site", self.realm.site)).out)
+        request = self.scratch / "release.request"
+        for again in range(2):
+            closed = self.ok(self.realm.exclave("release", "close", "--site", self.realm.site, request, "--json"))
+            self.assertEqual(again == 0, closed.json()["was_open"])
+            self.assertFalse(key.exists())
+        self.refused(self.realm.restore(opening, "late"), NOT_FOUND, "this site has no key for release")
+        self.assertNotIn("is open", self.ok(self.realm.exclave("status", "--site", self.realm.site)).out)
+        # By the first digits of its id, as status and verify say it.
+        self.realm.release("second")
+        (key,) = (self.realm.site / "releases").glob("*.key")
+        self.ok(self.realm.exclave("release", "close", "--site", self.realm.site, key.name[:12]))
+        self.assertFalse(key.exists())
+        self.refused(self.realm.exclave("release", "close", "--site", self.realm.site, "nowhere"), NOT_FOUND, "nowhere")
+
+    def test_a_request_that_nobody_could_approve_is_not_made(self):
+        for options, said in ((("--valid", "0 s"), "--valid"), (("--valid", "100000 days"), "365 days"),
+                              (("--reason", "a  b"), "two spaces"), (("--reason", "r" * 501), "500 bytes"),
+                              (("--reason", "a\u200bb"), "plain text")):
+            with self.subTest(options):
+                reason = () if "--reason" in options else ("--reason", "a test")
+                self.refused(self.realm.exclave("release", "request", "--site", self.realm.site, "--out", "asked", *reason, *options),
+                             FAILED, said)
+                self.assertFalse((self.scratch / "asked").exists())
+                self.assertEqual([], list((self.realm.site / "releases").iterdir()))
+
+    def test_an_official_is_told_first_until_when_a_request_is_good(self):
+        self.realm.release("short", officials=(), request_options=("--valid", "1 s"))
+        request = self.scratch / "short.request"
+        time.sleep(2.5)
+        shown = self.ok(self.realm.exclave("release", "show", "--official", self.realm.official("alice"), request))
+        self.assertRegex(shown.out, r"\AEXPIRED at 20.*Z: do not approve\.\n")
+        self.refused(self.realm.exclave("release", "approve", "--official", self.realm.official("alice"), request, "--out", "given",
+                                        "--yes"), KEY_REFUSED, "expired at")
+        self.assertFalse((self.scratch / "given").exists())
 
 
 if __name__ == "__main__":
