@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <iostream>
 #include <stop_token>
 #include <string>
 #include <system_error>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "cli/run.h"
+#include "posix/stoppable_read.h"
 #include "posix/world.h"
 #include "table/rocksdb_table.h"
 
@@ -44,17 +44,20 @@ class PosixTerminal final : public exclave::cli::Terminal {
   }
   bool shows_progress() const override { return ::isatty(STDERR_FILENO) == 1; }
   bool can_ask() const override { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
-  Result<std::string> read_line() override {
+  Result<std::string> read_line(const std::stop_token& stop) override {
+    constexpr std::size_t kMostBytes = 4096;
     std::string line;
-    if (!std::getline(std::cin, line)) return Error(Code::NotFound, "standard input has ended");
-    return line;
-  }
-  Result<std::size_t> read_input(MutableByteView out) override {
-    while (true) {
-      const ssize_t got = ::read(STDIN_FILENO, out.data(), out.size());
-      if (got >= 0) return static_cast<std::size_t>(got);
-      if (errno != EINTR) return Error(Code::Unavailable, "standard input cannot be read");
+    exclave::Byte byte = 0;
+    while (line.size() < kMostBytes) {
+      const std::size_t got = TRY(read_input(MutableByteView(&byte, 1), stop));
+      if (got == 0 && line.empty()) return Error(Code::NotFound, "standard input has ended");
+      if (got == 0 || byte == '\n') return line;
+      line += static_cast<char>(byte);
     }
+    return Error(Code::InvalidInput, "the line is longer than 4,096 bytes");
+  }
+  Result<std::size_t> read_input(MutableByteView out, const std::stop_token& stop) override {
+    return input_.read(STDIN_FILENO, out, stop, "standard input");
   }
 
  private:
@@ -69,6 +72,7 @@ class PosixTerminal final : public exclave::cli::Terminal {
     return 0;
   }
 
+  exclave::posix::StoppableReader input_;
   int out_error_ = 0;
 };
 

@@ -48,6 +48,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->era_ = TRY(home->acts_.era(*home->registry_, home->keys_.era));
   TRY(custody::check_agent_keys(home->keys_, home->era_->era,
                                 env::join_path(directory, era_keys_name(home->keys_.era))));
+  TRY(remove_older_agent_keys(files, directory, home->keys_.era));  // agent recover may have been interrupted
   home->state_ = env::join_path(directory, "state/era-" + std::to_string(home->keys_.era.value()));
   const std::string table = env::join_path(home->state_, "table");
   TRY(files.make_directories(table, 0700));

@@ -174,7 +174,8 @@ Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
     command = TRY(context.env.processes.start(settings.command));
   }
   const engine::ReadStream read = [&](MutableByteView out) {
-    return command != nullptr ? command->read_output(out) : context.terminal.read_input(out);
+    return command != nullptr ? command->read_output(out, context.stop)
+                              : context.terminal.read_input(out, context.stop);
   };
   const engine::EndedCleanly ended = [&]() -> Status {
     if (command == nullptr) return {};
@@ -221,6 +222,7 @@ Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
   const policy::SignedEra* const era = TRY(acts.era(*registry, keys.era));
   TRY(custody::check_agent_keys(keys, era->era, settings.keys));
   TRY(custody::write_agent_keys(files, env::join_path(settings.home, era_keys_name(keys.era)), keys));
+  TRY(remove_older_agent_keys(files, settings.home, keys.era));
   const std::string text = "registry " + registry->name + " goes on in era " + std::to_string(keys.era.value()) +
                            ": the next backup is a full one\n";
   config::Json json = config::Json::object();

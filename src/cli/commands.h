@@ -19,6 +19,7 @@ Result<ExitCode> run(const Context& context, const ListSettings& settings);
 Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& settings);
 Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings);
 Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& settings);
+Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& settings);
 Result<ExitCode> run(const Context& context, const RestoreSettings& settings);
 Result<ExitCode> run(const Context& context, const VerifySettings& settings);
 Result<ExitCode> run(const Context& context, const RecoverSettings& settings);

@@ -16,6 +16,17 @@ Error key_refused(Error error, std::string_view remedy) {
   return std::move(refused).hint(error.hint_text().empty() ? std::string(remedy) : error.hint_text());
 }
 
+// Eras whose keys lie in an agent's directory.
+Result<std::vector<std::uint32_t>> eras_with_keys(env::FileSystem& files, const std::string& home) {
+  std::vector<std::uint32_t> eras;
+  for (const std::string& name : TRY(files.list(home))) {
+    if (!name.starts_with("era-") || !name.ends_with(".keys")) continue;
+    const auto number = parse_u32(std::string_view(name).substr(4, name.size() - 9));
+    if (number.ok()) eras.push_back(number.value());
+  }
+  return eras;
+}
+
 }  // namespace
 
 std::string acts_folder(std::string_view directory) {
@@ -106,14 +117,24 @@ std::vector<Bytes> documents_of(const Acts& acts) {
   return documents;
 }
 
-Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::string& home) {
-  std::optional<std::uint32_t> newest;
-  for (const std::string& name : TRY(files.list(home))) {
-    if (!name.starts_with("era-") || !name.ends_with(".keys")) continue;
-    const auto number = parse_u32(std::string_view(name).substr(4, name.size() - 9));
-    if (number.ok() && (!newest.has_value() || number.value() > *newest)) newest = number.value();
+Status remove_durably(env::FileSystem& files, const std::string& path) {
+  Status removed = files.remove_file(path);
+  if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  // Also if it is gone: whoever removed it may have been interrupted before this.
+  return files.sync_directory(env::parent_path(path));
+}
+
+Status remove_older_agent_keys(env::FileSystem& files, const std::string& home, format::EraNumber newest) {
+  for (const std::uint32_t era : TRY(eras_with_keys(files, home))) {
+    if (era < newest.value()) TRY(remove_durably(files, env::join_path(home, era_keys_name(format::EraNumber(era)))));
   }
-  if (!newest.has_value()) {
+  return {};
+}
+
+Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::string& home) {
+  const std::vector<std::uint32_t> eras = TRY(eras_with_keys(files, home));
+  const auto newest = std::max_element(eras.begin(), eras.end());
+  if (newest == eras.end()) {
     return Error(Code::NotFound, "'" + printable(home) + "' holds no era keys")
         .hint("give the agent's directory, or bring the operator's next era: exclave agent recover");
   }

@@ -56,6 +56,11 @@ Result<crypto::Ed25519SigningKey> read_role_key(env::FileSystem& files, const st
 // The highest era whose keys lie in an agent's directory. Denied as above.
 Result<custody::AgentKeys> newest_agent_keys(env::FileSystem& files, const std::string& home);
 
+// DURABLE. Of the eras before `newest`, whose every S_p and D would otherwise outlive them.
+Status remove_older_agent_keys(env::FileSystem& files, const std::string& home, format::EraNumber newest);
+// DURABLE. A file that is not there is fine.
+Status remove_durably(env::FileSystem& files, const std::string& path);
+
 // A small document from a file: at most 4 MiB.
 Result<Bytes> read_document(env::FileSystem& files, const std::string& path);
 

@@ -207,6 +207,39 @@ Result<ExitCode> show_status(const Context& context, StatusView view) {
   return view.alarms.empty() ? kOk : kPartial;
 }
 
+// When `era` has run out, and when four fifths of it have.
+std::int64_t end_of(const policy::Era& era) {
+  return era.start_of(format::PeriodNumber(static_cast<std::uint32_t>(era.periods.size())));
+}
+bool is_nearly_over(const policy::Era& era, std::int64_t now) {
+  return now >= era.starts_seconds + (end_of(era) - era.starts_seconds) / 5 * 4;
+}
+
+// Of the era in which the agent is, and of the newest that it could go on in: all begin at their ceremony, so that one
+// kept in reserve ages too. Officials take weeks to meet, so this says it before the last period has ended.
+std::vector<std::string> era_alarms(const AgentHome& home, std::int64_t now) {
+  const policy::Era& running = home.era().era;
+  const policy::Era* newest = &running;
+  for (const policy::SignedEra& each : home.acts().eras) {
+    if (each.era.registry == running.registry && each.era.number > newest->number) newest = &each.era;
+  }
+  const auto told = [&](const policy::Era& era) {
+    const std::string name = "era " + std::to_string(era.number.value());
+    return era.has_run_out(now) ? name + "'s last period has ended"
+                                : name + " is over by four fifths and ends at " + local_time(end_of(era));
+  };
+  std::vector<std::string> alarms;
+  if (is_nearly_over(running, now)) {
+    alarms.push_back(told(running) + (newest == &running || newest->has_run_out(now)
+                                          ? ": hold a ceremony and go on in the next era"
+                                          : ": go on in era " + std::to_string(newest->number.value()) +
+                                                " with the operator's keys: exclave agent recover"));
+  }
+  if (newest != &running && is_nearly_over(*newest, now))
+    alarms.push_back(told(*newest) + ", and it is the newest there is: hold a ceremony");
+  return alarms;
+}
+
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.place.home));
   const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
@@ -226,8 +259,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     view.json.set("last_snapshot", last.name.hex())
         .set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
   }
-  if (home->era().era.has_run_out(now))
-    view.alarms.push_back("the era's last period has ended; hold a ceremony and go on in the next era");
+  for (std::string& alarm : era_alarms(*home, now)) view.alarms.push_back(std::move(alarm));
   view.json.set("registry", home->registry().name)
       .set("era", home->era().era.number.value())
       .set("snapshots", snapshots.size());
@@ -240,6 +272,17 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     }
   }
   return show_status(context, std::move(view));
+}
+
+// One line for each release whose recipient key is still here: nobody else can know when it is carried out.
+std::string reminder_of(const std::vector<std::string>& open, const std::string& site) {
+  std::string text;
+  for (const std::string& id : open) {
+    text += "release " + id.substr(0, 12) +
+            " is open; when it is carried out, erase its key: exclave release close --site " + printable(site) + " " +
+            id.substr(0, 12) + "\n";
+  }
+  return text;
 }
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
@@ -269,7 +312,9 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
   if (holdings.ok()) {
     for (const std::string& problem : holdings.value().problems) view.alarms.push_back(problem);
   }
-  view.json.set("registry", site->registry().name);
+  const std::vector<std::string> open = TRY(open_releases(context.env.files, site->directory()));
+  view.headline += reminder_of(open, site->directory());
+  view.json.set("registry", site->registry().name).set("open_releases", open.size());
   return show_status(context, std::move(view));
 }
 
@@ -411,6 +456,9 @@ Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
     damaged = damaged || !inside.findings.empty();
     json.set("chunks", inside.chunks).set("content_findings", inside.findings.size());
   }
+  const std::vector<std::string> open = TRY(open_releases(context.env.files, site->directory()));
+  text += reminder_of(open, site->directory());
+  json.set("open_releases", open.size());
   const bool clean = !damaged && verdict.is_clean();
   text += clean ? "clean\n" : damaged ? "NOT clean\n" : "nothing is damaged, but not every vault holds everything\n";
   json.set("ok", clean);

@@ -105,9 +105,9 @@ class Parser {
           command.add_option("--quota", s.quota, "per registry and vault")->capture_default_str();
           command.add_option("--retention", s.retention, "how long objects are kept")->capture_default_str();
           command.add_option("--period", s.period, "the unit of release")->capture_default_str();
-          command.add_option("--periods", s.periods, "periods per era")
+          command.add_option("--periods", s.periods, "periods of the first era")
               ->capture_default_str()
-              ->check(CLI::Range(1, 1000));
+              ->check(CLI::Range(1, 80));
           command.add_option("--eras", s.eras, "eras to open at once")->capture_default_str()->check(CLI::Range(2, 20));
         });
     CLI::App* ceremony = app_.add_subcommand("ceremony", "open further eras")->require_subcommand(1);
@@ -116,7 +116,7 @@ class Parser {
       command.add_option("--registry", s.registry, "which registry")->required();
       command.add_option("--eras", s.eras, "how many")->capture_default_str()->check(CLI::Range(1, 20));
       command.add_option("--period", s.period, "the unit of release")->capture_default_str();
-      command.add_option("--periods", s.periods, "periods per era")->capture_default_str()->check(CLI::Range(1, 1000));
+      command.add_option("--periods", s.periods, "periods per era")->capture_default_str()->check(CLI::Range(1, 80));
     });
   }
 
@@ -222,6 +222,12 @@ class Parser {
                                   command.add_flag("--yes", s.yes, "do not ask (the official has read the request)");
                                   command.add_flag("--paper", s.paper, "open the share with the paper key");
                                 });
+    add<ReleaseCloseSettings>(
+        *release, "close", "at the site: erase the key to which the officials' shares were wrapped",
+        [](CLI::App& command, ReleaseCloseSettings& s) {
+          command.add_option("--site", s.site, "the executing site's directory")->required();
+          command.add_option("request", s.request, "the request's file, or the first digits of its id")->required();
+        });
   }
 
   void add_restore() {

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/durations.h"
 #include "cli/era_writer.h"
 #include "cli/folders.h"
 #include "cli/render.h"
@@ -15,6 +17,8 @@ namespace {
 
 constexpr std::uint32_t kPrivateMode = 0700;
 constexpr std::int64_t kPolicyLifetimeSeconds = 3650LL * 86400;
+constexpr std::int64_t kLongestRetentionSeconds = 100'000LL * 86400;
+constexpr std::int64_t kLongestPeriodSeconds = 3652LL * 86400;
 // What it makes, and by which an unfinished one is known.
 constexpr std::array<std::string_view, 6> kFolders = {"ceremony", "home", "officials", "operator", "sites", "vaults"};
 
@@ -91,14 +95,33 @@ class RealmBuilder {
     TRY(format::check_name("site", settings_.site));
     if (!format::is_valid_text_value(settings_.name))
       return Error(Code::InvalidInput, "the realm's name has unusable characters");
-    quota_ = TRY(config::parse_size(settings_.quota));
-    retention_ = TRY(config::parse_duration(settings_.retention));
-    period_ = TRY(config::parse_duration(settings_.period));
-    if (period_ < std::chrono::seconds(1)) return Error(Code::InvalidInput, "a period must be at least one second");
+    quota_ = TRY(config::parse_size(settings_.quota).in([] { return "--quota"; }));
+    if (quota_ == 0) return Error(Code::InvalidInput, "--quota: with 0 B nothing could be deposited");
+    retention_seconds_ = TRY(parse_seconds(settings_.retention, "--retention", kLongestRetentionSeconds));
+    period_seconds_ = TRY(parse_seconds(settings_.period, "--period", kLongestPeriodSeconds));
+    TRY(check_addresses());
     threshold_ =
         settings_.threshold != 0 ? settings_.threshold : static_cast<std::uint32_t>(settings_.officials.size() / 2 + 1);
+    if (threshold_ == 1 && settings_.officials.size() > 1) {
+      return Error(Code::InvalidInput, "--threshold: with 1 of " + std::to_string(settings_.officials.size()) +
+                                           ", any one official could open everything alone")
+          .hint("say at least 2; a majority is usual");
+    }
     TRY(check_directory());
     return rehearse().in([] { return "nothing was written"; });
+  }
+
+  // Two vaults at one address are one machine, and one of the two would never answer.
+  Status check_addresses() const {
+    std::map<std::string, std::string> owners;
+    for (const NamedAddress& vault : vaults_) {
+      const auto [other, is_new] = owners.emplace(vault.address, vault.name);
+      if (is_new) continue;
+      return Error(Code::InvalidInput, "vaults '" + other->second + "' and '" + vault.name + "' have one address, '" +
+                                           printable(vault.address) + "'")
+          .hint("each vault is a machine of its own, in a land of its own");
+    }
+    return {};
   }
 
   Status check_directory() {
@@ -145,7 +168,30 @@ class RealmBuilder {
       policy.registries.push_back(registry);
     }
     policy.quorum = policy::default_quorum(policy.vaults.size());
-    return policy::check_rules(policy);
+    TRY(policy::check_rules(policy));
+    for (std::uint32_t number = 1; number <= settings_.eras; ++number) TRY(rehearse_era(policy, number));
+    return {};
+  }
+
+  Status rehearse_era(const policy::Policy& policy, std::uint32_t number) {
+    policy::Era era;
+    era.number = format::EraNumber(number);
+    era.threshold = threshold_;
+    era.starts_seconds = context_.env.clock.now().seconds();
+    era.period_seconds = period_seconds_;
+    for (const policy::Official& official : policy.officials) era.officials.push_back(official.name);
+    for (std::uint32_t period = 0; period < periods_of(number); ++period) {
+      policy::EraPeriod made_up;
+      made_up.encapsulation = TRY(random_id<crypto::X25519PublicKey>(random_));
+      made_up.commitments.resize(era.officials.size());
+      era.periods.push_back(std::move(made_up));
+    }
+    return policy::check_era_rules(era).in([&] { return "era " + std::to_string(number); });
+  }
+
+  // Every era begins now. Those in reserve get all the periods they can have: they are to outlast the first one.
+  std::uint32_t periods_of(std::uint32_t era) const {
+    return era == 1 ? settings_.periods : static_cast<std::uint32_t>(policy::kMostPeriods);
   }
 
   Status make_people_and_machines() {
@@ -187,8 +233,7 @@ class RealmBuilder {
       registry.threshold = threshold_;
       registry.writer = writer.public_key();
       registry.quota_bytes = quota_;
-      registry.retention_seconds =
-          static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(retention_).count());
+      registry.retention_seconds = static_cast<std::uint64_t>(retention_seconds_);
       policy_.registries.push_back(registry);
     }
     policy_.quorum = policy::default_quorum(policy_.vaults.size());
@@ -231,8 +276,8 @@ class RealmBuilder {
         request.era = format::EraNumber(number);
         request.previous_era = previous;
         request.starts_seconds = context_.env.clock.now().seconds();
-        request.period_seconds = std::chrono::duration_cast<std::chrono::seconds>(period_).count();
-        request.periods = settings_.periods;
+        request.period_seconds = period_seconds_;
+        request.periods = periods_of(number);
         custody::CeremonyResult result = TRY(custody::hold_ceremony(random_, request, *ceremony_key_));
         previous = result.era.hash;
         TRY(write_era(files_, settings_.directory, registry.name, number == 1 ? "home" : "operator", result));
@@ -248,8 +293,8 @@ class RealmBuilder {
   env::Random& random_;
   std::vector<NamedAddress> vaults_;
   std::uint64_t quota_ = 0;
-  std::chrono::milliseconds retention_{};
-  std::chrono::milliseconds period_{};
+  std::int64_t retention_seconds_ = 0;
+  std::int64_t period_seconds_ = 0;
   std::uint32_t threshold_ = 0;
   policy::Policy policy_;
   std::optional<crypto::Ed25519SigningKey> ceremony_key_;
@@ -312,7 +357,7 @@ class EraOpener {
     opener.registry_ = TRY(opener.acts_.registry(settings.registry));
     opener.key_ = TRY(
         custody::read_signing_key(opener.files_, opener.at("ceremony/ceremony.key"), custody::SigningUse::Ceremony));
-    opener.period_ = TRY(config::parse_duration(settings.period));
+    opener.period_seconds_ = TRY(parse_seconds(settings.period, "--period", kLongestPeriodSeconds));
     for (const policy::SignedEra& era : opener.acts_.eras) {
       if (era.era.registry != opener.registry_->id) continue;
       if (era.era.number.value() > opener.last_) {
@@ -354,7 +399,7 @@ class EraOpener {
     request.era = format::EraNumber(last_ + 1);
     request.previous_era = last_hash_;
     request.starts_seconds = context_.env.clock.now().seconds();
-    request.period_seconds = std::chrono::duration_cast<std::chrono::seconds>(period_).count();
+    request.period_seconds = period_seconds_;
     request.periods = settings_.periods;
     const custody::CeremonyResult result = TRY(custody::hold_ceremony(context_.env.random, request, *key_));
     TRY(write_era(files_, settings_.realm, registry_->name, "operator", result));
@@ -387,7 +432,7 @@ class EraOpener {
   Acts acts_;
   const policy::Registry* registry_ = nullptr;  // into acts_
   std::optional<crypto::Ed25519SigningKey> key_;
-  std::chrono::milliseconds period_{};
+  std::int64_t period_seconds_ = 0;
   std::uint32_t last_ = 0;
   std::optional<crypto::Hash256> last_hash_;
   std::string text_;

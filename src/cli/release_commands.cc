@@ -2,12 +2,14 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/durations.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
-#include "config/quantity.h"
 
 namespace exclave::cli {
 namespace {
+
+constexpr std::int64_t kLongestValidSeconds = std::int64_t{365} * 86400;
 
 struct Station {
   Acts acts;
@@ -35,9 +37,9 @@ Result<const policy::SignedEra*> era_of(const Station& station) {
 
 Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  if (!format::is_valid_text_value(settings.reason))
-    return Error(Code::InvalidInput, "the reason has unusable characters").hint("give one line of text");
-  const auto valid = TRY(config::parse_duration(settings.valid));
+  Status reason = custody::check_reason(settings.reason);
+  if (!reason.ok()) return reason.take_error().hint("give one line of plain text, at most 500 bytes");
+  const auto valid = TRY(parse_seconds(settings.valid, "--valid", kLongestValidSeconds));
   if (context.env.files.stat(settings.output).ok())
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
   engine::RegistryHoldings holdings =
@@ -64,14 +66,13 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
   request.approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
   request.reason = settings.reason;
-  request.not_after_seconds =
-      context.env.clock.now().seconds() + std::chrono::duration_cast<std::chrono::seconds>(valid).count();
+  request.not_after_seconds = context.env.clock.now().seconds() + valid;
   TRY(context.env.random.fill(request.nonce.mutable_view()));
-  const custody::SignedRelease release = custody::SignedRelease::sign(request, site->identity());
+  const custody::SignedRelease release = TRY(custody::SignedRelease::sign(request, site->identity()));
   TRY(custody::check_release(site->acts().signed_policy(), release));
   // The key first: a request whose key is lost would cost the officials a meeting for nothing.
   recipient.release = release.id;
-  const std::string key_path = site->release_key_path(release.id);
+  const std::string key_path = release_key_path(site->directory(), release.id.hex());
   TRY(context.env.files.make_directories(env::parent_path(key_path), 0700));
   TRY(custody::create_recipient_key(context.env.files, key_path, recipient));
   TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(release.document), 0644));
@@ -97,12 +98,48 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   return kOk;
 }
 
+namespace {
+
+// The id of the release that a person names by the request's file or by the first digits of its id.
+Result<std::string> id_of_named(env::FileSystem& files, const ReleaseCloseSettings& settings) {
+  const auto document = read_document(files, settings.request);
+  if (document.ok()) return TRY(custody::SignedRelease::parse(document.value(), settings.request)).id.hex();
+  std::vector<std::string> ids = TRY(open_releases(files, settings.site));
+  std::erase_if(ids, [&](const std::string& id) { return !id.starts_with(settings.request); });
+  if (ids.size() == 1) return ids.front();
+  if (!ids.empty()) return Error(Code::InvalidInput, "'" + settings.request + "' begins several releases' ids");
+  if (custody::ReleaseId::from_hex(settings.request).ok()) return settings.request;  // closed before
+  return document.error();
+}
+
+}  // namespace
+
+Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& settings) {
+  env::FileSystem& files = context.env.files;
+  TRY(read_role_key(files, settings.site, "identity.key", custody::SigningUse::Site));
+  const std::string id = TRY(id_of_named(files, settings));
+  const std::string path = release_key_path(settings.site, id);
+  const bool was_open = files.stat(path).ok();
+  TRY(files.make_directories(env::parent_path(path), 0700));
+  TRY(remove_durably(files, path));
+  config::Json json = config::Json::object();
+  json.set("ok", true).set("release", id).set("was_open", was_open);
+  context.print("release " + id.substr(0, 12) +
+                    (was_open ? " is closed: its recipient key is erased, and the approvals open nothing any more\n"
+                              : " is closed: this site holds no key of it\n"),
+                json);
+  return kOk;
+}
+
 Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings) {
   const Station station = TRY(open_station(context, settings.official, settings.release));
+  const custody::ReleaseRequest& request = station.release.request;
   config::Json json = config::Json::object();
   json.set("ok", true).set("release", station.release.id.hex()).set("document", station.release.document);
   const policy::SignedEra* era = TRY(era_of(station));
-  context.print(custody::release_in_words(station.acts.signed_policy(), station.release, era) + "\n", json);
+  const std::int64_t now = context.env.clock.now().seconds();
+  json.set("not_after", request.not_after_seconds).set("expired", now > request.not_after_seconds);
+  context.print(custody::release_in_words(station.acts.signed_policy(), station.release, now, era) + "\n", json);
   return kOk;
 }
 
@@ -125,14 +162,17 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
   }
   const Bytes leaf = found_leaf.take();
 
-  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release, era) + "\n");
+  const std::int64_t now = context.env.clock.now().seconds();
+  TRY(custody::check_not_expired(station.release, now));
+  context.terminal.err(custody::release_in_words(station.acts.signed_policy(), station.release, now, era) + "\n");
   if (!settings.yes) {
     if (!context.terminal.can_ask()) {
       return Error(Code::Precondition, "approving needs an answer, and there is no terminal")
           .hint("read the request, then say --yes");
     }
     context.terminal.err("Type 'release' to sign this and hand out your share: ");
-    if (TRY(context.terminal.read_line()) != "release")
+    const std::string answer = TRY(context.terminal.read_line(context.stop).in([] { return "not approved"; }));
+    if (answer != "release" || context.stop.stop_requested())
       return Error(Code::Cancelled, "not approved; nothing was written");
   }
   const std::string approval =

@@ -20,7 +20,7 @@ struct RealmCreateSettings {
   std::string quota = "1 TB";
   std::string retention = "3650 days";
   std::string period = "7 days";
-  std::uint32_t periods = 54;
+  std::uint32_t periods = 54;  // of the era in which agents begin; those in reserve have as many as an era can have
   std::uint32_t eras = 2;
 };
 
@@ -29,7 +29,7 @@ struct EraSettings {  // ceremony era
   std::string registry;
   std::uint32_t eras = 1;
   std::string period = "7 days";
-  std::uint32_t periods = 54;
+  std::uint32_t periods = 80;  // the most: it ages from now on, and will be used when another has run out
 };
 
 struct VaultSettings {
@@ -113,6 +113,11 @@ struct ReleaseApproveSettings {
   bool paper = false;  // open the share with the paper key
 };
 
+struct ReleaseCloseSettings {
+  std::string site;
+  std::string request;  // its file, or the first digits of its id
+};
+
 struct RestoreSettings {
   PlaceSettings place;
   OpenSettings open;
@@ -142,7 +147,8 @@ struct NameSettings {
 using CommandSettings =
     std::variant<RealmCreateSettings, EraSettings, VaultSettings, BackupSettings, IngestSettings, StatusSettings,
                  RepairSettings, SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings,
-                 ReleaseApproveSettings, RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
+                 ReleaseApproveSettings, ReleaseCloseSettings, RestoreSettings, VerifySettings, RecoverSettings,
+                 NameSettings>;
 
 struct Invocation {
   CommandSettings command;

@@ -1,5 +1,8 @@
 #include "cli/site_folder.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/text.h"
 #include "cli/render.h"
 #include "engine/dataset_finder.h"
@@ -23,8 +26,20 @@ Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, con
   return site;
 }
 
-std::string SiteFolder::release_key_path(const custody::ReleaseId& id) const {
-  return env::join_path(directory_, "releases/" + id.hex() + ".key");
+std::string release_key_path(const std::string& site_directory, const std::string& id) {
+  return env::join_path(site_directory, "releases/" + id + ".key");
+}
+
+Result<std::vector<std::string>> open_releases(env::FileSystem& files, const std::string& site_directory) {
+  constexpr std::string_view kSuffix = ".key";
+  auto names = files.list(env::join_path(site_directory, "releases"));
+  if (!names.ok() && names.error().code() == Code::NotFound) return std::vector<std::string>();
+  std::vector<std::string> ids;
+  for (const std::string& name : TRY(std::move(names))) {
+    const std::string id = name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
+    if (name.ends_with(kSuffix) && custody::ReleaseId::from_hex(id).ok()) ids.push_back(id);
+  }
+  return ids;
 }
 
 namespace {
@@ -32,7 +47,7 @@ namespace {
 // The private half of a release's recipient key, if this site is the one that asked.
 Result<custody::RecipientKey> recipient_key_of(env::FileSystem& files, const SiteFolder& site,
                                                const custody::ReleaseId& id) {
-  auto key = custody::read_recipient_key(files, site.release_key_path(id));
+  auto key = custody::read_recipient_key(files, release_key_path(site.directory(), id.hex()));
   if (!key.ok()) {
     return Error(key.error().code(),
                  "this site has no key for release " + id.hex().substr(0, 16) + ": " + key.error().message())

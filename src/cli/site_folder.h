@@ -1,8 +1,9 @@
 // SiteFolder: an executing site's directory, opened for one command: acts, identity, vaults; and what was released to
 // it.
 //
-//   SITE/identity.key, acts/, releases/<release id>.key      the recipient key of a request, erased when it is no
-//   longer needed
+//   SITE/identity.key, acts/
+//        releases/<release id>.key       the recipient key of a request: with the approvals it opens what was released for
+//                                        ever, so `release close` erases it when the release is carried out
 //
 // Errors: NotFound, Precondition, Denied (not a site of the policy), those of custody.
 #pragma once
@@ -20,6 +21,10 @@
 
 namespace exclave::cli {
 
+// Ids of the releases whose recipient keys lie in a site's directory, sorted. None if there never was one.
+Result<std::vector<std::string>> open_releases(env::FileSystem& files, const std::string& site_directory);
+std::string release_key_path(const std::string& site_directory, const std::string& id);
+
 class SiteFolder {
  public:
   static Result<std::unique_ptr<SiteFolder>> open(const Context& context, const PlaceSettings& place);
@@ -31,8 +36,7 @@ class SiteFolder {
   const policy::Site& site() const { return *site_; }
   const crypto::Ed25519SigningKey& identity() const { return *identity_; }
   VaultSet& vaults() { return *vaults_; }
-  // Where the private half of a request's recipient key lies.
-  std::string release_key_path(const custody::ReleaseId& id) const;
+  const std::string& directory() const { return directory_; }
 
  private:
   SiteFolder() = default;

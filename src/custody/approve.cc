@@ -1,7 +1,6 @@
 // The official's side of a release: check, open the leaf, wrap the named shares to the site, sign.
 #include "crypto/wrap.h"
 #include "custody/detail/approval.h"
-#include "env/time.h"
 
 namespace exclave::custody {
 namespace {
@@ -28,11 +27,7 @@ Result<std::string> approve_release(env::Random& random, const std::vector<polic
                                     Credential& signer, Credential& leaf_opener, std::int64_t now_seconds) {
   const policy::SignedPolicy& policy = chain.back();
   TRY(check_release(policy, release));
-  if (now_seconds > release.request.not_after_seconds) {
-    const auto end = env::Timestamp::from_seconds(release.request.not_after_seconds);
-    return Error(Code::Denied, "release request: expired at " + env::to_rfc3339(end))
-        .hint("check this machine's clock; if it is right, ask the site for a new request");
-  }
+  TRY(check_not_expired(release, now_seconds));
   TRY(detail::check_era_of_release(chain, release, era));
   if (signer.name() != leaf_opener.name()) {
     return Error(Code::InvalidInput, "the signing key is " + signer.name() + "'s, the leaf's key is " +

@@ -1,5 +1,7 @@
 #include "custody/release.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "custody/detail/approval.h"
 #include "env/time.h"
@@ -52,6 +54,55 @@ std::string periods_in_words(const ReleaseRequest& request, const policy::Signed
     }
     words += "\n";
   }
+  return words;
+}
+
+std::string instant(std::int64_t seconds) {
+  return env::to_rfc3339(env::Timestamp::from_seconds(seconds));
+}
+
+// Text in lines of at most 72 columns, each behind "  | ". It breaks at a space if there is one. Characters from U+1100
+// on count as two columns, as most terminals draw most of them.
+std::string behind_margin(std::string_view text) {
+  constexpr std::size_t kColumns = 72;
+  std::string lines;
+  while (!text.empty()) {
+    std::size_t columns = 0;
+    std::size_t end = 0;
+    std::size_t space = std::string_view::npos;
+    while (end < text.size()) {
+      const auto lead = static_cast<unsigned char>(text[end]);
+      const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+      columns += lead < 0xe1 ? 1 : 2;
+      if (columns > kColumns) break;
+      if (text[end] == ' ') space = end;
+      end += length;
+    }
+    end = std::min(end, text.size());
+    const bool is_last = end == text.size();
+    const std::size_t cut = !is_last && space != std::string_view::npos && space > 0 ? space : end;
+    lines += "  | " + std::string(text.substr(0, cut)) + "\n";
+    text.remove_prefix(cut);
+    if (text.starts_with(' ')) text.remove_prefix(1);
+  }
+  return lines;
+}
+
+// What the station says of itself, from what it has checked.
+std::string facts_in_words(const policy::SignedPolicy& policy, const SignedRelease& release,
+                           const policy::SignedEra* era) {
+  const ReleaseRequest& request = release.request;
+  std::string words = "If you approve, the site '" + request.site + "' receives your shares of the registry '" +
+                      request.registry_name + "' for era " + std::to_string(request.era.value()) + ", and only for\n" +
+                      periods_in_words(request, era);
+  words += "Approvals:     " + std::to_string(request.approvals) + " of " +
+           std::to_string(policy.policy.officials.size()) + " officials of '" + policy.policy.name +
+           "' are needed; with fewer nothing opens\n";
+  words += "Valid until:   " + instant(request.not_after_seconds) + "\n";
+  words += "Policy:        version " + std::to_string(policy.policy.version.value()) + ", fingerprint " +
+           fingerprint(crypto::Hash256(policy.hash.array())) + "\n";
+  words += "Recipient key: fingerprint " + fingerprint(crypto::sha256(request.recipient.view())) + "\n";
+  words += "Release:       " + release.id.hex() + "\n";
   return words;
 }
 
@@ -126,6 +177,8 @@ Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source
   request.approvals = TRY(policy::u32_field(reader, "approvals"));
   if (request.approvals == 0) return reader.bad("a release needs at least one approval");
   request.reason = TRY(reader.field("reason"));
+  const Status reason = check_reason(request.reason);
+  if (!reason.ok()) return reader.bad(reason.error().message());
   request.not_after_seconds = TRY(policy::seconds_field(reader, "not-after"));
   request.nonce = TRY((policy::id_field<Id<16, struct ReleaseNonceTag>>(reader, "nonce")));
   TRY(reader.end());
@@ -135,14 +188,11 @@ Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source
   return parsed;
 }
 
-SignedRelease SignedRelease::sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key) {
-  SignedRelease made;
-  made.request = request;
+Result<SignedRelease> SignedRelease::sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key) {
+  TRY(check_reason(request.reason).in([] { return "release request"; }));
   const std::string text = request.text();
-  made.id = ReleaseId(crypto::sha256(as_bytes(text)).array());
-  made.signature = site_key.sign(as_bytes(text));
-  made.document = policy::with_signature(text, kSiteSigner, made.signature.view());
-  return made;
+  const std::string document = policy::with_signature(text, kSiteSigner, site_key.sign(as_bytes(text)).view());
+  return parse(as_bytes(document), "the new request");
 }
 
 Status check_release(const policy::SignedPolicy& policy, const SignedRelease& release) {
@@ -180,25 +230,39 @@ Status check_release(const policy::SignedPolicy& policy, const SignedRelease& re
   return {};
 }
 
-std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release,
+Status check_reason(std::string_view reason) {
+  constexpr std::size_t kMostReasonBytes = 500;
+  if (!format::is_valid_text_value(reason))
+    return Error(Code::InvalidInput, "the reason is not one line of plain text");
+  if (reason.size() > kMostReasonBytes) return Error(Code::InvalidInput, "the reason is longer than 500 bytes");
+  if (reason.find("  ") != std::string_view::npos) {
+    return Error(Code::InvalidInput, "the reason has two spaces in a row");
+  }
+  return {};
+}
+
+Status check_not_expired(const SignedRelease& release, std::int64_t now_seconds) {
+  if (now_seconds <= release.request.not_after_seconds) return {};
+  return denied("expired at " + instant(release.request.not_after_seconds))
+      .hint("check this machine's clock; if it is right, ask the site for a new request");
+}
+
+std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release, std::int64_t now_seconds,
                              const policy::SignedEra* era) {
   const ReleaseRequest& request = release.request;
   if (era != nullptr && !is_era_of(era->era, request)) era = nullptr;
-  std::string words = "You are asked to open data of the registry '" + request.registry_name + "'.\n\n";
-  words += "If you approve, the site '" + request.site + "' receives your shares for era " +
-           std::to_string(request.era.value()) + ", and only for\n" + periods_in_words(request, era) + "\n";
-  words += "Reason given:  " + request.reason + "\n";
-  words += "Approvals:     " + std::to_string(request.approvals) + " of " +
-           std::to_string(policy.policy.officials.size()) + " officials of '" + policy.policy.name +
-           "' are needed; with fewer nothing opens\n";
-  words += "Valid until:   " + env::to_rfc3339(env::Timestamp::from_seconds(request.not_after_seconds)) + "\n";
-  words += "Policy:        version " + std::to_string(policy.policy.version.value()) + ", fingerprint " +
-           fingerprint(crypto::Hash256(policy.hash.array())) + "\n";
-  words += "Recipient key: fingerprint " + fingerprint(crypto::sha256(request.recipient.view())) + "\n";
-  words += "Release:       " + release.id.hex() + "\n\n";
+  const std::string until = instant(request.not_after_seconds);
+  const std::string facts = facts_in_words(policy, release, era);
+  std::string words = now_seconds > request.not_after_seconds ? "EXPIRED at " + until + ": do not approve.\n\n"
+                                                              : "Can be approved until " + until + ".\n\n";
+  words += "You are asked to open data of the registry '" + request.registry_name + "'. The site '" + request.site +
+           "' says why, and nobody\nhas checked it. Its words stand behind the bar, and nothing else does:\n\n";
+  words += behind_margin(request.reason);
+  words += "\nWhat your station has checked:\n\n" + facts;
+  words += "\nThe exact text that you sign for:\n\n" + request.text();
+  words += "\nOnce more what your station has checked:\n\n" + facts;
   words +=
-      "An approval cannot be taken back. Ask the site by another way for the two fingerprints before you answer.\n";
-  words += "The exact text that you sign for:\n\n" + request.text();
+      "\nAn approval cannot be taken back. Ask the site by another way for the two fingerprints before you answer.\n";
   return words;
 }
 

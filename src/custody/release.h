@@ -13,7 +13,7 @@
 //   policy-version N
 //   policy-hash HEX
 //   approvals N
-//   reason TEXT
+//   reason TEXT                         at most 500 bytes, no two spaces in a row
 //   not-after SECONDS
 //   nonce HEX
 //   signature site base64
@@ -27,6 +27,8 @@
 //   signature NAME base64               ECDSA P-384
 //
 // Units/limits: 1..80 periods, as an era has.
+// I0  The reason is the only text that the asking site chooses freely: it is shown behind a margin that no line of the
+//     station has, and the station's own lines stand after it and once more after the exact text.
 // I1  An official's station refuses a request whose site signature is missing or not by a site the policy pins (O10),
 //     that has expired by its clock, names another policy version than the newest, or asks for fewer approvals than the
 //     newest policy or the era demands.
@@ -65,7 +67,7 @@ struct ReleaseRequest {
   std::int64_t not_after_seconds = 0;
   Id<16, struct ReleaseNonceTag> nonce;
 
-  // Precondition: registry_name and site are names, reason is a text value (format/signed_text.h).
+  // Precondition: registry_name and site are names, check_reason(reason) is ok.
   std::string text() const;
 };
 
@@ -76,15 +78,23 @@ struct SignedRelease {
   crypto::Ed25519Signature signature;  // not checked by parse
 
   static Result<SignedRelease> parse(ByteView document, std::string source);
-  static SignedRelease sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key);
+  // InvalidInput for a request that parse() would refuse: what is written can be read.
+  static Result<SignedRelease> sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key);
 };
+
+// One line of text, at most 500 bytes, no two spaces in a row: what could imitate a station's lines. InvalidInput.
+Status check_reason(std::string_view reason);
+
+// Denied once the request's last second has passed by this clock.
+Status check_not_expired(const SignedRelease& release, std::int64_t now_seconds);
 
 // I1, without the expiry. Used by station and site alike.
 Status check_release(const policy::SignedPolicy& policy, const SignedRelease& release);
 
-// What the official reads before answering yes: the request in plain words, then the exact text that is signed.
-// With the `era`, periods are shown with their calendar dates: a station has it and gives it.
-std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release,
+// What the official reads before answering yes: until when, the reason behind its margin, the station's own words, the
+// exact text that is signed, and the station's words once more. With the `era`, periods are shown with their calendar
+// dates: a station has it and gives it.
+std::string release_in_words(const policy::SignedPolicy& policy, const SignedRelease& release, std::int64_t now_seconds,
                              const policy::SignedEra* era = nullptr);
 
 // Makes one official's approval document. `now_seconds`: the station's clock, for not-after. `signer` and

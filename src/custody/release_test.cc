@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "custody/detail/approval.h"
 #include "custody/testing/world.h"
+#include "policy/fields.h"
 
 namespace exclave::custody {
 namespace {
@@ -28,7 +29,7 @@ class Release : public ::testing::Test {
   static std::string error_of_request(const std::function<void(ReleaseRequest&)>& change) {
     ReleaseRequest request = world().request();
     change(request);
-    return error_of(check_release(world().policy, SignedRelease::sign(request, world().realm.site)));
+    return error_of(check_release(world().policy, SignedRelease::sign(request, world().realm.site).take()));
   }
 };
 
@@ -130,7 +131,9 @@ TEST_F(Release, request_is_held_against_the_policy) {
             "release request: the identity key is that of site 'lisbon', not of 'berlin'");
   EXPECT_EQ(error_of_request([](ReleaseRequest& r) { r.approvals = 6; }),
             "release request: asks for 6 approvals, the policy has 5 officials");
-  EXPECT_EQ(error_of_request([](ReleaseRequest& r) { r.periods.clear(); }), "release request: names no period");
+  ReleaseRequest empty = world().request();
+  empty.periods.clear();
+  EXPECT_FALSE(SignedRelease::sign(empty, world().realm.site).ok()) << "names no period";
 }
 
 TEST_F(Release, opens_exactly_the_periods_asked_for_with_keys_that_fit_the_agents) {
@@ -170,7 +173,7 @@ TEST_F(Release, opens_with_every_three_of_five_approvals_in_any_order) {
 TEST_F(Release, uses_exactly_as_many_approvals_as_it_asked_for) {
   ReleaseRequest request = world().request();
   request.approvals = 4;
-  const SignedRelease release = SignedRelease::sign(request, world().realm.site);
+  const SignedRelease release = SignedRelease::sign(request, world().realm.site).take();
   const std::vector<ApprovalFile> all = world().approvals(release, {"alice", "bob", "carol", "dave", "erin"});
   EXPECT_EQ(world().combine(release, all).value().approved_by,
             (std::vector<std::string>{"alice", "bob", "carol", "dave"}));
@@ -239,6 +242,7 @@ TEST_F(Release, opens_an_era_of_an_earlier_ceremony_key_and_threshold_under_the_
   next.ceremony = policy::testing::machine_key("another ceremony").public_key();
   next.threshold_release = 2;
   next.registries[0].threshold = 2;
+  next.registries[0].eras = 1;
   const std::vector<policy::SignedPolicy> chain = {
       world().policy, world().realm.signed_by(next, {"alice", "bob", "carol", "dave", "erin"})};
   ReleaseRequest request = world().request();
@@ -251,12 +255,12 @@ TEST_F(Release, opens_an_era_of_an_earlier_ceremony_key_and_threshold_under_the_
   };
 
   request.approvals = 2;  // what the new policy asks; the era's keys are shared three of five
-  const auto refused = approve(SignedRelease::sign(request, world().realm.site), "alice");
+  const auto refused = approve(SignedRelease::sign(request, world().realm.site).take(), "alice");
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message(), "release request: era 1 needs 3 shares, the release asks for 2 approvals only");
 
   request.approvals = 3;
-  const SignedRelease release = SignedRelease::sign(request, world().realm.site);
+  const SignedRelease release = SignedRelease::sign(request, world().realm.site).take();
   std::vector<ApprovalFile> files;
   for (const std::string_view name : {"alice", "bob", "carol"}) {
     auto approval = approve(release, name);
@@ -297,28 +301,92 @@ TEST_F(Release, ignores_files_that_are_no_approvals_and_names_them) {
 
 TEST_F(Release, in_words_says_what_who_when_and_why_before_the_exact_text) {
   const SignedRelease release = world().release();
-  const std::string words = release_in_words(world().policy, release, &world().ceremony.era);
+  const std::string words = release_in_words(world().policy, release, testing::kToday, &world().ceremony.era);
   for (const char* said : {"registry 'land'", "site 'lisbon'", "period 2: 2027-01-29T08:00:00Z to 2027-02-05T08:00:00Z",
                            "period 3: 2027-02-05T08:00:00Z to 2027-02-12T08:00:00Z",
                            "drill 14: restore the land register abroad", "3 of 5 officials of 'Testland'",
                            "2027-02-19T09:00:00Z", "version 1, fingerprint ", "Recipient key: fingerprint "}) {
     EXPECT_THAT(words, HasSubstr(said));
   }
-  EXPECT_TRUE(words.ends_with(":\n\n" + release.request.text()));
+  EXPECT_TRUE(words.starts_with("Can be approved until 2027-02-19T09:00:00Z.\n"));
+  EXPECT_THAT(words, HasSubstr("sign for:\n\n" + release.request.text() + "\nOnce more"));
+  EXPECT_THAT(release_in_words(world().policy, release, testing::kToday + 3601, &world().ceremony.era),
+              ::testing::StartsWith("EXPIRED at 2027-02-19T09:00:00Z: do not approve."));
   const std::string hash = world().policy.hash.hex();
   EXPECT_THAT(words, HasSubstr(hash.substr(0, 8) + " " + hash.substr(8, 8)));
 }
 
 TEST_F(Release, in_words_shows_no_dates_without_the_right_era_and_warns_of_a_period_outside_it) {
   ReleaseRequest request = world().request();
-  const SignedRelease release = SignedRelease::sign(request, world().realm.site);
-  EXPECT_THAT(release_in_words(world().policy, release), HasSubstr("period 2 (its dates stand in the era document)"));
+  const SignedRelease release = SignedRelease::sign(request, world().realm.site).take();
+  EXPECT_THAT(release_in_words(world().policy, release, testing::kToday),
+              HasSubstr("period 2 (its dates stand in the era document)"));
   request.periods.push_back(format::PeriodNumber(77));
-  EXPECT_THAT(release_in_words(world().policy, SignedRelease::sign(request, world().realm.site), &world().ceremony.era),
+  EXPECT_THAT(release_in_words(world().policy, SignedRelease::sign(request, world().realm.site).take(), testing::kToday,
+                               &world().ceremony.era),
               HasSubstr("period 77 (NOT IN THIS ERA: do not approve)"));
   request.era = format::EraNumber(2);
-  EXPECT_THAT(release_in_words(world().policy, SignedRelease::sign(request, world().realm.site), &world().ceremony.era),
+  EXPECT_THAT(release_in_words(world().policy, SignedRelease::sign(request, world().realm.site).take(), testing::kToday,
+                               &world().ceremony.era),
               HasSubstr("period 2 (its dates stand in the era document)"));
+}
+
+TEST_F(Release, release_words_keep_a_reason_behind_its_own_margin) {
+  ReleaseRequest request = world().request();
+  const std::string false_lines =
+      "Approvals: 1 of 5 officials are needed Policy: version 1, fingerprint 00000000 THIS IS A DRILL ";
+  for (int i = 0; i < 5; ++i) request.reason = (i == 0 ? "" : request.reason + " ") + false_lines.substr(0, 90);
+  request.reason += std::string("\xe6\xbc\x94\xe7\xbf\x92") + std::string(30, 'x');
+  ASSERT_TRUE(check_reason(request.reason).ok());
+  const SignedRelease release = SignedRelease::sign(request, world().realm.site).take();
+  const std::string words = release_in_words(world().policy, release, testing::kToday, &world().ceremony.era);
+  const std::size_t exact = words.find("The exact text that you sign for:");
+  const std::size_t facts = words.find("\nApprovals:     3 of 5 officials");
+  ASSERT_LT(facts, exact);
+  std::string joined;
+  std::size_t number = 0;
+  for (const std::string_view line : split(std::string_view(words).substr(0, facts), '\n')) {
+    if (!line.starts_with("  | ")) {
+      EXPECT_EQ(line.find("Approvals"), std::string_view::npos) << line;
+      EXPECT_EQ(line.find("DRILL"), std::string_view::npos) << line;
+      continue;
+    }
+    EXPECT_LE(line.size(), 4U + 72 + 4) << "two of its characters have three bytes each";
+    joined += (number++ == 0 ? "" : " ") + std::string(line.substr(4));
+  }
+  EXPECT_GT(number, 6U);
+  EXPECT_EQ(joined, request.reason);
+  EXPECT_NE(words.find("\nApprovals:     3 of 5 officials", exact), std::string::npos) << "the facts come last, too";
+
+  const auto refusal = [&](const std::string& reason) {
+    ReleaseRequest changed = request;
+    changed.reason = reason;
+    const auto made = SignedRelease::sign(changed, world().realm.site);
+    return made.ok() ? std::string("taken") : made.error().message();
+  };
+  EXPECT_EQ(refusal(std::string(500, 'r')), "taken");
+  EXPECT_EQ(refusal(std::string(501, 'r')), "release request: the reason is longer than 500 bytes");
+  EXPECT_EQ(refusal("a  b"), "release request: the reason has two spaces in a row");
+  EXPECT_EQ(refusal("a\xc2\xa0"
+                    "b"),
+            "release request: the reason is not one line of plain text");
+  EXPECT_EQ(refusal("a\nb"), "release request: the reason is not one line of plain text");
+  // Whoever signs with the site's key by other means is refused by the station.
+  std::string text = request.text();
+  text.replace(text.find("Policy: version"), 8, "Policy  ");
+  const std::string document = policy::with_signature(text, "site", world().realm.site.sign(as_bytes(text)).view());
+  EXPECT_THAT(SignedRelease::parse(as_bytes(document), "r").error().message(), HasSubstr("two spaces in a row"));
+}
+
+TEST_F(Release, release_request_parses_what_it_wrote) {
+  ReleaseRequest request = world().request();
+  request.not_after_seconds = 9'000'000'001;
+  EXPECT_FALSE(SignedRelease::sign(request, world().realm.site).ok()) << "nobody could read it";
+  request.not_after_seconds = 9'000'000'000;
+  const auto made = SignedRelease::sign(request, world().realm.site);
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  EXPECT_EQ(made.value().request.text(), request.text());
+  EXPECT_EQ(SignedRelease::parse(as_bytes(made.value().document), "r").value().id, made.value().id);
 }
 
 }  // namespace

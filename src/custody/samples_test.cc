@@ -154,12 +154,13 @@ TEST_F(SampleWriter, DISABLED_wrote_the_samples_like_this) {
   next.version = format::PolicyVersion(2);
   next.previous = world.policy.hash;
   next.vaults[0].address = "lux2.example:4100";
+  next.registries[0].eras = 1;
   write("policy/policy-v1-next.txt", world.realm.document(next, {"alice", "bob"}));
   write("policy/era-v1.txt", world.ceremony.era.document);
 
   ReleaseRequest request = world.request();
   request.periods = {format::PeriodNumber(1)};
-  const SignedRelease release = SignedRelease::sign(request, world.realm.site);
+  const SignedRelease release = SignedRelease::sign(request, world.realm.site).take();
   write("custody/release-v1.txt", release.document);
   for (const char* name : {"alice", "bob"}) {
     const std::string suffix = std::string("-v1-") + name + ".txt";

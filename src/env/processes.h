@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,9 @@ namespace exclave::env {
 
 class RunningCommand {
  public:
-  virtual ~RunningCommand() = default;                               // kills what still runs, and waits
-  virtual Result<std::size_t> read_output(MutableByteView out) = 0;  // standard output; 0 = closed
+  virtual ~RunningCommand() = default;  // kills what still runs, and waits
+  // Standard output; 0 = closed. Cancelled when told to stop: a command may be silent for hours.
+  virtual Result<std::size_t> read_output(MutableByteView out, const std::stop_token& stop) = 0;
   // Waits for the end. 0..255 exit status; 128 + n when killed by signal n.
   virtual Result<int> wait() = 0;
 };

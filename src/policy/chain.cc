@@ -85,6 +85,13 @@ Status check_place_in_chain(const SignedPolicy& current, const SignedPolicy& nex
   if (next.policy.realm != current.policy.realm) return conflict("it belongs to another realm");
   if (next.policy.version.value() != current.policy.version.value() + 1) return conflict("versions go up by one");
   if (next.policy.previous != current.hash) return conflict("it names another previous version");
+  for (const Registry& before : current.policy.registries) {
+    const Registry* const after = next.policy.registry(before.id);
+    if (after == nullptr || after->eras >= before.eras) continue;
+    return Error(Code::InvalidInput, label_of(next) + " says that registry '" + after->name + "' has " +
+                                         std::to_string(after->eras) + " eras, the version before " +
+                                         std::to_string(before.eras));
+  }
   const std::vector<std::string> changed = changed_vaults(current.policy, next.policy);
   if (changed.size() <= 1) return {};
   std::string names;

@@ -199,6 +199,20 @@ TEST_F(PolicyChain, changes_at_most_one_vault_at_a_time) {
             "policy version 2 changes 2 vaults (che, est); a version changes at most one");
 }
 
+TEST_F(PolicyChain, refuses_a_version_that_takes_an_opened_era_back) {
+  Policy second = successor(first_);
+  second.registries[0].eras = 3;
+  const SignedPolicy signed_second = realm_.signed_by(second, {"alice", "bob", "carol"});
+  EXPECT_TRUE(verify_successor(first_, signed_second).ok());
+  Policy third = successor(signed_second);
+  third.registries[0].eras = 2;
+  EXPECT_EQ(code_of(verify_successor(signed_second, realm_.signed_by(third, {"alice", "bob", "carol"}))),
+            Code::InvalidInput);
+  Policy early = realm_.policy;
+  early.registries[0].eras = 1;
+  EXPECT_FALSE(check_rules(early).ok()) << "a ceremony needs a policy";
+}
+
 TEST_F(PolicyChain, remembers_every_writer_that_a_version_pinned) {
   Policy next = successor(first_);
   next.registries[0].writer = testing::machine_key("writer two").public_key();

@@ -1,6 +1,7 @@
 #include "policy/era.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "policy/fields.h"
@@ -73,6 +74,16 @@ Status read_commitments(format::TextReader& reader, Era& era) {
 
 std::string label_of(const Era& era) {
   return "era " + std::to_string(era.number.value()) + " of registry " + era.registry.hex();
+}
+
+// The highest era for which the version at `place` may vouch: what the next one that still has the registry says was open
+// by then. None has: no bound, since nothing is deposited for a registry that no policy has.
+std::uint32_t last_era_of(const std::vector<SignedPolicy>& chain, std::size_t place, const format::RegistryId& id) {
+  for (std::size_t later = place + 1; later < chain.size(); ++later) {
+    const Registry* const registry = chain[later].policy.registry(id);
+    if (registry != nullptr) return registry->eras;
+  }
+  return std::numeric_limits<std::uint32_t>::max();
 }
 
 }  // namespace
@@ -203,9 +214,10 @@ Status verify_era(const Policy& policy, const SignedEra& era) {
 
 Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const SignedEra& era) {
   CHECK(!chain.empty());
-  const auto vouches = [&](const SignedPolicy& version) { return verify_era(version.policy, era).ok(); };
-  const auto found = std::find_if(chain.rbegin(), chain.rend(), vouches);
-  if (found != chain.rend()) return &found->policy;
+  for (std::size_t place = chain.size(); place-- > 0;) {
+    const bool is_in_time = era.era.number.value() <= last_era_of(chain, place, era.era.registry);
+    if (is_in_time && verify_era(chain[place].policy, era).ok()) return &chain[place].policy;
+  }
   return verify_era(chain.back().policy, era).take_error();
 }
 

@@ -89,8 +89,10 @@ struct SignedEra {
 // Signature by the policy's ceremony key, realm and registry known to the policy, threshold as the policy's registry
 // says: Denied otherwise. Whoever takes in a new era asks this of the policy in force.
 Status verify_era(const Policy& policy, const SignedEra& era);
-// The newest version of a verified chain that verifies the era: one that was opened under an earlier ceremony key or
-// threshold stays the realm's, or a new policy would close it. None does: Denied, as the newest version says it.
+// The newest version of a verified chain that vouches for the era. The newest of all vouches for whatever verifies under
+// it; an earlier one only for eras up to the number that the version after it gives as opened by then: those stay the
+// realm's, or a new policy would close them, and a ceremony key that was replaced opens nothing more. None does: Denied,
+// as the newest version says it.
 Result<const Policy*> find_voucher(const std::vector<SignedPolicy>& chain, const SignedEra& era);
 
 // Approvals that open periods of this era: what the policy in force demands, and never fewer than the era's shares.

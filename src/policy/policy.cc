@@ -69,7 +69,7 @@ Result<Site> read_site(const format::TextReader& reader, std::string_view value)
 }
 
 Result<Registry> read_registry(const format::TextReader& reader, std::string_view value) {
-  Words words = TRY(Words::open(reader, value, 6));
+  Words words = TRY(Words::open(reader, value, 7));
   Registry registry;
   registry.name = TRY(words.name("registry"));
   registry.id = TRY(words.id<format::RegistryId>("id"));
@@ -77,6 +77,7 @@ Result<Registry> read_registry(const format::TextReader& reader, std::string_vie
   registry.writer = TRY(words.id<crypto::Ed25519PublicKey>("writer"));
   registry.quota_bytes = TRY(words.u64("quota"));
   registry.retention_seconds = TRY(words.u64("retention"));
+  registry.eras = TRY(words.u32("eras"));
   return registry;
 }
 
@@ -181,7 +182,8 @@ std::string Policy::text() const {
     writer.field("registry",
                  registry->name + " id=" + registry->id.hex() + " threshold=" + std::to_string(registry->threshold) +
                      " writer=" + registry->writer.hex() + " quota=" + std::to_string(registry->quota_bytes) +
-                     " retention=" + std::to_string(registry->retention_seconds));
+                     " retention=" + std::to_string(registry->retention_seconds) +
+                     " eras=" + std::to_string(registry->eras));
   }
   return writer.text();
 }

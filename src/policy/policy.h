@@ -14,7 +14,8 @@
 //   quorum k=K q=Q b=B
 //   vault NAME identity=HEX receipt=HEX address=ADDRESS
 //   site NAME identity=HEX                may carry out releases: reads heads, entries and objects
-//   registry NAME id=HEX threshold=T writer=HEX quota=BYTES retention=SECONDS
+//   registry NAME id=HEX threshold=T writer=HEX quota=BYTES retention=SECONDS eras=N
+//                                         N: the highest era that was open when this version was written
 //
 //   official, vault, site, registry: one line each, sorted by name.
 //   Signatures by officials: "signature NAME base64" (ECDSA P-384, raw r || s) over the text.
@@ -28,7 +29,8 @@
 // I4  Version N+1 keeps the realm id, names the SHA-256 of version N's text, changes at most one vault (added,
 //     removed or re-keyed), and is signed by threshold-policy officials of N and of N+1. Who changes keys between the
 //     two signs with both; a signature that fits neither, of somebody whom neither knows, or that repeats what another
-//     one says, makes the document Denied.
+//     one says, makes the document Denied. A registry's `eras` never goes down, and is 0 in version 1: a ceremony needs a
+//     policy.
 // I5  A version is its text. Who hands it on chooses which signatures come with it (and can write an ECDSA signature in
 //     two ways), so two documents of one text are one version, and no hash that anything names covers a signature.
 // Threads: values.
@@ -79,6 +81,7 @@ struct Registry {
   crypto::Ed25519PublicKey writer;
   std::uint64_t quota_bytes = 0;        // per vault
   std::uint64_t retention_seconds = 0;  // an object is retained this long after it became durable
+  std::uint32_t eras = 0;               // the highest one opened so far; earlier versions vouch for no later one
   friend bool operator==(const Registry&, const Registry&) = default;
 };
 

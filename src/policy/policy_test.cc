@@ -121,7 +121,7 @@ TEST(policy_grammar, names_the_line_of_every_error) {
       {with_line(16, "site lisbon"), "p: line 16: has 1 words separated by single spaces instead of 2"},
       {replaced_in_line(17, "threshold=2", "threshold=-2"), "p: line 17: '-2' is not a whole number in range"},
       {replaced_in_line(17, "quota=", "quota=18446744073709551616 retention="),
-       "p: line 17: has 7 words separated by single spaces instead of 6"},
+       "p: line 17: has 8 words separated by single spaces instead of 7"},
       {replaced_in_line(17, "quota=1000000000000", "quota=18446744073709551616"),
        "p: line 17: '18446744073709551616' is not a whole number in range"},
       {small_policy().text() + "registry\n", "p: line 18: has no value"},

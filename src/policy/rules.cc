@@ -123,6 +123,7 @@ Status check_sites_and_registries(const Policy& policy, UniqueKeys& keys) {
     if (!ids.insert(registry.id).second) return broken(owner + " has the id of another registry");
     TRY(keys.add(registry.writer, owner + " (writer)"));
     TRY(check_threshold(owner + ": threshold", registry.threshold, policy.officials.size()));
+    if (registry.eras != 0 && policy.version.value() == 1) return broken(owner + " has eras before the first policy");
   }
   return {};
 }

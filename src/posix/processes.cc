@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "posix/descriptor.h"
 #include "posix/errors.h"
+#include "posix/stoppable_read.h"
 
 namespace exclave::posix {
 namespace {
@@ -29,10 +30,8 @@ class RunningCommand : public env::RunningCommand {
     ignore(wait(), "the command was abandoned");
   }
 
-  Result<std::size_t> read_output(MutableByteView out) override {
-    const auto n = uninterrupted([&] { return ::read(output_.get(), out.data(), out.size()); });
-    if (n < 0) return system_error(errno, Access::Read, "read the output of", name_);
-    return static_cast<std::size_t>(n);
+  Result<std::size_t> read_output(MutableByteView out, const std::stop_token& stop) override {
+    return reader_.read(output_.get(), out, stop, "the output of " + name_);
   }
 
   Result<int> wait() override {
@@ -49,6 +48,7 @@ class RunningCommand : public env::RunningCommand {
   const pid_t process_;
   const Descriptor output_;
   const std::string name_;
+  StoppableReader reader_;
   std::optional<int> status_;
 };
 

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "posix/world.h"
 #include "tests/conformance/world_under_test.h"
@@ -24,7 +26,7 @@ class ProcessesTest : public testing::Test {
     std::string text;
     Bytes buffer(4096);
     while (true) {
-      const std::size_t n = must(command.read_output(buffer));
+      const std::size_t n = must(command.read_output(buffer, {}));
       if (n == 0) return text;
       text += as_text(ByteView(buffer).first(n));
     }
@@ -62,6 +64,16 @@ TEST_F(ProcessesTest, dropping_a_command_kills_it) {
   const env::Instant begin = world_.env().clock.monotonic();
   start({"sleep", "1000"});
   EXPECT_LT(world_.env().clock.monotonic() - begin, std::chrono::seconds(60));
+}
+
+TEST_F(ProcessesTest, a_silent_command_is_given_up_when_told_to_stop) {
+  auto command = start({"sleep", "1000"});
+  std::stop_source stop;
+  std::thread teller([&] { stop.request_stop(); });
+  Bytes buffer(16);
+  EXPECT_TRUE(failed_with(command->read_output(buffer, stop.get_token()), Code::Cancelled));
+  teller.join();
+  EXPECT_TRUE(failed_with(command->read_output(buffer, stop.get_token()), Code::Cancelled)) << "asked once more";
 }
 
 TEST_F(ProcessesTest, what_cannot_start_says_why) {

@@ -187,7 +187,7 @@ TEST(Machine, only_registered_commands_run) {
   std::string output;
   Bytes buffer(7);
   while (true) {
-    const std::size_t count = command->read_output(buffer).value();
+    const std::size_t count = command->read_output(buffer, {}).value();
     if (count == 0) break;
     output += as_text(ByteView(buffer).first(count));
   }

@@ -124,7 +124,7 @@ class RealmKeys {
     request.reason = "test";
     request.not_after_seconds = now_seconds_ + 3600;
     request.nonce = policy::testing::seeded_id<decltype(request.nonce)>("nonce");
-    const auto release = custody::SignedRelease::sign(request, realm_.site);
+    const auto release = custody::SignedRelease::sign(request, realm_.site).take();
     custody::testing::SeededRandom random("approvals");
     std::vector<custody::ApprovalFile> approvals;
     for (std::size_t i = 0; i < 3; ++i) {
@@ -211,12 +211,9 @@ class TapVault final : public store::VaultApi {
   };
   std::map<format::ObjectName, Swap> swaps;
   std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
-<<<<<<< HEAD
   // Changes an answer as it likes. Set before use; called by all who read.
   std::function<void(const format::ObjectName&, std::uint64_t offset, MutableByteView answer)> alters;
-=======
   std::uint64_t pretended_bytes = 0;               // if any: how large it says that objects are; it makes them up
->>>>>>> 87b288f (Verify reads no more of an object than an object can be)
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {

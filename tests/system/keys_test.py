@@ -3,10 +3,11 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
-from harness import KEY_REFUSED  # noqa: E402
+from harness import FAILED, KEY_REFUSED, NOT_FOUND, PARTIAL, USAGE  # noqa: E402
 
 
 class AgentKeys(harness.SystemTest):
@@ -59,6 +60,104 @@ class AgentKeys(harness.SystemTest):
         self.ok(self.realm.backup())
         self.ok(self.realm.restore(self.realm.release()))
         self.same_tree("restored")
+
+    def test_recover_erases_the_keys_of_the_era_before(self):
+        self.ok(self.realm.backup())
+        first = (self.realm.home / "era-1.keys").read_bytes()
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys",
+                                   self.realm.root / "operator/docs/era-2.keys"))
+        self.assertEqual(["era-2.keys"], [p.name for p in self.realm.home.glob("era-*")])
+        # A recovery that was interrupted before that: the next command finishes it.
+        (self.realm.home / "era-1.keys").write_bytes(first)
+        (self.realm.home / "era-1.keys").chmod(0o600)
+        self.ok(self.realm.backup())
+        self.assertEqual(["era-2.keys"], [p.name for p in self.realm.home.glob("era-*")])
+
+
+class Eras(harness.SystemTest):
+    def test_status_alarms_before_the_last_period_ends(self):
+        self.make_source()
+        realm = self.make_realm(extra=("--period", "4 s", "--periods", "10"))
+        begun = time.monotonic()
+        self.ok(realm.backup())
+        self.ok(realm.exclave("status", "--home", realm.home))
+        # The reserve has the most periods an era can have: it does not age out together with the first one.
+        text = (realm.home / "acts/era-docs-2.exclave").read_text()
+        self.assertEqual(80, len(re.findall("^period ", text, re.M)))
+        time.sleep(max(0, begun + 33 - time.monotonic()))
+        asked = self.ok(realm.exclave("status", "--home", realm.home), PARTIAL)
+        self.assertIn("alarm: era 1 is over by four fifths", asked.out)
+        self.assertIn("go on in era 2", asked.out)
+
+
+class RealmCreate(harness.SystemTest):
+    OFFICIALS = [a for name in ("alice", "bob", "carla", "dan") for a in ("--official", name)]
+
+    def create(self, *options, vaults=("lux=127.0.0.1:1", "oslo=127.0.0.1:2", "rome=127.0.0.1:3")):
+        return harness.run_process([harness.program(), "realm", "create", "realm", "--name", "X", "--registry", "docs",
+                                    *self.OFFICIALS, *(a for v in vaults for a in ("--vault", v)), *options], self.scratch)
+
+    def test_realm_create_writes_nothing_when_an_era_would_be_refused(self):
+        for options, code, said in ((("--periods", "81"), USAGE, "--periods"), (("--period", "4000 days"), FAILED, "--period"),
+                                    (("--period", "3650 days"), FAILED, "1970 and 2255"), (("--period", "1999 ms"), FAILED, "1999 ms"),
+                                    (("--retention", "0 s"), FAILED, "--retention"), (("--quota", "0 B"), FAILED, "--quota"),
+                                    (("--threshold", "1"), FAILED, "1 of 4")):
+            with self.subTest(options):
+                self.refused(self.create(*options), code, said)
+                self.assertFalse((self.scratch / "realm").exists())
+        self.refused(self.create(vaults=("lux=127.0.0.1:1", "oslo=127.0.0.1:1", "rome=127.0.0.1:1")), FAILED, "'lux' and 'oslo'",
+                     "127.0.0.1:1", "hint: ")
+        self.assertFalse((self.scratch / "realm").exists())
+        self.ok(self.create("--periods", "80", "--period", "1 s"))
+
+
+class Releases(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+        self.ok(self.realm.backup())
+
+    def test_release_close_erases_the_recipient_key(self):
+        opening = self.realm.release()
+        self.ok(self.realm.restore(opening))
+        (key,) = (self.realm.site / "releases").glob("*.key")
+        for command in ("status", "verify"):
+            self.assertIn(f"release {key.name[:12]} is open", self.ok(self.realm.exclave(command, "--site", self.realm.site)).out)
+        request = self.scratch / "release.request"
+        for again in range(2):
+            closed = self.ok(self.realm.exclave("release", "close", "--site", self.realm.site, request, "--json"))
+            self.assertEqual(again == 0, closed.json()["was_open"])
+            self.assertFalse(key.exists())
+        self.refused(self.realm.restore(opening, "late"), NOT_FOUND, "this site has no key for release")
+        self.assertNotIn("is open", self.ok(self.realm.exclave("status", "--site", self.realm.site)).out)
+        # By the first digits of its id, as status and verify say it.
+        self.realm.release("second")
+        (key,) = (self.realm.site / "releases").glob("*.key")
+        self.ok(self.realm.exclave("release", "close", "--site", self.realm.site, key.name[:12]))
+        self.assertFalse(key.exists())
+        self.refused(self.realm.exclave("release", "close", "--site", self.realm.site, "nowhere"), NOT_FOUND, "nowhere")
+
+    def test_a_request_that_nobody_could_approve_is_not_made(self):
+        for options, said in ((("--valid", "0 s"), "--valid"), (("--valid", "100000 days"), "365 days"),
+                              (("--reason", "a  b"), "two spaces"), (("--reason", "r" * 501), "500 bytes"),
+                              (("--reason", "a\u200bb"), "plain text")):
+            with self.subTest(options):
+                reason = () if "--reason" in options else ("--reason", "a test")
+                self.refused(self.realm.exclave("release", "request", "--site", self.realm.site, "--out", "asked", *reason, *options),
+                             FAILED, said)
+                self.assertFalse((self.scratch / "asked").exists())
+                self.assertEqual([], list((self.realm.site / "releases").iterdir()))
+
+    def test_an_official_is_told_first_until_when_a_request_is_good(self):
+        self.realm.release("short", officials=(), request_options=("--valid", "1 s"))
+        request = self.scratch / "short.request"
+        time.sleep(2.5)
+        shown = self.ok(self.realm.exclave("release", "show", "--official", self.realm.official("alice"), request))
+        self.assertRegex(shown.out, r"\AEXPIRED at 20.*Z: do not approve\.\n")
+        self.refused(self.realm.exclave("release", "approve", "--official", self.realm.official("alice"), request, "--out", "given",
+                                        "--yes"), KEY_REFUSED, "expired at")
+        self.assertFalse((self.scratch / "given").exists())
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Policies(harness.SystemTest):
         ceremony = re.search(r"^ceremony .*$", policies.first_policy(other), flags=re.M)[0]
         self.adopt(policies.signed(policies.successor(
             policies.first_policy(self.realm), (r"ceremony .*", ceremony), (r"threshold-release 3", "threshold-release 2"),
-            (r"(registry docs .*) threshold=3 (.*)", r"\1 threshold=2 \2")), self.realm))
+            (r"(registry docs .*) threshold=3 (.*) eras=0", r"\1 threshold=2 \2 eras=3")), self.realm))
         shutil.copy(other.root / "ceremony/ceremony.key", self.realm.root / "ceremony/ceremony.key")
         keys = self.open_era(4)
         self.realm.start("oslo")

@@ -34,7 +34,7 @@ class Officials : public ::testing::Test {
   std::string refusal_of(void (*change)(ReleaseRequest&)) {
     ReleaseRequest request = world_.request();
     change(request);
-    return refusal(SignedRelease::sign(request, world_.realm.site));
+    return refusal(SignedRelease::sign(request, world_.realm.site).take());
   }
   OpenedLeaf leaf(std::string_view official) {
     TestCard card(world_.realm.official(official));
@@ -129,7 +129,7 @@ TEST_F(Officials, O1_a_site_cannot_talk_the_station_into_fewer_approvals_than_th
             "release request: asks for 2 approvals, the policy demands 3 for registry 'land'");
   ReleaseRequest request = world_.request();
   request.approvals = 2;
-  const SignedRelease cheap = SignedRelease::sign(request, world_.realm.site);
+  const SignedRelease cheap = SignedRelease::sign(request, world_.realm.site).take();
   EXPECT_FALSE(world_.combine(cheap, {}).ok()) << "nor its own program";
 }
 
@@ -199,7 +199,7 @@ TEST_F(Officials, O2_even_under_a_policy_that_was_never_checked_one_key_counts_o
 TEST_F(Officials, O4_an_approval_of_another_request_is_not_counted) {
   ReleaseRequest yesterday = world_.request();
   yesterday.nonce.mutable_view()[0] ^= 1;  // the same in all but the nonce
-  const SignedRelease old = SignedRelease::sign(yesterday, world_.realm.site);
+  const SignedRelease old = SignedRelease::sign(yesterday, world_.realm.site).take();
   const std::vector<ApprovalFile> old_files = world_.approvals(old, {"alice", "bob", "carol"});
   const auto refused = world_.combine(release_, old_files);
   ASSERT_FALSE(refused.ok());
@@ -211,7 +211,7 @@ TEST_F(Officials, O4_an_approval_of_another_request_is_not_counted) {
 TEST_F(Officials, O4_an_approval_rewritten_for_another_request_is_not_counted) {
   ReleaseRequest other = world_.request();
   other.reason = "another reason";
-  const SignedRelease second = SignedRelease::sign(other, world_.realm.site);
+  const SignedRelease second = SignedRelease::sign(other, world_.realm.site).take();
   std::vector<ApprovalFile> files = world_.approvals(release_, {"alice", "bob", "carol"});
   for (ApprovalFile& file : files) {
     std::string document(as_text(file.document));
@@ -248,7 +248,7 @@ TEST_F(Officials, O4_a_request_with_periods_outside_the_era_is_refused) {
 TEST_F(Officials, O4_a_release_of_period_3_gives_nothing_of_period_4) {
   ReleaseRequest request = world_.request();
   request.periods = {format::PeriodNumber(3)};
-  const SignedRelease release = SignedRelease::sign(request, world_.realm.site);
+  const SignedRelease release = SignedRelease::sign(request, world_.realm.site).take();
   const std::vector<ApprovalFile> files = world_.approvals(release, {"alice", "bob", "carol"});
   for (const ApprovalFile& file : files) {
     const std::string_view document = as_text(file.document);
@@ -361,10 +361,11 @@ TEST_F(Officials, O10_a_request_by_a_site_that_the_policy_does_not_pin_is_refuse
   ReleaseRequest request = world_.request();
   request.recipient = crypto::x25519_public_key(policy::testing::seeded_secret<32>("rogue recipient"));
   request.site_identity = rogue.public_key();
-  EXPECT_EQ(refusal(SignedRelease::sign(request, rogue)),
+  EXPECT_EQ(refusal(SignedRelease::sign(request, rogue).take()),
             "release request: the policy pins no site with the identity key it names");
   request.site_identity = world_.realm.site.public_key();
-  EXPECT_EQ(refusal(SignedRelease::sign(request, rogue)), "release request: its signature is not by site 'lisbon'");
+  EXPECT_EQ(refusal(SignedRelease::sign(request, rogue).take()),
+            "release request: its signature is not by site 'lisbon'");
 }
 
 TEST_F(Officials, O10_a_recipient_key_exchanged_on_the_way_is_refused) {
@@ -396,14 +397,16 @@ TEST_F(Officials, O10_another_pinned_site_cannot_pass_its_recipient_key_off_as_l
   world_.policy = world_.realm.signed_by(both, {"alice", "bob", "carol"});
   ReleaseRequest request = world_.request();
   request.recipient = crypto::x25519_public_key(policy::testing::seeded_secret<32>("oslo's recipient"));
-  EXPECT_EQ(refusal(SignedRelease::sign(request, oslo)), "release request: its signature is not by site 'lisbon'");
+  EXPECT_EQ(refusal(SignedRelease::sign(request, oslo).take()),
+            "release request: its signature is not by site 'lisbon'");
   request.site_identity = oslo.public_key();
-  EXPECT_EQ(refusal(SignedRelease::sign(request, oslo)),
+  EXPECT_EQ(refusal(SignedRelease::sign(request, oslo).take()),
             "release request: the identity key is that of site 'oslo', not of 'lisbon'");
   request.site = "oslo";
-  const SignedRelease honest = SignedRelease::sign(request, oslo);
+  const SignedRelease honest = SignedRelease::sign(request, oslo).take();
   EXPECT_EQ(refusal(honest), "") << "under its own name the official reads 'oslo' and decides";
-  EXPECT_THAT(release_in_words(world_.policy, honest, &world_.ceremony.era), HasSubstr("the site 'oslo' receives"));
+  EXPECT_THAT(release_in_words(world_.policy, honest, kToday, &world_.ceremony.era),
+              HasSubstr("the site 'oslo' receives"));
 }
 
 TEST_F(Officials, O10_approvals_open_nothing_for_another_recipient_key) {

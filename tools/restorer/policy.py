@@ -12,7 +12,7 @@ PERIODS = 80
 Official = collections.namedtuple("Official", "name sign decrypt paper")
 Vault = collections.namedtuple("Vault", "name identity receipt address")
 Site = collections.namedtuple("Site", "name identity")
-Registry = collections.namedtuple("Registry", "name id threshold writer quota retention")
+Registry = collections.namedtuple("Registry", "name id threshold writer quota retention eras")
 
 
 class Policy:
@@ -30,7 +30,7 @@ class Policy:
         self.vaults = self.rows("vault", Vault, rf"({NAME}) identity={key} receipt={key} address={address}")
         self.sites = self.rows("site", Site, rf"({NAME}) identity={key}")
         self.registries = self.rows("registry", Registry, rf"({NAME}) id=([0-9a-f]{{32}}) threshold=({NUMBER}) writer={key}"
-                                    rf" quota=({NUMBER}) retention=({NUMBER})")
+                                    rf" quota=({NUMBER}) retention=({NUMBER}) eras=({NUMBER})")
         d.end()
         self.check_rules()
 
@@ -58,6 +58,8 @@ class Policy:
         good = n >= 3 and 1 <= k <= n and 1 <= q <= n and 2 * q > n + b and k > n - q + b
         if n > 64 or not (good if n != 1 else (k, q, b) == (1, 1, 0)):
             raise Denied(self.document.noun, "its quorum does not fit the number of vaults")
+        if any(r.eras >= (1 if self.version == 1 else 2**32) for r in self.registries.values()):
+            raise Denied(self.document.noun, "a registry's number of eras is out of range")
         if (self.version == 1) != (self.previous is None):
             raise Denied(self.document.noun, "version and 'previous' contradict each other")
         if len(self.document.signatures) > 510:
@@ -106,6 +108,9 @@ class Policy:
         before, after = ({n: (v.identity, v.receipt) for n, v in p.vaults.items()} for p in (old, self))
         if sum(before.get(name) != after.get(name) for name in before.keys() | after.keys()) > 1:
             raise Denied(self.document.noun, "changes more than one vault at once")
+        eras = {r.id: r.eras for r in self.registries.values()}
+        if any(eras.get(r.id, r.eras) < r.eras for r in old.registries.values()):
+            raise Denied(self.document.noun, "a registry has fewer eras than in the version before")
         by_old, by_new = self.signers(old, self)
         if by_old < old.threshold_policy or by_new < self.threshold_policy:
             raise Denied(self.document.noun, "too few officials of the old or of the new policy signed it")
@@ -194,10 +199,13 @@ def era_document(acts, chain, registry, number):
     for digest, data in acts.items():
         if not data.startswith(b"exclave/era/") or f"\nregistry {registry.hex()}\nera {number}\n".encode() not in data:
             continue
-        for policy in chain:
+        for place, policy in enumerate(chain):
             try:
                 era = Era(data, f"era document {digest.hex()[:12]}")
                 era.check(policy, registry)
+                later = [r.eras for p in chain[place + 1:] for r in p.registries.values() if r.id == registry]
+                if later and era.number > later[0]:
+                    raise Denied(era.document.noun, f"policy version {policy.version} vouches for eras up to {later[0]} only")
                 good[digest] = era
             except Denied as error:
                 reasons.append(str(error))

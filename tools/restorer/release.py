@@ -24,6 +24,8 @@ class Release:
         self.site, self.site_identity, self.recipient = d.take("site", NAME), d.hex("site-identity", 32), d.hex("recipient", 32)
         self.policy_version, self.policy_hash = d.number("policy-version", 1), d.hex("policy-hash", 32)
         self.approvals, self.reason = d.number("approvals", 1, MAXIMUM_SHARES), d.take("reason")
+        if len(self.reason.encode()) > 500 or "  " in self.reason:
+            raise Denied(noun, "its reason is longer than 500 bytes, or has two spaces in a row")
         d.number("not-after", 0, SECONDS), d.hex("nonce", 16)
         d.end()
         if len(self.periods) > PERIODS:

@@ -126,7 +126,7 @@ struct World {
     request.nonce = policy::testing::seeded_id<Id<16, struct ReleaseNonceTag>>("nonce");
     return request;
   }
-  SignedRelease release() const { return SignedRelease::sign(request(), realm.site); }
+  SignedRelease release() const { return SignedRelease::sign(request(), realm.site).take(); }
 
   Result<std::string> approve(const SignedRelease& release, std::string_view official) {
     TestCard card(realm.official(official));

@@ -77,7 +77,8 @@ class FakeRun final : public env::RunningCommand {
   FakeRun(MachineCore& core, FakeCommand command)
       : core_(core), incarnation_(core.incarnation), command_(std::move(command)) {}
 
-  Result<std::size_t> read_output(MutableByteView out) override {
+  Result<std::size_t> read_output(MutableByteView out, const std::stop_token& stop) override {
+    if (stop.stop_requested()) return Error(Code::Cancelled, "interrupted while reading a command's output");
     return core_.call({.name = "read_output", .a = out.size()}, [&]() -> Result<std::size_t> {
       TRY(core_.check_up(incarnation_));
       const std::size_t left = std::min(out.size(), command_.output.size() - at_);

@@ -1,0 +1,91 @@
+"""Ctrl-C and SIGTERM while the program waits for somebody else: it ends at once, writes nothing, and leaves no process behind."""
+import fcntl
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+
+INTERRUPTED = 130
+SOON = 20
+
+
+def children_of(process):
+    return [int(c) for t in pathlib.Path(f"/proc/{process}/task").iterdir() for c in (t / "children").read_text().split()]
+
+
+class Stopping(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.make_source()
+        self.realm = self.make_realm()
+
+    def launched(self, *arguments, **options):
+        process = subprocess.Popen([harness.program(), *map(str, arguments)], cwd=self.scratch, stdout=subprocess.PIPE,
+                                   **{"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": harness.end_with_parent,
+                                      **options})
+        self.addCleanup(lambda: (process.kill(), process.wait(),
+                                 [s.close() for s in (process.stdin, process.stdout, process.stderr) if s]))
+        return process
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + SOON
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "it took too long")
+            time.sleep(0.05)
+
+    def test_ingest_ends_its_command_when_told_to_stop(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number.name):
+                process = self.launched("ingest", "--home", self.realm.home, "dump", "--", "sleep", "600")
+                self.wait_until(lambda: children_of(process.pid))
+                (child,) = children_of(process.pid)
+                time.sleep(0.5)  # until it waits for output
+                process.send_signal(number)
+                self.assertEqual(INTERRUPTED, process.wait(SOON))
+                self.assertFalse(pathlib.Path(f"/proc/{child}").exists())
+
+    def test_ingest_of_an_idle_pipe_ends_when_told_to_stop(self):
+        process = self.launched("ingest", "--home", self.realm.home, "dump")
+        process.stdin.write(b"half a dump")
+        process.stdin.flush()
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(INTERRUPTED, process.wait(SOON))
+        listed = self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json"))
+        self.assertEqual([], listed.json()["snapshots"])
+
+    def test_approve_ends_at_ctrl_c_and_writes_nothing(self):
+        """At a real terminal: the keys that an official presses, and what she types on after Ctrl-C."""
+        self.ok(self.realm.backup())
+        self.realm.release("asked", officials=())
+        approval = self.scratch / "asked.alice"
+        ours, theirs = pty.openpty()
+
+        def take_terminal():
+            harness.end_with_parent()
+            os.setsid()
+            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+        process = self.launched("release", "approve", "--official", self.realm.official("alice"), self.scratch / "asked.request",
+                                "--out", approval, stdin=theirs, stderr=theirs, preexec_fn=take_terminal)
+        shown = b""
+        while b"hand out your share: " not in shown:
+            shown += os.read(ours, 65536)
+        os.write(ours, b"\x03")
+        time.sleep(0.5)
+        os.write(ours, b"release\n")
+        self.assertEqual(INTERRUPTED, process.wait(SOON))
+        self.assertFalse(approval.exists())
+        os.close(ours)
+        os.close(theirs)
+
+
+if __name__ == "__main__":
+    harness.main()
