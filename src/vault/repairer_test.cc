@@ -194,7 +194,7 @@ TEST_F(RepairerTest, a_damaged_era_document_is_fetched_again_and_does_not_stop_t
   const auto longer = realm_.successor(realm_.first, [](policy::Policy& next) { next.expires_seconds += 1; });
   for (Host* host : {&lux_, &est_}) must(host->as(realm_.site())->put_act(as_bytes(longer.document)));
   must(lux_.machine().disk().flip_bit(era, 40));
-  must(lux_.files().remove_file("/srv/vault/acts/" + realm_.first.hash.hex()));
+  must(lux_.files().remove_file("/srv/vault/acts/" + realm_.first.file_hash.hex()));
   lux_.restart();
   const auto site = lux_.as(realm_.site());
   EXPECT_EQ(must(site->acts()).size(), 2U) << "the others are in force, and these two are not shown";
@@ -207,7 +207,7 @@ TEST_F(RepairerTest, a_damaged_era_document_is_fetched_again_and_does_not_stop_t
   lux_.restart();
   EXPECT_EQ(must(lux_.as(realm_.site())->acts()).size(), 4U) << "for good";
 
-  must(lux_.machine().disk().flip_bit("/srv/vault/acts/" + longer.hash.hex(), 40));
+  must(lux_.machine().disk().flip_bit("/srv/vault/acts/" + longer.file_hash.hex(), 40));
   EXPECT_TRUE(conformance::failed_with(lux_.reopen(), Code::Corrupt)) << "what rules here must be known";
 }
 

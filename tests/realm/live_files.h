@@ -26,7 +26,6 @@ class LiveFiles final : public env::FileSystem {
   }
   Result<env::FileInfo> stat(std::string_view path) override { return inner_.stat(path); }
   Result<std::string> canonical(std::string_view path) override { return inner_.canonical(path); }
-  Status sync_all(std::string_view path) override { return inner_.sync_all(path); }
   Result<std::uint64_t> free_bytes(std::string_view path) override { return inner_.free_bytes(path); }
   std::size_t open_limit() override { return inner_.open_limit(); }
   Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view path) override {
@@ -99,6 +98,9 @@ class LiveFiles final : public env::FileSystem {
     Status set_attributes(std::string_view, const env::FileAttributes&) override { return no(); }
     Status set_own_attributes(const env::FileAttributes&) override { return no(); }
     Status remove(std::string_view) override { return no(); }
+    Status drop_acls() override { return no(); }
+    Status sync_all() override { return no(); }
+    Status lock() override { return no(); }
 
    private:
     static Error no() { return {Code::Unsupported, "a walk changes nothing"}; }

@@ -213,7 +213,7 @@ class TapVault final : public store::VaultApi {
   std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
   // Changes an answer as it likes. Set before use; called by all who read.
   std::function<void(const format::ObjectName&, std::uint64_t offset, MutableByteView answer)> alters;
-  std::uint64_t pretended_bytes = 0;               // if any: how large it says that objects are; it makes them up
+  std::uint64_t pretended_bytes = 0;  // if any: how large it says that objects are; it makes them up
 
   const std::string& name() const override { return inner_->name(); }
   Result<store::VaultStatus> status() override {

@@ -292,6 +292,10 @@ void Campaign::repair(std::size_t vault, vault::Scrub scrub, bool in_storm) {
     return;
   }
   const vault::RepairReport& report = result->value();
+  if (report.error.has_value()) {
+    probes_.hit("a repair was cut short");
+    note("  cut short: " + report.error->message());
+  }
   note("  entries " + std::to_string(report.entries) + ", replaced " + std::to_string(report.replaced) + " of " +
        std::to_string(report.damaged) + ", unreachable " + std::to_string(report.unreachable.size()));
   if (report.entries > 0) probes_.hit("a vault was filled up by repair");
