@@ -53,6 +53,7 @@ bool RestorePlanner::is_below_refused(std::string_view path) const {
 
 Status RestorePlanner::add_chosen(format::ListingEntry entry) {
   const bool is_directory = entry.type == format::EntryType::Directory;
+  if (entry.path.empty() && !is_directory) return Error(Code::Corrupt, "listing: its root is not a directory");
   if (is_below_refused(entry.path)) {
     parts_.findings.note_problem(entry.path, "is not there, as the directory above it could not be made");
     if (is_directory) refused_directories_.insert(entry.path);

@@ -41,7 +41,13 @@ Status TargetTree::make_directory(std::string_view path) {
     open_to_us.mode = 0700;
     TRY(parent->set_attributes(name, open_to_us));
   }
-  std::shared_ptr<env::Directory> opened(TRY(parent->open_directory(name)));
+  auto entered = parent->open_directory(name);
+  if (!entered.ok() && entered.error().code() == Code::InvalidInput) {
+    // Not a name that cannot be: a link or a file that somebody put there. Nobody follows it.
+    return Error(Code::Precondition, "something else has its name in the target: " + entered.error().message())
+        .hint("remove it and run the restore again");
+  }
+  std::shared_ptr<env::Directory> opened(TRY(std::move(entered)));
   if (!is_new) TRY(opened->drop_acls());  // a new one has none: there was none to inherit
   levels_.push_back({std::string(path), {std::move(opened), is_new}});
   if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].place.directory.reset();
