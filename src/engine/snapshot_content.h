@@ -34,10 +34,9 @@ class SnapshotContent {
   Status for_each_entry(const Sink& sink) const;
 
  private:
-  explicit SnapshotContent(repo::ObjectOpener& opener) : opener_(opener), chunks_(opener) {}
+  explicit SnapshotContent(repo::ObjectOpener& opener) : chunks_(opener) {}
   Status rebuild_index(const std::vector<FoundObject>& objects, const format::ObjectName& snapshot);
 
-  repo::ObjectOpener& opener_;
   format::Snapshot record_;
   repo::ChunkSource chunks_;
   std::vector<std::string> notes_;

@@ -95,8 +95,9 @@ Result<ObjectOpener::Opened> ObjectOpener::open_by_name_as(const format::ObjectN
 
 Result<ObjectOpener::Opened> ObjectOpener::open_by_name(const format::ObjectName& name, std::uint64_t bytes) {
   std::vector<std::uint8_t> classes(format::kSizeClasses.begin(), format::kSizeClasses.end());
-  std::stable_partition(classes.begin(), classes.end(),
-                        [&](std::uint8_t size_class) { return format::object_bytes(size_class) == bytes; });
+  const auto likely = std::find_if(classes.begin(), classes.end(),
+                                   [&](std::uint8_t size_class) { return format::object_bytes(size_class) == bytes; });
+  if (likely != classes.end()) std::rotate(classes.begin(), likely, likely + 1);
   std::optional<Error> first_error;
   for (const std::uint8_t size_class : classes) {
     auto opened = open_by_name_as(name, size_class);

@@ -293,7 +293,7 @@ Status Deposits::publish(store::ObjectUpload& upload, const format::ObjectName& 
     return {};
   }
   parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there is set aside: " + *damage);
-  const Status aside = parts_.objects.set_aside(name);
+  Status aside = parts_.objects.set_aside(name);
   if (!aside.ok() && aside.error().code() != Code::NotFound) return aside;
   if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
   return Error(Code::Unavailable, "object " + name.hex() + " is being stored by somebody else");
