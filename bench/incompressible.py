@@ -34,6 +34,8 @@ def run(arguments):
         for number in Deadline(arguments.minutes).rounds(arguments.rounds):
             for peer in in_turn(everyone, number):
                 peer.prepare(number)
+                if place.startswith("memory"):
+                    touch_memory(directory, total)
                 first = peer.backup(source)
                 stored = peer.stored()
                 target = directory / f"restored-{peer.name}"
