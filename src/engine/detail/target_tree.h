@@ -4,7 +4,8 @@
 // I1  Every step opens one component without following links: a link planted in the way is an error, never a detour.
 // I2  What is made inherits no ACL: directories that were there lose theirs when they are entered. The root must have none.
 // Threads: one; the handles it gives out may be used by others.
-// Errors: Corrupt (an entry whose directory was not listed before), those of the file system.
+// Errors: Corrupt (an entry whose directory was not listed before), Precondition (I1: something that is no directory has
+// the name), InvalidInput (only: the file system refuses the name), the others of the file system.
 #pragma once
 
 #include <memory>
