@@ -109,8 +109,9 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   TRY(finish_directories(content, options, planner, finisher));
   report.ownership_restored = !attributes.skipped_owner();
   report.written_bytes = writer.written_bytes();
-  report.problem_count = findings.problems().count;
-  report.problems = findings.problems().first;
+  RestoreFindings::List problems = findings.problems();
+  report.problem_count = problems.count;
+  report.problems = std::move(problems.first);
   const env::Instant before_sync = env.clock.monotonic();
   report.duration = before_sync - start;
   if (options.syncing == Syncing::Sync) {

@@ -19,6 +19,11 @@ std::string short_name(const format::ObjectName& name) {
   return "object " + name.hex().substr(0, 16);
 }
 
+Status check_name(const format::ObjectName& name, ByteView object) {
+  if (format::ObjectName(crypto::tree_hash(object).array()) == name) return {};
+  return Error(Code::Corrupt, short_name(name) + ": bytes have another name");
+}
+
 }  // namespace
 
 ObjectOpener::ObjectOpener(const format::RealmId& realm, std::vector<format::OpeningKey> keys,
@@ -67,9 +72,7 @@ Result<Bytes> ObjectOpener::open_whole(const format::ObjectReference& reference)
   Bytes sealed(format::object_bytes(reference.size_class));
   Bytes plain(format::plain_capacity(reference.size_class));
   TRY(reader_.read_checked(reference.name, 0, sealed, [&](ByteView bytes) -> Status {
-    if (format::ObjectName(crypto::tree_hash(bytes).array()) != reference.name) {
-      return Error(Code::Corrupt, short_name(reference.name) + ": bytes have another name");
-    }
+    TRY(check_name(reference.name, bytes));
     return open_segments(reference, bytes.first(format::kSegmentsOffset), bytes.subspan(format::kSegmentsOffset), 0,
                          plain);
   }));
@@ -80,9 +83,7 @@ Result<ObjectOpener::Opened> ObjectOpener::open_by_name_as(const format::ObjectN
   Opened opened{{name, size_class, {}}, Bytes(format::plain_capacity(size_class))};
   Bytes sealed(format::object_bytes(size_class));
   TRY(reader_.read_checked(name, 0, sealed, [&](ByteView bytes) -> Status {
-    if (format::ObjectName(crypto::tree_hash(bytes).array()) != name) {
-      return Error(Code::Corrupt, short_name(name) + ": bytes have another name");
-    }
+    TRY(check_name(name, bytes));
     opened.reference.period = TRY(format::decode_header(bytes)).key.period;
     // The object is what it should be: no other vault's copy opens better.
     if (!has_key(opened.reference.period)) return {};
