@@ -93,21 +93,17 @@ Status CaptureSession::find_period(const VaultSurvey& survey) {
 Result<std::vector<format::ObjectReference>> CaptureSession::write_index_objects() {
   const std::size_t limit = format::plain_capacity(format::kLargestClass) - format::kFooterBytes;
   std::vector<format::ObjectReference> written;
-  Bytes payload;
-  std::uint32_t sections = 0;
-  const auto flush = [&]() -> Status {
-    if (sections == 0) return {};
+  std::uint64_t from = 0;
+  while (true) {
+    const repo::DedupIndex::UnindexedPacks some = TRY(index_->unindexed_packs(from, limit));
+    if (some.packs.empty()) break;
+    Bytes payload;
+    for (const repo::PackRecord& pack : some.packs)
+      format::append_index_section(payload, pack.name, pack.size_class, pack.period, pack.directory);
+    const auto sections = static_cast<std::uint32_t>(some.packs.size());
     written.push_back(TRY(packs_->put_plaintext(format::PlaintextType::Index, payload, sections, std::nullopt)));
-    payload.clear();
-    sections = 0;
-    return {};
-  };
-  for (const repo::PackRecord& pack : TRY(index_->unindexed_packs())) {
-    if (payload.size() + format::kIndexSectionHeaderBytes + pack.directory.size() > limit) TRY(flush());
-    format::append_index_section(payload, pack.name, pack.size_class, pack.period, pack.directory);
-    ++sections;
+    from = some.next;
   }
-  TRY(flush());
   return written;
 }
 
