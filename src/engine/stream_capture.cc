@@ -45,7 +45,7 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
   // A dump that died must not become a backup.
   TRY(producer_ended_cleanly().in([&] { return "stream " + options.dataset; }));
   pending.entry.size = cutter.cut_bytes();
-  cutter.give_to(pending);
+  pending.content = cutter.take_content();
   pending.entry.modified_ns = context.env.clock.now().nanoseconds;
   report.totals.bytes = pending.entry.size;
   report.read_bytes = pending.entry.size;

@@ -35,13 +35,10 @@ Status SlabCutter::cut(chunk::After after) {
     }
     if (length == 0) break;
     ContentPipeline::Chunk chunk;
-    chunk.sequence = pipeline_.next_sequence();
     chunk.buffer = slab_;
     chunk.begin = cut_;
     chunk.size = length;
-    chunk.uses = 1;
-    sequence_.push_back(chunk.sequence);
-    slices_.push_back({{}, 0, static_cast<std::uint32_t>(length)});
+    chunk.content = content_;
     TRY(pipeline_.add_chunk(std::move(chunk)));
     cut_ += length;
     cut_bytes_ += length;
@@ -57,11 +54,6 @@ void SlabCutter::carry_over() {
   filled_ = rest.size();
   cut_ = 0;
   slab_ = std::move(next);
-}
-
-void SlabCutter::give_to(PendingEntry& entry) {
-  entry.entry.slices = std::move(slices_);
-  entry.sequence = std::move(sequence_);
 }
 
 }  // namespace exclave::engine

@@ -36,8 +36,8 @@ class SlabCutter {
   Status finish();
 
   std::uint64_t cut_bytes() const { return cut_bytes_; }
-  // The chunks so far, for the entry: slices whose ids are not known yet, and their numbers in the pipeline.
-  void give_to(PendingEntry& entry);
+  // Where the slices gather, for the entry.
+  std::shared_ptr<CutContent> take_content() { return std::move(content_); }
 
  private:
   Status cut(chunk::After after);
@@ -53,8 +53,7 @@ class SlabCutter {
   std::size_t filled_ = 0;
   std::size_t cut_ = 0;  // of the slab; what lies behind it needs more bytes
   std::uint64_t cut_bytes_ = 0;
-  std::vector<format::Slice> slices_;
-  std::vector<std::uint64_t> sequence_;
+  std::shared_ptr<CutContent> content_ = std::make_shared<CutContent>();  // shared_ptr: see PendingEntry
 };
 
 }  // namespace exclave::engine

@@ -100,7 +100,7 @@ Status TreeReader::read_small(ScannedEntry& scanned) {
   if (group_ == nullptr) {
     group_ = groups_.acquire(kGroupBufferBytes);
     group_size_ = 0;
-    group_sequence_ = pipeline_.next_sequence();
+    group_number_ = pipeline_.next_group();
     bytes_beside_group_ = 0;
     entries_beside_group_ = 0;
   }
@@ -135,8 +135,7 @@ Status TreeReader::read_small(ScannedEntry& scanned) {
   }
   PendingEntry pending = pending_of(scanned);
   pending.entry.slices.push_back({{}, static_cast<std::uint32_t>(group_size_), static_cast<std::uint32_t>(got)});
-  pending.sequence.push_back(group_sequence_);
-  pending.group_member = static_cast<std::uint32_t>(group_lengths_.size());
+  pending.place = GroupPlace{group_number_, static_cast<std::uint32_t>(group_lengths_.size())};
   group_size_ += got;
   group_lengths_.push_back(static_cast<std::uint32_t>(got));
   const bool ends = group_rule_.ends_after(env::base_name(pending.entry.path), got);
@@ -153,9 +152,8 @@ Status TreeReader::end_group() {
     return {};
   }
   ContentPipeline::Chunk chunk;
-  chunk.sequence = group_sequence_;
+  chunk.group = group_number_;
   chunk.kind = format::ChunkKind::Group;
-  chunk.uses = static_cast<std::uint32_t>(group_lengths_.size());
   Bytes trailer;
   format::append_group_trailer(trailer, group_lengths_);
   CHECK(group_size_ + trailer.size() <= group_->size());
@@ -224,7 +222,7 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
   }
   bytes_beside_group_ += entry.size;
   PendingEntry pending = pending_of(scanned);
-  if (!failure.has_value()) cutter.give_to(pending);
+  if (!failure.has_value()) pending.content = cutter.take_content();
   TRY(pipeline_.add_entry(std::move(pending)));
   if (group_ != nullptr && bytes_beside_group_ > kMaxBytesBesideGroup) return end_group();
   return {};

@@ -58,7 +58,7 @@ class TreeReader {
   std::shared_ptr<Bytes> group_;
   std::size_t group_size_ = 0;
   std::vector<std::uint32_t> group_lengths_;
-  std::uint64_t group_sequence_ = 0;
+  std::uint64_t group_number_ = 0;
   std::uint64_t bytes_beside_group_ = 0;
   std::size_t entries_beside_group_ = 0;
   chunk::GroupRule group_rule_;
