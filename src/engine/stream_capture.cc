@@ -1,15 +1,9 @@
 #include "base/text.h"
-#include "chunk/chunker.h"
 #include "engine/capture.h"
 #include "engine/detail/capture_session.h"
+#include "engine/detail/slab_cutter.h"
 
 namespace exclave::engine {
-namespace {
-
-constexpr std::size_t kSlabBytes = 8U << 20;
-constexpr std::size_t kSlabs = 4;
-
-}  // namespace
 
 // A stream is stored as a listing with one regular file whose path is the dataset's name.
 Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteStreamOptions& options,
@@ -31,46 +25,27 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
   CaptureReport report;
   report.totals.files = 1;
   repo::BufferPool slabs(context.env.threads, kSlabs);
-  const chunk::Chunker chunker;
-  auto slab = slabs.acquire(kSlabBytes);
-  std::size_t filled = 0;
-  bool ended = false;
-  while (!ended) {
+  SlabCutter cutter(pipeline, slabs, context.env.clock, times);
+  std::uint64_t told_bytes = 0;
+  while (true) {
     if (stop.stop_requested()) return Error(Code::Cancelled, "stream " + options.dataset + " was interrupted");
-    while (filled < slab->size() && !ended) {
+    const MutableByteView room = TRY(cutter.room());
+    std::size_t got = 0;
+    {
       const StageTimer timer(times, context.env.clock, Stage::Read);
-      const std::size_t got = TRY(read(MutableByteView(*slab).subspan(filled)));
-      ended = got == 0;
-      filled += got;
+      got = TRY(read(room));
     }
-    std::size_t at = 0;
-    while (at < filled) {
-      std::size_t length = 0;
-      {
-        const StageTimer timer(times, context.env.clock, Stage::Cut);
-        length = chunker.next_cut(ByteView(*slab).subspan(at, filled - at),
-                                  ended ? chunk::After::EndOfFile : chunk::After::MoreBytes);
-      }
-      if (length == 0) break;
-      const std::uint64_t sequence = pipeline.next_sequence();
-      pending.sequence.push_back(sequence);
-      pending.entry.slices.push_back({{}, 0, static_cast<std::uint32_t>(length)});
-      TRY(pipeline.add_chunk({sequence, format::ChunkKind::Content, slab, at, length, {}, 1}));
-      at += length;
-    }
-    pending.entry.size += at;
-    if (on_progress) on_progress({0, pending.entry.size, session->object_bytes(), 0, 0});
-    if (ended) break;
-    auto next = slabs.acquire(kSlabBytes);
-    std::copy(slab->begin() + static_cast<std::ptrdiff_t>(at), slab->begin() + static_cast<std::ptrdiff_t>(filled),
-              next->begin());
-    filled -= at;
-    slab = std::move(next);
+    if (got == 0) break;
+    cutter.filled(got);
+    if (on_progress && std::exchange(told_bytes, cutter.cut_bytes()) != cutter.cut_bytes())
+      on_progress({0, cutter.cut_bytes(), session->object_bytes(), 0, 0});
   }
-  slab.reset();
+  TRY(cutter.finish());
 
   // A dump that died must not become a backup.
   TRY(producer_ended_cleanly().in([&] { return "stream " + options.dataset; }));
+  pending.entry.size = cutter.cut_bytes();
+  pending.content = cutter.take_content();
   pending.entry.modified_ns = context.env.clock.now().nanoseconds;
   report.totals.bytes = pending.entry.size;
   report.read_bytes = pending.entry.size;

@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::size_t kReadBytes = 1U << 20;
 
-std::string short_name(const format::ObjectName& name) {
-  return name.hex().substr(0, 16);
-}
-
 class VaultChecker {
  public:
   VaultChecker(env::Env& env, const PinnedRegistry& registry, store::VaultApi& vault, Reading reading)
@@ -113,25 +109,25 @@ class VaultChecker {
     const auto longest = static_cast<std::int64_t>(registry_.retention.longest);
     const auto shortest = static_cast<std::int64_t>(registry_.retention.shortest);
     if (held.retain_until_seconds > now + longest + 86400) {
-      find("object " + short_name(name) + ": retained longer than the policy says");
+      find(format::object_words(name) + ": retained longer than the policy says");
     }
     // The stream's start is the agent's clock: if that was ahead, each vault is named, and not one of them.
     if (held.retain_until_seconds < stream.start_seconds() + shortest - 86400) {
-      find("object " + short_name(name) + ": retained shorter than the policy says; the vault's clock was wrong");
+      find(format::object_words(name) + ": retained shorter than the policy says; the vault's clock was wrong");
     }
     auto size = vault_.size_of(name);
     if (!size.ok()) {
       if (size.error().code() == Code::Unavailable) return size.take_error();
-      find("object " + short_name(name) + ": " + size.error().message());
+      find(format::object_words(name) + ": " + size.error().message());
       return {};
     }
     if (size.value() != held.object_bytes) {
-      find("object " + short_name(name) + ": has " + std::to_string(size.value()) + " bytes instead of " +
+      find(format::object_words(name) + ": has " + std::to_string(size.value()) + " bytes instead of " +
            std::to_string(held.object_bytes));
       return {};
     }
     if (!format::class_of_bytes(size.value()).has_value()) {
-      find("object " + short_name(name) + ": has " + std::to_string(size.value()) + " bytes, as no object can have");
+      find(format::object_words(name) + ": has " + std::to_string(size.value()) + " bytes, as no object can have");
       return {};
     }
     return reading_ == Reading::EveryByte ? check_bytes(name, size.value()) : Status();
@@ -145,14 +141,14 @@ class VaultChecker {
       Status read = vault_.read(name, at, piece);
       if (!read.ok()) {
         if (read.error().code() == Code::Unavailable) return read;
-        find("object " + short_name(name) + ": " + read.error().message());
+        find(format::object_words(name) + ": " + read.error().message());
         return {};
       }
       verdict_.bytes_read += piece.size();
       hasher.update(piece);
     }
     if (format::ObjectName(hasher.finish().array()) != name)
-      find("object " + short_name(name) + ": its bytes were altered");
+      find(format::object_words(name) + ": its bytes were altered");
     return {};
   }
 

@@ -26,6 +26,8 @@ class BinaryWriter {
   void id(const Id<N, Tag>& v) {
     raw(v.view());
   }
+  // For what holds a secret: within `bytes` nothing is copied to a larger place, and so nothing left in the old one.
+  void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
   std::size_t size() const { return bytes_.size(); }
   ByteView view() const { return bytes_; }
   Bytes take() { return std::move(bytes_); }

@@ -37,6 +37,10 @@ Error corrupt(std::string why) {
 
 }  // namespace
 
+std::string object_words(const ObjectName& name) {
+  return "object " + name.hex().substr(0, 16);
+}
+
 std::uint8_t smallest_class_for(std::size_t plain_bytes) {
   for (const std::uint8_t size_class : kSizeClasses) {
     if (plain_bytes <= plain_capacity(size_class)) return size_class;

@@ -19,6 +19,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 
 #include "crypto/segments.h"
 #include "format/keys.h"
@@ -31,6 +32,9 @@ inline constexpr std::size_t kSegmentsOffset =
 inline constexpr std::array<std::uint8_t, 4> kSizeClasses = {18, 20, 22, 24};
 inline constexpr std::uint8_t kLargestClass = 24;
 inline constexpr std::size_t kMaxObjectBytes = std::size_t{1} << kLargestClass;
+
+// "object 3f0a...", in messages.
+std::string object_words(const ObjectName& name);
 
 constexpr std::size_t object_bytes(std::uint8_t size_class) {
   return std::size_t{1} << size_class;

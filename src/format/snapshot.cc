@@ -33,7 +33,12 @@ Result<SnapshotTotals> read_totals(BinaryReader& reader) {
 }
 
 Bytes encode_snapshot(const Snapshot& snapshot) {
+  constexpr std::size_t kFixed = 512;  // numbers, ids, the key, lengths
+  const std::size_t room = kFixed + snapshot.dataset.size() + snapshot.host.size() + snapshot.source.size() +
+                           snapshot.program.size() + snapshot.listing.size() * (ChunkId::kSize + 4) +
+                           snapshot.indexes.size() * (ObjectName::kSize + 5);
   BinaryWriter writer;
+  writer.reserve(room);
   writer.u16(kRecordVersion);
   writer.u8(static_cast<std::uint8_t>(snapshot.kind));
   writer.text(snapshot.dataset);
@@ -59,6 +64,7 @@ Bytes encode_snapshot(const Snapshot& snapshot) {
     writer.u8(reference.size_class);
     writer.u32(reference.period.value());
   }
+  CHECK(writer.size() <= room);
   return writer.take();
 }
 

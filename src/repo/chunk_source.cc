@@ -85,9 +85,9 @@ Result<ByteView> ChunkSource::read(const format::ChunkId& id, ChunkDecoder& deco
 }
 
 Result<format::Snapshot> open_snapshot(ObjectOpener& opener, const format::ObjectReference& reference) {
-  const Bytes plain =
-      TRY(opener.open_whole(reference).in([&] { return "snapshot " + reference.name.hex().substr(0, 16); }));
-  return format::decode_snapshot(TRY(format::read_payload(plain, format::PlaintextType::Snapshot)));
+  const crypto::SecretBytes plain(  // with the dedup key
+      TRY(opener.open_whole(reference).in([&] { return "snapshot " + reference.name.hex().substr(0, 16); })));
+  return format::decode_snapshot(TRY(format::read_payload(plain.view(), format::PlaintextType::Snapshot)));
 }
 
 }  // namespace exclave::repo

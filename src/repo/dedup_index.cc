@@ -141,8 +141,27 @@ Status DedupIndex::add_durable_pack(const PackRecord& pack) {
   return table_->write(batch, table::Durability::Buffered);
 }
 
+Result<DedupIndex::UnindexedPacks> DedupIndex::unindexed_packs(std::uint64_t from, std::size_t limit) const {
+  UnindexedPacks found;
+  found.next = from;
+  std::size_t bytes = 0;
+  const auto visit = [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    if (key.size() != 9) return Error(Code::Corrupt, "agent state: key of a pack row has a wrong size");
+    PackRecord pack = TRY(decode_pack(value));
+    bytes += format::kIndexSectionHeaderBytes + pack.directory.size();
+    if (bytes > limit && !found.packs.empty()) return table::Visit::Stop;
+    found.packs.push_back(std::move(pack));
+    found.next = load_u64(key.subspan(1)) + 1;
+    return table::Visit::Continue;
+  };
+  table::KeyRange range = table::KeyRange::prefix(key_of('p', {}));
+  range.from = numbered_key('p', from);
+  TRY(table_->scan(range, visit));
+  return found;
+}
+
 Result<std::vector<PackRecord>> DedupIndex::unindexed_packs() const {
-  return collect<PackRecord>(*table_, 'p', [](ByteView, ByteView value) { return decode_pack(value); });
+  return TRY(unindexed_packs(0, std::numeric_limits<std::size_t>::max())).packs;
 }
 
 Result<std::vector<format::ObjectReference>> DedupIndex::index_objects() const {

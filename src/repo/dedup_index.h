@@ -58,7 +58,14 @@ class DedupIndex {
   Result<std::optional<format::PeriodNumber>> find(const format::ChunkId& id) const;
   Status add_durable_pack(const PackRecord& pack);
 
-  Result<std::vector<PackRecord>> unindexed_packs() const;
+  // Packs that no index object names yet, in the order in which they became known: from number `from` on as many as make
+  // `limit` bytes of index sections, at least one. An ingest leaves one for each 16 MiB, with all its chunks' ids.
+  struct UnindexedPacks {
+    std::vector<PackRecord> packs;
+    std::uint64_t next = 0;  // where to go on; there are no more if `packs` is empty
+  };
+  Result<UnindexedPacks> unindexed_packs(std::uint64_t from, std::size_t limit) const;
+  Result<std::vector<PackRecord>> unindexed_packs() const;  // all of them: for those who look at small tables
   Result<std::vector<format::ObjectReference>> index_objects() const;
   Result<std::vector<SnapshotSummary>> snapshots() const;
   Result<std::uint64_t> last_number_of(std::string_view dataset) const;  // 0 if there is none

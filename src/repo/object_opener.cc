@@ -15,13 +15,9 @@ MutableByteView at_least(Bytes& room, std::size_t size) {
   return MutableByteView(room).first(size);
 }
 
-std::string short_name(const format::ObjectName& name) {
-  return "object " + name.hex().substr(0, 16);
-}
-
 Status check_name(const format::ObjectName& name, ByteView object) {
   if (format::ObjectName(crypto::tree_hash(object).array()) == name) return {};
-  return Error(Code::Corrupt, short_name(name) + ": bytes have another name");
+  return Error(Code::Corrupt, format::object_words(name) + ": bytes have another name");
 }
 
 }  // namespace
@@ -48,17 +44,17 @@ Status ObjectOpener::open_segments(const format::ObjectReference& reference, Byt
                                    std::uint32_t first_segment, MutableByteView out) const {
   const format::ObjectFront front = TRY(format::decode_front(front_bytes));
   if (front.header.size_class != reference.size_class || front.header.key.period != reference.period) {
-    return Error(Code::Corrupt, short_name(reference.name) + ": header is another object's");
+    return Error(Code::Corrupt, format::object_words(reference.name) + ": header is another object's");
   }
   const format::OpeningKey* key = TRY(key_for(reference.period));
   auto cipher = format::opening_cipher(*key, realm_, front);
   // A header of another registry or era is a swapped object, not a missing release.
-  if (!cipher.ok()) return Error(Code::Corrupt, short_name(reference.name) + ": " + cipher.error().message());
+  if (!cipher.ok()) return Error(Code::Corrupt, format::object_words(reference.name) + ": " + cipher.error().message());
   std::uint32_t segment = first_segment;
   while (!sealed.empty()) {
     const std::size_t take = std::min(sealed.size(), crypto::kSegmentSealedBytes);
     TRY(cipher.value().open_segment(segment, sealed.first(take), out.first(take - crypto::kTagBytes)).in([&] {
-      return short_name(reference.name) + ": segment " + std::to_string(segment);
+      return format::object_words(reference.name) + ": segment " + std::to_string(segment);
     }));
     sealed = sealed.subspan(take);
     out = out.subspan(take - crypto::kTagBytes);
@@ -115,7 +111,7 @@ Result<ByteView> ObjectOpener::open_range(const format::ObjectReference& referen
   TRY(key_for(reference.period));
   const std::size_t capacity = format::plain_capacity(reference.size_class);
   if (size == 0 || at >= capacity || size > capacity - at) {
-    return Error(Code::Corrupt, short_name(reference.name) + ": range lies outside the object");
+    return Error(Code::Corrupt, format::object_words(reference.name) + ": range lies outside the object");
   }
   const std::size_t first = at / crypto::kSegmentPlainBytes;
   const std::size_t last = (at + size - 1) / crypto::kSegmentPlainBytes;

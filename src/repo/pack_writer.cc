@@ -75,7 +75,7 @@ Status PackWriter::add(const Chunk& chunk) {
   return {};
 }
 
-Status PackWriter::seal_and_push(std::uint8_t size_class, ByteView binding, std::shared_ptr<Bytes> buffer,
+Status PackWriter::seal_and_push(std::uint8_t size_class, const crypto::Hash256& binding, std::shared_ptr<Bytes> buffer,
                                  std::optional<format::PeriodNumber> snapshot_oldest,
                                  format::ObjectReference& reference, format::EntryIndex& entry) {
   const format::SealingKey* key = TRY(keys_());
@@ -98,7 +98,8 @@ Status PackWriter::flush_pack(std::uint8_t size_class) {
   waiting.record.directory = directory_of(entries_);
   close_pack(*open_, size_class, used_, waiting.record.directory, entries_.size());
   format::ObjectReference reference;
-  TRY(seal_and_push(size_class, waiting.record.directory, std::move(open_), std::nullopt, reference, waiting.entry));
+  const crypto::Hash256 binding = crypto::sha256(waiting.record.directory);
+  TRY(seal_and_push(size_class, binding, std::move(open_), std::nullopt, reference, waiting.entry));
   waiting.record.name = reference.name;
   waiting.record.size_class = reference.size_class;
   waiting.record.period = reference.period;
@@ -161,11 +162,13 @@ Result<format::ObjectReference> PackWriter::put_plaintext(format::PlaintextType 
   std::array<Byte, format::kFooterBytes> footer{};
   format::write_footer(footer, {type, static_cast<std::uint32_t>(payload.size()), entries});
   scatter(*buffer, capacity - format::kFooterBytes, footer);
-  Bytes binding = to_bytes(payload);
-  append(binding, footer);
+  // In two steps: a snapshot's payload holds the dedup key, and a copy of it would stay behind in freed memory.
+  crypto::Sha256Hasher binding;
+  binding.update(payload);
+  binding.update(footer);
   format::ObjectReference reference;
   format::EntryIndex entry;
-  TRY(seal_and_push(size_class, binding, std::move(buffer), snapshot_oldest, reference, entry));
+  TRY(seal_and_push(size_class, binding.finish(), std::move(buffer), snapshot_oldest, reference, entry));
   return reference;
 }
 

@@ -71,7 +71,7 @@ class PackWriter {
   Status flush_pack(std::uint8_t size_class);
   Status flush_rest_in_smaller_classes();
   Status note_durable_packs();
-  Status seal_and_push(std::uint8_t size_class, ByteView binding, std::shared_ptr<Bytes> buffer,
+  Status seal_and_push(std::uint8_t size_class, const crypto::Hash256& binding, std::shared_ptr<Bytes> buffer,
                        std::optional<format::PeriodNumber> snapshot_oldest, format::ObjectReference& reference,
                        format::EntryIndex& entry);
 

@@ -46,14 +46,13 @@ void gather(ByteView buffer, std::size_t at, MutableByteView out) {
   });
 }
 
-Result<format::ObjectName> Sealer::seal(const format::SealingKey& key, std::uint8_t size_class, ByteView binding,
-                                        MutableByteView buffer) {
+Result<format::ObjectName> Sealer::seal(const format::SealingKey& key, std::uint8_t size_class,
+                                        const crypto::Hash256& binding, MutableByteView buffer) {
   CHECK(buffer.size() == format::object_bytes(size_class));
   crypto::Secret<32> random;
   TRY(random_.fill(random.mutable_view()));
-  const crypto::Hash256 bound = crypto::sha256(binding);
-  const crypto::Hash256 salt_hash = derive(random, "salt", bound);
-  crypto::Hash256 ephemeral_hash = derive(random, "ephemeral", bound);
+  const crypto::Hash256 salt_hash = derive(random, "salt", binding);
+  crypto::Hash256 ephemeral_hash = derive(random, "ephemeral", binding);
   const auto ephemeral = crypto::Secret<32>::from_view(ephemeral_hash.view());
   crypto::wipe(ephemeral_hash.mutable_view());
   crypto::SegmentSalt salt{};

@@ -34,9 +34,9 @@ class Sealer {
  public:
   Sealer(const format::RealmId& realm, env::Random& random) : realm_(realm), random_(random) {}
 
-  // `buffer`: exactly object_bytes(size_class), its whole plaintext filled in.
-  Result<format::ObjectName> seal(const format::SealingKey& key, std::uint8_t size_class, ByteView binding,
-                                  MutableByteView buffer);
+  // `binding`: see above. `buffer`: exactly object_bytes(size_class), its whole plaintext filled in.
+  Result<format::ObjectName> seal(const format::SealingKey& key, std::uint8_t size_class,
+                                  const crypto::Hash256& binding, MutableByteView buffer);
 
  private:
   format::RealmId realm_;

@@ -15,10 +15,6 @@ constexpr int kReadingAttempts = 3;
 // A vault that shows more acts than these which are not this realm's has nothing to teach.
 constexpr std::size_t kMaxStrangeActs = 100;
 
-std::string short_name(const format::ObjectName& name) {
-  return "object " + name.hex().substr(0, 16);
-}
-
 Error cancelled() {
   return {Code::Cancelled, "repair was interrupted; the next one goes on where it was"};
 }
@@ -150,7 +146,7 @@ Result<Repairer::Taken> Repairer::take_entry(store::VaultApi& other, const store
     const auto object = fetch(entry.object, &other);
     if (!object.ok()) {
       missing_.insert(entry.object);
-      problem(short_name(entry.object) + " is missing here, and " + object.error().message());
+      problem(format::object_words(entry.object) + " is missing here, and " + object.error().message());
       return Taken::Missing;
     }
     MemorySource source(object.value());
@@ -183,7 +179,7 @@ Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* f
     }
     if (object.error().code() == Code::Unavailable) lost(*other, object.error());
     if (object.error().code() == Code::Corrupt)
-      problem("vault " + other->name() + ": " + short_name(name) + ": " + object.error().message());
+      problem("vault " + other->name() + ": " + format::object_words(name) + ": " + object.error().message());
     reasons += (reasons.empty() ? "" : "; ") + other->name() + ": " + object.error().message();
   }
   return Error(Code::NotFound,
@@ -296,11 +292,11 @@ Result<std::optional<std::string>> Repairer::look_at(const format::ObjectName& n
 Result<bool> Repairer::replace(const format::ObjectName& name, const std::string& damage) {
   if (!parts_.damages.has(name)) {  // of the others an earlier run has told
     ++report_.damaged;
-    parts_.log.write(env::LogLevel::Error, short_name(name) + " is damaged: " + damage);
+    parts_.log.write(env::LogLevel::Error, format::object_words(name) + " is damaged: " + damage);
   }
   const auto good = fetch(name, nullptr);
   if (!good.ok()) {
-    problem(short_name(name) + " is damaged (" + damage + "), and " + good.error().message());
+    problem(format::object_words(name) + " is damaged (" + damage + "), and " + good.error().message());
     return false;
   }
   // The damaged file may be all that can be had of the object one day: it moves only when the good one has its room.
@@ -311,18 +307,18 @@ Result<bool> Repairer::replace(const format::ObjectName& name, const std::string
   }
   if (!upload.ok() && upload.error().code() != Code::Exhausted) return upload.take_error();
   if (!upload.ok()) {
-    problem(short_name(name) + " is damaged (" + damage +
+    problem(format::object_words(name) + " is damaged (" + damage +
             "), and there is no room for a good copy: " + upload.error().message());
     return false;
   }
   const Status aside = parts_.objects.set_aside(name);
   if (!aside.ok() && aside.error().code() != Code::NotFound) {
-    problem(short_name(name) + " is damaged and cannot be set aside: " + aside.error().message());
+    problem(format::object_words(name) + " is damaged and cannot be set aside: " + aside.error().message());
     return false;
   }
   TRY(upload.value()->publish());
   ++report_.replaced;
-  parts_.log.write(env::LogLevel::Info, short_name(name) + " was replaced by a good copy from another vault");
+  parts_.log.write(env::LogLevel::Info, format::object_words(name) + " was replaced by a good copy from another vault");
   return true;
 }
 

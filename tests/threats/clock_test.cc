@@ -74,6 +74,19 @@ TEST_F(WrongClocks, an_agent_whose_clock_is_set_back_still_makes_the_latest_snap
   EXPECT_EQ(latest(), capture_words("newest").snapshot);
 }
 
+TEST_F(WrongClocks, a_table_lost_with_a_clock_set_back_still_makes_the_latest_snapshot_the_latest) {
+  agent_clock_->off_by_seconds = kTenYears;
+  capture_words("older");
+  agent_clock_->off_by_seconds = 0;
+  agent_.reset();
+  for (const std::string& name : must(files().list(at("agent/table"))))
+    must(files().remove_file(at("agent/table/" + name)));
+  start_agent();
+  const auto newer = capture_words("newer");
+  EXPECT_EQ(latest(), newer.snapshot);
+  expect_restores_as_source(newer.snapshot);
+}
+
 TEST_F(WrongClocks, a_policy_that_changes_the_retention_makes_no_earlier_object_a_broken_promise) {
   capture_words("words");
   policy::Registry changed = keys().registry();

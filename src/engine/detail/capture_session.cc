@@ -93,21 +93,17 @@ Status CaptureSession::find_period(const VaultSurvey& survey) {
 Result<std::vector<format::ObjectReference>> CaptureSession::write_index_objects() {
   const std::size_t limit = format::plain_capacity(format::kLargestClass) - format::kFooterBytes;
   std::vector<format::ObjectReference> written;
-  Bytes payload;
-  std::uint32_t sections = 0;
-  const auto flush = [&]() -> Status {
-    if (sections == 0) return {};
+  std::uint64_t from = 0;
+  while (true) {
+    const repo::DedupIndex::UnindexedPacks some = TRY(index_->unindexed_packs(from, limit));
+    if (some.packs.empty()) break;
+    Bytes payload;
+    for (const repo::PackRecord& pack : some.packs)
+      format::append_index_section(payload, pack.name, pack.size_class, pack.period, pack.directory);
+    const auto sections = static_cast<std::uint32_t>(some.packs.size());
     written.push_back(TRY(packs_->put_plaintext(format::PlaintextType::Index, payload, sections, std::nullopt)));
-    payload.clear();
-    sections = 0;
-    return {};
-  };
-  for (const repo::PackRecord& pack : TRY(index_->unindexed_packs())) {
-    if (payload.size() + format::kIndexSectionHeaderBytes + pack.directory.size() > limit) TRY(flush());
-    format::append_index_section(payload, pack.name, pack.size_class, pack.period, pack.directory);
-    ++sections;
+    from = some.next;
   }
-  TRY(flush());
   return written;
 }
 
@@ -118,13 +114,8 @@ Status CaptureSession::keep_receipts() {
   return {};
 }
 
-Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
-  // 1. Everything cut has been identified, compressed and packed; every pack is durable and known.
-  ContentPipeline::Outcome outcome = TRY(pipeline_->finish());
-  TRY(packs_->finish());
-
-  // 2. Index objects, then the snapshot that names them.
-  const std::vector<format::ObjectReference> new_indexes = TRY(write_index_objects());
+Result<format::Snapshot> CaptureSession::describe(const Facts& facts, ContentPipeline::Outcome outcome,
+                                                  const std::vector<format::ObjectReference>& new_indexes) const {
   format::Snapshot snapshot;
   snapshot.kind = facts.kind;
   snapshot.dataset = dataset_;
@@ -145,24 +136,40 @@ Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
   for (const format::ObjectReference& reference : snapshot.indexes) {
     snapshot.oldest_period = std::min(snapshot.oldest_period, reference.period);
   }
+  return snapshot;
+}
+
+repo::SnapshotSummary CaptureSession::summary_of(const format::Snapshot& snapshot,
+                                                 const format::ObjectReference& written) const {
+  repo::SnapshotSummary summary;
+  summary.name = written.name;
+  summary.dataset = snapshot.dataset;
+  summary.number = snapshot.number;
+  summary.started_ns = snapshot.started_ns;
+  summary.finished_ns = snapshot.finished_ns;
+  summary.source = snapshot.source;
+  summary.totals = snapshot.totals;
+  summary.stored_bytes = packs_->statistics().object_bytes;
+  summary.oldest_period = snapshot.oldest_period;
+  summary.period = written.period;
+  return summary;
+}
+
+Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
+  // 1. Everything cut has been identified, compressed and packed; every pack is durable and known.
+  ContentPipeline::Outcome outcome = TRY(pipeline_->finish());
+  TRY(packs_->finish());
+
+  // 2. Index objects, then the snapshot that names them.
+  const std::vector<format::ObjectReference> new_indexes = TRY(write_index_objects());
+  const format::Snapshot snapshot = TRY(describe(facts, std::move(outcome), new_indexes));
   const crypto::SecretBytes record(format::encode_snapshot(snapshot));
   const format::ObjectReference written =
       TRY(packs_->put_plaintext(format::PlaintextType::Snapshot, record.view(), 1, snapshot.oldest_period));
   TRY(packs_->settle());
 
   // 3. The agent's own memory of it.
-  repo::SnapshotSummary summary;
-  summary.name = written.name;
-  summary.dataset = dataset_;
-  summary.number = snapshot.number;
-  summary.started_ns = snapshot.started_ns;
-  summary.finished_ns = snapshot.finished_ns;
-  summary.source = snapshot.source;
-  summary.totals = facts.totals;
-  summary.stored_bytes = packs_->statistics().object_bytes;
-  summary.oldest_period = snapshot.oldest_period;
-  summary.period = written.period;
-  TRY(index_->finish_snapshot(summary, new_indexes));
+  TRY(index_->finish_snapshot(summary_of(snapshot, written), new_indexes));
 
   // 4. Vaults that are still receiving.
   const bool for_all = facts.behind == Behind::WaitForAll;

@@ -42,6 +42,9 @@ class CaptureSession {
   // The running period, as the vaults and this machine's clock tell it.
   Status find_period(const VaultSurvey& survey);
   Result<std::vector<format::ObjectReference>> write_index_objects();
+  Result<format::Snapshot> describe(const Facts& facts, ContentPipeline::Outcome outcome,
+                                    const std::vector<format::ObjectReference>& new_indexes) const;
+  repo::SnapshotSummary summary_of(const format::Snapshot& snapshot, const format::ObjectReference& written) const;
   Status keep_receipts();
 
   const CaptureContext& context_;

@@ -128,7 +128,11 @@ Status ContentPipeline::sink(Done done) {
                                   : ByteView(*chunk.buffer).subspan(chunk.begin, chunk.size);
       TRY(packs_.add({done.id, chunk.kind, done.codec, static_cast<std::uint32_t>(chunk.size), stored}));
     }
-    if (chunk.uses > 0) resolved_.emplace(chunk.sequence, Resolved{done.id, std::move(done.members), chunk.uses});
+    if (chunk.kind == format::ChunkKind::Group) {
+      resolved_.emplace(chunk.group, ResolvedGroup{done.id, std::move(done.members), chunk.member_lengths.size()});
+    } else {
+      chunk.content->push_back({done.id, 0, static_cast<std::uint32_t>(chunk.size)});
+    }
   }
   for (Pending& pending : done.entries) waiting_.push_back(std::move(pending));
   while (!waiting_.empty() && is_ready(waiting_.front())) {
@@ -140,19 +144,22 @@ Status ContentPipeline::sink(Done done) {
 
 bool ContentPipeline::is_ready(const Pending& pending) const {
   const auto* entry = std::get_if<PendingEntry>(&pending);
-  if (entry == nullptr) return true;
-  return std::all_of(entry->sequence.begin(), entry->sequence.end(),
-                     [&](std::uint64_t sequence) { return resolved_.contains(sequence); });
+  if (entry == nullptr || !entry->place.has_value()) return true;
+  return resolved_.contains(entry->place->group);
 }
 
 Status ContentPipeline::emit(PendingEntry pending) {
   format::ListingEntry& entry = pending.entry;
-  for (std::size_t i = 0; i < pending.sequence.size(); ++i) {
-    const auto found = resolved_.find(pending.sequence[i]);
-    Resolved& resolved = found->second;
-    if (i < entry.slices.size()) entry.slices[i].chunk = resolved.id;
-    if (pending.group_member.has_value()) entry.content = resolved.members[*pending.group_member];
-    if (--resolved.uses_left == 0) resolved_.erase(found);
+  if (pending.place.has_value()) {
+    const auto found = resolved_.find(pending.place->group);
+    ResolvedGroup& group = found->second;
+    entry.slices.front().chunk = group.id;
+    entry.content = group.members[pending.place->member];
+    if (--group.uses_left == 0) resolved_.erase(found);
+  } else if (pending.content != nullptr) {
+    // Its chunks came before it. Moved piece by piece, so that the slices of a huge file are there once.
+    entry.slices.reserve(pending.content->size());
+    for (; !pending.content->empty(); pending.content->pop_front()) entry.slices.push_back(pending.content->front());
   }
   if (catalogue_ != nullptr) catalogue_->begin_entry(pending.facts);
   Status cut_status;

@@ -4,7 +4,8 @@
 //
 //   reader --(chunk | entries)--> workers: identify, look up, compress --in order--> packer: pack, list, catalogue
 //
-//   A chunk has a sequence number; an entry names its chunks by those until the ids are known.
+//   An entry gets its slices when its chunks have ids: a small file's is a member of a group, which has a number until
+//   then; a large one's gather in its CutContent.
 //   A block of unchanged entries is the listing chunk that it was, if a chunk begins just there; else its entries are
 //   listed one by one, until the cutting rule finds the old ends again.
 //
@@ -32,13 +33,22 @@
 
 namespace exclave::engine {
 
-// An entry on its way to the listing. Either its slices are known (reused), or `sequence` runs parallel to them and the
-// chunk ids are filled in later.
+// Content that is cut piece by piece: its slices, in order. Filled and taken on the ordered side alone. It is all that is
+// kept of a chunk until the file or stream ends: 40 bytes.
+using CutContent = std::deque<format::Slice>;
+
+struct GroupPlace {
+  std::uint64_t group = 0;   // ContentPipeline::next_group
+  std::uint32_t member = 0;  // which file of it
+};
+
+// An entry on its way to the listing.
 struct PendingEntry {
-  format::ListingEntry entry;
+  format::ListingEntry entry;  // with its slices, if they are known; of a small file without the chunk's id
   repo::LocalFacts facts;
-  std::vector<std::uint64_t> sequence;        // chunk numbers, parallel to entry.slices; empty if known
-  std::optional<std::uint32_t> group_member;  // for small files: which member of the group it is
+  std::optional<GroupPlace> place;  // of a small file
+  // Of a large one. shared_ptr: owned by whoever cuts it, then the entry, and by the chunks on their way.
+  std::shared_ptr<CutContent> content;
 };
 
 class ContentPipeline {
@@ -48,16 +58,16 @@ class ContentPipeline {
   ~ContentPipeline();
 
   // Numbers are given out before the chunk is submitted, so that entries can name a group that is still open.
-  std::uint64_t next_sequence() { return next_sequence_++; }
+  std::uint64_t next_group() { return next_group_++; }
 
   struct Chunk {
-    std::uint64_t sequence = 0;
     format::ChunkKind kind = format::ChunkKind::Content;
     std::shared_ptr<const Bytes> buffer;  // shared by all chunks cut from one slab
     std::size_t begin = 0;
-    std::size_t size = 0;                       // plaintext, for a group with its trailer
-    std::vector<std::uint32_t> member_lengths;  // of a group
-    std::uint32_t uses = 0;                     // slices that will name it
+    std::size_t size = 0;                 // plaintext, for a group with its trailer
+    std::shared_ptr<CutContent> content;  // whose next slice it is; null for a group
+    std::uint64_t group = 0;              // of a group: its number, and its files, each of which names it
+    std::vector<std::uint32_t> member_lengths;
   };
   Status add_chunk(Chunk chunk);
   Status add_entry(PendingEntry entry);
@@ -90,10 +100,10 @@ class ContentPipeline {
     Bytes compressed;
     std::vector<Pending> entries;
   };
-  struct Resolved {
+  struct ResolvedGroup {
     format::ChunkId id;
     std::vector<format::ContentId> members;
-    std::uint32_t uses_left = 0;
+    std::size_t uses_left = 0;
   };
   struct Tools;  // per worker
 
@@ -112,14 +122,14 @@ class ContentPipeline {
   repo::PackWriter& packs_;
   repo::CatalogueWriter* catalogue_;
   StageTimes& times_;
-  std::uint64_t next_sequence_ = 0;
+  std::uint64_t next_group_ = 0;
   std::vector<Pending> batch_;
 
   Mutex claims_mutex_;
   std::unordered_set<format::ChunkId> claims_ GUARDED_BY(claims_mutex_);
 
   // The ordered side: one thread at a time.
-  std::unordered_map<std::uint64_t, Resolved> resolved_;
+  std::unordered_map<std::uint64_t, ResolvedGroup> resolved_;  // groups that entries still wait for
   std::deque<Pending> waiting_;
   format::ListingEncoder encoder_;
   format::BinaryWriter listing_bytes_;

@@ -59,6 +59,16 @@ std::vector<format::ExtendedAttribute> to_format(std::vector<env::Xattr> xattrs)
   return converted;
 }
 
+// Files of /proc and /sys: the kernel says 0 bytes and gives some.
+bool holds_data_all_the_same(env::ReadableFile& file) {
+  std::array<Byte, 1> byte{};
+  const auto got = file.read_at(0, byte);
+  const auto info = file.info();
+  return got.ok() && got.value() > 0 && info.ok() && info.value().size == 0;
+}
+
+}  // namespace
+
 void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry) {
   switch (entry.type) {
     case format::EntryType::Regular:
@@ -73,16 +83,6 @@ void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry) {
       break;
   }
 }
-
-// Files of /proc and /sys: the kernel says 0 bytes and gives some.
-bool holds_data_all_the_same(env::ReadableFile& file) {
-  std::array<Byte, 1> byte{};
-  const auto got = file.read_at(0, byte);
-  const auto info = file.info();
-  return got.ok() && got.value() > 0 && info.ok() && info.value().size == 0;
-}
-
-}  // namespace
 
 void TreeScanner::Batch::add(Scanned scanned) {
   if (const auto* entry = std::get_if<ScannedEntry>(&scanned)) {

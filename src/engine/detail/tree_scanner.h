@@ -53,6 +53,9 @@ struct ScannedBlock {
 
 using Scanned = std::variant<ScannedEntry, ScannedBlock>;
 
+// Counts an entry by its type.
+void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry);
+
 class TreeScanner {
  public:
   // `catalogue` may be null. Starts the scanning thread.
