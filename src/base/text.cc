@@ -121,6 +121,11 @@ std::string human_duration(std::chrono::nanoseconds duration) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
+void append_item(std::string& list, std::string_view item, std::string_view separator) {
+  if (!list.empty()) list += separator;
+  list += item;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());

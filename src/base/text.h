@@ -24,6 +24,9 @@ std::string human_bytes(std::uint64_t bytes);
 // "420 ms", "3.4 s", "2 min 05 s", "3 h 07 min".
 std::string human_duration(std::chrono::nanoseconds duration);
 
+// Adds one more item to a list in a sentence: "a, b", "lux: refused; rome: no answer".
+void append_item(std::string& list, std::string_view item, std::string_view separator = ", ");
+
 // Replaces what cannot be seen and invalid UTF-8 by \xNN, and \ by \\: a hostile name cannot drive a terminal, nor look
 // like another name.
 std::string printable(std::string_view text);

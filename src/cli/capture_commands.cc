@@ -63,7 +63,7 @@ void show_problems(const Context& context, const std::vector<engine::CaptureProb
 std::string where_it_is(const engine::CaptureReport& report) {
   std::string complete;
   for (const spread::VaultProgress& vault : report.vaults) {
-    if (vault.head == report.entries) complete += (complete.empty() ? "" : ", ") + vault.vault;
+    if (vault.head == report.entries) append_item(complete, vault.vault);
   }
   return "durable; received whole by " + complete;
 }

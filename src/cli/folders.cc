@@ -64,7 +64,7 @@ Result<const policy::Registry*> Acts::registry(std::string_view name) const {
   const policy::Registry* found = policy().registry(name);
   if (found != nullptr) return found;
   std::string names;
-  for (const policy::Registry& registry : all) names += (names.empty() ? "" : ", ") + registry.name;
+  for (const policy::Registry& registry : all) append_item(names, registry.name);
   return Error(Code::NotFound, "the realm has no registry '" + std::string(name) + "'").hint("it has: " + names);
 }
 

@@ -34,8 +34,7 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
   const std::int64_t skew = status.value().now_seconds - now;
   if (skew > 60 || skew < -60) remark = "its clock differs by " + std::to_string(skew) + " s";
   if (status.value().policy != policy.version)
-    remark += (remark.empty() ? "" : "; ") + std::string("it has policy version ") +
-              std::to_string(status.value().policy.value());
+    append_item(remark, "it has policy version " + std::to_string(status.value().policy.value()), "; ");
   row = {vault.name(), "ok", std::to_string(status.value().object_count), human_bytes(status.value().free_bytes),
          remark};
   if (const std::uint64_t unlisted = status.value().unlisted_objects; unlisted > 0) {
@@ -299,7 +298,7 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
   } else {
     const engine::FoundSnapshot& last = holdings.value().snapshots.back();
     std::string where;
-    for (const std::string& vault : last.complete_at) where += (where.empty() ? "" : ", ") + vault;
+    for (const std::string& vault : last.complete_at) append_item(where, vault);
     view.headline += "could be restored to snapshot " + short_hex(last.object.name.view()) + " of " +
                      local_time(last.taken_at_seconds) + ", complete at " + where + "\n";
     const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), last.era));
@@ -356,7 +355,7 @@ Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) 
     rows.push_back({"snapshot", "era", "periods", "taken", "complete at"});
     for (const auto& s : holdings.snapshots) {
       std::string where;
-      for (const std::string& vault : s.complete_at) where += (where.empty() ? "" : ", ") + vault;
+      for (const std::string& vault : s.complete_at) append_item(where, vault);
       rows.push_back({short_hex(s.object.name.view()), std::to_string(s.era.value()),
                       std::to_string(s.oldest_period.value()) + "-" + std::to_string(s.object.period.value()),
                       local_time(s.taken_at_seconds), where});

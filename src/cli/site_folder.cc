@@ -71,7 +71,7 @@ Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const st
   const engine::LatestOfDataset latest = TRY(engine::keep_latest_of_dataset(holdings, wanted, tell));
   if (!wanted.empty() || latest.others.empty()) return {};
   std::string names;
-  for (const std::string& other : latest.others) names += (names.empty() ? "" : ", ") + printable(other);
+  for (const std::string& other : latest.others) append_item(names, printable(other));
   context.note("taking the newest snapshot, of dataset " + printable(latest.dataset) + "; others are there: " + names +
                " (choose with --dataset)");
   return {};

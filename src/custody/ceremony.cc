@@ -149,7 +149,7 @@ Result<ShareLeafFile> write_leaf(env::Random& random, const policy::Era& era, co
       .field("wrapped-decrypt", to_base64(crypto::wrap_to_p384(holder.decrypt, context, record, for_decrypt)))
       .field("wrapped-paper", to_base64(crypto::wrap_to_x25519(holder.paper, context, record, for_paper)));
   const crypto::Ed25519Signature signature = ceremony_key.sign(as_bytes(writer.text()));
-  return ShareLeafFile{holder.name, policy::with_signature(writer.text(), "ceremony", signature.view())};
+  return ShareLeafFile{holder.name, format::with_signature(writer.text(), "ceremony", signature.view())};
 }
 
 // A leaf as it lies in a share book, its signature still to be checked.
@@ -173,15 +173,15 @@ Result<Bytes> base64_field(format::TextReader& reader, std::string_view key) {
 Result<ParsedLeaf> parse_leaf(ByteView document) {
   format::TextReader reader = TRY(format::TextReader::open(document, detail::kLeafDomain, "share leaf"));
   ParsedLeaf leaf;
-  leaf.realm = TRY(policy::id_field<format::RealmId>(reader, "realm"));
-  leaf.registry = TRY(policy::id_field<format::RegistryId>(reader, "registry"));
+  leaf.realm = TRY(format::id_field<format::RealmId>(reader, "realm"));
+  leaf.registry = TRY(format::id_field<format::RegistryId>(reader, "registry"));
   leaf.era = format::EraNumber(TRY(policy::u32_field(reader, "era")));
   leaf.official = TRY(policy::name_field(reader, "official"));
   leaf.wrapped_decrypt = TRY(base64_field(reader, "wrapped-decrypt"));
   leaf.wrapped_paper = TRY(base64_field(reader, "wrapped-paper"));
   TRY(reader.end());
   leaf.signed_bytes = to_bytes(reader.signed_bytes());
-  leaf.signature = TRY(policy::single_signature(reader, "ceremony"));
+  leaf.signature = TRY(format::single_signature(reader, "ceremony"));
   return leaf;
 }
 

@@ -93,7 +93,7 @@ std::vector<GoodApproval> choose(const Release& release, const std::vector<Appro
 
 Error too_few(const std::vector<GoodApproval>& good, std::size_t needed, const std::vector<std::string>& blamed) {
   std::string names;
-  for (const GoodApproval& each : good) names += (names.empty() ? "" : ", ") + each.official->name;
+  for (const GoodApproval& each : good) append_item(names, each.official->name);
   std::string message = std::to_string(good.size()) + " of " + std::to_string(needed) + " needed approvals are valid";
   if (!names.empty()) message += ": " + names;
   message += "; missing " + std::to_string(needed - good.size());

@@ -160,29 +160,29 @@ Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source
   format::TextReader reader = TRY(format::TextReader::open(document, kDomain, std::move(source)));
   SignedRelease parsed;
   ReleaseRequest& request = parsed.request;
-  request.realm = TRY(policy::id_field<format::RealmId>(reader, "realm"));
-  request.registry = TRY(policy::id_field<format::RegistryId>(reader, "registry"));
+  request.realm = TRY(format::id_field<format::RealmId>(reader, "realm"));
+  request.registry = TRY(format::id_field<format::RegistryId>(reader, "registry"));
   request.registry_name = TRY(policy::name_field(reader, "registry-name"));
   request.era = format::EraNumber(TRY(policy::u32_field(reader, "era")));
   if (request.era.value() == 0) return reader.bad("the first era is 1");
   TRY(read_periods(reader, request.periods));
   request.site = TRY(policy::name_field(reader, "site"));
-  request.site_identity = TRY(policy::id_field<crypto::Ed25519PublicKey>(reader, "site-identity"));
-  const auto raw = TRY(policy::id_field<crypto::X25519PublicKey>(reader, "recipient"));
+  request.site_identity = TRY(format::id_field<crypto::Ed25519PublicKey>(reader, "site-identity"));
+  const auto raw = TRY(format::id_field<crypto::X25519PublicKey>(reader, "recipient"));
   auto recipient = crypto::parse_x25519_public_key(raw.view());
   if (!recipient.ok()) return reader.bad(recipient.error().message());
   request.recipient = recipient.take();
   request.policy_version = format::PolicyVersion(TRY(reader.number("policy-version")));
-  request.policy_hash = TRY(policy::id_field<policy::PolicyHash>(reader, "policy-hash"));
+  request.policy_hash = TRY(format::id_field<policy::PolicyHash>(reader, "policy-hash"));
   request.approvals = TRY(policy::u32_field(reader, "approvals"));
   if (request.approvals == 0) return reader.bad("a release needs at least one approval");
   request.reason = TRY(reader.field("reason"));
   const Status reason = check_reason(request.reason);
   if (!reason.ok()) return reader.bad(reason.error().message());
   request.not_after_seconds = TRY(policy::seconds_field(reader, "not-after"));
-  request.nonce = TRY((policy::id_field<Id<16, struct ReleaseNonceTag>>(reader, "nonce")));
+  request.nonce = TRY((format::id_field<Id<16, struct ReleaseNonceTag>>(reader, "nonce")));
   TRY(reader.end());
-  parsed.signature = TRY(policy::single_signature(reader, kSiteSigner));
+  parsed.signature = TRY(format::single_signature(reader, kSiteSigner));
   parsed.id = ReleaseId(crypto::sha256(reader.signed_bytes()).array());
   parsed.document = std::string(as_text(document));
   return parsed;
@@ -191,7 +191,7 @@ Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source
 Result<SignedRelease> SignedRelease::sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key) {
   TRY(check_reason(request.reason).in([] { return "release request"; }));
   const std::string text = request.text();
-  const std::string document = policy::with_signature(text, kSiteSigner, site_key.sign(as_bytes(text)).view());
+  const std::string document = format::with_signature(text, kSiteSigner, site_key.sign(as_bytes(text)).view());
   return parse(as_bytes(document), "the new request");
 }
 

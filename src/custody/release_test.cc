@@ -374,7 +374,7 @@ TEST_F(Release, release_words_keep_a_reason_behind_its_own_margin) {
   // Whoever signs with the site's key by other means is refused by the station.
   std::string text = request.text();
   text.replace(text.find("Policy: version"), 8, "Policy  ");
-  const std::string document = policy::with_signature(text, "site", world().realm.site.sign(as_bytes(text)).view());
+  const std::string document = format::with_signature(text, "site", world().realm.site.sign(as_bytes(text)).view());
   EXPECT_THAT(SignedRelease::parse(as_bytes(document), "r").error().message(), HasSubstr("two spaces in a row"));
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 std::string joined(const std::set<std::string>& names) {
   std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + printable(name);
+  for (const std::string& name : names) append_item(all, printable(name));
   return all;
 }
 

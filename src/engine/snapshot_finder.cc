@@ -140,14 +140,14 @@ class Witnesses {
       auto found = look(*vault, name_);
       if (found.ok() && is_right(found.value())) return found.value();
       const std::string why = found.ok() ? "its header is another object's" : found.error().message();
-      reasons_ += (reasons_.empty() ? "" : "; ") + vault->name() + ": " + why;
+      append_item(reasons_, vault->name() + ": " + why, "; ");
       if (!found.ok() && found.error().code() == Code::Unavailable) std::erase(answering_, vault);
     }
     return std::nullopt;
   }
   Error failure() const {
     return {Code::NotFound,
-            "object " + name_.hex().substr(0, 16) + ": " + (reasons_.empty() ? "no vault gives it out" : reasons_)};
+            format::object_words(name_) + ": " + (reasons_.empty() ? "no vault gives it out" : reasons_)};
   }
 
  private:
@@ -176,7 +176,7 @@ class HoldingsFinder {
     }
     if (answered == 0) {
       std::string reasons;
-      for (const std::string& reason : holdings_.unreachable) reasons += (reasons.empty() ? "" : "; ") + reason;
+      for (const std::string& reason : holdings_.unreachable) append_item(reasons, reason, "; ");
       return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
     }
     for (const auto& [id, stream] : streams_) join(id, stream);

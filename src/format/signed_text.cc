@@ -23,6 +23,19 @@ std::string_view family_of(std::string_view domain) {
   return domain.substr(0, domain.rfind('/'));
 }
 
+Result<ByteView> only_signature(const TextReader& reader, std::string_view signer, std::size_t size,
+                                std::string_view algorithm) {
+  if (reader.signatures().size() != 1) {
+    return Error(Code::InvalidInput, reader.source() + ": must carry exactly one signature");
+  }
+  const TextSignature& found = reader.signatures().front();
+  if (found.signer != signer || found.value.size() != size) {
+    return Error(Code::InvalidInput, reader.source() + ": its signature is not " + std::string(algorithm) +
+                                         " signature by '" + std::string(signer) + "'");
+  }
+  return ByteView(found.value);
+}
+
 }  // namespace
 
 bool is_valid_text_value(std::string_view value) {
@@ -153,6 +166,20 @@ Status TextReader::end() {
 
 Error TextReader::bad(std::string_view why) const {
   return Error(Code::InvalidInput, source_ + ": line " + std::to_string(next_ + 1) + ": " + std::string(why));
+}
+
+Result<crypto::Ed25519Signature> single_signature(const TextReader& reader, std::string_view signer) {
+  return crypto::Ed25519Signature::from_view(
+      TRY(only_signature(reader, signer, crypto::Ed25519Signature::kSize, "an Ed25519")));
+}
+
+Result<crypto::P384Signature> single_p384_signature(const TextReader& reader, std::string_view signer) {
+  return crypto::P384Signature::from_view(TRY(only_signature(reader, signer, crypto::P384Signature::kSize, "a P-384")));
+}
+
+std::string with_signature(std::string text, std::string_view signer, ByteView signature) {
+  append_signature(text, signer, signature);
+  return text;
 }
 
 }  // namespace exclave::format

@@ -21,6 +21,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/result.h"
+#include "crypto/signature.h"
 
 namespace exclave::format {
 
@@ -77,6 +79,22 @@ class TextReader {
   std::size_t next_ = 0;
   std::vector<TextSignature> signatures_;
 };
+
+// A field that is an id in hexadecimal.
+template <typename AnyId>
+Result<AnyId> id_field(TextReader& reader, std::string_view key) {
+  auto id = AnyId::from_hex(TRY(reader.field(key)));
+  if (!id.ok()) return reader.bad(id.error().message());
+  return id;
+}
+
+// The single Ed25519 signature of a document, by a machine that signs under its role's name.
+Result<crypto::Ed25519Signature> single_signature(const TextReader& reader, std::string_view signer);
+// The same by a person, under their name.
+Result<crypto::P384Signature> single_p384_signature(const TextReader& reader, std::string_view signer);
+
+// `text` with `signature` by `signer` under it: the document.
+std::string with_signature(std::string text, std::string_view signer, ByteView signature);
 
 // The domain line of a document, for telling kinds apart; empty if it has none.
 std::string_view domain_of(ByteView document);

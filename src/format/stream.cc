@@ -12,31 +12,6 @@ constexpr std::string_view kEntryDomain = "exclave/entry/v1";
 constexpr std::string_view kReceiptDomain = "exclave/receipt/v1";
 constexpr std::string_view kReadingDomain = "exclave/reading/v1";
 
-template <typename AnyId>
-Result<AnyId> id_field(TextReader& reader, std::string_view key) {
-  auto id = AnyId::from_hex(TRY(reader.field(key)));
-  if (!id.ok()) return reader.bad(id.error().message());
-  return id;
-}
-
-// The single signature of a document, by the signer named in hex.
-Result<crypto::Ed25519Signature> single_signature(const TextReader& reader, std::string_view signer) {
-  if (reader.signatures().size() != 1) {
-    return Error(Code::InvalidInput, reader.source() + ": must carry exactly one signature");
-  }
-  const TextSignature& found = reader.signatures().front();
-  if (found.signer != signer || found.value.size() != crypto::Ed25519Signature::kSize) {
-    return Error(Code::InvalidInput,
-                 reader.source() + ": signature is not an Ed25519 signature by " + std::string(signer));
-  }
-  return crypto::Ed25519Signature::from_view(found.value);
-}
-
-std::string with_signature(std::string text, std::string_view signer, const crypto::Ed25519Signature& signature) {
-  append_signature(text, signer, signature.view());
-  return text;
-}
-
 constexpr std::string_view kWriterSigner = "writer";
 constexpr std::string_view kVaultSigner = "vault";
 
@@ -62,7 +37,7 @@ std::int64_t StreamDescriptor::start_seconds() const {
 }
 
 std::string SignedStream::document() const {
-  return with_signature(descriptor.text(), kWriterSigner, signature);
+  return with_signature(descriptor.text(), kWriterSigner, signature.view());
 }
 
 Result<SignedStream> SignedStream::parse(ByteView document, std::string source) {
@@ -114,7 +89,7 @@ std::string Entry::text() const {
 }
 
 std::string SignedEntry::document() const {
-  return with_signature(entry.text(), kWriterSigner, signature);
+  return with_signature(entry.text(), kWriterSigner, signature.view());
 }
 
 Result<SignedEntry> SignedEntry::parse(ByteView document, std::string source) {
@@ -159,7 +134,7 @@ std::string Receipt::text() const {
 }
 
 std::string SignedReceipt::document() const {
-  return with_signature(receipt.text(), kVaultSigner, signature);
+  return with_signature(receipt.text(), kVaultSigner, signature.view());
 }
 
 Result<SignedReceipt> SignedReceipt::parse(ByteView document, std::string source) {
@@ -202,7 +177,7 @@ std::string Reading::text() const {
 }
 
 std::string SignedReading::document() const {
-  return with_signature(reading.text(), kVaultSigner, signature);
+  return with_signature(reading.text(), kVaultSigner, signature.view());
 }
 
 Result<SignedReading> SignedReading::parse(ByteView document, std::string source) {

@@ -95,7 +95,7 @@ Status check_place_in_chain(const SignedPolicy& current, const SignedPolicy& nex
   const std::vector<std::string> changed = changed_vaults(current.policy, next.policy);
   if (changed.size() <= 1) return {};
   std::string names;
-  for (const std::string& name : changed) names += (names.empty() ? "" : ", ") + name;
+  for (const std::string& name : changed) append_item(names, name);
   return Error(Code::InvalidInput, label_of(next) + " changes " + std::to_string(changed.size()) + " vaults (" + names +
                                        "); a version changes at most one")
       .hint("make one version for each vault and let each be adopted before the next");

@@ -165,20 +165,20 @@ Result<SignedEra> SignedEra::parse(ByteView document, std::string source) {
   format::TextReader reader = TRY(format::TextReader::open(document, kDomain, std::move(source)));
   SignedEra parsed;
   Era& era = parsed.era;
-  era.realm = TRY(id_field<format::RealmId>(reader, "realm"));
-  era.registry = TRY(id_field<format::RegistryId>(reader, "registry"));
+  era.realm = TRY(format::id_field<format::RealmId>(reader, "realm"));
+  era.registry = TRY(format::id_field<format::RegistryId>(reader, "registry"));
   era.number = format::EraNumber(TRY(u32_field(reader, "era")));
   era.previous = TRY(optional_id_field<crypto::Hash256>(reader, "previous"));
   era.threshold = TRY(u32_field(reader, "threshold"));
   era.starts_seconds = TRY(seconds_field(reader, "starts"));
   era.period_seconds = TRY(seconds_field(reader, "period-seconds"));
-  era.dedup_check = TRY(id_field<DedupCheck>(reader, "dedup-check"));
+  era.dedup_check = TRY(format::id_field<DedupCheck>(reader, "dedup-check"));
   TRY(read_officials(reader, era));
   TRY(read_periods(reader, era));
   TRY(read_commitments(reader, era));
   TRY(reader.end());
   TRY(check_era_rules(era).in([&] { return reader.source(); }));
-  parsed.signature = TRY(single_signature(reader, kCeremonySigner));
+  parsed.signature = TRY(format::single_signature(reader, kCeremonySigner));
   parsed.document = std::string(as_text(document));
   parsed.hash = crypto::sha256(document);
   return parsed;
@@ -190,7 +190,7 @@ SignedEra SignedEra::sign(const Era& era, const crypto::Ed25519SigningKey& cerem
   made.era = era;
   const std::string text = era.text();
   made.signature = ceremony.sign(as_bytes(text));
-  made.document = with_signature(text, kCeremonySigner, made.signature.view());
+  made.document = format::with_signature(text, kCeremonySigner, made.signature.view());
   made.hash = crypto::sha256(as_bytes(made.document));
   return made;
 }

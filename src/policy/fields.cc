@@ -74,21 +74,4 @@ Result<std::string> name_field(format::TextReader& reader, std::string_view key)
   return value;
 }
 
-Result<crypto::Ed25519Signature> single_signature(const format::TextReader& reader, std::string_view signer) {
-  if (reader.signatures().size() != 1) {
-    return Error(Code::InvalidInput, reader.source() + ": must carry exactly one signature");
-  }
-  const format::TextSignature& found = reader.signatures().front();
-  if (found.signer != signer || found.value.size() != crypto::Ed25519Signature::kSize) {
-    return Error(Code::InvalidInput,
-                 reader.source() + ": its signature is not an Ed25519 signature by '" + std::string(signer) + "'");
-  }
-  return crypto::Ed25519Signature::from_view(found.value);
-}
-
-std::string with_signature(std::string text, std::string_view signer, ByteView signature) {
-  format::append_signature(text, signer, signature);
-  return text;
-}
-
 }  // namespace exclave::policy

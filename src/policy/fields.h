@@ -61,12 +61,6 @@ class Words {
   std::size_t next_ = 0;
 };
 
-template <typename AnyId>
-Result<AnyId> id_field(format::TextReader& reader, std::string_view key) {
-  auto id = AnyId::from_hex(TRY(reader.field(key)));
-  if (!id.ok()) return reader.bad(id.error().message());
-  return id;
-}
 // "none" or the id.
 template <typename AnyId>
 Result<std::optional<AnyId>> optional_id_field(format::TextReader& reader, std::string_view key) {
@@ -80,11 +74,5 @@ Result<std::uint32_t> u32_field(format::TextReader& reader, std::string_view key
 Result<std::int64_t> seconds_field(format::TextReader& reader, std::string_view key);
 // A name by format::is_valid_name.
 Result<std::string> name_field(format::TextReader& reader, std::string_view key);
-
-// The single Ed25519 signature of a document, by a machine that signs under its role's name.
-Result<crypto::Ed25519Signature> single_signature(const format::TextReader& reader, std::string_view signer);
-
-// `text` with `signature` by `signer` under it: the document.
-std::string with_signature(std::string text, std::string_view signer, ByteView signature);
 
 }  // namespace exclave::policy

@@ -109,7 +109,7 @@ Result<Quorum> read_quorum(format::TextReader& reader) {
 
 Result<Policy> read_policy(format::TextReader& reader) {
   Policy policy;
-  policy.realm = TRY(id_field<format::RealmId>(reader, "realm"));
+  policy.realm = TRY(format::id_field<format::RealmId>(reader, "realm"));
   policy.name = TRY(reader.field("name"));
   policy.version = format::PolicyVersion(TRY(reader.number("version")));
   policy.previous = TRY(optional_id_field<PolicyHash>(reader, "previous"));
@@ -117,7 +117,7 @@ Result<Policy> read_policy(format::TextReader& reader) {
   policy.threshold_policy = TRY(u32_field(reader, "threshold-policy"));
   policy.threshold_release = TRY(u32_field(reader, "threshold-release"));
   TRY(read_list(reader, "official", policy.officials, read_official));
-  policy.ceremony = TRY(id_field<crypto::Ed25519PublicKey>(reader, "ceremony"));
+  policy.ceremony = TRY(format::id_field<crypto::Ed25519PublicKey>(reader, "ceremony"));
   policy.quorum = TRY(read_quorum(reader));
   TRY(read_list(reader, "vault", policy.vaults, read_vault));
   TRY(read_list(reader, "site", policy.sites, read_site));

@@ -40,7 +40,7 @@ Status ChunkSource::add_pack(const format::ObjectName& name, std::uint64_t bytes
   const ObjectOpener::Opened object = TRY(opener_.open_by_name(name, bytes));
   if (format::read_payload(object.plain, format::PlaintextType::Index).ok()) return {};
   add_entries(object.reference,
-              TRY(format::read_pack_directory(object.plain).in([&] { return "object " + name.hex().substr(0, 16); })));
+              TRY(format::read_pack_directory(object.plain).in([&] { return format::object_words(name); })));
   return {};
 }
 

@@ -1,5 +1,8 @@
 #include "spread/copies_reader.h"
 
+#include "base/text.h"
+#include "format/object.h"
+
 #include <algorithm>
 #include <tuple>
 
@@ -121,15 +124,14 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
     source.note_failure(code, start, end, cost_bytes);
     if (code != Code::NotFound) all_missing = false;
     if (code == Code::Unavailable) away += (away.empty() ? "" : " and ") + source.statistics.vault;
-    reasons += (reasons.empty() ? "" : "; ") + source.statistics.vault + ": " + result.error().message();
+    append_item(reasons, source.statistics.vault + ": " + result.error().message(), "; ");
     if (incidents_.size() < kMaxIncidents) incidents_.push_back({source.statistics.vault, name, result.error()});
     // A vault that cannot answer may hold what the others lack: missing is only what all of them miss.
     if (!worst.has_value() || worst->code() == Code::NotFound || code == Code::Corrupt) worst = result.error();
   }
   const Code code = all_missing ? Code::NotFound : worst->code();
   if (!away.empty()) away = ", and " + away + " may have one but gave no answer";
-  return Error(code,
-               "object " + name.hex().substr(0, 16) + ": no vault gave a good copy" + away + " (" + reasons + ")");
+  return Error(code, format::object_words(name) + ": no vault gave a good copy" + away + " (" + reasons + ")");
 }
 
 bool CopiesReader::is_answering() const {

@@ -1,4 +1,5 @@
 #include "spread/stream_writer.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <deque>
@@ -135,7 +136,7 @@ std::optional<Error> StreamWriter::too_few_left_locked() const {
       ++left;
       continue;
     }
-    reasons += (reasons.empty() ? "" : "; ") + lane->progress.vault + ": " + lane->progress.failure->message();
+    append_item(reasons, lane->progress.vault + ": " + lane->progress.failure->message(), "; ");
     code = lane->progress.failure->code();
   }
   if (left >= durable_copies_) return std::nullopt;

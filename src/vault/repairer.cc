@@ -1,4 +1,5 @@
 #include "vault/repairer.h"
+#include "base/text.h"
 
 #include <algorithm>
 
@@ -180,7 +181,7 @@ Result<Bytes> Repairer::fetch(const format::ObjectName& name, store::VaultApi* f
     if (object.error().code() == Code::Unavailable) lost(*other, object.error());
     if (object.error().code() == Code::Corrupt)
       problem("vault " + other->name() + ": " + format::object_words(name) + ": " + object.error().message());
-    reasons += (reasons.empty() ? "" : "; ") + other->name() + ": " + object.error().message();
+    append_item(reasons, other->name() + ": " + object.error().message(), "; ");
   }
   return Error(Code::NotFound,
                "no other vault gives a good copy (" + (reasons.empty() ? "none answers" : reasons) + ")");

@@ -26,13 +26,6 @@ Result<std::int64_t> seconds_field(TextReader& reader, std::string_view key) {
 }
 
 template <typename AnyId>
-Result<AnyId> id_field(TextReader& reader, std::string_view key) {
-  auto id = AnyId::from_hex(TRY(reader.field(key)));
-  if (!id.ok()) return reader.bad(id.error().message());
-  return id;
-}
-
-template <typename AnyId>
 Status expect_id(TextReader& reader, std::string_view key, const AnyId& expected) {
   if (TRY(id_field<AnyId>(reader, key)) != expected) return reader.bad("is not the one that was asked for");
   return {};

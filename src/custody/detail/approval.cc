@@ -19,24 +19,12 @@ Result<WrappedShare> read_share(format::TextReader& reader) {
   return share;
 }
 
-Result<crypto::P384Signature> read_signature(const format::TextReader& reader, std::string_view official) {
-  if (reader.signatures().size() != 1) {
-    return Error(Code::InvalidInput, reader.source() + ": must carry exactly one signature");
-  }
-  const format::TextSignature& found = reader.signatures().front();
-  if (found.signer != official || found.value.size() != crypto::P384Signature::kSize) {
-    return Error(Code::InvalidInput,
-                 reader.source() + ": its signature is not a P-384 signature by '" + std::string(official) + "'");
-  }
-  return crypto::P384Signature::from_view(found.value);
-}
-
 }  // namespace
 
 Result<Approval> Approval::parse(ByteView document, std::string source) {
   format::TextReader reader = TRY(format::TextReader::open(document, kApprovalDomain, std::move(source)));
   Approval approval;
-  approval.release = TRY(policy::id_field<ReleaseId>(reader, "release"));
+  approval.release = TRY(format::id_field<ReleaseId>(reader, "release"));
   approval.official = TRY(policy::name_field(reader, "official"));
   const std::uint32_t x = TRY(policy::u32_field(reader, "x"));
   if (x < 1 || x > 255) return reader.bad("a share index is 1..255");
@@ -50,7 +38,7 @@ Result<Approval> Approval::parse(ByteView document, std::string source) {
     if (approval.shares.size() > policy::kMostPeriods) return reader.bad("an approval has at most 80 shares");
   } while (reader.next_is("share"));
   TRY(reader.end());
-  approval.signature = TRY(read_signature(reader, approval.official));
+  approval.signature = TRY(format::single_p384_signature(reader, approval.official));
   approval.signed_bytes = to_bytes(reader.signed_bytes());
   return approval;
 }

@@ -1,4 +1,5 @@
 #include "engine/detail/stream_order.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <limits>
@@ -68,7 +69,7 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
     const Look& look = looks[i];
     if (look.failure.has_value()) {
       code = look.failure->code();
-      reasons += (reasons.empty() ? "" : "; ") + context.vaults[i]->name() + ": " + look.failure->message();
+      append_item(reasons, context.vaults[i]->name() + ": " + look.failure->message(), "; ");
       continue;
     }
     ++answered;
