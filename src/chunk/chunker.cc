@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "chunk/gear.h"
+#include "chunk/detail/gear.h"
 
 namespace exclave::chunk {
 namespace {

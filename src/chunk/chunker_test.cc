@@ -6,8 +6,8 @@
 #include <random>
 #include <vector>
 
-#include "chunk/chunker_twin.h"
-#include "chunk/stable_hash.h"
+#include "chunk/detail/chunker_twin.h"
+#include "chunk/detail/stable_hash.h"
 
 namespace exclave::chunk {
 namespace {

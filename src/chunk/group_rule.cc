@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "chunk/stable_hash.h"
+#include "chunk/detail/stable_hash.h"
 
 namespace exclave::chunk {
 namespace {

@@ -1,6 +1,6 @@
 #include "chunk/record_cutter.h"
 
-#include "chunk/stable_hash.h"
+#include "chunk/detail/stable_hash.h"
 
 namespace exclave::chunk {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "chunk/detail/stable_hash.h"
 #include "chunk/group_rule.h"
 #include "chunk/record_cutter.h"
-#include "chunk/stable_hash.h"
 
 namespace exclave::chunk {
 namespace {

@@ -35,7 +35,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   if (directory.empty()) return Error(Code::InvalidInput, "no agent directory was given").hint("say --home DIRECTORY");
   std::unique_ptr<AgentHome> home(new AgentHome());
   home->directory_ = directory;
-  Acts acts = TRY(load_acts(files, directory));
+  Acts acts = TRY(load_acts(context, directory));
   home->writer_ = TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
   home->lock_ = TRY(lock_agent_directory(files, directory));
   home->keys_ = TRY(newest_agent_keys(files, directory));

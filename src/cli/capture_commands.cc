@@ -198,7 +198,7 @@ Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
 Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
   env::FileSystem& files = context.env.files;
   const custody::AgentKeys keys = TRY(custody::read_agent_keys(files, settings.keys));
-  const Acts acts = TRY(load_acts(files, settings.home));
+  const Acts acts = TRY(load_acts(context, settings.home));
   const auto writer = TRY(read_role_key(files, settings.home, "writer.key", custody::SigningUse::Writer));
   const auto lock = TRY(lock_agent_directory(files, settings.home));
   const policy::Registry* const named = acts.policy().registry(keys.registry);

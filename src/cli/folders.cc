@@ -10,12 +10,6 @@ namespace {
 constexpr std::uint64_t kMaxDocumentBytes = 4U << 20;
 constexpr std::string_view kActSuffix = ".exclave";
 
-Error key_refused(Error error, std::string_view remedy) {
-  const bool is_file_at_fault = error.code() == Code::InvalidInput || error.code() == Code::Precondition;
-  Error refused(is_file_at_fault ? Code::Denied : error.code(), error.message());
-  return std::move(refused).hint(error.hint_text().empty() ? std::string(remedy) : error.hint_text());
-}
-
 // Eras whose keys lie in an agent's directory.
 Result<std::vector<std::uint32_t>> eras_with_keys(env::FileSystem& files, const std::string& home) {
   std::vector<std::uint32_t> eras;
@@ -28,6 +22,12 @@ Result<std::vector<std::uint32_t>> eras_with_keys(env::FileSystem& files, const 
 }
 
 }  // namespace
+
+Error key_refused(Error error, std::string_view remedy) {
+  const bool is_file_at_fault = error.code() == Code::InvalidInput || error.code() == Code::Precondition;
+  Error refused(is_file_at_fault ? Code::Denied : error.code(), error.message());
+  return std::move(refused).hint(error.hint_text().empty() ? std::string(remedy) : error.hint_text());
+}
 
 std::string acts_folder(std::string_view directory) {
   return env::join_path(directory, "acts");
@@ -68,7 +68,8 @@ Result<const policy::Registry*> Acts::registry(std::string_view name) const {
   return Error(Code::NotFound, "the realm has no registry '" + std::string(name) + "'").hint("it has: " + names);
 }
 
-Result<Acts> load_acts(env::FileSystem& files, const std::string& directory) {
+Result<Acts> load_acts(const Context& context, const std::string& directory) {
+  env::FileSystem& files = context.env.files;
   const std::string folder = acts_folder(directory);
   auto names = files.list(folder);
   if (!names.ok()) {
@@ -78,14 +79,28 @@ Result<Acts> load_acts(env::FileSystem& files, const std::string& directory) {
   }
   std::vector<policy::SignedPolicy> policies;
   Acts acts;
+  const auto leave_out = [&](const Error& why) {
+    acts.is_whole = false;
+    context.note(why.message() + "; this era is left out (remove the file, and a vault brings it back)");
+  };
   for (const std::string& name : names.value()) {
-    if (!name.ends_with(kActSuffix)) continue;
     const std::string path = env::join_path(folder, name);
+    const bool is_policy = name.starts_with("policy-") && name.ends_with(kActSuffix);
+    const bool is_era = name.starts_with("era-") && name.ends_with(kActSuffix);
+    if (!is_policy && !is_era) {
+      context.note("'" + printable(path) + "' is not an act of the realm and is left out");
+      continue;
+    }
     const Bytes document = TRY(read_document(files, path));
-    if (name.starts_with("policy-")) {
+    if (is_policy) {
       policies.push_back(TRY(policy::SignedPolicy::parse(document, path)));
+      continue;
+    }
+    auto era = policy::SignedEra::parse(document, path);
+    if (era.ok()) {
+      acts.eras.push_back(era.take());
     } else {
-      acts.eras.push_back(TRY(policy::SignedEra::parse(document, path)));
+      leave_out(era.error());
     }
   }
   if (policies.empty()) return Error(Code::NotFound, "'" + printable(folder) + "' holds no policy");
@@ -93,9 +108,11 @@ Result<Acts> load_acts(env::FileSystem& files, const std::string& directory) {
             [](const auto& a, const auto& b) { return a.policy.version < b.policy.version; });
   TRY(policy::verify_chain(policies, policies.front().hash).in([&] { return "'" + printable(folder) + "'"; }));
   acts.policies = std::move(policies);
-  for (const policy::SignedEra& era : acts.eras) {
-    TRY(policy::find_voucher(acts.policies, era).in([&] { return "'" + printable(folder) + "'"; }));
-  }
+  std::erase_if(acts.eras, [&](const policy::SignedEra& era) {
+    const auto voucher = policy::find_voucher(acts.policies, era);
+    if (!voucher.ok()) leave_out(voucher.error());
+    return !voucher.ok();
+  });
   return acts;
 }
 

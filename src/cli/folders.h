@@ -12,12 +12,15 @@
 //
 // I1  load_acts returns only what verifies: one policy chain from version 1, eras that a version of it vouches for.
 //     The first version in the folder is the root of trust: the folder came from the ceremony.
+// I2  A policy that is damaged stops everything: the chain is what all else hangs on. An era that is damaged, or a file
+//     that is no act, is left out with a note: it must not turn a site off when it is needed.
 // Errors: NotFound, InvalidInput, Denied, Precondition (all name the file).
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "cli/context.h"
 #include "custody/key_files.h"
 #include "engine/snapshot_finder.h"
 #include "env/file_system.h"
@@ -28,6 +31,7 @@ namespace exclave::cli {
 struct Acts {
   std::vector<policy::SignedPolicy> policies;  // version 1 first
   std::vector<policy::SignedEra> eras;
+  bool is_whole = true;  // false if an era was left out (I2)
 
   const policy::SignedPolicy& signed_policy() const { return policies.back(); }
   const policy::Policy& policy() const { return policies.back().policy; }
@@ -40,7 +44,7 @@ struct Acts {
 };
 
 std::string acts_folder(std::string_view directory);
-Result<Acts> load_acts(env::FileSystem& files, const std::string& directory);
+Result<Acts> load_acts(const Context& context, const std::string& directory);
 // DURABLE, idempotent. `acts_directory` exists.
 Status save_policy(env::FileSystem& files, const std::string& acts_directory, const policy::SignedPolicy& policy);
 Status save_era(env::FileSystem& files, const std::string& acts_directory, const std::string& registry,
@@ -50,6 +54,8 @@ std::vector<Bytes> documents_of(const Acts& acts);
 
 std::string era_keys_name(format::EraNumber era);
 std::string era_act_name(std::string_view registry, format::EraNumber era);
+// An error about a role's key file: whatever is wrong with the file itself is Denied, with the remedy.
+Error key_refused(Error error, std::string_view remedy);
 // A role's own key. Whatever is wrong with the file itself is Denied: the key is refused, with a remedy.
 Result<crypto::Ed25519SigningKey> read_role_key(env::FileSystem& files, const std::string& directory,
                                                 std::string_view name, custody::SigningUse use);

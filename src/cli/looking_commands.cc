@@ -22,6 +22,8 @@ Status require_one_place(const PlaceSettings& place) {
   return {};
 }
 
+constexpr std::int64_t kMostClockSkew = 60;  // seconds
+
 // Returns why the vault does not answer, if it does not.
 std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std::int64_t now,
                        std::vector<std::string>& row, std::string& readings, std::vector<std::string>& alarms) {
@@ -32,7 +34,11 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
   }
   std::string remark;
   const std::int64_t skew = status.value().now_seconds - now;
-  if (skew > 60 || skew < -60) remark = "its clock differs by " + std::to_string(skew) + " s";
+  if (skew > kMostClockSkew || skew < -kMostClockSkew) {
+    remark = "its clock differs by " + std::to_string(skew) + " s";
+    alarms.push_back("vault " + vault.name() + ": " + remark +
+                     " from this machine's: one of the two is wrong, and terms and periods go by both");
+  }
   if (status.value().policy != policy.version)
     append_item(remark, "it has policy version " + std::to_string(status.value().policy.value()), "; ");
   row = {vault.name(), "ok", std::to_string(status.value().object_count), human_bytes(status.value().free_bytes),
@@ -163,7 +169,8 @@ struct StatusView {
   VaultSet& vaults;
   config::Json json = config::Json::object();
   std::string headline{};
-  std::vector<std::string> alarms{};  // what somebody has to look at: they make the exit code
+  std::vector<std::string> refusals{};  // "lux: why": vaults that did not do what a backup or a restore needs of them
+  std::vector<std::string> alarms{};    // what somebody has to look at: they make the exit code
 };
 
 Result<ExitCode> show_status(const Context& context, StatusView view) {
@@ -177,6 +184,10 @@ Result<ExitCode> show_status(const Context& context, StatusView view) {
     const std::string failure = vault_line(*vault, view.policy, now, row, readings, view.alarms);
     if (failure.empty()) {
       ++reachable;
+      for (const std::string& refusal : view.refusals) {
+        if (refusal.starts_with(vault->name() + ": "))
+          view.alarms.push_back("vault answers, and refuses its work: " + refusal);
+      }
     } else {
       view.alarms.push_back("vault " + vault->name() + " does not answer");
     }
@@ -264,7 +275,10 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
       .set("snapshots", snapshots.size());
   for (store::VaultApi* vault : home->vaults().all()) {
     const auto quota = vault->quota(home->registry().id);
-    if (!quota.ok()) continue;
+    if (!quota.ok()) {
+      view.refusals.push_back(vault->name() + ": " + printable(quota.error().message()));
+      continue;
+    }
     if (quota.value().used_bytes > quota.value().quota_bytes / 10 * 9) {
       view.alarms.push_back("vault " + vault->name() + " has used " + human_bytes(quota.value().used_bytes) + " of " +
                             human_bytes(quota.value().quota_bytes));
@@ -310,6 +324,7 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
   }
   if (holdings.ok()) {
     for (const std::string& problem : holdings.value().problems) view.alarms.push_back(problem);
+    view.refusals = holdings.value().unreachable;
   }
   const std::vector<std::string> open = TRY(open_releases(context.env.files, site->directory()));
   view.headline += reminder_of(open, site->directory());

@@ -133,7 +133,7 @@ class RealmBuilder {
       return std::find(kFolders.begin(), kFolders.end(), name) != kFolders.end();
     };
     const bool is_realm = present.ok() && std::all_of(present.value().begin(), present.value().end(), is_ours);
-    const auto last_step = load_acts(files_, at("ceremony"));
+    const auto last_step = load_acts(context_, at("ceremony"));
     if (is_realm && !last_step.ok() && last_step.error().code() == Code::NotFound) {
       return Error(Code::Precondition, "the creation of the realm in " + shown + " was interrupted")
           .hint("remove it and create it again; nothing was done with its keys: rm -r " + shown);
@@ -353,7 +353,12 @@ class EraOpener {
  public:
   static Result<EraOpener> open(const Context& context, const EraSettings& settings) {
     EraOpener opener(context, settings);
-    opener.acts_ = TRY(load_acts(opener.files_, opener.at("ceremony")));
+    opener.acts_ = TRY(load_acts(context, opener.at("ceremony")));
+    if (!opener.acts_.is_whole) {
+      return Error(Code::Precondition, "a document of an era in '" + printable(opener.at("ceremony/acts")) +
+                                           "' is damaged: its number could be given out twice")
+          .hint("bring the file from another folder of the realm; nothing was changed");
+    }
     opener.registry_ = TRY(opener.acts_.registry(settings.registry));
     opener.key_ = TRY(
         custody::read_signing_key(opener.files_, opener.at("ceremony/ceremony.key"), custody::SigningUse::Ceremony));

@@ -18,7 +18,7 @@ struct Station {
 
 // What an official's station works with: their own acts, and the request.
 Result<Station> open_station(const Context& context, const std::string& directory, const std::string& release) {
-  Station station{TRY(load_acts(context.env.files, directory)), {}};
+  Station station{TRY(load_acts(context, directory)), {}};
   const Bytes document = TRY(read_document(context.env.files, release));
   station.release = TRY(custody::SignedRelease::parse(document, release));
   TRY(custody::check_release(station.acts.signed_policy(), station.release));
@@ -148,10 +148,16 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
   const custody::ReleaseRequest& request = station.release.request;
   if (context.env.files.stat(settings.output).ok())
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
-  const auto signer = TRY(custody::open_key_file_credential(context.env.files, settings.official));
+  const auto own_key = [](Result<std::unique_ptr<custody::Credential>> key) {
+    if (!key.ok()) key = key_refused(key.take_error(), "give the official's own directory, with their key files");
+    return key;
+  };
+  const auto signer = TRY(own_key(custody::open_key_file_credential(context.env.files, settings.official)));
   std::unique_ptr<custody::Credential> paper;
-  if (settings.paper)
-    paper = TRY(custody::open_paper_credential(context.env.files, env::join_path(settings.official, "paper.key")));
+  if (settings.paper) {
+    const std::string path = env::join_path(settings.official, "paper.key");
+    paper = TRY(own_key(custody::open_paper_credential(context.env.files, path)));
+  }
   const policy::SignedEra* era = TRY(era_of(station));
   const std::string leaf_path =
       env::join_path(settings.official, "share-book/" + custody::leaf_file_name(request.registry, request.era));
@@ -173,7 +179,7 @@ Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& setti
     context.terminal.err("Type 'release' to sign this and hand out your share: ");
     const std::string answer = TRY(context.terminal.read_line(context.stop).in([] { return "not approved"; }));
     if (answer != "release" || context.stop.stop_requested())
-      return Error(Code::Cancelled, "not approved; nothing was written");
+      return Error(Code::Precondition, "not approved; nothing was written");
   }
   const std::string approval =
       TRY(custody::approve_release(context.env.random, station.acts.policies, station.release, *era, leaf, *signer,

@@ -13,7 +13,7 @@ Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, con
   if (place.site.empty()) return Error(Code::InvalidInput, "no site directory was given").hint("say --site DIRECTORY");
   std::unique_ptr<SiteFolder> site(new SiteFolder());
   site->directory_ = place.site;
-  Acts acts = TRY(load_acts(context.env.files, place.site));
+  Acts acts = TRY(load_acts(context, place.site));
   site->identity_ = TRY(read_role_key(context.env.files, place.site, "identity.key", custody::SigningUse::Site));
   site->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *site->identity_, Patience::Short));
   site->acts_ = TRY(site->vaults_->exchange_acts(context, place.site, std::move(acts)));
@@ -58,7 +58,8 @@ Result<custody::RecipientKey> recipient_key_of(env::FileSystem& files, const Sit
   return key;
 }
 
-// Leaves the latest snapshot of one dataset: the one asked for, or the newest one's, and says so if there are others.
+// Leaves the latest snapshot of one dataset: the one asked for, or the only one. With several, "latest" of which is the
+// caller's choice: a restore of the wrong one is found too late.
 Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const std::string& wanted,
                     engine::RegistryHoldings& holdings) {
   const auto tell = [&](const engine::FoundSnapshot& found) -> Result<std::string> {
@@ -70,11 +71,10 @@ Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const st
   };
   const engine::LatestOfDataset latest = TRY(engine::keep_latest_of_dataset(holdings, wanted, tell));
   if (!wanted.empty() || latest.others.empty()) return {};
-  std::string names;
+  std::string names = printable(latest.dataset);
   for (const std::string& other : latest.others) append_item(names, printable(other));
-  context.note("taking the newest snapshot, of dataset " + printable(latest.dataset) + "; others are there: " + names +
-               " (choose with --dataset)");
-  return {};
+  return Error(Code::InvalidInput, "the registry has several datasets: " + names)
+      .hint("choose one with --dataset NAME");
 }
 
 // `others`: not empty, oldest first.

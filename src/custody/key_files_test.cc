@@ -115,8 +115,8 @@ TEST_F(KeyFiles, that_are_wrong_are_refused_by_path_and_line_and_never_quote_wha
     std::string text;
     std::string error;
   } cases[] = {
-      {"", "line 1: is not an exclave/signing-key/v1 file"},
-      {"exclave/paper-key/v1\nname x\nseed " + kSeed + "\n", "line 1: is not an exclave/signing-key/v1 file"},
+      {"", "line 1: is not an exclave/signing-key/v1 document"},
+      {"exclave/paper-key/v1\nname x\nseed " + kSeed + "\n", "line 1: is not an exclave/signing-key/v1 document"},
       {"exclave/signing-key/v2\n", "is exclave/signing-key/v2, this program knows exclave/signing-key/v1"},
       {head, "line 2: expected 'name'"},
       {head + "name X\nuse site\nseed " + kSeed + "\n", "line 2: holds no usable name"},
@@ -125,10 +125,11 @@ TEST_F(KeyFiles, that_are_wrong_are_refused_by_path_and_line_and_never_quote_wha
       {head + "name x\nuse site\nseed " + kSeed + "a\n", "line 4: holds no key of 32 bytes in hexadecimal"},
       {head + "name x\nuse site\nseed A" + kSeed.substr(1) + "\n", "line 4: holds no key of 32 bytes in hexadecimal"},
       {head + "name x\nuse site\nseed  " + kSeed + "\n", "line 4: has an ill-formed value"},
-      {head + "name x\nuse site\nseed\n", "line 4: is not 'key value'"},
+      {head + "name x\nuse site\nseed\n", "line 4: has no value"},
       {head + "name x\nuse site\nseed " + kSeed, "line 4: does not end with a line feed"},
       {head + "name x\nuse site\nseed " + kSeed + "\nseed " + kSeed + "\n", "line 5: unexpected field"},
-      {head + "name x\nuse site\nseed " + kSeed + "\n\nsignature x AA==\n", "line 5: is not 'key value'"},
+      {head + "name x\nuse site\nseed " + kSeed + "\n\nsignature x AA==\n",
+       "line 5: is empty, and key files carry no signatures"},
   };
   for (const auto& each : cases) {
     write("bad", each.text);

@@ -81,60 +81,95 @@ std::string_view domain_of(ByteView document) {
   return text.substr(0, end);
 }
 
-Result<TextReader> TextReader::open(ByteView document, std::string_view domain, std::string source) {
-  TextReader reader;
-  reader.source_ = std::move(source);
-  const auto fail = [&](std::size_t line, std::string_view why) {
-    return Error(Code::InvalidInput, reader.source_ + ": line " + std::to_string(line) + ": " + std::string(why));
-  };
-  if (document.size() > kMaxDocumentBytes) return fail(1, "document is larger than 4 MiB");
+namespace {
+
+// "key value", checked against the grammar; the error says what is wrong with the line.
+Result<ScannedText::Field> scan_line(std::string_view line) {
+  const auto fail = [](std::string_view why) { return Error(Code::InvalidInput, std::string(why)); };
+  const std::size_t space = line.find(' ');
+  if (space == std::string_view::npos) return fail("has no value");
+  const ScannedText::Field field{line.substr(0, space), line.substr(space + 1)};
+  if (!is_valid_key(field.key)) return fail("has an ill-formed key");
+  if (!is_valid_text_value(field.value)) return fail("has an ill-formed value");
+  return field;
+}
+
+Result<TextSignature> scan_signature(std::string_view line) {
+  const auto fail = [](std::string_view why) { return Error(Code::InvalidInput, std::string(why)); };
+  if (line.empty()) return fail("has a second empty line");
+  const ScannedText::Field field = TRY(scan_line(line));
+  const std::size_t separator = field.value.find(' ');
+  if (field.key != "signature" || separator == std::string_view::npos) return fail("is not a signature line");
+  const std::string_view signer = field.value.substr(0, separator);
+  if (!is_valid_key(signer)) return fail("has an ill-formed signer");
+  auto value = from_base64(field.value.substr(separator + 1));
+  if (!value.ok()) return fail("holds a signature that is not base64");
+  return TextSignature{std::string(signer), value.take()};
+}
+
+Error at_line(std::string_view source, std::size_t number, std::string_view why) {
+  return {Code::InvalidInput, std::string(source) + ": line " + std::to_string(number) + ": " + std::string(why)};
+}
+
+// The line of `text` that begins at `at`; its line feed is checked.
+Result<std::string_view> line_at(std::string_view text, std::size_t at, std::string_view source, std::size_t number) {
+  const std::size_t end = text.find('\n', at);
+  if (end == std::string_view::npos) return at_line(source, number, "does not end with a line feed");
+  return text.substr(at, end - at);
+}
+
+}  // namespace
+
+Result<ScannedText> scan_text(ByteView document, std::string_view domain, std::string_view source) {
+  if (document.size() > kMaxDocumentBytes) return at_line(source, 1, "document is larger than 4 MiB");
   const std::string_view found = domain_of(document);
-  if (found.ends_with('\r'))
-    return fail(1, "ends with CR LF: its line ends were changed on the way; have it sent as a file");
+  if (found.ends_with('\r')) {
+    return at_line(source, 1, "ends with CR LF: its line ends were changed on the way; have it sent as a file");
+  }
   if (found != domain) {
     if (!found.empty() && family_of(found) == family_of(domain)) {
       return Error(Code::Unsupported,
-                   reader.source_ + ": is " + printable(found) + ", this program knows " + std::string(domain))
+                   std::string(source) + ": is " + printable(found) + ", this program knows " + std::string(domain))
           .hint("use a newer exclave");
     }
-    return fail(1, "is not an " + std::string(domain) + " document");
+    return at_line(source, 1, "is not an " + std::string(domain) + " document");
   }
   const std::string_view text = as_text(document);
-  std::size_t at = 0;
-  std::size_t number = 0;
-  bool in_signatures = false;
-  while (at < text.size()) {
-    ++number;
-    const std::size_t end = text.find('\n', at);
-    if (end == std::string_view::npos) return fail(number, "does not end with a line feed");
-    const std::string_view line = text.substr(at, end - at);
-    at = end + 1;
-    if (number == 1) continue;
-    if (line.empty()) {
-      if (in_signatures) return fail(number, "has a second empty line");
-      if (at == text.size()) return fail(number, "has an empty line without signatures after it");
-      in_signatures = true;
-      reader.text_ = std::string(text.substr(0, at - 1));
-      continue;
-    }
-    const std::size_t space = line.find(' ');
-    if (space == std::string_view::npos) return fail(number, "has no value");
-    const std::string_view key = line.substr(0, space);
-    const std::string_view value = line.substr(space + 1);
-    if (!is_valid_key(key)) return fail(number, "has an ill-formed key");
-    if (!is_valid_text_value(value)) return fail(number, "has an ill-formed value");
-    if (!in_signatures) {
-      reader.lines_.push_back({std::string(key), std::string(value)});
-      continue;
-    }
-    const std::size_t separator = value.find(' ');
-    if (key != "signature" || separator == std::string_view::npos) return fail(number, "is not a signature line");
-    if (!is_valid_key(value.substr(0, separator))) return fail(number, "has an ill-formed signer");
-    auto decoded = from_base64(value.substr(separator + 1));
-    if (!decoded.ok()) return fail(number, "holds a signature that is not base64");
-    reader.signatures_.push_back({std::string(value.substr(0, separator)), decoded.take()});
+  ScannedText scanned;
+  scanned.size = domain.size() + 1;
+  while (scanned.size < text.size()) {
+    const std::size_t number = scanned.fields.size() + 2;
+    const std::string_view line = TRY(line_at(text, scanned.size, source, number));
+    if (line.empty()) return scanned;
+    auto field = scan_line(line);
+    if (!field.ok()) return at_line(source, number, field.error().message());
+    scanned.fields.push_back(field.value());
+    scanned.size += line.size() + 1;
   }
-  if (!in_signatures) reader.text_ = std::string(text);
+  return scanned;
+}
+
+Result<TextReader> TextReader::open(ByteView document, std::string_view domain, std::string source) {
+  const ScannedText scanned = TRY(scan_text(document, domain, source));
+  TextReader reader;
+  reader.source_ = std::move(source);
+  const std::string_view text = as_text(document);
+  reader.text_ = std::string(text.substr(0, scanned.size));
+  for (const ScannedText::Field& field : scanned.fields)
+    reader.lines_.push_back({std::string(field.key), std::string(field.value)});
+  if (scanned.size == text.size()) return reader;
+  std::size_t number = scanned.fields.size() + 2;  // the empty line
+  std::size_t at = scanned.size + 1;
+  if (at == text.size()) {
+    return at_line(reader.source_, number, "has an empty line without signatures after it");
+  }
+  while (at < text.size()) {
+    const std::string_view line = TRY(line_at(text, at, reader.source_, ++number));
+    auto signature = scan_signature(line);
+    if (!signature.ok()) return at_line(reader.source_, number, signature.error().message());
+    reader.signatures_.push_back(signature.take());
+    at += line.size() + 1;
+  }
   return reader;
 }
 
@@ -145,8 +180,7 @@ bool TextReader::next_is(std::string_view key) const {
 Result<std::string> TextReader::field(std::string_view key) {
   if (!next_is(key)) {
     const std::string found = next_ < lines_.size() ? "'" + lines_[next_].key + "'" : "the end";
-    return Error(Code::InvalidInput, source_ + ": line " + std::to_string(next_ + 2) + ": expected '" +
-                                         std::string(key) + "', found " + found);
+    return at_line(source_, next_ + 2, "expected '" + std::string(key) + "', found " + found);
   }
   return lines_[next_++].value;
 }
@@ -160,12 +194,11 @@ Result<std::uint64_t> TextReader::number(std::string_view key) {
 
 Status TextReader::end() {
   if (next_ == lines_.size()) return {};
-  return Error(Code::InvalidInput,
-               source_ + ": line " + std::to_string(next_ + 2) + ": unexpected field '" + lines_[next_].key + "'");
+  return at_line(source_, next_ + 2, "unexpected field '" + lines_[next_].key + "'");
 }
 
 Error TextReader::bad(std::string_view why) const {
-  return Error(Code::InvalidInput, source_ + ": line " + std::to_string(next_ + 1) + ": " + std::string(why));
+  return at_line(source_, next_ + 1, why);
 }
 
 Result<crypto::Ed25519Signature> single_signature(const TextReader& reader, std::string_view signer) {

@@ -52,6 +52,18 @@ bool is_valid_name(std::string_view name);
 // InvalidInput naming `what` and the rule.
 Status check_name(std::string_view what, std::string_view name);
 
+// The lines of a document's text, in place: for readers that may not copy a value (key files). Checked: the domain, the
+// grammar of every line.
+struct ScannedText {
+  struct Field {
+    std::string_view key;
+    std::string_view value;
+  };
+  std::vector<Field> fields;
+  std::size_t size = 0;  // of the text: all of the document, or up to the empty line before the signatures
+};
+Result<ScannedText> scan_text(ByteView document, std::string_view domain, std::string_view source);
+
 class TextReader {
  public:
   // `source` names the document in errors (a path, or "policy from vault lux").

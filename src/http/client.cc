@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "http/detail/head_parser.h"
+#include "http/detail/status.h"
 #include "http/detail/stream.h"
 #include "http/detail/writer.h"
-#include "http/status.h"
 
 namespace exclave::http {
 namespace {

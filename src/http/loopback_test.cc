@@ -4,8 +4,8 @@
 #include <atomic>
 
 #include "http/client.h"
+#include "http/detail/status.h"
 #include "http/server.h"
-#include "http/status.h"
 #include "posix/network.h"
 #include "posix/threads.h"
 #include "posix/time.h"

@@ -16,11 +16,11 @@
 
 #include "base/checked.h"
 #include "base/text.h"
-#include "posix/attributes.h"
-#include "posix/directory.h"
-#include "posix/errors.h"
-#include "posix/files.h"
-#include "posix/paths.h"
+#include "posix/detail/attributes.h"
+#include "posix/detail/directory.h"
+#include "posix/detail/errors.h"
+#include "posix/detail/files.h"
+#include "posix/detail/paths.h"
 
 namespace exclave::posix {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "posix/descriptor.h"
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 #include "posix/time.h"
 
 namespace exclave::posix {

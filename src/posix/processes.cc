@@ -13,7 +13,7 @@
 
 #include "base/text.h"
 #include "posix/descriptor.h"
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 #include "posix/stoppable_read.h"
 
 namespace exclave::posix {

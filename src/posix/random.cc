@@ -5,7 +5,7 @@
 #include <cerrno>
 
 #include "posix/descriptor.h"
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 namespace exclave::posix {
 

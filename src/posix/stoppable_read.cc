@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 namespace exclave::posix {
 

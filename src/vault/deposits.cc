@@ -6,7 +6,7 @@
 #include "base/checked.h"
 #include "crypto/tree_hash.h"
 #include "format/object.h"
-#include "vault/access.h"
+#include "vault/detail/access.h"
 #include "vault/detail/copy_check.h"
 
 namespace exclave::vault {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "vault/access.h"
+#include "vault/detail/access.h"
 #include "vault/detail/private_errors.h"
 
 namespace exclave::vault {

@@ -10,7 +10,7 @@
 // Units/limits: an object's body is never in memory as a whole: 256 KiB at a time.
 // I1  There is no other verb: everything else is 404 or 405. Nothing can be deleted or replaced through here.
 // Threads: from any thread.
-// Errors: as answers, see http/status.h; 422 for an entry or object that is not as it must be.
+// Errors: as answers, see http/detail/status.h; 422 for an entry or object that is not as it must be.
 // Source: docs/protocols/vault-http.md.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The conformance suite of store::VaultApi, second part: who may do what, and how the realm's acts change it.
-// See vault/access.h for the table that this spells out.
+// See vault/detail/access.h for the table that this spells out.
 #pragma once
 
 #include "tests/conformance/vault_bench.h"

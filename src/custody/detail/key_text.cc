@@ -64,36 +64,17 @@ Result<KeyTextReader> KeyTextReader::open(crypto::SecretBytes document, std::str
   KeyTextReader reader;
   reader.document_ = std::move(document);
   reader.source_ = std::move(source);
-  const auto fail = [&](std::size_t line, std::string_view why) {
-    return Error(Code::InvalidInput, reader.source_ + ": line " + std::to_string(line) + ": " + std::string(why));
-  };
-  const std::string_view text = reader.text();
-  const std::string_view found = format::domain_of(reader.document_.view());
-  if (found != domain) {
-    if (!found.empty() && found.substr(0, found.rfind('/')) == domain.substr(0, domain.rfind('/'))) {
-      return Error(Code::Unsupported,
-                   reader.source_ + ": is " + printable(found) + ", this program knows " + std::string(domain))
-          .hint("use a newer exclave");
-    }
-    return fail(1, "is not an " + std::string(domain) + " file");
+  format::ScannedText scanned = TRY(format::scan_text(reader.document_.view(), domain, reader.source_));
+  if (scanned.size != reader.document_.view().size()) {
+    return Error(Code::InvalidInput, reader.source_ + ": line " + std::to_string(scanned.fields.size() + 2) +
+                                         ": is empty, and key files carry no signatures");
   }
-  std::size_t number = 1;
-  for (std::size_t at = domain.size() + 1; at < text.size();) {
-    ++number;
-    const std::size_t end = text.find('\n', at);
-    if (end == std::string_view::npos) return fail(number, "does not end with a line feed");
-    const std::string_view line = text.substr(at, end - at);
-    const std::size_t space = line.find(' ');
-    if (space == std::string_view::npos || space == 0) return fail(number, "is not 'key value'");
-    if (!format::is_valid_text_value(line.substr(space + 1))) return fail(number, "has an ill-formed value");
-    reader.lines_.push_back({at, space, line.size()});
-    at = end + 1;
-  }
+  reader.fields_ = std::move(scanned.fields);
   return reader;
 }
 
 bool KeyTextReader::next_is(std::string_view key) const {
-  return next_ < lines_.size() && key_of(lines_[next_]) == key;
+  return next_ < fields_.size() && fields_[next_].key == key;
 }
 
 Result<std::string_view> KeyTextReader::field(std::string_view key) {
@@ -101,8 +82,7 @@ Result<std::string_view> KeyTextReader::field(std::string_view key) {
     return Error(Code::InvalidInput,
                  source_ + ": line " + std::to_string(next_ + 2) + ": expected '" + std::string(key) + "'");
   }
-  const Line& line = lines_[next_++];
-  return text().substr(line.begin + line.key_size + 1, line.size - line.key_size - 1);
+  return fields_[next_++].value;
 }
 
 Result<std::uint32_t> KeyTextReader::u32(std::string_view key) {
@@ -120,7 +100,7 @@ Result<std::int64_t> KeyTextReader::seconds(std::string_view key) {
 }
 
 Status KeyTextReader::end() const {
-  if (next_ == lines_.size()) return {};
+  if (next_ == fields_.size()) return {};
   return Error(Code::InvalidInput, source_ + ": line " + std::to_string(next_ + 2) + ": unexpected field");
 }
 

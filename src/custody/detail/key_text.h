@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "crypto/secret.h"
+#include "format/signed_text.h"
 
 namespace exclave::custody::detail {
 
@@ -69,17 +70,9 @@ class KeyTextReader {
   Error bad(std::string_view why) const;  // at the line read last
 
  private:
-  struct Line {
-    std::size_t begin = 0;  // in the document
-    std::size_t key_size = 0;
-    std::size_t size = 0;
-  };
-  std::string_view text() const { return as_text(document_.view()); }
-  std::string_view key_of(const Line& line) const { return text().substr(line.begin, line.key_size); }
-
   crypto::SecretBytes document_;
   std::string source_;
-  std::vector<Line> lines_;
+  std::vector<format::ScannedText::Field> fields_;  // into document_, whose bytes stay where they are when it is moved
   std::size_t next_ = 0;
 };
 

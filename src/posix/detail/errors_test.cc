@@ -1,4 +1,4 @@
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "chunk/chunker.h"
-#include "chunk/gear.h"
+#include "chunk/detail/gear.h"
 
 namespace exclave::chunk {
 

@@ -1,4 +1,4 @@
-#include "http/status.h"
+#include "http/detail/status.h"
 
 #include <array>
 #include <string>

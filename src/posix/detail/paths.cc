@@ -1,4 +1,4 @@
-#include "posix/paths.h"
+#include "posix/detail/paths.h"
 
 #include <limits.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 namespace exclave::posix {
 namespace {

@@ -1,4 +1,4 @@
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 #include <unistd.h>
 

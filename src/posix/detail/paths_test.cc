@@ -1,4 +1,4 @@
-#include "posix/paths.h"
+#include "posix/detail/paths.h"
 
 #include <gtest/gtest.h>
 #include <limits.h>

@@ -1,4 +1,4 @@
-#include "posix/files.h"
+#include "posix/detail/files.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "base/text.h"
-#include "posix/attributes.h"
-#include "posix/errors.h"
+#include "posix/detail/attributes.h"
+#include "posix/detail/errors.h"
 
 namespace exclave::posix {
 namespace {

@@ -1,4 +1,4 @@
-#include "posix/directory.h"
+#include "posix/detail/directory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,10 +15,10 @@
 #include <optional>
 
 #include "base/text.h"
-#include "posix/attributes.h"
-#include "posix/errors.h"
-#include "posix/files.h"
-#include "posix/paths.h"
+#include "posix/detail/attributes.h"
+#include "posix/detail/errors.h"
+#include "posix/detail/files.h"
+#include "posix/detail/paths.h"
 
 namespace exclave::posix {
 namespace {

@@ -1,4 +1,4 @@
-#include "posix/attributes.h"
+#include "posix/detail/attributes.h"
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <limits>
 
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 namespace exclave::posix {
 namespace {

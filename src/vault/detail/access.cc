@@ -1,4 +1,4 @@
-#include "vault/access.h"
+#include "vault/detail/access.h"
 
 namespace exclave::vault {
 namespace {

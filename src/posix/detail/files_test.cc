@@ -1,5 +1,5 @@
 // What the conformance suite cannot reach: failing syncs, file systems without holes, files without a size.
-#include "posix/files.h"
+#include "posix/detail/files.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

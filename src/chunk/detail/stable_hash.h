@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
-#include "chunk/gear.h"
+#include "chunk/detail/gear.h"
 
 namespace exclave::chunk {
 

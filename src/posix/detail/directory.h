@@ -14,7 +14,7 @@
 
 #include "env/file_system.h"
 #include "posix/descriptor.h"
-#include "posix/errors.h"
+#include "posix/detail/errors.h"
 
 namespace exclave::posix {
 
