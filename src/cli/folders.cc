@@ -79,10 +79,6 @@ Result<Acts> load_acts(const Context& context, const std::string& directory) {
   }
   std::vector<policy::SignedPolicy> policies;
   Acts acts;
-  const auto leave_out = [&](const Error& why) {
-    acts.is_whole = false;
-    context.note(why.message() + "; this era is left out (remove the file, and a vault brings it back)");
-  };
   for (const std::string& name : names.value()) {
     const std::string path = env::join_path(folder, name);
     const bool is_policy = name.starts_with("policy-") && name.ends_with(kActSuffix);
@@ -100,7 +96,8 @@ Result<Acts> load_acts(const Context& context, const std::string& directory) {
     if (era.ok()) {
       acts.eras.push_back(era.take());
     } else {
-      leave_out(era.error());
+      acts.is_whole = false;
+      context.note(era.error().message() + "; this era is left out (remove the file, and a vault brings it back)");
     }
   }
   if (policies.empty()) return Error(Code::NotFound, "'" + printable(folder) + "' holds no policy");
@@ -108,11 +105,9 @@ Result<Acts> load_acts(const Context& context, const std::string& directory) {
             [](const auto& a, const auto& b) { return a.policy.version < b.policy.version; });
   TRY(policy::verify_chain(policies, policies.front().hash).in([&] { return "'" + printable(folder) + "'"; }));
   acts.policies = std::move(policies);
-  std::erase_if(acts.eras, [&](const policy::SignedEra& era) {
-    const auto voucher = policy::find_voucher(acts.policies, era);
-    if (!voucher.ok()) leave_out(voucher.error());
-    return !voucher.ok();
-  });
+  for (const policy::SignedEra& era : acts.eras) {
+    TRY(policy::find_voucher(acts.policies, era).in([&] { return "'" + printable(folder) + "'"; }));
+  }
   return acts;
 }
 

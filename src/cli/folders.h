@@ -12,8 +12,8 @@
 //
 // I1  load_acts returns only what verifies: one policy chain from version 1, eras that a version of it vouches for.
 //     The first version in the folder is the root of trust: the folder came from the ceremony.
-// I2  A policy that is damaged stops everything: the chain is what all else hangs on. An era that is damaged, or a file
-//     that is no act, is left out with a note: it must not turn a site off when it is needed.
+// I2  A policy that is damaged stops everything: the chain is what all else hangs on. So does an era of another realm. One
+//     that is damaged, or a file that is no act, is left out with a note: it must not turn a site off when it is needed.
 // Errors: NotFound, InvalidInput, Denied, Precondition (all name the file).
 #pragma once
 

@@ -90,6 +90,23 @@ class Eras(harness.SystemTest):
         self.assertIn("go on in era 2", asked.out)
 
 
+    def test_a_damaged_era_or_a_stray_file_among_the_acts_turns_nothing_off(self):
+        self.make_source()
+        realm = self.make_realm()
+        self.ok(realm.backup())
+        for place in (realm.home, pathlib.Path(realm.site)):
+            (place / "acts/notes.txt").write_text("call the vault's people")
+            (place / "acts/era-docs-2.exclave").write_text("exclave/era/v1\n")
+        told = self.ok(realm.backup())
+        self.assertIn("acts/notes.txt' is not an act of the realm and is left out", told.err)
+        self.assertIn("acts/era-docs-2.exclave: line 2: expected", told.err)
+        self.ok(realm.restore(realm.release(), "restored"))
+        # The ceremony is another matter: it would give the number of the lost era to a second one.
+        (pathlib.Path(realm.root) / "ceremony/acts/era-docs-2.exclave").write_text("exclave/era/v1\n")
+        self.refused(realm.exclave("ceremony", "era", realm.root, "--registry", "docs"), FAILED,
+                     "ceremony/acts' is damaged: its number could be given out twice", "hint: ")
+
+
 class RealmCreate(harness.SystemTest):
     OFFICIALS = [a for name in ("alice", "bob", "carla", "dan") for a in ("--official", name)]
 

@@ -143,7 +143,7 @@ class H1(HostileHost):
         heard.start()
         self.ok(self.realm.backup("source", "--wait-all", "--dataset", "canary-set"))
         self.ok(self.realm.exclave("ingest", "--home", self.realm.home, "canary-stream", stdin=self.CANARY * 3))
-        self.ok(self.realm.restore(self.realm.release(), "restored"))
+        self.ok(self.realm.restore(self.realm.release(), "restored", "--dataset", "canary-stream"))
         planted = [self.CANARY, self.CANARY.lower(), b"only-this", b"far-in", b"user.secret", b"canary-set", b"canary-stream",
                    os.fsencode(self.scratch / "source")]
         shapes = [shape for text in planted for shape in shapes_of(text)]
