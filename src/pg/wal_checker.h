@@ -98,15 +98,22 @@ class WalChecker {
   Status consume(ByteView& bytes);
   Status take_page_header(ByteView& bytes);
   Status check_page_header();
+  Status check_magic(Lsn page) const;
   Status check_long_header();
   Status check_continuation(std::uint16_t flags, std::uint32_t remaining);
   Status take_record_bytes(ByteView bytes);
   Status take_record_header(ByteView& bytes);
   Status check_record_header();
   Status take_data(ByteView& bytes);
+  void take_unknown(ByteView& bytes);
+  Status take_zeros(ByteView& bytes);
   Status finish_record();
+  void expect_zeros(State state, std::uint64_t count);
+  void complete_record();
   void note_commit();
-  Status take_zeros(ByteView& bytes, std::uint64_t limit);
+  bool is_switch() const;
+  std::uint64_t bytes_to_alignment() const;
+  std::uint64_t bytes_to_segment_end() const;
   Error corrupt(Lsn at, std::string what) const;
 
   WalStart setup_;
@@ -119,10 +126,10 @@ class WalChecker {
   std::size_t page_header_have_ = 0;
   bool in_page_header_ = false;
 
-  Lsn record_start_;
+  std::optional<Lsn> record_start_;  // nullopt: what is being read began before the start
   std::array<Byte, kRecordHeaderBytes> header_{};
   std::size_t header_have_ = 0;
-  std::uint64_t remaining_ = 0;  // of the record's data (Data), or of the record (Skipping)
+  std::uint64_t remaining_ = 0;  // of the record (Skipping, Data) or of zeros (Padding, Zeros)
   std::uint32_t crc_ = 0;
   std::array<Byte, kKeptDataBytes> kept_{};
   std::size_t kept_have_ = 0;
