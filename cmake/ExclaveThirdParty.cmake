@@ -7,6 +7,7 @@ find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(Boost 1.74 REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)
 
 find_library(ROCKSDB_LIBRARY NAMES rocksdb REQUIRED)
 
@@ -19,3 +20,4 @@ set(EXCLAVE_THIRD_PARTY_nlohmann-json nlohmann_json::nlohmann_json)
 set(EXCLAVE_THIRD_PARTY_toml++ "")        # header only
 set(EXCLAVE_THIRD_PARTY_boost-beast Boost::headers)
 set(EXCLAVE_THIRD_PARTY_cli11 "")         # header only
+set(EXCLAVE_THIRD_PARTY_libpq PkgConfig::LIBPQ)

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "table/detail/crc32c.h"
+#include "base/crc32c.h"
 #include "table/detail/log_records.h"
 
 namespace {
@@ -42,7 +42,7 @@ void check_log(ByteView log) {
 
 void mend_checksums(MutableByteView log) {
   if (log.size() < kLogHeaderBytes) return;
-  store_u32(log.subspan(28, 4), table::detail::crc32c(log.first(28)));
+  store_u32(log.subspan(28, 4), crc32c(log.first(28)));
   for (std::size_t at = kLogHeaderBytes; log.size() - at >= kRecordHeaderBytes;) {
     const MutableByteView record = log.subspan(at);
     const std::size_t payload = load_u32(record.subspan(4, 4));
@@ -50,8 +50,8 @@ void mend_checksums(MutableByteView log) {
     std::array<Byte, 8> place{};
     store_u64(place, at);
     store_u32(record.subspan(16, 4),
-              table::detail::crc32c(record.subspan(kRecordHeaderBytes, payload),
-                                    table::detail::crc32c(record.subspan(4, 12), table::detail::crc32c(place))));
+              crc32c(record.subspan(kRecordHeaderBytes, payload),
+                                    crc32c(record.subspan(4, 12), crc32c(place))));
     at += kRecordHeaderBytes + payload;
   }
 }

@@ -21,6 +21,7 @@ using StreamStart = Id<16, struct StreamStartTag>;  // agent clock (u64, ns) || 
 using EraNumber = Tagged<std::uint32_t, struct EraNumberTag>;          // from 1
 using PeriodNumber = Tagged<std::uint32_t, struct PeriodNumberTag>;    // from 0, inside its era
 using EntryIndex = Tagged<std::uint64_t, struct EntryIndexTag>;        // from 0, inside its stream
+using FrameNumber = Tagged<std::uint64_t, struct FrameNumberTag>;      // from 0, through a whole journal stream
 using Term = Tagged<std::uint64_t, struct TermTag>;                    // from 1
 using PolicyVersion = Tagged<std::uint64_t, struct PolicyVersionTag>;  // from 1
 

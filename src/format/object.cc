@@ -6,7 +6,6 @@ namespace exclave::format {
 namespace {
 
 constexpr std::array<Byte, 8> kMagic = {'E', 'X', 'C', 'L', 'A', 'V', 'E', 0};
-constexpr std::uint16_t kSuite = 1;
 constexpr std::uint16_t kVersion = 1;
 
 crypto::Secret<32> key_encryption_key(const crypto::Secret<32>& symmetric, const crypto::Secret<32>& shared,
@@ -52,7 +51,7 @@ HeaderBytes encode_header(const ObjectHeader& header) {
   HeaderBytes bytes{};
   const MutableByteView view(bytes);
   std::copy(kMagic.begin(), kMagic.end(), bytes.begin());
-  store_u16(view.subspan(8), kSuite);
+  store_u16(view.subspan(8), static_cast<std::uint16_t>(header.suite));
   store_u16(view.subspan(10), kVersion);
   bytes[12] = header.size_class;
   std::copy(header.key.registry.view().begin(), header.key.registry.view().end(), bytes.begin() + 16);
@@ -66,9 +65,12 @@ Result<ObjectHeader> decode_header(ByteView bytes) {
   if (!equal(bytes.first(8), kMagic)) return corrupt("does not start with the magic EXCLAVE");
   const std::uint16_t suite = load_u16(bytes.subspan(8));
   const std::uint16_t version = load_u16(bytes.subspan(10));
-  if (suite != kSuite) return Error(Code::Unsupported, "object: unknown suite " + std::to_string(suite));
+  if (suite != static_cast<std::uint16_t>(Suite::Chunked) && suite != static_cast<std::uint16_t>(Suite::Frames)) {
+    return Error(Code::Unsupported, "object: unknown suite " + std::to_string(suite));
+  }
   if (version != kVersion) return Error(Code::Unsupported, "object: unknown version " + std::to_string(version));
   ObjectHeader header;
+  header.suite = Suite{suite};
   header.size_class = bytes[12];
   if (std::find(kSizeClasses.begin(), kSizeClasses.end(), header.size_class) == kSizeClasses.end()) {
     return corrupt("has size class " + std::to_string(header.size_class));
@@ -85,6 +87,7 @@ Result<ObjectFront> decode_front(ByteView bytes) {
   if (bytes.size() < kSegmentsOffset) return corrupt("is shorter than its front");
   ObjectFront front;
   front.header = TRY(decode_header(bytes));
+  if (front.header.suite != Suite::Chunked) return Error(Code::Unsupported, "object: is a journal's segment");
   std::copy_n(bytes.begin(), kObjectHeaderBytes, front.header_bytes.begin());
   front.encapsulated = crypto::X25519PublicKey::from_view(bytes.subspan(kObjectHeaderBytes, 32));
   std::copy_n(bytes.begin() + kObjectHeaderBytes + 32, crypto::kSegmentSaltBytes, front.salt.begin());
@@ -93,23 +96,31 @@ Result<ObjectFront> decode_front(ByteView bytes) {
   return front;
 }
 
+Result<crypto::Secret<32>> sealing_kek(const SealingKey& key, const HeaderBytes& header,
+                                       const crypto::Secret<32>& ephemeral) {
+  const crypto::Secret<32> shared = TRY(crypto::x25519(ephemeral, key.encapsulation));
+  return key_encryption_key(key.symmetric, shared, crypto::x25519_public_key(ephemeral), key.encapsulation, header);
+}
+
+Result<crypto::Secret<32>> opening_kek(const OpeningKey& key, const ObjectHeader& header,
+                                       const HeaderBytes& header_bytes, const crypto::X25519PublicKey& encapsulated) {
+  if (key.id != header.key) {
+    return Error(Code::Denied, "object is sealed for " + to_string(header.key) + ", the released key is for " +
+                                   to_string(key.id));
+  }
+  auto shared = crypto::x25519(key.decapsulation, encapsulated);
+  if (!shared.ok()) return corrupt("its encapsulated key is not usable");
+  return key_encryption_key(key.symmetric, shared.value(), encapsulated, crypto::x25519_public_key(key.decapsulation),
+                            header_bytes);
+}
+
 Result<crypto::SegmentCipher> sealing_cipher(const SealingKey& key, const RealmId& realm, const HeaderBytes& header,
                                              const crypto::Secret<32>& ephemeral, const crypto::SegmentSalt& salt) {
-  const crypto::Secret<32> shared = TRY(crypto::x25519(ephemeral, key.encapsulation));
-  const crypto::Secret<32> kek =
-      key_encryption_key(key.symmetric, shared, crypto::x25519_public_key(ephemeral), key.encapsulation, header);
-  return crypto::SegmentCipher(kek, salt, context_of(header, realm));
+  return crypto::SegmentCipher(TRY(sealing_kek(key, header, ephemeral)), salt, context_of(header, realm));
 }
 
 Result<crypto::SegmentCipher> opening_cipher(const OpeningKey& key, const RealmId& realm, const ObjectFront& front) {
-  if (key.id != front.header.key) {
-    return Error(Code::Denied, "object is sealed for " + to_string(front.header.key) + ", the released key is for " +
-                                   to_string(key.id));
-  }
-  auto shared = crypto::x25519(key.decapsulation, front.encapsulated);
-  if (!shared.ok()) return corrupt("its encapsulated key is not usable");
-  const crypto::Secret<32> kek = key_encryption_key(key.symmetric, shared.value(), front.encapsulated,
-                                                    crypto::x25519_public_key(key.decapsulation), front.header_bytes);
+  const crypto::Secret<32> kek = TRY(opening_kek(key, front.header, front.header_bytes, front.encapsulated));
   crypto::SegmentCipher cipher(kek, front.salt, context_of(front.header_bytes, realm));
   TRY(cipher.check_commitment(front.commitment).in([] { return "object"; }));
   return cipher;

@@ -2,7 +2,7 @@
 // Hides: field offsets, how KEK and context are made, how plaintext offsets map to file offsets.
 //
 //   object   := header (48) | ct (32) | salt (24) | commitment (32) | segments        file size exactly 2^class
-//   header   := "EXCLAVE" 00 | suite u16 = 1 | version u16 = 1 | class u8 | 00 00 00 | registry (16) | era u32
+//   header   := "EXCLAVE" 00 | suite u16 | version u16 = 1 | class u8 | 00 00 00 | registry (16) | era u32
 //               | period u32 | 0 (8)
 //   ss       := X25519(ephemeral private, X_p)                  ct := ephemeral public
 //   KEK (32) := HKDF-SHA-512(ikm = S_p || ss, salt = SHA-512(ct || X_p || header), info = "exclave/kek/v1")
@@ -11,6 +11,8 @@
 //
 // Units/limits: classes 18, 20, 22, 24 (256 KiB to 16 MiB); plain_capacity(class) bytes inside.
 // I1  Nothing else is in the clear: no type, no length, no count.
+// Suite 1 is what stands here; suite 2, frames, has the same header and another inside (journal.h). A reader of one
+// refuses the other.
 // I2  Header, realm, registry, era and period are authenticated: a moved object does not open.
 // Threads: pure.
 // Errors: Corrupt, Unsupported (suite, version).
@@ -59,9 +61,14 @@ static_assert(crypto::sealed_segments_size(plain_capacity(20)) + kSegmentsOffset
 static_assert(crypto::sealed_segments_size(plain_capacity(22)) + kSegmentsOffset == object_bytes(22));
 static_assert(crypto::sealed_segments_size(plain_capacity(24)) + kSegmentsOffset == object_bytes(24));
 
+enum class Suite : std::uint16_t {
+  Chunked = 1,  // X25519, HKDF-SHA-512, chunked AES-256-GCM
+  Frames = 2,   // the same KEK, one AES-256-GCM key for each frame: a journal's segment
+};
 struct ObjectHeader {
   std::uint8_t size_class = 0;
   KeyId key;
+  Suite suite = Suite::Chunked;
 };
 using HeaderBytes = std::array<Byte, kObjectHeaderBytes>;
 HeaderBytes encode_header(const ObjectHeader& header);
@@ -76,8 +83,15 @@ struct ObjectFront {
   crypto::SegmentSalt salt{};
   crypto::Commitment commitment{};
 };
-// `bytes`: the first kSegmentsOffset bytes of an object.
+// `bytes`: the first kSegmentsOffset bytes of an object. Unsupported for a journal's segment.
 Result<ObjectFront> decode_front(ByteView bytes);
+
+// KEK of an object that is being made with this ephemeral, and of one that is being opened.
+Result<crypto::Secret<32>> sealing_kek(const SealingKey& key, const HeaderBytes& header,
+                                       const crypto::Secret<32>& ephemeral);
+// Denied if `key` is another period's than the header names.
+Result<crypto::Secret<32>> opening_kek(const OpeningKey& key, const ObjectHeader& header,
+                                       const HeaderBytes& header_bytes, const crypto::X25519PublicKey& encapsulated);
 
 // Cipher for a new object. `ephemeral` and `salt` must be fresh: see repo/sealer.h for how they are drawn.
 Result<crypto::SegmentCipher> sealing_cipher(const SealingKey& key, const RealmId& realm, const HeaderBytes& header,

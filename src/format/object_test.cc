@@ -41,7 +41,7 @@ TEST(object_header, refuses_each_field_that_is_not_as_it_must_be) {
     Byte value;
     Code code;
   };
-  std::vector<Case> cases = {{8, 1, Code::Unsupported},  {9, 2, Code::Unsupported},  {9, 0, Code::Unsupported},
+  std::vector<Case> cases = {{8, 1, Code::Unsupported},  {9, 3, Code::Unsupported},  {9, 0, Code::Unsupported},
                              {10, 1, Code::Unsupported}, {11, 0, Code::Unsupported}, {11, 2, Code::Unsupported}};
   for (std::size_t at = 0; at < 8; ++at) cases.push_back({at, 0x7f, Code::Corrupt});
   for (const Byte size_class : Bytes{0, 17, 19, 21, 23, 25, 255}) cases.push_back({12, size_class, Code::Corrupt});

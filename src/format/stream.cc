@@ -17,13 +17,23 @@ constexpr std::string_view kVaultSigner = "vault";
 
 }  // namespace
 
+std::string_view name_of(StreamKind kind) {
+  switch (kind) {
+    case StreamKind::Objects:
+      return "objects";
+    case StreamKind::Journal:
+      return "journal";
+  }
+  CHECK(false);
+}
+
 std::string StreamDescriptor::text() const {
   TextWriter writer(kStreamDomain);
   writer.field("realm", realm.hex())
       .field("writer", this->writer.hex())
       .field("registry", registry.hex())
       .field("era", era.value())
-      .field("kind", "objects")
+      .field("kind", name_of(kind))
       .field("start", start.hex());
   return writer.text();
 }
@@ -49,7 +59,11 @@ Result<SignedStream> SignedStream::parse(ByteView document, std::string source) 
   const std::uint64_t era = TRY(reader.number("era"));
   if (era == 0 || era > 0xffffffff) return reader.bad("era is out of range");
   stream.descriptor.era = EraNumber(static_cast<std::uint32_t>(era));
-  if (TRY(reader.field("kind")) != "objects") return reader.bad("stream kind is unknown");
+  const auto kind = TRY(reader.field("kind"));
+  if (kind != name_of(StreamKind::Objects) && kind != name_of(StreamKind::Journal)) {
+    return reader.bad("stream kind is unknown");
+  }
+  stream.descriptor.kind = kind == name_of(StreamKind::Journal) ? StreamKind::Journal : StreamKind::Objects;
   stream.descriptor.start = TRY(id_field<StreamStart>(reader, "start"));
   TRY(reader.end());
   stream.signature = TRY(single_signature(reader, kWriterSigner));

@@ -24,7 +24,11 @@
 
 namespace exclave::format {
 
-enum class StreamKind { Objects };  // "objects"; "journal" is reserved
+enum class StreamKind {
+  Objects,  // "objects": packs, indexes, snapshots
+  Journal,  // "journal": entry i is segment i (journal.h)
+};
+std::string_view name_of(StreamKind kind);
 
 struct StreamDescriptor {
   RealmId realm;

@@ -150,7 +150,7 @@ TEST(stream, documents_out_of_the_grammar_are_refused) {
   const std::string stream = SignedStream::sign(a_descriptor(), writer()).document();
   for (const std::string& wrong :
        {replaced(stream, "era 2", "era 0"), replaced(stream, "era 2", "era 4294967296"),
-        replaced(stream, "kind objects", "kind journal"), replaced(stream, "era 2\n", ""),
+        replaced(stream, "kind objects", "kind diary"), replaced(stream, "era 2\n", ""),
         replaced(stream, "era 2\n", "era 2\nera 2\n"), replaced(stream, "signature writer", "signature vault"),
         stream.substr(0, stream.find("\n\n") + 1), stream + stream.substr(stream.find("signature")),
         replaced(stream, "start ", "start 00")}) {

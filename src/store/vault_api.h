@@ -7,6 +7,9 @@
 // I2  A receipt returned here has a right signature by the vault's pinned receipt key and fits the stream asked for;
 //     implementations check it (Corrupt otherwise). What it says is not more than the vault said.
 // I3  Bytes returned by read are unverified: the caller checks names or seals.
+// I4  A journal's segments (format/journal.h) grow by append_frames; what it confirmed survives power loss. Closed by put,
+//     a segment is an object like any other. Streams of objects refuse append_frames, journals refuse objects that are no
+//     segments at their place: InvalidInput.
 // Threads: from several threads; implementations bound their parallelism themselves.
 // Errors: Denied (role, policy, key id, signature of a foreign key), Exhausted (quota, disk full, a limit), Conflict
 //         (another object or chain under this index), InvalidInput (the object has another name or form), NotFound,
@@ -68,6 +71,15 @@ struct QuotaUse {
   std::uint64_t quota_bytes = 0;
 };
 
+// A journal's segment that grows at a vault, not closed yet.
+struct OpenSegment {
+  format::StreamId stream;
+  format::EntryIndex index;
+  std::uint8_t size_class = 0;
+  std::uint64_t end = 0;  // durable bytes: whole frames only; 0 if nothing came yet
+  friend bool operator==(const OpenSegment&, const OpenSegment&) = default;
+};
+
 class VaultApi : public ObjectReader {
  public:
   virtual const std::string& name() const = 0;  // the policy's name for it
@@ -80,6 +92,21 @@ class VaultApi : public ObjectReader {
   virtual Result<bool> has(const format::ObjectName& name) = 0;
   virtual Result<QuotaUse> quota(const format::RegistryId& registry) = 0;
 
+  // --- writer, of a journal ---
+  // Appends to segment `index`: the next one that is not closed, or the one after it. `bytes` stand at `offset`, a
+  // multiple of 4,096: whole frames, and before them the front if offset is 0; at most kMaxAppendBytes. What is there
+  // already and equal is fine, so every call may be repeated; with no bytes it only asks. Returns the segment's end.
+  // DURABLE. Errors: NotFound (stream), Conflict (other bytes stand there, or the segment is closed), Precondition
+  // (`offset` is beyond the end, which the message names, or an earlier segment is to be closed first), InvalidInput
+  // (not whole frames, another class, an objects' stream), Denied, Exhausted (the segment's whole class counts against
+  // the quota when it opens), Unavailable (also: a sync failed, then this segment takes no more; put the whole object).
+  // A segment is closed by put: with no bytes the vault takes what it holds, if that bears the entry's name; NotFound
+  // otherwise, and the object has to be sent.
+  virtual Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
+                                              std::uint8_t size_class, std::uint64_t offset, ByteView bytes);
+  // By stream and index. Also for sites.
+  virtual Result<std::vector<OpenSegment>> open_segments(const format::RegistryId& registry);
+
   // --- another vault, which fills its gaps: entries and read too, but read only what it has announced ---
   // Buys as many bytes of reads as the object has; DURABLE there, and counted.
   virtual Status announce_reading(const format::SignedReading& reading) = 0;
@@ -90,6 +117,11 @@ class VaultApi : public ObjectReader {
   virtual Result<std::vector<HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                  std::size_t limit) = 0;
 
+  // Exactly out.size() durable bytes of an open segment at `offset`; InvalidInput if its end comes before, NotFound if it
+  // is not open (any more: it may be an object by now).
+  virtual Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
+                             MutableByteView out);
+
   // --- everybody the policy knows ---
   virtual Result<std::vector<Act>> acts() = 0;
   virtual Result<Bytes> act(const crypto::Hash256& hash) = 0;
@@ -97,6 +129,21 @@ class VaultApi : public ObjectReader {
 };
 
 inline constexpr std::size_t kMaxEntriesPerCall = 1000;
+inline constexpr std::size_t kMaxAppendBytes = std::size_t{4} << 20;
+// The segments of one stream that may be open at once: the one that is filled, and the next.
+inline constexpr std::uint64_t kMostOpenSegments = 2;
+
+// A vault without journals, such as a test's: Unsupported.
+inline Result<std::uint64_t> VaultApi::append_frames(const format::StreamId&, format::EntryIndex, std::uint8_t,
+                                                     std::uint64_t, ByteView) {
+  return Error(Code::Unsupported, "vault " + name() + " keeps no journals");
+}
+inline Result<std::vector<OpenSegment>> VaultApi::open_segments(const format::RegistryId&) {
+  return Error(Code::Unsupported, "vault " + name() + " keeps no journals");
+}
+inline Status VaultApi::read_frames(const format::StreamId&, format::EntryIndex, std::uint64_t, MutableByteView) {
+  return Error(Code::Unsupported, "vault " + name() + " keeps no journals");
+}
 inline constexpr std::uint64_t kMaxActBytes = std::uint64_t{4} << 20;
 
 }  // namespace exclave::store

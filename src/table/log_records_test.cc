@@ -6,17 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "table/detail/crc32c.h"
+#include "base/crc32c.h"
 
 namespace exclave::table::detail {
 namespace {
-
-TEST(Crc32c, equals_the_published_vectors) {
-  EXPECT_EQ(crc32c(as_bytes("123456789")), 0xe3069283u);
-  EXPECT_EQ(crc32c(Bytes(32, 0x00)), 0x8a9136aau);
-  EXPECT_EQ(crc32c(Bytes(32, 0xff)), 0x62a8ab43u);
-  EXPECT_EQ(crc32c(as_bytes("6789"), crc32c(as_bytes("12345"))), 0xe3069283u);
-}
 
 Batch batch_of(int number) {
   Batch batch;

@@ -5,7 +5,7 @@
 #include <array>
 #include <string_view>
 
-#include "table/detail/crc32c.h"
+#include "base/crc32c.h"
 
 namespace exclave::table::detail {
 namespace {

@@ -1,0 +1,130 @@
+// The frozen sample of a journal: one segment with two frames, its stream and entry. Written once by
+// DISABLED_wrote_the_journal_sample_like_this, never again; every later build must read it.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "format/journal.h"
+#include "format/testing/samples.h"
+
+namespace exclave::format {
+namespace {
+
+using testing::id_of;
+using testing::page;
+using testing::repository_file;
+using testing::sample_key;
+using testing::sample_key_id;
+using testing::sample_realm;
+using testing::secret_of;
+using testing::value_in;
+
+constexpr std::string_view kFolder = "testdata/format/journal/";
+constexpr std::string_view kFirst = "first frame of the journal\n";
+
+Bytes second_plain() {
+  std::string text;
+  for (int i = 0; text.size() < 5000; ++i) text += "record " + std::to_string(i) + "\n";
+  return to_bytes(std::string_view(text).substr(0, 5000));
+}
+
+StreamDescriptor sample_stream() {
+  const auto writer = crypto::Ed25519SigningKey::from_seed(secret_of("writer"));
+  return {.realm = sample_realm(),
+          .writer = writer.public_key(),
+          .registry = sample_key_id().registry,
+          .era = EraNumber(1),
+          .kind = StreamKind::Journal,
+          .start = id_of<StreamStart>("journal start")};
+}
+
+struct Sample {
+  std::string stream;
+  std::string entry;
+  Bytes segment;
+};
+Sample make_sample() {
+  const auto writer = crypto::Ed25519SigningKey::from_seed(secret_of("writer"));
+  const StreamDescriptor descriptor = sample_stream();
+  Sample sample;
+  sample.stream = SignedStream::sign(descriptor, writer).document();
+  auto sealer = SegmentSealer::open(sealing_half(sample_key()), sample_realm(), {descriptor.id(), EntryIndex(0)}, 18,
+                                    secret_of("ephemeral journal"))
+                    .take();
+  sample.segment.resize(object_bytes(18));
+  std::copy(sealer.front().begin(), sealer.front().end(), sample.segment.begin());
+  const MutableByteView bytes(sample.segment);
+  CHECK(sealer.seal(FrameNumber(0), as_bytes(kFirst), secret_of("frame 0"), bytes.subspan(sealer.end())).ok());
+  CHECK(sealer.seal(FrameNumber(1), second_plain(), secret_of("frame 1"), bytes.subspan(sealer.end())).ok());
+  const ObjectName name = testing::name_of(sample.segment);
+  const ChainHash chain = next_chain(chain_start(descriptor.id()), name, {});
+  sample.entry = SignedEntry::sign({descriptor.id(), EntryIndex(0), name, chain, {}}, writer).document();
+  return sample;
+}
+
+std::string sample(std::string_view name) {
+  return repository_file(std::string(kFolder) + std::string(name));
+}
+
+TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
+  const auto write = [](const std::string& path, std::string_view bytes) {
+    const std::string whole = std::string(EXCLAVE_SOURCE_DIR) + "/" + path;
+    std::filesystem::create_directories(std::filesystem::path(whole).parent_path());
+    std::ofstream(whole, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  };
+  const Sample made = make_sample();
+  write(std::string(kFolder) + "stream.txt", made.stream);
+  write(std::string(kFolder) + "entry-0.txt", made.entry);
+  write(std::string(kFolder) + "segment-0", as_text(made.segment));
+  write("fuzz/seeds/journal/segment", as_text(ByteView(made.segment).first(5 * kFrameStep)));
+  std::cout << "| name | `" << testing::name_of(made.segment).hex() << "` |\n";
+  std::cout << to_hex(ByteView(made.segment).first(152)) << "\n";
+  std::cout << to_hex(ByteView(made.segment).subspan(4096, 40 + kFirst.size() + 16)) << "\n";
+}
+
+TEST(JournalSample, the_frozen_segment_opens) {
+  const std::string segment = sample("segment-0");
+  const auto stream = SignedStream::parse(as_bytes(sample("stream.txt")), "stream");
+  ASSERT_TRUE(stream.ok());
+  EXPECT_TRUE(stream.value().check_signature().ok());
+  EXPECT_EQ(stream.value().descriptor.kind, StreamKind::Journal);
+  EXPECT_EQ(stream.value().document(), sample("stream.txt"));
+  const auto entry = SignedEntry::parse(as_bytes(sample("entry-0.txt")), "entry");
+  ASSERT_TRUE(entry.ok());
+  EXPECT_TRUE(entry.value().check_signature(stream.value().descriptor.writer).ok());
+  EXPECT_EQ(entry.value().entry.object, testing::name_of(as_bytes(segment)));
+  std::vector<Bytes> frames;
+  const Status opened = open_segment(sample_key(), sample_realm(), {stream.value().descriptor.id(), EntryIndex(0)},
+                                     as_bytes(segment), FrameNumber(0),
+                                     [&](const SegmentOpener::Frame& frame) -> Status {
+                                       frames.push_back(frame.plain);
+                                       return {};
+                                     });
+  ASSERT_TRUE(opened.ok()) << opened.error().message();
+  ASSERT_EQ(frames.size(), 2U);
+  EXPECT_EQ(as_text(frames[0]), kFirst);
+  EXPECT_EQ(frames[1], second_plain());
+}
+
+TEST(JournalSample, this_build_still_makes_the_same_bytes) {
+  const Sample made = make_sample();
+  EXPECT_EQ(as_text(made.segment), sample("segment-0"));
+  EXPECT_EQ(made.entry, sample("entry-0.txt"));
+  EXPECT_EQ(made.stream, sample("stream.txt"));
+}
+
+TEST(JournalSample, the_page_shows_its_front_and_first_frame) {
+  const std::string segment = sample("segment-0");
+  const Bytes front = testing::hex_in(page("journal.md"), "front");
+  EXPECT_EQ(as_text(front), segment.substr(0, 152));
+  const Bytes frame = testing::hex_in(page("journal.md"), "frame");
+  EXPECT_EQ(as_text(frame), segment.substr(4096, 40 + kFirst.size() + 16));
+  EXPECT_EQ(value_in(page("journal.md"), "name"), testing::name_of(as_bytes(segment)).hex());
+  EXPECT_EQ(value_in(page("journal.md"), "plaintext of frame 0"), to_hex(as_bytes(kFirst)));
+  EXPECT_EQ(value_in(page("journal.md"), "stream id"), sample_stream().id().hex());
+}
+
+}  // namespace
+}  // namespace exclave::format

@@ -1,0 +1,55 @@
+#include "pg/timeline_history.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace exclave::pg {
+namespace {
+
+Result<TimelineSwitch> parse_line(std::string_view line) {
+  const auto fields = split(line, '\t');
+  if (fields.size() < 2) return Error(Code::Corrupt, "line without a switch point");
+  const auto parent = parse_u32(fields[0]);
+  const auto point = parse_lsn(fields[1]);
+  if (!parent.ok() || parent.value() == 0 || !point.ok() || point.value() == Lsn()) {
+    return Error(Code::Corrupt, "line without a timeline and a switch point");
+  }
+  return TimelineSwitch{Timeline(parent.value()), point.value()};
+}
+
+}  // namespace
+
+Timeline TimelineHistory::timeline_of(Lsn position) const {
+  const auto at = std::find_if(switches.begin(), switches.end(),
+                               [&](const TimelineSwitch& s) { return position < s.switch_point; });
+  return at == switches.end() ? timeline : at->parent;
+}
+
+Result<Lsn> TimelineHistory::left_at(Timeline ancestor) const {
+  for (const TimelineSwitch& s : switches) {
+    if (s.parent == ancestor) return s.switch_point;
+  }
+  return Error(Code::NotFound, fmt::format("timeline {} does not descend from {}", timeline.value(), ancestor.value()));
+}
+
+Result<TimelineHistory> parse_timeline_history(Timeline timeline, ByteView text) {
+  if (text.size() > kMaximumHistoryBytes) return Error(Code::Corrupt, "timeline history is too long");
+  TimelineHistory history{timeline, {}};
+  for (const std::string_view line : split(as_text(text), '\n')) {
+    const std::size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos || line[first] == '#') continue;
+    const TimelineSwitch next = TRY(parse_line(line).in([&] { return "history of timeline " + to_text(timeline); }));
+    const bool ascends = history.switches.empty() || (history.switches.back().parent < next.parent &&
+                                                      history.switches.back().switch_point <= next.switch_point);
+    if (!ascends || next.parent >= timeline || history.switches.size() == kMaximumSwitches) {
+      return Error(Code::Corrupt, fmt::format("history of timeline {} is out of order", timeline.value()));
+    }
+    history.switches.push_back(next);
+  }
+  return history;
+}
+
+}  // namespace exclave::pg

@@ -1,0 +1,147 @@
+// JournalWriter: one journal stream of a writer, frame by frame, to every vault. Durable = k vaults hold the frame.
+// Hides: sealing, the spool, a lane (thread) per vault, rolling of segments, catching up, and retries without end.
+//
+//   append -> sealed once -> segment in memory + spool file -> lane of lux  -> append_frames -> 17 frames -.
+//                                                           -> lane of est  -> append_frames -> 17 frames -+- durable =
+//                                                           -> lane of che  (behind: from the spool) -> 4 -'   k-th highest
+//
+//   segments   0 closed | 1 closed | 2 being filled | 3 opened ahead, from 3/4 of 2 on
+//   a lane     follows --a call fails--> behind (pause, doubles, up to longest_pause; for ever) --all sent--> follows
+//
+//   SPOOL/<stream>/stream            the signed descriptor
+//   SPOOL/<stream>/<index>.segment   front and frames, as sealed
+//   SPOOL/<stream>/<index>.entry     the signed entry, from before any vault saw it: the segment is closed
+//
+// Units/limits: bytes. A frame is at most format::kMaxFramePlain. Memory: the segments being filled and opened ahead, the
+//   last two closed ones, and one segment per lane that is behind: 16 MiB each at most.
+// I1  append seals each frame once: every vault gets the same bytes.
+// I2  append waits for no vault. It waits for the spool's disk only to write into its cache, and, if a segment fills up
+//     before the next one has been opened ahead, for that.
+// I3  A frame counts as durable at a vault only when the vault confirmed it (append_frames) or gave a receipt, checked
+//     against our chain, for its segment. A vault that says anything else is behind, with a Corrupt failure: an alarm.
+// I4  A spool file is removed when every vault has a receipt for its segment. When the spool exceeds spool_limit_bytes,
+//     the oldest closed segments that k vaults have receipts for go first; a vault that lacks one gets it by repair from
+//     the others, and progress() counts it.
+// I5  No stream is resumed: each start makes a new one. recover_spool completes what an earlier start left.
+// Threads: append, roll, sync_spool, finish by one thread at a time; the rest from any thread. One lane thread per vault,
+//   "journal-<vault>", and "journal-keeper" (opens segments ahead, closes, cleans the spool); joined by finish() or the
+//   destructor. A call into a vault that hangs holds its lane: shut the vault's client down before joining.
+// Durability: durable() at vaults; the spool after sync_spool().
+// Errors: those of the spool's disk, of the key source and of randomness: Exhausted (disk full: nothing was appended),
+//   Unavailable. After a spool write failed the writer takes no more frames (the error stays); lanes go on.
+// Source: docs/formats/journal.md, ADR-0024.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "env/env.h"
+#include "format/journal.h"
+#include "store/vault_api.h"
+
+namespace exclave::spread {
+
+// Frame n of the stream; all frames before it come before it.
+using JournalPosition = format::FrameNumber;
+// The sealing key of the running period; asked when a segment opens. The key outlives the call to the next one.
+using JournalKeys = std::function<Result<const format::SealingKey*>()>;
+
+// The classes of segments: the next larger one if the last segment was full in less than `fast`, the next smaller one
+// if it took more than `slow`.
+struct JournalClasses {
+  std::uint8_t first = 18;
+  std::uint8_t largest = format::kLargestClass;
+  std::chrono::nanoseconds fast = std::chrono::seconds(10);
+  std::chrono::nanoseconds slow = std::chrono::seconds(60);
+};
+
+struct JournalOptions {
+  std::uint32_t durable_copies = 1;  // k
+  std::string spool_directory;       // made if missing
+  std::uint64_t spool_limit_bytes = std::uint64_t{4} << 30;
+  JournalClasses classes;
+  std::chrono::nanoseconds first_pause = std::chrono::milliseconds(100);
+  std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
+  // An idle lane asks its vault so often: keeps the connection warm and notices a vault that is gone.
+  std::chrono::nanoseconds heartbeat = std::chrono::seconds(20);
+  // Notified whenever durable() grows or a lane changes its state: for who waits for several things at once. Locked only
+  // for that, with no other lock held. Outlives the writer.
+  env::Monitor* wake = nullptr;
+};
+
+struct JournalVaultProgress {
+  std::string vault;
+  std::uint64_t frames = 0;    // confirmed: frames 0..frames-1
+  std::uint64_t segments = 0;  // with a receipt: 0..segments-1
+  std::optional<format::SignedReceipt> receipt;
+  std::optional<Error> failure;  // of the last call, while it is behind
+  std::optional<env::Timestamp> behind_since;
+  std::uint64_t bytes_behind = 0;      // sealed bytes appended here that it has not confirmed
+  std::uint64_t dropped_segments = 0;  // that left the spool (I4) before it had them
+};
+
+struct JournalProgress {
+  std::uint64_t appended = 0;  // frames
+  std::uint64_t durable = 0;   // frames
+  std::uint64_t spool_bytes = 0;
+  std::uint64_t segments = 0;  // closed
+  std::vector<JournalVaultProgress> vaults;
+};
+
+class JournalWriter {
+ public:
+  // All outlive the writer.
+  struct World {
+    env::Clock& clock;
+    env::Random& random;
+    env::FileSystem& files;
+    env::Threads& threads;
+  };
+  // Starts lanes to all of `vaults`, which open the stream there, now or when they are back; waits for none of them.
+  // `stream` is of kind Journal and new. Vaults and keys outlive the writer.
+  static Result<std::unique_ptr<JournalWriter>> open(const World& world, std::vector<store::VaultApi*> vaults,
+                                                     const format::SignedStream& stream,
+                                                     const crypto::Ed25519SigningKey& writer_key, JournalKeys keys,
+                                                     const JournalOptions& options);
+  virtual ~JournalWriter() = default;  // stops the lanes where they are; the spool stays
+
+  // The frame's position. `plaintext`: 1 byte to format::kMaxFramePlain.
+  virtual Result<JournalPosition> append(ByteView plaintext) = 0;
+  // Frames that k vaults hold: 0..durable()-1. Never falls.
+  virtual std::uint64_t durable() const = 0;
+  bool is_durable(JournalPosition position) const { return position.value() < durable(); }
+  // Until frame `position` is durable. Unavailable at the deadline, with each vault's reason.
+  virtual Status wait_beyond(JournalPosition position, env::Instant deadline) = 0;
+  // The next frame begins a new segment, under the key of that time. Nothing to do if the present one is empty and of
+  // that key.
+  virtual Status roll() = 0;
+  // DURABLE on this machine: everything appended.
+  virtual Status sync_spool() = 0;
+  virtual JournalProgress progress() const = 0;
+  // Closes the segment, waits until every vault has a receipt for all of them, at most to `deadline`, and joins. Who is
+  // behind then is in progress(); the spool keeps what it lacks. Error: the segment could not be closed.
+  virtual Status finish(env::Instant deadline) = 0;
+  virtual const format::StreamId& stream() const = 0;
+};
+
+// What an earlier start left in the spool.
+struct SpooledStream {
+  format::StreamId stream;
+  std::uint64_t segments = 0;        // in the spool
+  std::uint64_t frames_end = 0;      // one more than the last frame's number in it; 0 if there is none
+  bool is_complete = false;          // every vault has all of it, closed; it left the spool
+  std::vector<std::string> reasons;  // otherwise: "lux: connection refused", "est holds more than the spool"
+};
+
+// Before a new stream starts: brings what lies in the spool to every vault that lacks it, in order, closed segments and
+// the frames of open ones, all vaults at once. An open segment is closed if every vault answered and none has more of it
+// than the spool (which may have lost its end with the power); otherwise it stays open, readable, and in the spool.
+// Ends at `deadline`; may be repeated at any time. Errors: the spool's disk.
+Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& world, const std::string& spool_directory,
+                                                 const std::vector<store::VaultApi*>& vaults,
+                                                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline);
+
+}  // namespace exclave::spread
