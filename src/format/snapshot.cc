@@ -12,6 +12,23 @@ namespace {
 constexpr std::uint16_t kRecordVersion = 1;
 constexpr std::size_t kMaxText = 4096;
 
+void write_base(BinaryWriter& writer, const BaseBackupFacts& base) {
+  write_log_source(writer, base.source);
+  writer.u32(base.timeline.value());
+  writer.u64(base.start.value());
+  writer.u64(base.end.value());
+}
+
+Result<BaseBackupFacts> read_base(BinaryReader& reader) {
+  BaseBackupFacts base;
+  base.source = TRY(read_log_source(reader));
+  base.timeline = LogTimeline(TRY(reader.u32()));
+  base.start = LogPosition(TRY(reader.u64()));
+  base.end = LogPosition(TRY(reader.u64()));
+  if (base.end < base.start) return reader.corrupt("base backup ends before it starts");
+  return base;
+}
+
 }  // namespace
 
 void write_totals(BinaryWriter& writer, const SnapshotTotals& totals) {
@@ -64,6 +81,8 @@ Bytes encode_snapshot(const Snapshot& snapshot) {
     writer.u8(reference.size_class);
     writer.u32(reference.period.value());
   }
+  CHECK(snapshot.base.has_value() == (snapshot.kind == DatasetKind::Database));
+  if (snapshot.base.has_value()) write_base(writer, *snapshot.base);
   CHECK(writer.size() <= room);
   return writer.take();
 }
@@ -75,7 +94,7 @@ Result<Snapshot> decode_snapshot(ByteView record) {
     return Error(Code::Unsupported, "snapshot: unknown record version " + std::to_string(version));
   Snapshot snapshot;
   const std::uint8_t kind = TRY(reader.u8());
-  if (kind != 1 && kind != 2) return Error(Code::Unsupported, "snapshot: unknown dataset kind " + std::to_string(kind));
+  if (kind < 1 || kind > 3) return Error(Code::Unsupported, "snapshot: unknown dataset kind " + std::to_string(kind));
   snapshot.kind = static_cast<DatasetKind>(kind);
   snapshot.dataset = TRY(reader.text(kMaxText));
   snapshot.number = TRY(reader.u64());
@@ -111,6 +130,7 @@ Result<Snapshot> decode_snapshot(ByteView record) {
     reference.period = PeriodNumber(TRY(reader.u32()));
     snapshot.indexes.push_back(reference);
   }
+  if (snapshot.kind == DatasetKind::Database) snapshot.base = TRY(read_base(reader));
   TRY(reader.end());
   return snapshot;
 }

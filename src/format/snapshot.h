@@ -14,11 +14,21 @@
 
 #include "crypto/secret.h"
 #include "format/binary.h"
+#include "format/database_journal.h"
 #include "format/ids.h"
 
 namespace exclave::format {
 
-enum class DatasetKind : std::uint8_t { Tree = 1, ByteStream = 2 };  // 3 = PostgreSQL, reserved
+enum class DatasetKind : std::uint8_t { Tree = 1, ByteStream = 2, Database = 3 };
+
+// Of a base backup: whose it is, and which part of the log makes it consistent.
+struct BaseBackupFacts {
+  LogSource source;
+  LogTimeline timeline;
+  LogPosition start;  // replay begins here
+  LogPosition end;    // and is consistent from here on: a base is of no use without the log up to it
+  friend bool operator==(const BaseBackupFacts&, const BaseBackupFacts&) = default;
+};
 
 struct SnapshotTotals {
   std::uint64_t files = 0;  // regular files (hard links counted each)
@@ -61,6 +71,7 @@ struct Snapshot {
   crypto::Secret<32> dedup_key;  // D of the era: lets a restorer recompute every chunk id
   std::vector<ListingReference> listing;
   std::vector<ObjectReference> indexes;
+  std::optional<BaseBackupFacts> base;  // of a Database, and only then
 };
 
 Bytes encode_snapshot(const Snapshot& snapshot);

@@ -51,6 +51,18 @@ TEST(snapshot, round_trips_every_field) {
   EXPECT_EQ(encode_snapshot(read.value()), record);
 }
 
+TEST(snapshot, of_a_base_backup_round_trips_and_must_not_end_before_it_starts) {
+  Snapshot base = a_snapshot();
+  base.kind = DatasetKind::Database;
+  base.base = {{0x68f1c2a3b4c5d6e7, 15, 16U << 20}, LogTimeline(2), LogPosition(0x3000028), LogPosition(0x3000148)};
+  const auto read = decode_snapshot(encode_snapshot(base));
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read.value().base, base.base);
+  base.base->end = LogPosition(0x3000027);
+  EXPECT_EQ(decode_snapshot(encode_snapshot(base)).error().message(),
+            "snapshot: base backup ends before it starts");
+}
+
 TEST(snapshot, without_a_previous_one_round_trips) {
   Snapshot first = a_snapshot();
   first.previous.reset();
