@@ -30,14 +30,23 @@ Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypt
       .hint("ask the registry's owners to enrol it");
 }
 
-Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const std::string& directory) {
+// The daemon's own lock: one at a time.
+Result<std::unique_ptr<env::FileSystem::Lock>> lock_journals(env::FileSystem& files, const std::string& directory) {
+  auto lock = files.lock(env::join_path(directory, "journal.lock"));
+  if (!lock.ok() && lock.error().code() == Code::Conflict) {
+    return Error(Code::Conflict, "an agent runs in '" + printable(directory) + "' already").hint("end it first");
+  }
+  return lock;
+}
+
+Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const std::string& directory, HomeUse use) {
   env::FileSystem& files = context.env.files;
   if (directory.empty()) return Error(Code::InvalidInput, "no agent directory was given").hint("say --home DIRECTORY");
   std::unique_ptr<AgentHome> home(new AgentHome());
   home->directory_ = directory;
   Acts acts = TRY(load_acts(context, directory));
   home->writer_ = TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
-  home->lock_ = TRY(lock_agent_directory(files, directory));
+  home->lock_ = TRY(use == HomeUse::Captures ? lock_agent_directory(files, directory) : lock_journals(files, directory));
   home->keys_ = TRY(newest_agent_keys(files, directory));
   home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_, Patience::Long));
   home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
@@ -48,12 +57,21 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->era_ = TRY(home->acts_.era(*home->registry_, home->keys_.era));
   TRY(custody::check_agent_keys(home->keys_, home->era_->era,
                                 env::join_path(directory, era_keys_name(home->keys_.era))));
-  TRY(remove_older_agent_keys(files, directory, home->keys_.era));  // agent recover may have been interrupted
-  home->state_ = env::join_path(directory, "state/era-" + std::to_string(home->keys_.era.value()));
-  const std::string table = env::join_path(home->state_, "table");
+  if (use == HomeUse::Captures) TRY(home->open_state(context));
+  const auto name = files.read_file("/etc/hostname", 4096);
+  if (name.ok()) home->host_ = printable(split(as_text(name.value()), '\n').front());
+  return home;
+}
+
+// What captures need: the table of the era.
+Status AgentHome::open_state(const Context& context) {
+  env::FileSystem& files = context.env.files;
+  TRY(remove_older_agent_keys(files, directory_, keys_.era));  // agent recover may have been interrupted
+  state_ = env::join_path(directory_, "state/era-" + std::to_string(keys_.era.value()));
+  const std::string table = env::join_path(state_, "table");
   TRY(files.make_directories(table, 0700));
-  TRY(files.remove_temporaries(home->state_));
-  if (TRY(files.list(table)).empty() && TRY(files.list(home->state_)).size() > 1) {
+  TRY(files.remove_temporaries(state_));
+  if (TRY(files.list(table)).empty() && TRY(files.list(state_)).size() > 1) {
     context.note("the agent's table in '" + printable(table) +
                  "' is gone, though other state of this era is there: everything is read, sealed and sent again");
   }
@@ -63,10 +81,8 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
     return std::move(opened.take_error())
         .hint("the vaults are not affected; go on in the next era: exclave agent recover");
   }
-  home->table_ = opened.take();
-  const auto name = files.read_file("/etc/hostname", 4096);
-  if (name.ok()) home->host_ = printable(split(as_text(name.value()), '\n').front());
-  return home;
+  table_ = opened.take();
+  return {};
 }
 
 engine::CaptureContext AgentHome::capture_context(const Context& context) const {

@@ -2,6 +2,7 @@
 // Hides: the order of opening and locking.
 //
 //   HOME/agent.lock            held while a command changes state
+//   HOME/journal.lock          held by the agent daemon, which streams databases and needs no table: captures go on beside it
 //   HOME/state/era-N/table/    the dedup index     HOME/state/era-N/<dataset>.catalogue
 //
 // Errors: Conflict (another command is running), NotFound, Precondition, Corrupt (state; hint: agent recover).
@@ -26,9 +27,12 @@ Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSys
 Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypto::Ed25519SigningKey& writer,
                                                    const std::string& directory);
 
+enum class HomeUse { Captures, Journals };
+
 class AgentHome {
  public:
-  static Result<std::unique_ptr<AgentHome>> open(const Context& context, const std::string& directory);
+  static Result<std::unique_ptr<AgentHome>> open(const Context& context, const std::string& directory,
+                                                 HomeUse use = HomeUse::Captures);
 
   const Acts& acts() const { return acts_; }
   const policy::Policy& policy() const { return acts_.policy(); }
@@ -37,13 +41,16 @@ class AgentHome {
   const policy::SignedEra& era() const { return *era_; }
   const std::string& state_directory() const { return state_; }
   VaultSet& vaults() { return *vaults_; }
-  table::Table& table() { return *table_; }
+  table::Table& table() { return *table_; }  // of Captures
+  const crypto::Ed25519SigningKey& writer() const { return *writer_; }
+  std::string keys_path() const { return env::join_path(directory_, era_keys_name(keys_.era)); }
   engine::CaptureContext capture_context(const Context& context) const;
   // After a capture: erases the keys of periods that the vaults' clocks and ours agree have ended.
   Status erase_ended_periods(const Context& context);
 
  private:
   AgentHome() = default;
+  Status open_state(const Context& context);
   std::string directory_;
   std::unique_ptr<env::FileSystem::Lock> lock_;
   Acts acts_;

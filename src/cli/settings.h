@@ -46,7 +46,9 @@ struct RepairSettings {
 
 struct BackupSettings {
   std::string home;
-  std::string source;
+  std::string source;    // a directory; or
+  std::string database;  // a dataset of agent.toml
+  bool keep_bad_pages = false;
   std::string dataset = "files";
   std::vector<std::string> excludes;
   bool one_file_system = false;
@@ -54,6 +56,17 @@ struct BackupSettings {
   bool dry_run = false;
   bool wait_all = false;
   bool stages = false;
+};
+
+struct AgentRunSettings {
+  std::string home;
+  std::string config;  // empty: HOME/agent.toml
+};
+
+struct WalFetchSettings {  // what a restored server's restore_command runs
+  std::string directory;
+  std::string name;
+  std::string target;
 };
 
 struct IngestSettings {
@@ -123,6 +136,9 @@ struct RestoreSettings {
   OpenSettings open;
   std::string snapshot = "latest";
   std::string target;
+  std::string wal;  // of a database: where its log goes; empty: TARGET.wal
+  std::string to = "latest";
+  bool accept_unproven_end = false;
   std::vector<std::string> paths;
   bool no_sync = false;
   bool stages = false;

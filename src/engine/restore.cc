@@ -78,7 +78,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   // 2. Names at once, contents through the pipeline.
   RestoreReport report;
   RestoreFindings findings;
-  AttributeSetter attributes(findings);
+  AttributeSetter attributes(findings, options.owner);
   LinkedNames links;
   ChunkWriter writer(env, content, attributes, findings, links, times);
   RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, marker.found(),

@@ -41,6 +41,7 @@ struct RestoreOptions {
   std::string target;
   std::vector<std::string> paths;  // relative paths or patterns (exclude.h); empty: everything
   Syncing syncing = Syncing::Sync;
+  std::optional<env::FileOwner> owner;  // of everything, instead of who owned it at home
 };
 
 struct RestoreReport {

@@ -75,11 +75,13 @@ class ReadableFile {
   virtual void sequential() = 0;
 };
 
+using FileOwner = std::pair<std::uint32_t, std::uint32_t>;  // user, group
+
 // Everything about a file that a restore sets. Order of setting is the implementation's business (owner, mode,
 // xattrs, then time). Without the right to change the owner, an `owner` that is not the present one fails with Denied.
 struct FileAttributes {
   std::optional<std::uint32_t> mode;
-  std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  // user, group
+  std::optional<FileOwner> owner;
   std::optional<Timestamp> modified;
   std::vector<Xattr> xattrs;
 };

@@ -26,6 +26,7 @@ env::FileAttributes attributes_of(const format::ListingEntry& entry) {
 }
 
 Status AttributeSetter::apply(const std::string& path, env::FileAttributes attributes, const Set& set) {
+  if (owner_.has_value()) attributes.owner = owner_;
   Status done = apply_but_owner(attributes, set);
   if (done.ok() || !is_refusal(done.error()) || attributes.xattrs.empty()) return done;
   const std::vector<env::Xattr> xattrs = std::exchange(attributes.xattrs, {});

@@ -26,7 +26,9 @@ class AttributeSetter {
   // Sets what it is given on one file, directory or name.
   using Set = std::function<Status(const env::FileAttributes&)>;
 
-  explicit AttributeSetter(RestoreFindings& findings) : findings_(findings) {}
+  // `owner`: of everything, instead of who owned it at home.
+  AttributeSetter(RestoreFindings& findings, std::optional<env::FileOwner> owner)
+      : findings_(findings), owner_(owner) {}
   Status apply(const std::string& path, env::FileAttributes attributes, const Set& set);
   // The same at the end of a file: what is refused altogether is a problem of this file, not the end of the restore.
   Status apply_or_note(const std::string& path, env::FileAttributes attributes, const Set& set);
@@ -36,6 +38,7 @@ class AttributeSetter {
   Status apply_but_owner(env::FileAttributes& attributes, const Set& set);
 
   RestoreFindings& findings_;
+  const std::optional<env::FileOwner> owner_;
   std::atomic<bool> skip_owner_{false};
 };
 

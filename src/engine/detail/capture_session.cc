@@ -129,6 +129,7 @@ Result<format::Snapshot> CaptureSession::describe(const Facts& facts, ContentPip
   snapshot.oldest_period = outcome.oldest_period;
   if (facts.reused_oldest.has_value()) snapshot.oldest_period = std::min(snapshot.oldest_period, *facts.reused_oldest);
   snapshot.previous = facts.previous;
+  snapshot.base = facts.base;
   snapshot.dedup_key = context_.keys.dedup.clone();
   snapshot.listing = std::move(outcome.listing);
   snapshot.indexes = TRY(index_->index_objects());

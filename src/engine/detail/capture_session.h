@@ -32,6 +32,7 @@ class CaptureSession {
     std::optional<format::ObjectName> previous;
     std::optional<format::PeriodNumber> reused_oldest;  // of a catalogue whose slices were reused
     Behind behind = Behind::GracePeriod;
+    std::optional<format::BaseBackupFacts> base;  // of a database
   };
   // Fills report.snapshot, number, packs, vaults, entries, notes, not_kept.
   Status finish(const Facts& facts, CaptureReport& report);

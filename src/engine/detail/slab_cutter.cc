@@ -22,8 +22,13 @@ Status SlabCutter::finish() {
   if (slab_ == nullptr) return {};
   TRY(cut(chunk::After::EndOfFile));
   CHECK(cut_ == filled_);
-  slab_.reset();
   return {};
+}
+
+std::size_t SlabCutter::next_length(ByteView bytes, chunk::After after) const {
+  if (rule_ == CutRule::ByContent) return chunker_.next_cut(bytes, after);
+  if (bytes.size() >= kPagesChunkBytes) return kPagesChunkBytes;
+  return after == chunk::After::EndOfFile ? bytes.size() : 0;
 }
 
 Status SlabCutter::cut(chunk::After after) {
@@ -31,7 +36,7 @@ Status SlabCutter::cut(chunk::After after) {
     std::size_t length = 0;
     {
       const StageTimer timer(times_, clock_, Stage::Cut);
-      length = chunker_.next_cut(ByteView(*slab_).subspan(cut_, filled_ - cut_), after);
+      length = next_length(ByteView(*slab_).subspan(cut_, filled_ - cut_), after);
     }
     if (length == 0) break;
     ContentPipeline::Chunk chunk;

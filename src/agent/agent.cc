@@ -1,0 +1,209 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "env/file_system.h"
+
+namespace exclave::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kStatusEvery = 2s;
+constexpr auto kClocksEvery = 30s;
+constexpr auto kSpoolEvery = 60s;
+constexpr auto kSpoolTime = 20s;
+constexpr auto kLook = 100ms;
+
+struct Running {
+  const DatabaseConfig* config = nullptr;
+  std::unique_ptr<PeriodSource> periods;
+  std::unique_ptr<DatabaseStream> stream;
+  std::unique_ptr<env::Thread> thread;
+  std::string spool_trouble;
+  std::string base_trouble;
+  env::Instant next_base;
+};
+
+class Keeper {
+ public:
+  Keeper(const AgentPlace& place, std::vector<Running>& databases, const TakeBase& take_base)
+      : place_(place), databases_(databases), take_base_(take_base) {}
+
+  Status recover_spool(Running& database) {
+    const auto left = spread::recover_spool(
+        {place_.env.clock, place_.env.random, place_.env.files, place_.env.threads},
+        spool_directory(database_directory(place_.home, database.config->stream.dataset)), place_.vaults, place_.writer,
+        place_.env.clock.monotonic() + kSpoolTime);
+    if (!left.ok()) return left.error();
+    database.spool_trouble.clear();
+    for (const spread::SpooledStream& stream : left.value()) {
+      if (stream.is_complete) continue;
+      std::string why;
+      for (const std::string& reason : stream.reasons) append_item(why, reason, "; ");
+      database.spool_trouble = "the spool holds a journal of an earlier start that not every vault has (" + why + ")";
+    }
+    return {};
+  }
+
+  void run(const std::stop_token& stop) {
+    env::Clock& clock = place_.env.clock;
+    env::Instant next_status = clock.monotonic();
+    env::Instant next_clocks = clock.monotonic() + kClocksEvery;
+    env::Instant next_spool = clock.monotonic() + kSpoolEvery;
+    while (!stop.stop_requested()) {
+      const env::Instant now = clock.monotonic();
+      if (now >= next_clocks) {
+        for (Running& database : databases_) database.periods->refresh();
+        next_clocks = now + kClocksEvery;
+      }
+      if (now >= next_spool) {
+        for (Running& database : databases_) {
+          if (!database.spool_trouble.empty()) note(recover_spool(database));
+        }
+        next_spool = now + kSpoolEvery;
+      }
+      take_bases();
+      if (now >= next_status) {
+        note(write_status());
+        next_status = now + kStatusEvery;
+      }
+      if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    }
+  }
+
+  Status write_status() {
+    config::Json json = config::Json::object();
+    json.set("registry", place_.registry.name).set("at_ns", place_.env.clock.now().nanoseconds);
+    config::Json list = config::Json::array();
+    for (const Running& database : databases_) {
+      DatabaseStatus status = database.stream->status();
+      if (!database.spool_trouble.empty()) status.alarms.push_back(database.spool_trouble);
+      if (!database.base_trouble.empty()) status.alarms.push_back(database.base_trouble);
+      list.push(status_json(status));
+    }
+    json.set("databases", std::move(list));
+    return env::replace_file_durably(place_.env.files, agent_status_path(place_.home), as_bytes(json.dump() + "\n"), 0600);
+  }
+
+ private:
+  void note(const Status& done) {
+    if (done.ok() || done.error().message() == last_trouble_) return;
+    last_trouble_ = done.error().message();
+    place_.env.log.write(env::LogLevel::Error, last_trouble_);
+  }
+
+  void take_bases() {
+    for (Running& database : databases_) {
+      const env::Instant now = place_.env.clock.monotonic();
+      if (!database.config->base_every.has_value() || now < database.next_base) continue;
+      if (database.stream->status().state != StreamState::Streaming) continue;  // the log first
+      const Status taken = take_base_(*database.config);
+      database.base_trouble = taken.ok() ? "" : "the last base backup failed: " + taken.error().message();
+      if (!taken.ok()) place_.env.log.write(env::LogLevel::Error, database.base_trouble);
+      // What failed is tried again soon, but not at once.
+      database.next_base = now + (taken.ok() ? *database.config->base_every : std::chrono::seconds(60));
+    }
+  }
+
+  const AgentPlace& place_;
+  std::vector<Running>& databases_;
+  const TakeBase& take_base_;
+  std::string last_trouble_;
+};
+
+}  // namespace
+
+std::string agent_status_path(std::string_view home) {
+  return env::join_path(home, "state/agent.json");
+}
+
+std::string database_directory(std::string_view home, std::string_view dataset) {
+  return env::join_path(home, "databases/" + std::string(dataset));
+}
+
+config::Json status_json(const DatabaseStatus& status) {
+  constexpr std::int64_t kNanosecondsPerMillisecond = 1'000'000;
+  config::Json json = config::Json::object();
+  const char* const state = status.state == StreamState::Streaming    ? "streaming"
+                            : status.state == StreamState::Connecting ? "connecting"
+                                                                      : "stopped";
+  json.set("dataset", status.dataset)
+      .set("state", state)
+      .set("policy", std::string(name_of(status.policy)))
+      .set("degraded", status.is_degraded)
+      .set("waited_for", status.is_waited_for)
+      .set("timeline", status.timeline.value())
+      .set("server_end", pg::to_text(status.server_end))
+      .set("received", pg::to_text(status.received))
+      .set("durable", pg::to_text(status.durable))
+      .set("acknowledged", pg::to_text(status.acknowledged))
+      .set("bytes_behind", status.server_end > status.durable ? pg::bytes_between(status.durable, status.server_end) : 0)
+      .set("commits_received", status.commits_received)
+      .set("commits_behind", status.commits_outstanding)
+      .set("oldest_behind_ms",
+           status.oldest_outstanding.has_value() ? status.oldest_outstanding->count() / kNanosecondsPerMillisecond : 0)
+      .set("spool_bytes", status.journal.spool_bytes);
+  if (status.system.has_value()) json.set("system", pg::to_text(*status.system));
+  config::Json vaults = config::Json::array();
+  for (const spread::JournalVaultProgress& vault : status.journal.vaults) {
+    config::Json entry = config::Json::object();
+    entry.set("vault", vault.vault).set("frames", vault.frames).set("bytes_behind", vault.bytes_behind);
+    if (vault.failure.has_value()) entry.set("failure", vault.failure->message());
+    vaults.push(std::move(entry));
+  }
+  config::Json alarms = config::Json::array();
+  for (const std::string& alarm : status.alarms) alarms.push(alarm);
+  config::Json cautions = config::Json::array();
+  for (const std::string& caution : status.cautions) cautions.push(caution);
+  json.set("vaults", std::move(vaults)).set("alarms", std::move(alarms)).set("cautions", std::move(cautions));
+  return json;
+}
+
+Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base, std::stop_token stop) {
+  env::Env& env = place.env;
+  TRY(env.files.make_directories(env::parent_path(agent_status_path(place.home)), 0700));
+  std::vector<Running> databases;
+  for (const DatabaseConfig& each : config.databases) {
+    Running database;
+    database.config = &each;
+    database.periods = std::make_unique<PeriodSource>(env, place.era, place.policy.quorum.k, place.vaults, place.keys_path);
+    const std::string directory = database_directory(place.home, each.stream.dataset);
+    TRY(env.files.make_directories(directory, 0700));
+    database.stream = std::make_unique<DatabaseStream>(
+        DatabaseStream::Place{env, place.policy, place.registry, place.era, place.writer, place.vaults,
+                              *database.periods, directory},
+        each.stream);
+    databases.push_back(std::move(database));
+  }
+  // Ends everything too if one of the threads cannot be started.
+  std::stop_source ending;
+  const std::stop_callback when_stopped(stop, [&ending] { ending.request_stop(); });
+  const std::stop_token end = ending.get_token();
+  Keeper keeper(place, databases, take_base);
+  std::optional<Error> failure;
+  for (Running& database : databases) {
+    database.periods->refresh();
+    TRY(keeper.recover_spool(database));
+    DatabaseStream* const stream = database.stream.get();
+    auto thread = env.threads.start("stream-" + database.config->stream.dataset, [stream, end] {
+      ignore(stream->run(end), "what ended it is in its status and in the log");
+    });
+    if (!thread.ok()) {
+      failure = thread.take_error();
+      break;
+    }
+    database.thread = thread.take();
+  }
+  if (!failure.has_value()) keeper.run(end);
+  ending.request_stop();
+  for (Running& database : databases) {
+    if (database.thread != nullptr) database.thread->join();
+  }
+  TRY(keeper.write_status());
+  if (failure.has_value()) return *failure;
+  return {};
+}
+
+}  // namespace exclave::agent

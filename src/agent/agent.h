@@ -1,0 +1,43 @@
+// Agent: the capture daemon: streams every configured database, keeps the spools, tells how it stands.
+// Hides: its threads.
+//
+//   stream-DATASET   one per database: the log (database_stream.h)
+//   keeper           every vault's clock, spools of earlier starts, the status file, base backups that are due
+//
+// I1  A database that cannot go on (another server, a full disk) stops alone, with an alarm; the others go on.
+// I2  The status file is replaced as a whole, every two seconds and at the end; it says when it was written.
+// Threads: run() blocks; the others are joined before it returns.
+// Errors: InvalidInput, Exhausted (no threads). What happens to a database is in the status.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "agent/agent_config.h"
+#include "config/json.h"
+
+namespace exclave::agent {
+
+struct AgentPlace {
+  env::Env& env;
+  const policy::Policy& policy;
+  const policy::Registry& registry;
+  const policy::Era& era;
+  const crypto::Ed25519SigningKey& writer;
+  std::vector<store::VaultApi*> vaults;
+  std::string keys_path;  // of the era
+  std::string home;
+};
+
+// Takes a base backup of a dataset; called on the keeper's thread when one is due.
+using TakeBase = std::function<Status(const DatabaseConfig& database)>;
+
+Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base, std::stop_token stop);
+
+// HOME/state/agent.json
+std::string agent_status_path(std::string_view home);
+std::string database_directory(std::string_view home, std::string_view dataset);
+config::Json status_json(const DatabaseStatus& status);
+
+}  // namespace exclave::agent

@@ -1,0 +1,486 @@
+#include "agent/database_stream.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "env/file_system.h"
+#include "format/stream.h"
+
+namespace exclave::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kCommandTime = 30s;
+constexpr auto kReportEvery = 5s;    // wal_sender_timeout is a minute, by default
+constexpr auto kPublishEvery = 500ms;
+constexpr auto kRollEvery = 60s;
+constexpr auto kIdleWait = 200ms;
+constexpr auto kBusyWait = 300us;  // while frames are outstanding: how long a new commit may lie in the socket
+constexpr auto kFirstPause = 100ms;
+constexpr auto kLongestPause = 5s;
+constexpr auto kFinishTime = 10s;
+constexpr std::size_t kMostAlarms = 20;
+constexpr std::string_view kSystemFile = "system";
+constexpr std::string_view kPositionFile = "position";
+constexpr std::string_view kSpoolFolder = "spool";
+
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+// "*" or our name alone in the list: then no other receiver can release a commit. A list with other names may be
+// satisfied without us.
+bool is_waited_for(const std::string& names, const std::string& own) {
+  std::string list = in_lower_case(names);
+  for (const std::string_view word : {"first", "any"}) {
+    if (list.starts_with(word)) list.erase(0, word.size());
+  }
+  std::string bare;
+  for (const char c : list) {
+    if (c != ' ' && c != '"') bare += c;
+  }
+  if (const auto open = bare.find('('); open != std::string::npos) {
+    if (bare.substr(0, open).find_first_not_of("1") != std::string::npos) return false;  // more than one is waited for
+    bare = bare.substr(open + 1, bare.find(')') - open - 1);
+  }
+  return bare == in_lower_case(own);
+}
+
+}  // namespace
+
+std::string spool_directory(std::string_view directory) {
+  return env::join_path(directory, kSpoolFolder);
+}
+
+DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options)
+    : place_(place), options_(std::move(options)), wake_(place.env.threads.make_monitor()) {
+  publish();
+}
+
+DatabaseStream::~DatabaseStream() = default;
+
+DatabaseStatus DatabaseStream::status() const {
+  const MutexLock lock(mutex_);
+  return published_;
+}
+
+void DatabaseStream::raise(std::string alarm) {
+  if (std::count(alarms_.begin(), alarms_.end(), alarm) > 0) return;
+  place_.env.log.write(env::LogLevel::Error, "dataset " + options_.dataset + ": " + alarm);
+  if (alarms_.size() >= kMostAlarms) alarms_.erase(alarms_.begin());
+  alarms_.push_back(std::move(alarm));
+}
+
+void DatabaseStream::publish() {
+  DatabaseStatus status;
+  status.dataset = options_.dataset;
+  status.state = state_;
+  status.policy = options_.policy;
+  status.is_waited_for = is_waited_for_;
+  status.system = system_;
+  status.timeline = timeline_;
+  status.server_end = server_end_;
+  status.commits_received = commits_;
+  status.commits_outstanding = commits_ - commits_durable_;
+  if (ledger_.has_value()) {
+    status.is_degraded = ledger_->is_degraded();
+    status.received = framer_.is_empty() ? ledger_->appended_end() : framer_.end();
+    status.durable = ledger_->durable_end();
+    status.acknowledged = ledger_->flush();
+    if (const auto oldest = ledger_->oldest_outstanding())
+      status.oldest_outstanding = place_.env.clock.monotonic() - *oldest;
+  }
+  if (journal_ != nullptr) status.journal = journal_->progress();
+  status.alarms = alarms_;
+  if (trouble_.has_value()) status.alarms.push_back(*trouble_);
+  if (ledger_.has_value() && ledger_->is_degraded() && options_.policy == RpoPolicy::Bounded)
+    status.alarms.push_back("commits are acknowledged that the vaults do not hold: protection is degraded");
+  status.cautions = cautions_;
+  if (!is_waited_for_ && options_.policy == RpoPolicy::Sync && system_.has_value()) {
+    status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
+                              " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
+  }
+  status.at_ns = place_.env.clock.now().nanoseconds;
+  last_publish_ = place_.env.clock.monotonic();
+  const MutexLock lock(mutex_);
+  published_ = std::move(status);
+}
+
+Status DatabaseStream::run(std::stop_token stop) {
+  env::Clock& clock = place_.env.clock;
+  TRY(place_.env.files.make_directories(place_.directory, 0700));
+  std::chrono::nanoseconds pause = kFirstPause;
+  while (!stop.stop_requested()) {
+    const env::Instant began = clock.monotonic();
+    const Status done = connect_and_stream(stop);
+    state_ = StreamState::Connecting;
+    if (stop.stop_requested()) break;
+    if (!done.ok()) {
+      const Code code = done.error().code();
+      const bool can_mend = code == Code::Unavailable || code == Code::Precondition || code == Code::Denied ||
+                            code == Code::NotFound || code == Code::Corrupt;
+      if (!can_mend || journal_failed_) {
+        state_ = StreamState::Stopped;
+        raise(done.error().message());
+        publish();
+        return done;
+      }
+      trouble_ = done.error().message();
+      if (!done.error().hint_text().empty()) *trouble_ += " (" + done.error().hint_text() + ")";
+    }
+    publish();
+    // Quickly at first, so that a server that was restarted has its commits acknowledged within a second.
+    pause = clock.monotonic() - began > kLongestPause ? kFirstPause : std::min<std::chrono::nanoseconds>(pause * 2, kLongestPause);
+    const env::Instant again = clock.monotonic() + pause;
+    while (!stop.stop_requested() && clock.monotonic() < again) TRY(clock.sleep_until(clock.monotonic() + kFirstPause / 2));
+  }
+  state_ = StreamState::Stopped;
+  Status finished;
+  if (journal_ != nullptr) {
+    keep_position();
+    finished = journal_->finish(clock.monotonic() + kFinishTime);
+  }
+  publish();
+  return finished;
+}
+
+Status DatabaseStream::check_system(pg::SystemIdentifier system) {
+  if (system_.has_value()) return {};  // compared by check_server_facts
+  const std::string path = env::join_path(place_.directory, kSystemFile);
+  const auto known = place_.env.files.read_file(path, 64);
+  if (!known.ok()) {
+    if (known.error().code() != Code::NotFound) return known.error();
+    TRY(env::create_file_durably(place_.env.files, path, as_bytes(pg::to_text(system) + "\n"), 0600));
+  } else if (as_text(known.value()) != pg::to_text(system) + "\n") {
+    return Error(Code::Precondition, "the server is another one than before: its system identifier is " +
+                                         pg::to_text(system) + ", and dataset " + options_.dataset + " is of " +
+                                         std::string(as_text(known.value()).substr(0, as_text(known.value()).find('\n'))))
+        .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" +
+              printable(path) + "'");
+  }
+  system_ = system;
+  return {};
+}
+
+Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
+  TRY(check_system(facts.system));
+  TRY(pg::check_server_facts(facts, system_));
+  constexpr pg::ServerMajor kSkipsWaits(15);
+  if (options_.policy == RpoPolicy::Sync && facts.version.major == kSkipsWaits && facts.version.minor < 13) {
+    return Error(Code::Precondition, "PostgreSQL 15." + std::to_string(facts.version.minor) +
+                                         " may skip the wait for its synchronous receiver right after a start")
+        .hint("update the server to 15.13 or later, or choose policy 'bounded'");
+  }
+  cautions_ = pg::cautions(facts);
+  is_waited_for_ = is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
+  return {};
+}
+
+Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection, const pg::Until& until) {
+  TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
+  if (ledger_.has_value()) return ledger_->appended_end();
+  const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
+  if (!slot.restart.has_value())
+    return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
+  // A slot that had to be made anew, on a server that took over, may begin behind what was acknowledged.
+  const pg::Lsn known = TRY(known_position());
+  return known == pg::Lsn(0) ? *slot.restart : std::min(*slot.restart, known);
+}
+
+// What was acknowledged last, as far as an earlier run wrote it down; 0 if it is not known.
+Result<pg::Lsn> DatabaseStream::known_position() const {
+  const auto text = place_.env.files.read_file(env::join_path(place_.directory, kPositionFile), 64);
+  if (!text.ok() && text.error().code() == Code::NotFound) return pg::Lsn(0);
+  if (!text.ok()) return text.error();
+  return pg::parse_lsn(as_text(text.value()));
+}
+
+void DatabaseStream::keep_position() {
+  const pg::Lsn position = ledger_->flush();
+  if (position == kept_position_) return;
+  const Status kept = env::replace_file_durably(place_.env.files, env::join_path(place_.directory, kPositionFile),
+                                                as_bytes(pg::to_text(position)), 0600);
+  if (kept.ok()) kept_position_ = position;  // if not: an older one only means that more is sent again
+}
+
+Result<format::StreamDescriptor> DatabaseStream::new_stream() const {
+  format::StreamDescriptor descriptor;
+  descriptor.realm = place_.policy.realm;
+  descriptor.writer = place_.writer.public_key();
+  descriptor.registry = place_.registry.id;
+  descriptor.era = place_.era.number;
+  descriptor.kind = format::StreamKind::Journal;
+  const std::int64_t now = std::max<std::int64_t>(0, place_.env.clock.now().nanoseconds);
+  store_u64(descriptor.start.mutable_view(), static_cast<std::uint64_t>(now));
+  TRY(place_.env.random.fill(descriptor.start.mutable_view().subspan(8)));
+  return descriptor;
+}
+
+Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start) {
+  env::Env& env = place_.env;
+  spread::JournalOptions options;
+  options.durable_copies = place_.policy.quorum.k;
+  options.spool_directory = spool_directory(place_.directory);
+  options.spool_limit_bytes = options_.spool_limit_bytes;
+  options.wake = wake_.get();
+  const format::StreamDescriptor descriptor = TRY(new_stream());
+  auto journal = TRY(spread::JournalWriter::open({env.clock, env.random, env.files, env.threads}, place_.vaults,
+                                                 format::SignedStream::sign(descriptor, place_.writer), place_.writer,
+                                                 [this] { return place_.periods.current(); }, options));
+  format::JournalOpening opening;
+  opening.dataset = options_.dataset;
+  opening.source = {facts.system.value(), facts.version.major.value(), facts.segment_size.bytes()};
+  opening.timeline = format::LogTimeline(timeline.value());
+  opening.start = format::LogPosition(start.value());
+  opening.opened_ns = env.clock.now().nanoseconds;
+  TRY(journal->append(format::encode_record(opening)));
+  journal_ = std::move(journal);
+  ledger_.emplace(options_.policy, options_.budget, start);
+  last_roll_ = env.clock.monotonic();
+  return {};
+}
+
+Status DatabaseStream::note_history(const pg::ReplicationConnection::RawHistory& raw) {
+  const pg::Timeline number = raw.history.timeline;
+  if (std::count(histories_noted_.begin(), histories_noted_.end(), number) > 0) return {};
+  TRY(journal_->append(format::encode_record(format::JournalHistory{format::LogTimeline(number.value()), raw.text})));
+  histories_noted_.push_back(number);
+  return {};
+}
+
+// A checker that watches from `start` on. It is an alarm, no gate: without one the log is stored all the same.
+void DatabaseStream::watch(const pg::ServerFacts& facts, const pg::TimelineHistory& history, pg::Lsn start) {
+  pg::WalStart watched;
+  watched.major = facts.version.major;
+  watched.system = facts.system;
+  watched.segment_size = facts.segment_size;
+  watched.history = history;
+  watched.start = start;
+  auto checker = pg::WalChecker::create(watched);
+  checker_.reset();
+  if (checker.ok()) checker_.emplace(checker.take());
+  commits_before_checker_ = commits_;
+}
+
+Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  const auto until = [&] { return pg::Until{clock.monotonic() + kCommandTime, stop}; };
+
+  // 1. Is this our server, and is it set up so that protection is possible?
+  const pg::ServerFacts facts =
+      TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
+  TRY(prepare(facts));
+  auto connection = TRY(pg::ReplicationConnection::open(clock, options_.endpoint, until()));
+  const pg::SystemIdentity identity = TRY(connection.identify_system(until()));
+  if (identity.system != facts.system) return Error(Code::Unavailable, "the server changed while it was looked at");
+
+  // 2. From where: what was received in this run, or the slot's position.
+  const pg::Lsn start = TRY(start_position(connection, until()));
+  pg::ReplicationConnection::RawHistory raw{{}, {identity.timeline, {}}};
+  if (identity.timeline != pg::Timeline(1)) raw = TRY(connection.timeline_history(identity.timeline, until()));
+  timeline_ = raw.history.timeline_of(start);
+  if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
+  TRY(look_for_fork(raw.history, start));
+  if (identity.timeline != pg::Timeline(1)) TRY(note_history(raw));
+
+  // 3. Timeline after timeline.
+  pg::Lsn at = start;
+  while (true) {
+    pg::TimelineHistory history{timeline_, {}};
+    for (const pg::TimelineSwitch& change : raw.history.switches) {
+      if (change.parent < timeline_) history.switches.push_back(change);
+    }
+    watch(facts, history, at);
+    last_timeline_ = timeline_;
+    TRY(connection.start_replication(options_.slot, at, timeline_, until()));
+    state_ = StreamState::Streaming;
+    trouble_.reset();
+    publish();
+    const auto ended = TRY(stream(connection, stop));
+    if (!ended.has_value()) return {};
+    TRY(flush_frame());
+    TRY(look_for_fork_at(ended->switch_point));
+    raw = TRY(connection.timeline_history(ended->next, until()));
+    TRY(note_history(raw));
+    at = ended->switch_point;
+    timeline_ = ended->next;
+  }
+}
+
+// Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
+// in this stream. What the server has now begins a stream of its own, and a person chooses.
+Status DatabaseStream::look_for_fork(const pg::TimelineHistory& history, pg::Lsn start) {
+  for (const pg::TimelineSwitch& change : history.switches) {
+    if (change.parent == last_timeline_ && change.switch_point < start) return look_for_fork_at(change.switch_point);
+  }
+  last_timeline_ = history.timeline_of(start);
+  return {};
+}
+
+Status DatabaseStream::look_for_fork_at(pg::Lsn switch_point) {
+  const pg::Lsn held = ledger_->appended_end();
+  if (switch_point >= held) return {};
+  if (switch_point < ledger_->flush()) {
+    raise("home dropped acknowledged commits: the server went on from " + pg::to_text(switch_point) +
+          ", and everything up to " + pg::to_text(ledger_->flush()) +
+          " had been acknowledged; the dropped branch is kept in the vaults");
+  }
+  // A new stream, from the switch point: records of one stream follow each other without overlap.
+  TRY(journal_->finish(place_.env.clock.monotonic() + kFinishTime));
+  journal_.reset();
+  ledger_.reset();
+  histories_noted_.clear();
+  commit_marks_.clear();
+  outstanding_bytes_ = 0;
+  commits_durable_ = commits_;
+  return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(switch_point) +
+                                      ", before what was received; a new stream begins there");
+}
+
+Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationConnection& connection,
+                                                                const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    pg::WalEvent event = TRY(wait(connection, stop));
+    bool must_reply = false;
+    // Everything that is readable goes into frames; what is together there is acknowledged together.
+    while (!std::holds_alternative<pg::Nothing>(event)) {
+      if (const auto* data = std::get_if<pg::WalData>(&event)) TRY(take(*data));
+      if (const auto* alive = std::get_if<pg::Keepalive>(&event)) {
+        server_end_ = alive->server_end;
+        must_reply = must_reply || alive->reply_now;
+      }
+      if (const auto* ended = std::get_if<pg::TimelineEnded>(&event)) return std::optional(*ended);
+      if (std::holds_alternative<pg::ServerClosed>(event)) {
+        TRY(flush_frame());
+        return Error(Code::Unavailable, "the server has shut down");
+      }
+      if (framer_.is_full() || must_reply) break;
+      event = TRY(connection.next_now());
+    }
+    TRY(flush_frame());
+    TRY(acknowledge(connection, must_reply, stop));
+    TRY(roll_if_due());
+  }
+  return std::optional<pg::TimelineEnded>();
+}
+
+Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection, const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  if (outstanding_bytes_ > kMostOutstandingBytes) {  // I6
+    const env::MonitorLock lock(*wake_);
+    wake_->wait_until(clock.monotonic() + kIdleWait);
+    return pg::WalEvent(pg::Nothing{});
+  }
+  pg::WalEvent event = TRY(connection.next_now());
+  if (!std::holds_alternative<pg::Nothing>(event)) return event;
+  if (!ledger_->has_outstanding()) return connection.next({clock.monotonic() + kIdleWait, stop});
+  {
+    // Woken when the vaults have more; a commit that arrives meanwhile waits for the next look at the socket.
+    const env::MonitorLock lock(*wake_);
+    if (journal_->durable() <= last_durable_) wake_->wait_until(clock.monotonic() + kBusyWait);
+  }
+  return connection.next_now();
+}
+
+Status DatabaseStream::take(const pg::WalData& data) {
+  server_end_ = std::max(server_end_, data.server_end);
+  if (checker_.has_value()) {
+    const Status whole = checker_->feed(data.bytes);
+    if (!whole.ok()) {
+      raise("the server sends a damaged log: " + whole.error().message());
+      checker_.reset();
+    } else {
+      commits_ = commits_before_checker_ + checker_->commits();
+    }
+  }
+  ByteView rest = data.bytes;
+  pg::Lsn at = data.start;
+  while (!rest.empty()) {
+    if (framer_.is_full()) TRY(flush_frame());
+    const ByteView some = rest.first(std::min(rest.size(), LogFramer::kMostPieceBytes));
+    framer_.add(timeline_, at, some);
+    rest = rest.subspan(some.size());
+    at = at + some.size();
+  }
+  return {};
+}
+
+Status DatabaseStream::flush_frame() {
+  if (framer_.is_empty()) return {};
+  const pg::Lsn end = framer_.end();
+  const ByteView record = TRY(framer_.take());
+  const auto position = journal_->append(record);
+  if (!position.ok()) {
+    journal_failed_ = true;
+    return position.error();
+  }
+  ledger_->appended(position.value(), end, place_.env.clock.monotonic());
+  outstanding_bytes_ += record.size();
+  commit_marks_.push_back({position.value(), commits_, record.size()});
+  return {};
+}
+
+Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  last_durable_ = journal_->durable();
+  ledger_->durable(last_durable_);
+  while (!commit_marks_.empty() && commit_marks_.front().frame.value() < last_durable_) {
+    commits_durable_ = commit_marks_.front().commits;
+    outstanding_bytes_ -= commit_marks_.front().bytes;
+    commit_marks_.pop_front();
+  }
+  if (ledger_->look(clock.monotonic(), clock.now())) TRY(note_mode());
+  if (ledger_->wants_spool()) {
+    const Status synced = journal_->sync_spool();
+    if (!synced.ok()) {
+      journal_failed_ = true;
+      return synced;
+    }
+    ledger_->spooled();
+  }
+  const pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
+  const env::Instant time = clock.monotonic();
+  if (now || flushed > connection.reported() || time - last_report_ > kReportEvery) {
+    TRY(connection.send_status(flushed, pg::Reply::NotNeeded, {time + kCommandTime, stop}));
+    last_report_ = time;
+  }
+  if (time - last_keep_ > kReportEvery) {
+    last_keep_ = time;
+    keep_position();
+  }
+  if (time - last_publish_ > kPublishEvery) publish();
+  return {};
+}
+
+Status DatabaseStream::note_mode() {
+  if (ledger_->is_degraded()) {
+    place_.env.log.write(env::LogLevel::Error, "dataset " + options_.dataset +
+                                                   ": the vaults do not confirm in time; commits are acknowledged "
+                                                   "without them until they do");
+    return {};
+  }
+  const auto exposure = ledger_->take_exposure();
+  CHECK(exposure.has_value());
+  place_.env.log.write(env::LogLevel::Warning,
+                       "dataset " + options_.dataset + ": the vaults hold everything again; " +
+                           pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
+                           pg::to_text(pg::Lsn(exposure->to.value())) + " was acknowledged before");
+  TRY(journal_->append(format::encode_record(*exposure)));
+  return {};
+}
+
+Status DatabaseStream::roll_if_due() {
+  const env::Instant now = place_.env.clock.monotonic();
+  if (now - last_roll_ < kRollEvery) return {};
+  last_roll_ = now;
+  const std::uint64_t frames = journal_->progress().appended;
+  if (std::exchange(frames_at_roll_, frames) == frames) return {};
+  return journal_->roll();
+}
+
+}  // namespace exclave::agent

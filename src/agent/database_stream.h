@@ -1,0 +1,162 @@
+// DatabaseStream: the log of one PostgreSQL server, continuously, into a journal at every vault; and back to the server
+// what of it is safe. Journey 2 of docs/architecture.md.
+// Hides: connecting again and again, timelines, framing, acknowledging, when protection degrades.
+//
+//   server --WAL--> check records, gather --frame--> JournalWriter --> vaults
+//     ^                                                                  |
+//     '------------ flush position <-- AckLedger <-- durable at k <------'
+//
+// I1  What is reported to the server as flushed obeys AckLedger: in `sync` k vaults hold it, on disk.
+// I2  The stream begins at the slot's position: at or before everything ever acknowledged. Nothing is skipped: the slot
+//     keeps the server's log until it is acknowledged; a slot that lost log is an alarm, and a new base backup.
+// I3  A server with another system identifier than the first one is refused, and nothing of it is stored.
+// I4  Keepalives are answered at once, with what is safe, never with more.
+// I5  A record that is damaged on arrival is an alarm at once. The log is stored all the same: it is what the server has.
+// I6  When outstanding frames exceed kMostOutstandingBytes nothing more is read from the server, whose slot keeps it;
+//     status messages go on, so that it does not drop the connection.
+// Threads: run() on one thread; status() and request_stop() from any.
+// Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, full disk); all else is retried, and
+//   told in status().
+// See: docs/formats/database-journal.md, ADR-0025.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "agent/ack_ledger.h"
+#include "agent/log_framer.h"
+#include "agent/period_source.h"
+#include "base/mutex.h"
+#include "pg/replication.h"
+#include "pg/wal_checker.h"
+#include "spread/journal_writer.h"
+
+namespace exclave::agent {
+
+// Where the journal's frames wait for vaults, below a dataset's directory.
+std::string spool_directory(std::string_view directory);
+
+struct DatabaseOptions {
+  std::string dataset;
+  pg::Endpoint endpoint;
+  std::string slot;
+  RpoPolicy policy = RpoPolicy::Sync;
+  std::chrono::nanoseconds budget{};  // of Bounded
+  std::uint64_t spool_limit_bytes = std::uint64_t{4} << 30;
+};
+
+inline constexpr std::uint64_t kMostOutstandingBytes = std::uint64_t{256} << 20;
+
+enum class StreamState { Connecting, Streaming, Stopped };
+
+struct DatabaseStatus {
+  std::string dataset;
+  StreamState state = StreamState::Connecting;
+  RpoPolicy policy = RpoPolicy::Sync;
+  bool is_degraded = false;
+  bool is_waited_for = false;  // the server's synchronous_standby_names can be satisfied by us alone
+  std::optional<pg::SystemIdentifier> system;
+  pg::Timeline timeline;
+  pg::Lsn server_end;  // of the server's own durable log, when it last said so
+  pg::Lsn received;
+  pg::Lsn durable;  // k vaults hold everything before it
+  pg::Lsn acknowledged;
+  std::uint64_t commits_received = 0;
+  std::uint64_t commits_outstanding = 0;  // received, not yet held by k vaults
+  std::optional<std::chrono::nanoseconds> oldest_outstanding;
+  spread::JournalProgress journal;
+  std::vector<std::string> alarms;
+  std::vector<std::string> cautions;
+  std::int64_t at_ns = 0;
+};
+
+class DatabaseStream {
+ public:
+  // Whose journal, and how it reaches the vaults. All outlive the stream.
+  struct Place {
+    env::Env& env;
+    const policy::Policy& policy;
+    const policy::Registry& registry;
+    const policy::Era& era;
+    const crypto::Ed25519SigningKey& writer;
+    std::vector<store::VaultApi*> vaults;
+    PeriodSource& periods;
+    std::string directory;  // of this dataset in the agent's home: spool, and which server it is of
+  };
+  DatabaseStream(const Place& place, DatabaseOptions options);
+  ~DatabaseStream();
+
+  // Streams until `stop`, through everything that can be mended by trying again.
+  Status run(std::stop_token stop);
+  DatabaseStatus status() const;
+
+ private:
+  struct CommitMark {
+    format::FrameNumber frame;
+    std::uint64_t commits;  // received up to the frame's end
+    std::uint64_t bytes;    // of the frame
+  };
+
+  Status connect_and_stream(const std::stop_token& stop);
+  Status prepare(const pg::ServerFacts& facts);
+  Status check_system(pg::SystemIdentifier system);
+  Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::Until& until);
+  Result<pg::Lsn> known_position() const;
+  void keep_position();
+  Result<format::StreamDescriptor> new_stream() const;
+  Status open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start);
+  Status note_history(const pg::ReplicationConnection::RawHistory& raw);
+  void watch(const pg::ServerFacts& facts, const pg::TimelineHistory& history, pg::Lsn start);
+  Status look_for_fork(const pg::TimelineHistory& history, pg::Lsn start);
+  Status look_for_fork_at(pg::Lsn switch_point);
+  // Until the timeline or the connection ends.
+  Result<std::optional<pg::TimelineEnded>> stream(pg::ReplicationConnection& connection, const std::stop_token& stop);
+  Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
+  Status take(const pg::WalData& data);
+  Status flush_frame();
+  Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
+  Status note_mode();
+  Status roll_if_due();
+  void raise(std::string alarm);
+  void publish();
+
+  const Place place_;
+  const DatabaseOptions options_;
+  const std::unique_ptr<env::Monitor> wake_;
+  std::unique_ptr<spread::JournalWriter> journal_;
+  std::optional<AckLedger> ledger_;
+  std::optional<pg::WalChecker> checker_;
+  std::uint64_t commits_before_checker_ = 0;
+  bool journal_failed_ = false;  // the spool takes no more: only a person can mend that
+  LogFramer framer_;
+  std::uint64_t outstanding_bytes_ = 0;
+  std::uint64_t last_durable_ = 0;  // frames
+  pg::Timeline timeline_;
+  pg::Timeline last_timeline_;  // on which the log was received last
+  pg::Lsn server_end_;
+  std::vector<pg::Timeline> histories_noted_;
+  std::deque<CommitMark> commit_marks_;
+  std::uint64_t commits_ = 0;
+  std::uint64_t commits_durable_ = 0;
+  std::optional<pg::SystemIdentifier> system_;
+  bool is_waited_for_ = false;
+  StreamState state_ = StreamState::Connecting;
+  std::optional<std::string> trouble_;  // of the connection, while it lasts
+  std::vector<std::string> alarms_;
+  std::vector<std::string> cautions_;
+  env::Instant last_report_;
+  env::Instant last_publish_;
+  env::Instant last_keep_;
+  pg::Lsn kept_position_;
+  env::Instant last_roll_;
+  std::uint64_t frames_at_roll_ = 0;
+
+  mutable Mutex mutex_;
+  DatabaseStatus published_ GUARDED_BY(mutex_);
+};
+
+}  // namespace exclave::agent

@@ -1,0 +1,330 @@
+#include "engine/database_log.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "compress/compress.h"
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::size_t kCheckPieceBytes = 1U << 20;
+
+format::OpeningKey clone(const format::OpeningKey& key) {
+  return {key.id, key.symmetric.clone(), key.decapsulation.clone()};
+}
+
+pg::Lsn lsn(format::LogPosition position) {
+  return pg::Lsn(position.value());
+}
+pg::Timeline timeline(format::LogTimeline number) {
+  return pg::Timeline(number.value());
+}
+
+// Takes the records of one stream after the other.
+class LogCollector {
+ public:
+  LogCollector(const LogRequest& request, WalDirectoryWriter& writer, DatabaseLog& log)
+      : request_(request), writer_(writer), log_(log) {}
+
+  void begin_stream() {
+    opening_.reset();
+    is_ours_ = true;
+  }
+  // Whether the stream is of the wanted dataset, as its opening says.
+  bool has_found_any() const { return has_found_any_; }
+  std::optional<format::JournalOpening> opening() const { return opening_; }
+
+  Status take(const JournalFrame& frame) {
+    if (!is_ours_) return {};
+    const format::JournalRecord record = TRY(format::decode_record(frame.plain));
+    const auto* opening = std::get_if<format::JournalOpening>(&record);
+    if ((opening != nullptr) != (frame.number.value() == 0))
+      return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
+    if (opening != nullptr) return open(*opening);
+    if (const auto* log = std::get_if<format::JournalLog>(&record)) return take(*log);
+    if (const auto* history = std::get_if<format::JournalHistory>(&record))
+      return writer_.add_history(timeline(history->timeline), history->text);
+    if (const auto* exposure = std::get_if<format::LossExposure>(&record)) log_.exposures.push_back(*exposure);
+    if (const auto* cut = std::get_if<format::Cut>(&record)) log_.cuts.push_back(*cut);
+    return {};
+  }
+
+ private:
+  Status open(const format::JournalOpening& opening) {
+    opening_ = opening;
+    is_ours_ = opening.dataset == request_.dataset;
+    if (!is_ours_) return {};
+    if (opening.source.system != request_.base.source.system) {
+      is_ours_ = false;  // an earlier or later server under the same name: not this backup's
+      return {};
+    }
+    has_found_any_ = true;
+    return {};
+  }
+
+  Status take(const format::JournalLog& log) {
+    ByteView bytes = log.stored;
+    if (log.codec == format::LogCodec::Zstd) {
+      plain_.resize(log.log_bytes);
+      TRY(decompressor_.decompress(log.stored, plain_));
+      bytes = plain_;
+    }
+    return writer_.add(timeline(log.timeline), lsn(log.start), bytes);
+  }
+
+  const LogRequest& request_;
+  WalDirectoryWriter& writer_;
+  DatabaseLog& log_;
+  std::optional<format::JournalOpening> opening_;
+  bool is_ours_ = true;
+  bool has_found_any_ = false;
+  compress::Decompressor decompressor_;
+  Bytes plain_;
+};
+
+// The log's timelines from the backup's start to the newest one's end.
+Result<std::vector<LogRange>> ranges_of(const WalDirectoryWriter& writer, const format::BaseBackupFacts& base) {
+  const pg::TimelineHistory history = TRY(writer.newest_history());
+  std::vector<LogRange> ranges;
+  pg::Lsn at = lsn(base.start);
+  const pg::Timeline first = history.timeline_of(at);
+  if (first != timeline(base.timeline)) {
+    return Error(Code::Conflict, "the backup is of timeline " + pg::to_text(timeline(base.timeline)) +
+                                     ", which the newest log left before the backup began")
+        .hint("restore an older or a newer base backup: --snapshot");
+  }
+  const auto add = [&](pg::Timeline number, pg::Lsn to) -> Status {
+    const auto extent = writer.extents().find(number);
+    const bool is_whole = extent != writer.extents().end() && extent->second.from <= at && to <= extent->second.to;
+    if (at < to && !is_whole) {
+      return Error(Code::Corrupt, "the log of timeline " + pg::to_text(number) + " is not here from " +
+                                      pg::to_text(at) + " to " + pg::to_text(to));
+    }
+    ranges.push_back({number, at, to});
+    at = to;
+    return {};
+  };
+  for (const pg::TimelineSwitch& change : history.switches) {
+    if (change.switch_point <= lsn(base.start)) continue;
+    TRY(add(change.parent, change.switch_point));
+  }
+  TRY(add(history.timeline, std::max(at, writer.extents().at(history.timeline).to)));
+  return ranges;
+}
+
+// Reads the assembled log record by record, up to the goal.
+class LogCheck {
+ public:
+  LogCheck(WalDirectoryWriter& writer, const LogRequest& request, pg::TimelineHistory newest, pg::WalChecker checker)
+      : writer_(writer), request_(request), newest_(std::move(newest)), checker_(std::move(checker)) {}
+
+  static Result<LogCheck> create(WalDirectoryWriter& writer, const LogRequest& request) {
+    const pg::TimelineHistory newest = TRY(writer.newest_history());
+    pg::WalStart start;
+    start.major = pg::ServerMajor(request.base.source.major);
+    start.system = pg::SystemIdentifier(request.base.source.system);
+    start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
+    start.history = history_of(newest, timeline(request.base.timeline));
+    start.start = lsn(request.base.start);
+    start.starts_at = pg::StartsAt::RecordBoundary;
+    return LogCheck(writer, request, newest, TRY(pg::WalChecker::create(start)));
+  }
+
+  // All of `ranges`; notes the last record that the goal still wants.
+  Status run(const std::vector<LogRange>& ranges, const std::optional<pg::Lsn>& position,
+             const std::optional<env::Timestamp>& time, const std::stop_token& stop) {
+    Bytes piece(kCheckPieceBytes);
+    for (const LogRange& range : ranges) {
+      if (range.timeline != ranges.front().timeline)
+        TRY(checker_.follow(history_of(newest_, range.timeline), range.from));
+      for (pg::Lsn at = range.from; at < range.to;) {
+        if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
+        const auto some = static_cast<std::size_t>(
+            std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
+        const MutableByteView bytes = MutableByteView(piece).first(some);
+        TRY(writer_.read(range.timeline, at, bytes));
+        TRY(feed(bytes, position, time));
+        at = at + some;
+      }
+      note_end(range.timeline, proven_);
+      if (!goal_reached_) note_end(range.timeline, reached_);
+    }
+    return {};
+  }
+
+  const LogEnd& reached() const { return reached_; }
+  const LogEnd& proven() const { return proven_; }
+  bool has_passed_goal() const { return goal_reached_; }
+
+ private:
+  static pg::TimelineHistory history_of(const pg::TimelineHistory& newest, pg::Timeline of) {
+    pg::TimelineHistory history{of, {}};
+    for (const pg::TimelineSwitch& change : newest.switches) {
+      if (change.parent < of) history.switches.push_back(change);
+    }
+    return history;
+  }
+  void note_end(pg::Timeline number, LogEnd& end) const {
+    end.end = checker_.end_of_last_record().value_or(lsn(request_.base.start));
+    end.timeline = number;
+    end.records = checker_.records();
+    end.commits = checker_.commits();
+    end.last_commit = checker_.last_commit();
+  }
+  bool is_past(const pg::WalChecker& checker, const std::optional<pg::Lsn>& position,
+               const std::optional<env::Timestamp>& time) const {
+    if (position.has_value() && checker.end_of_last_record().value_or(pg::Lsn(0)) > *position) return true;
+    return time.has_value() && checker.last_commit().has_value() && checker.last_commit()->time > *time;
+  }
+  // A piece that passes the goal is gone through again byte by byte, to find the record before it.
+  Status feed(ByteView bytes, const std::optional<pg::Lsn>& position, const std::optional<env::Timestamp>& time) {
+    if (goal_reached_ || (!position.has_value() && !time.has_value())) return checker_.feed(bytes);
+    pg::WalChecker before = checker_;
+    TRY(checker_.feed(bytes));
+    // Commit times are not monotone: one in the middle of the piece may be past the goal, and the last one not.
+    const bool look_closely = time.has_value() ? checker_.commits() != before.commits() : is_past(checker_, position, {});
+    if (!look_closely) return {};
+    const pg::WalChecker after = std::exchange(checker_, before);
+    for (std::size_t i = 0; i < bytes.size() && !goal_reached_; ++i) {
+      pg::WalChecker last = checker_;
+      TRY(checker_.feed(bytes.subspan(i, 1)));
+      if (checker_.records() == last.records() || !is_past(checker_, position, time)) continue;
+      goal_reached_ = true;
+      checker_ = last;
+      note_end(checker_timeline(), reached_);
+    }
+    checker_ = after;
+    return {};
+  }
+  pg::Timeline checker_timeline() const { return newest_.timeline_of(checker_.position()); }
+
+  WalDirectoryWriter& writer_;
+  const LogRequest& request_;
+  pg::TimelineHistory newest_;
+  pg::WalChecker checker_;
+  LogEnd reached_;
+  LogEnd proven_;
+  bool goal_reached_ = false;
+};
+
+Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& id) {
+  const format::Cut* found = nullptr;
+  for (const format::Cut& cut : log.cuts) {
+    if (id != "latest" && !cut.id.hex().starts_with(id)) continue;
+    if (id != "latest" && found != nullptr && found->id != cut.id)
+      return Error(Code::InvalidInput, "cut '" + printable(id) + "' is ambiguous").hint("give more digits of its id");
+    if (found == nullptr || cut.taken_ns >= found->taken_ns) found = &cut;
+  }
+  if (found == nullptr)
+    return Error(Code::NotFound, "the journals hold no cut '" + printable(id) + "'").hint("list them: exclave cuts");
+  return found;
+}
+
+struct Goal {
+  std::optional<pg::Lsn> position;
+  std::optional<env::Timestamp> time;
+};
+
+Result<Goal> resolve(const LogRequest& request, const DatabaseLog& log) {
+  if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return Goal{position->position, {}};
+  if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return Goal{{}, time->time};
+  if (const auto* wanted = std::get_if<ToCut>(&request.goal)) {
+    const format::Cut* const cut = TRY(find_cut(log, wanted->id));
+    for (const format::CutMember& member : cut->members) {
+      if (member.registry == request.registry && member.dataset == request.dataset)
+        return Goal{lsn(member.position), {}};
+    }
+    return Error(Code::NotFound, "dataset " + request.dataset + " takes no part in cut " + cut->id.hex().substr(0, 12));
+  }
+  return Goal{};
+}
+
+// How far the plan reaches: the ranges, cut at the end.
+std::vector<LogRange> cut_at(std::vector<LogRange> ranges, pg::Lsn end) {
+  while (ranges.size() > 1 && ranges.back().from >= end) ranges.pop_back();
+  ranges.back().to = end;
+  return ranges;
+}
+
+Status check_reach(const LogRequest& request, const DatabaseLog& log, const Goal& goal) {
+  if (log.reached.end < lsn(request.base.end)) {
+    return Error(Code::Precondition, "the backup is consistent from " + pg::to_text(lsn(request.base.end)) +
+                                         " on, and the log goes to " + pg::to_text(log.reached.end) +
+                                         (goal.position.has_value() || goal.time.has_value() ? " at that goal" : ""))
+        .hint("take an older base backup: --snapshot, see exclave snapshots");
+  }
+  if (goal.position.has_value() && *goal.position > log.proven.end) {
+    return Error(Code::Precondition, "position " + pg::to_text(*goal.position) + " lies beyond the log, which ends at " +
+                                         pg::to_text(log.proven.end));
+  }
+  return {};
+}
+
+void judge_end(const LogRequest& request, std::size_t answered, DatabaseLog& log) {
+  const std::size_t needed = request.vaults - request.copies + 1;
+  log.is_proven = answered >= needed;
+  if (log.is_proven) return;
+  log.why_not_proven = "only " + std::to_string(answered) + " of " + std::to_string(request.vaults) +
+                       " vaults showed their journals, " + std::to_string(needed) +
+                       " are needed: what was acknowledged last may lie in the others alone";
+}
+
+}  // namespace
+
+Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
+                              const std::vector<store::VaultApi*>& vaults,
+                              const std::vector<format::OpeningKey>& keys, const std::string& directory,
+                              std::stop_token stop) {
+  const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
+  const auto writer = TRY(WalDirectoryWriter::create(files, directory, size, lsn(request.base.start)));
+  DatabaseLog log;
+  LogCollector collector(request, *writer, log);
+
+  // 1. Every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
+  std::vector<const FoundStream*> journals;
+  for (const FoundStream& stream : holdings.streams) {
+    if (stream.stream.descriptor.kind == format::StreamKind::Journal) journals.push_back(&stream);
+  }
+  std::sort(journals.begin(), journals.end(), [](const FoundStream* a, const FoundStream* b) {
+    return a->stream.descriptor.start < b->stream.descriptor.start;
+  });
+  std::size_t answered = vaults.size();
+  for (const FoundStream* journal : journals) {
+    std::vector<format::OpeningKey> own;
+    for (const format::OpeningKey& key : keys) own.push_back(clone(key));
+    JournalReader reader(request.realm, journal->stream, vaults, std::move(own));
+    collector.begin_stream();
+    const JournalEnd end = TRY(reader.read(format::FrameNumber(0), [&](const JournalFrame& frame) -> Status {
+      if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
+      return collector.take(frame);
+    }));
+    answered = std::min(answered, vaults.size() - std::min(vaults.size(), end.unreachable.size()));
+    log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
+  }
+  if (!collector.has_found_any() || writer->extents().empty()) {
+    return Error(Code::NotFound, "the vaults hold no journal of dataset '" + printable(request.dataset) +
+                                     "' for this backup's server")
+        .hint("a base backup is of no use alone: was the agent running? restore an older one, or another dataset");
+  }
+
+  // 2. Every record from the backup's start on.
+  std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
+  const Goal goal = TRY(resolve(request, log));
+  LogCheck check = TRY(LogCheck::create(*writer, request));
+  TRY(check.run(ranges, goal.position, goal.time, stop).in([&] { return "log of dataset " + request.dataset; }));
+  log.reached = check.reached();
+  log.proven = check.proven();
+  judge_end(request, answered, log);
+  TRY(check_reach(request, log, goal));
+
+  // 3. Ends exactly there.
+  log.plan.system = pg::SystemIdentifier(request.base.source.system);
+  log.plan.segment_size = size;
+  log.plan.ranges = cut_at(std::move(ranges), log.reached.end);
+  log.reached.timeline = log.plan.timeline();
+  TRY(writer->plan(log.plan));
+  return log;
+}
+
+}  // namespace exclave::engine

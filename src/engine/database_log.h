@@ -1,0 +1,77 @@
+// DatabaseLog: the log of one database out of all its journals in the vaults, down to where it provably ends.
+// Hides: which streams are whose, their order and overlaps, decompression, following timelines, checking every record.
+//
+//   journal streams of the era -> those of this dataset and server -> records in order -> WalDirectoryWriter
+//     -> checked from the base backup's start: pages, CRCs, links -> the last whole record at or before the goal
+//
+// I1  The end is proven if as many vaults answered as make k copies impossible among the others: what was acknowledged
+//     then lies in what was read. Otherwise is_proven is false, and the caller does not restore "the latest".
+// I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
+// I3  The end is a record's end: a server that replays up to it stops there, exactly.
+// Threads: one. Memory: that of a JournalReader.
+// Errors: NotFound (no journal of this dataset), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),
+//   Precondition (the goal lies before the backup is consistent, or beyond the end), Denied (period not released),
+//   Unavailable.
+// See: docs/formats/database-journal.md, ADR-0026.
+#pragma once
+
+#include <stop_token>
+#include <variant>
+
+#include "engine/journal_reader.h"
+#include "engine/snapshot_finder.h"
+#include "engine/wal_directory.h"
+#include "format/database_journal.h"
+#include "format/snapshot.h"
+#include "pg/wal_checker.h"
+
+namespace exclave::engine {
+
+struct ToProvenEnd {};
+struct ToLogPosition {  // every record that ends at or before it
+  pg::Lsn position;
+};
+struct ToCommitTime {  // everything before the first commit that is later, by the server's clock
+  env::Timestamp time;
+};
+struct ToCut {  // by the first digits of its id, or "latest"
+  std::string id;
+};
+using RecoveryGoal = std::variant<ToProvenEnd, ToLogPosition, ToCommitTime, ToCut>;
+
+struct LogEnd {
+  pg::Lsn end;
+  pg::Timeline timeline;
+  std::uint64_t records = 0;  // replayed from the base backup's start
+  std::uint64_t commits = 0;
+  std::optional<pg::LastCommit> last_commit;
+};
+
+struct DatabaseLog {
+  WalPlan plan;
+  LogEnd reached;           // what the plan ends at
+  LogEnd proven;            // what there is
+  bool is_proven = false;   // I1
+  std::string why_not_proven;
+  std::vector<format::LossExposure> exposures;
+  std::vector<format::Cut> cuts;  // in which this dataset takes part, by time
+  std::vector<std::string> problems;
+};
+
+struct LogRequest {
+  std::string dataset;
+  format::RealmId realm;
+  format::RegistryId registry;
+  std::uint32_t vaults = 0;  // of the policy
+  std::uint32_t copies = 0;  // k
+  format::BaseBackupFacts base;
+  RecoveryGoal goal;
+};
+
+// Fills `directory` (fresh) and plans it. `keys`: of the released periods.
+Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
+                              const std::vector<store::VaultApi*>& vaults,
+                              const std::vector<format::OpeningKey>& keys, const std::string& directory,
+                              std::stop_token stop);
+
+}  // namespace exclave::engine

@@ -1,0 +1,268 @@
+#include "engine/wal_directory.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "format/signed_text.h"
+
+namespace exclave::engine {
+namespace {
+
+constexpr std::string_view kPlanDomain = "exclave/wal-plan/v1";
+constexpr std::string_view kPlanName = "wal.plan";
+constexpr std::uint64_t kMaxPlanBytes = 1U << 20;
+constexpr std::size_t kPieceBytes = 1U << 20;
+constexpr std::uint32_t kFileMode = 0600;
+
+Result<LogRange> parse_range(const std::string& text) {
+  const auto fields = split(text, ' ');
+  if (fields.size() != 3) return Error(Code::Corrupt, "a timeline is not 'T FROM TO'");
+  LogRange range{pg::Timeline(TRY(parse_u32(fields[0]))), TRY(pg::parse_lsn(fields[1])), TRY(pg::parse_lsn(fields[2]))};
+  if (range.to < range.from) return Error(Code::Corrupt, "a timeline ends before it begins");
+  return range;
+}
+
+// Copies a file of a known size; `to` is made anew.
+Status copy_file(env::ReadableFile& from, std::uint64_t size, env::FileSystem& files, const std::string& to) {
+  const auto directory = TRY(files.open_directory(env::parent_path(to)));
+  const std::string name(env::base_name(to));
+  const auto old = directory->stat(name);
+  if (old.ok()) TRY(directory->remove(name));
+  const auto file = TRY(directory->create_file(name, kFileMode));
+  Bytes piece(kPieceBytes);
+  for (std::uint64_t at = 0; at < size;) {
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
+    const std::size_t got = TRY(from.read_at(at, MutableByteView(piece).first(want)));
+    if (got == 0) return Error(Code::Corrupt, "ends early");
+    TRY(file->write_at(at, ByteView(piece).first(got)));
+    at += got;
+  }
+  return {};
+}
+
+// Whether the plan says that this file is here.
+bool is_planned(const WalPlan& plan, const pg::SegmentFile& file) {
+  const pg::Lsn file_end = file.start + plan.segment_size.bytes();
+  return std::any_of(plan.ranges.begin(), plan.ranges.end(), [&](const LogRange& range) {
+    return range.timeline == file.timeline && range.from < range.to && file.start < range.to && range.from < file_end;
+  });
+}
+
+bool is_planned(const WalPlan& plan, const pg::HistoryFile& file) {
+  return file.timeline != pg::Timeline(1) && std::any_of(plan.ranges.begin(), plan.ranges.end(),
+                                                         [&](const auto& r) { return r.timeline == file.timeline; });
+}
+
+}  // namespace
+
+std::string WalPlan::text() const {
+  format::TextWriter writer(kPlanDomain);
+  writer.field("system", system.value()).field("segment-bytes", segment_size.bytes());
+  for (const LogRange& range : ranges) {
+    writer.field("timeline",
+                 pg::to_text(range.timeline) + " " + pg::to_text(range.from) + " " + pg::to_text(range.to));
+  }
+  return writer.text();
+}
+
+Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
+  auto reader = TRY(format::TextReader::open(document, kPlanDomain, std::move(source)));
+  WalPlan plan;
+  plan.system = pg::SystemIdentifier(TRY(reader.number("system")));
+  plan.segment_size = TRY(pg::SegmentSize::of(TRY(reader.number("segment-bytes"))));
+  do {
+    const auto range = parse_range(TRY(reader.field("timeline")));
+    if (!range.ok()) return reader.bad(range.error().message());
+    if (!plan.ranges.empty() &&
+        (range.value().from != plan.end() || range.value().timeline <= plan.timeline()))
+      return reader.bad("does not begin where the timeline before it ends");
+    plan.ranges.push_back(range.value());
+  } while (reader.next_is("timeline"));
+  TRY(reader.end());
+  return plan;
+}
+
+WalDirectoryWriter::WalDirectoryWriter(env::FileSystem& files, std::string path,
+                                       std::unique_ptr<env::Directory> directory, pg::SegmentSize size, pg::Lsn first)
+    : files_(files), path_(std::move(path)), directory_(std::move(directory)), size_(size), first_(first) {}
+
+WalDirectoryWriter::~WalDirectoryWriter() = default;
+
+Result<std::unique_ptr<WalDirectoryWriter>> WalDirectoryWriter::create(env::FileSystem& files,
+                                                                       const std::string& directory,
+                                                                       pg::SegmentSize size, pg::Lsn first) {
+  TRY(files.make_directories(directory, 0700));
+  auto opened = TRY(files.open_directory(directory));
+  if (!TRY(opened->entries()).empty()) {
+    return Error(Code::Precondition, "'" + printable(directory) + "' is not empty")
+        .hint("name a directory that does not exist yet, or remove what a restore that was interrupted left there");
+  }
+  return std::unique_ptr<WalDirectoryWriter>(
+      new WalDirectoryWriter(files, directory, std::move(opened), size, size.segment_start(first)));
+}
+
+Status WalDirectoryWriter::open_for_write(const std::string& name) {
+  if (open_name_ == name) return {};
+  open_file_.reset();
+  open_name_.clear();
+  auto file = directory_->open_for_write(name);
+  if (!file.ok() && file.error().code() == Code::NotFound) {
+    file = directory_->create_file(name, kFileMode);
+    if (file.ok()) TRY(file.value()->resize(size_.bytes()));
+  }
+  open_file_ = TRY(std::move(file));
+  open_name_ = name;
+  return {};
+}
+
+Status WalDirectoryWriter::write(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
+  while (!bytes.empty()) {
+    TRY(open_for_write(pg::wal_file_name(timeline, at, size_)));
+    const std::uint64_t offset = size_.offset_in_segment(at);
+    const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size_.bytes() - offset));
+    TRY(open_file_->write_at(offset, bytes.first(some)));
+    bytes = bytes.subspan(some);
+    at = at + some;
+  }
+  return {};
+}
+
+Status WalDirectoryWriter::read(pg::Timeline timeline, pg::Lsn at, MutableByteView out) {
+  while (!out.empty()) {
+    const std::string name = pg::wal_file_name(timeline, at, size_);
+    const auto file = TRY(directory_->open_file(name));
+    const std::uint64_t offset = size_.offset_in_segment(at);
+    auto some = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_.bytes() - offset));
+    some = TRY(file->read_at(offset, out.first(some)));
+    if (some == 0) return Error(Code::Corrupt, "'" + name + "' ends early");
+    out = out.subspan(some);
+    at = at + some;
+  }
+  return {};
+}
+
+Status WalDirectoryWriter::compare(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
+  Bytes here(std::min(bytes.size(), kPieceBytes));
+  while (!bytes.empty()) {
+    const std::size_t some = std::min(bytes.size(), here.size());
+    TRY(read(timeline, at, MutableByteView(here).first(some)));
+    if (!equal(ByteView(here).first(some), bytes.first(some))) {
+      return Error(Code::Conflict, "the log of timeline " + pg::to_text(timeline) + " at " + pg::to_text(at) +
+                                       " comes in two ways: the server went on from a copy of itself")
+          .hint("choose which to follow: restore to a position before it, or ask for help");
+    }
+    bytes = bytes.subspan(some);
+    at = at + some;
+  }
+  return {};
+}
+
+Status WalDirectoryWriter::add(pg::Timeline timeline, pg::Lsn start, ByteView bytes) {
+  if (start + bytes.size() <= first_) return {};
+  if (start < first_) {
+    bytes = bytes.subspan(static_cast<std::size_t>(pg::bytes_between(start, first_)));
+    start = first_;
+  }
+  const auto [found, is_new] = extents_.emplace(timeline, Extent{start, start});
+  Extent& extent = found->second;
+  if (start > extent.to) {
+    return Error(Code::Precondition, "the log of timeline " + pg::to_text(timeline) + " is missing from " +
+                                         pg::to_text(extent.to) + " to " + pg::to_text(start));
+  }
+  if (start < extent.from) return Error(Code::Precondition, "log comes out of order");
+  const auto known = static_cast<std::size_t>(std::min<std::uint64_t>(pg::bytes_between(start, extent.to), bytes.size()));
+  TRY(compare(timeline, start, bytes.first(known)));
+  TRY(write(timeline, start + known, bytes.subspan(known)));
+  extent.to = std::max(extent.to, start + bytes.size());
+  return {};
+}
+
+Status WalDirectoryWriter::add_history(pg::Timeline timeline, ByteView text) {
+  const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline, text));
+  const auto [known, is_new] = histories_.emplace(timeline, history);
+  if (!is_new && known->second != history) {
+    return Error(Code::Conflict, "timeline " + pg::to_text(timeline) +
+                                     " has two histories: two servers were promoted on their own");
+  }
+  return env::create_same_durably(files_, env::join_path(path_, pg::history_file_name(timeline)), text, kFileMode);
+}
+
+Result<pg::TimelineHistory> WalDirectoryWriter::newest_history() const {
+  if (extents_.empty()) return Error(Code::NotFound, "there is no log");
+  const pg::Timeline newest = extents_.rbegin()->first;
+  if (newest == pg::Timeline(1)) return pg::TimelineHistory{newest, {}};
+  const auto found = histories_.find(newest);
+  if (found == histories_.end())
+    return Error(Code::NotFound, "the history of timeline " + pg::to_text(newest) + " is missing");
+  return found->second;
+}
+
+// A server asks for the segment in which a timeline began under that timeline's name: the bytes before are its parent's.
+Status WalDirectoryWriter::fill_before(const LogRange& range, const WalPlan& plan) {
+  pg::Lsn at = std::max(size_.segment_start(range.from), first_);
+  while (at < range.from) {
+    const auto parent = std::find_if(plan.ranges.begin(), plan.ranges.end(),
+                                     [&](const LogRange& r) { return r.from <= at && at < r.to; });
+    if (parent == plan.ranges.end()) return {};  // before all that is here
+    const pg::Lsn until = std::min(parent->to, range.from);
+    Bytes bytes(static_cast<std::size_t>(pg::bytes_between(at, until)));
+    TRY(read(parent->timeline, at, bytes));
+    TRY(write(range.timeline, at, bytes));
+    at = until;
+  }
+  return {};
+}
+
+Status WalDirectoryWriter::end_at(const WalPlan& plan) {
+  const pg::Lsn end = plan.end();
+  const std::string last = pg::wal_file_name(plan.timeline(), end, size_);
+  if (size_.offset_in_segment(end) > 0) {
+    TRY(open_for_write(last));
+    TRY(open_file_->resize(size_.offset_in_segment(end)));
+    TRY(open_file_->resize(size_.bytes()));
+  }
+  open_file_.reset();
+  open_name_.clear();
+  for (const env::DirectoryEntry& entry : TRY(directory_->entries())) {
+    const auto name = pg::parse_wal_file_name(entry.name, size_);
+    const auto* segment = name.ok() ? std::get_if<pg::SegmentFile>(&name.value()) : nullptr;
+    const auto* history = name.ok() ? std::get_if<pg::HistoryFile>(&name.value()) : nullptr;
+    const bool is_kept = segment != nullptr   ? is_planned(plan, *segment)
+                         : history != nullptr ? is_planned(plan, *history)
+                                              : true;
+    if (!is_kept) TRY(directory_->remove(entry.name));
+  }
+  return {};
+}
+
+Status WalDirectoryWriter::plan(const WalPlan& plan) {
+  CHECK(!plan.ranges.empty());
+  for (const LogRange& range : plan.ranges) TRY(fill_before(range, plan));
+  TRY(end_at(plan));
+  TRY(directory_->sync_all());
+  return env::create_file_durably(files_, env::join_path(path_, kPlanName), as_bytes(plan.text()), kFileMode);
+}
+
+Result<FetchOutcome> fetch_wal(env::FileSystem& files, const std::string& directory, const std::string& name,
+                               const std::string& target) {
+  const std::string plan_path = env::join_path(directory, kPlanName);
+  const Bytes document = TRY(files.read_file(plan_path, kMaxPlanBytes));
+  const WalPlan plan = TRY(WalPlan::parse(document, plan_path));
+  const pg::WalFileName asked = TRY(pg::parse_wal_file_name(name, plan.segment_size));
+  const auto* segment = std::get_if<pg::SegmentFile>(&asked);
+  if (segment != nullptr && segment->start + plan.segment_size.bytes() <= plan.ranges.front().from) {
+    return Error(Code::Precondition, "'" + name + "' lies before the log that is here, which begins at " +
+                                         pg::to_text(plan.ranges.front().from));
+  }
+  const auto planned = [&](const auto& file) { return is_planned(plan, file); };
+  if (!std::visit(planned, asked)) return FetchOutcome::Absent;
+  const auto opened = TRY(files.open_directory(directory));
+  const auto file = TRY(opened->open_file(name).in([&] { return "'" + printable(directory) + "'"; }));
+  const std::uint64_t size = TRY(file->info()).size;
+  if (segment != nullptr && size != plan.segment_size.bytes())
+    return Error(Code::Corrupt, "'" + name + "' in '" + printable(directory) + "' has another size than a segment");
+  TRY(copy_file(*file, size, files, target).in([&] { return "'" + name + "'"; }));
+  return FetchOutcome::HandedOver;
+}
+
+}  // namespace exclave::engine

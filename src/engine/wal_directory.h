@@ -1,0 +1,103 @@
+// WalDirectory: the log that a database is recovered with, as files that a server's restore_command hands over, and the
+// proof of where it ends.
+// Hides: how pieces of log become segment files, the plan's text, what a name that is asked for means.
+//
+//   DIR/000000010000000000000003 ...   segments; the last one is zero from the end on: the server stops exactly there
+//   DIR/00000002.history               of every timeline on the way, but 1
+//   DIR/wal.plan                       written last: without it nothing is given out
+//
+//   plan := exclave/wal-plan/v1: system, segment-bytes, first, end, timeline*       timeline: "T FROM TO", ascending
+//
+// I1  Bytes are added once: what comes again (streams overlap) must be equal, or it is Conflict, and what would leave a gap
+//     is refused.
+// I2  "Absent" is answered for what lies behind the planned end and for timelines that the plan does not know, and for
+//     nothing else: whoever asks takes it for the end of the log, and opens the database. Everything that should be here and
+//     is not, or cannot be read, is an error.
+// I3  A segment is handed over as a copy: a server may write into what it was given.
+// Threads: one at a time. Durability: after plan() returned.
+// Errors: Conflict (I1: two histories), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
+//   NotFound (no plan), Exhausted.
+// See: docs/formats/wal-plan.md, ADR-0026.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "env/file_system.h"
+#include "pg/timeline_history.h"
+
+namespace exclave::engine {
+
+// The part [from, to) of the log that is read on `timeline`.
+struct LogRange {
+  pg::Timeline timeline;
+  pg::Lsn from;
+  pg::Lsn to;
+  friend bool operator==(const LogRange&, const LogRange&) = default;
+};
+
+struct WalPlan {
+  pg::SystemIdentifier system;
+  pg::SegmentSize segment_size;
+  std::vector<LogRange> ranges;  // ascending, each begins where the one before ends; never empty
+
+  pg::Lsn end() const { return ranges.back().to; }
+  pg::Timeline timeline() const { return ranges.back().timeline; }
+  std::string text() const;
+  static Result<WalPlan> parse(ByteView document, std::string source);
+};
+
+class WalDirectoryWriter {
+ public:
+  // `directory` is made if missing and must be empty (Precondition). Bytes before `first` are not wanted.
+  static Result<std::unique_ptr<WalDirectoryWriter>> create(env::FileSystem& files, const std::string& directory,
+                                                            pg::SegmentSize size, pg::Lsn first);
+  ~WalDirectoryWriter();
+
+  // Log of one timeline, at or before where that timeline's bytes end here. The first of a timeline may begin anywhere.
+  Status add(pg::Timeline timeline, pg::Lsn start, ByteView bytes);
+  Status add_history(pg::Timeline timeline, ByteView text);
+
+  // What is here of each timeline.
+  struct Extent {
+    pg::Lsn from;
+    pg::Lsn to;
+  };
+  const std::map<pg::Timeline, Extent>& extents() const { return extents_; }
+  // The history of the newest timeline that has bytes here; NotFound if its history did not come.
+  Result<pg::TimelineHistory> newest_history() const;
+  // Reads [at, at + out.size()) of a timeline's bytes.
+  Status read(pg::Timeline timeline, pg::Lsn at, MutableByteView out);
+
+  // DURABLE. Ends the log at the last range's end: zeros behind it, later files removed; then writes the plan.
+  Status plan(const WalPlan& plan);
+
+ private:
+  WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory,
+                     pg::SegmentSize size, pg::Lsn first);
+  Status write(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
+  Status compare(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
+  Status open_for_write(const std::string& name);
+  Status fill_before(const LogRange& range, const WalPlan& plan);
+  Status end_at(const WalPlan& plan);
+
+  env::FileSystem& files_;
+  const std::string path_;
+  std::unique_ptr<env::Directory> directory_;
+  const pg::SegmentSize size_;
+  const pg::Lsn first_;
+  std::map<pg::Timeline, Extent> extents_;
+  std::map<pg::Timeline, pg::TimelineHistory> histories_;
+  std::string open_name_;
+  std::unique_ptr<env::WritableFile> open_file_;
+};
+
+enum class FetchOutcome { HandedOver, Absent };
+// What restore_command does: `name` as the server asks, `target` the path it wants it at.
+Result<FetchOutcome> fetch_wal(env::FileSystem& files, const std::string& directory, const std::string& name,
+                               const std::string& target);
+
+}  // namespace exclave::engine
