@@ -129,8 +129,16 @@ class TestServer {
 
   // Starts and waits until it answers. `wait` may be off for a server that is to recover for long or to fail.
   void start() {
-    launch();
-    CHECK(wait_until_ready());
+    // After a kill, shared memory may be in use until the kernel has cleaned up behind the last child.
+    for (int attempt = 0; attempt < 50; ++attempt) {
+      launch();
+      if (wait_until_ready()) return;
+      wait_for_end();
+      if (killed_.empty()) break;
+      ignore(env_.clock.sleep_until(env_.clock.monotonic() + std::chrono::milliseconds(100)), "always ok");
+    }
+    env_.log.write(env::LogLevel::Error, "the test's server does not start: " + log());
+    CHECK(false);
   }
   void launch() {
     CHECK(!is_running());
@@ -144,9 +152,11 @@ class TestServer {
   // False: it ended, or a minute passed.
   bool wait_until_ready() {
     for (int attempt = 0; attempt < 6'000; ++attempt) {
-      if (line_of_pid_file(7).starts_with("ready")) return true;
+      const bool is_ours = process_id() != killed_;
+      if (is_ours && line_of_pid_file(7).starts_with("ready")) return true;
       pause();
-      if (attempt > 20 && process_id().empty()) return false;
+      const bool has_ended = process_id().empty() || !is_ours;
+      if (attempt > 50 && has_ended) return false;
     }
     return false;
   }
@@ -166,11 +176,14 @@ class TestServer {
     const std::string id = process_id();
     if (id.empty()) {  // it has not written it yet, or has ended
       process_.reset();
-      process_ = nullptr;
       return;
     }
-    const char* name = ending == Ending::Fast ? "-INT" : ending == Ending::Immediate ? "-QUIT" : "-KILL";
-    run_command(env_, {"kill", name, id});
+    if (ending == Ending::Kill) {  // and its children: a busy one would go on writing for seconds
+      killed_ = id;
+      run_command(env_, {"/bin/sh", "-c", "kill -KILL $1 $(cat /proc/$1/task/$1/children)", "sh", id});
+      return;
+    }
+    run_command(env_, {"kill", ending == Ending::Fast ? "-INT" : "-QUIT", id});
   }
   void promote() { psql("select pg_promote(true)"); }
 
@@ -254,6 +267,7 @@ class TestServer {
   std::string directory_;
   std::string data_;
   std::string port_;
+  std::string killed_;  // the id of a killed server: it stays in the file until the next one starts
   std::unique_ptr<env::RunningCommand> process_;
 };
 
