@@ -169,7 +169,7 @@ class TestServer {
   }
   void stop(Ending ending) {
     signal(ending);
-    wait_for_end();
+    if (is_running()) wait_for_end();
   }
   // Does not wait.
   void signal(Ending ending) {
