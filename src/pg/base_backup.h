@@ -5,6 +5,9 @@
 //            paths as below the data directory; files of a tablespace as "pg_tblspc/OID/..."
 //            order: tablespaces first; then backup_label, tablespace_map, ..., last "global/pg_control"
 //
+// Whoever restores puts a tablespace's files at its location; the server makes the link "pg_tblspc/OID" itself when it
+// starts, from tablespace_map (with which no link is in the stream), and there must be nothing else of that name.
+//
 // I1  Every path is relative, without "..", ".", empty components, NUL or control characters, and comes once; links are
 //     only "pg_tblspc/OID". A stream that says otherwise is Corrupt, and nothing of that entry is handed out.
 // I2  Finished is only returned if pg_control was among the files, its CRC is right and it names the server's own
@@ -82,7 +85,7 @@ enum class PageChecks { On, Off };
 struct BackupOptions {
   Checkpoint checkpoint = Checkpoint::Fast;
   PageChecks page_checks = PageChecks::On;
-  std::optional<std::uint32_t> maximum_kilobytes_per_second;  // 32 .. 1,048,576
+  std::optional<std::uint32_t> maximum_kilobytes_per_second{};  // 32 .. 1,048,576
 };
 
 class BaseBackup {

@@ -54,6 +54,14 @@ Status add(std::string& text, std::string_view name, std::string_view value) {
   return {};
 }
 
+// With the microseconds that the server knows. "+00": names of time zones, also Z, are unknown while it starts.
+std::string time_text(env::Timestamp time) {
+  std::string text = env::to_rfc3339(time);
+  text.pop_back();
+  const std::int64_t microseconds = (time.nanoseconds - time.seconds() * 1'000'000'000) / 1'000;
+  return fmt::format("{}.{:06}+00", text, microseconds);
+}
+
 Status add_target(std::string& text, const RecoveryTarget& target) {
   // In this order: the server refuses a second target, also an empty one, once it has seen one.
   for (const std::string_view name : kTargets) TRY(add(text, name, ""));
@@ -62,8 +70,7 @@ Status add_target(std::string& text, const RecoveryTarget& target) {
     TRY(add(text, "recovery_target_lsn", to_text(to->position)));
     return add(text, "recovery_target_inclusive", "off");
   }
-  if (const auto* to = std::get_if<ToTime>(&target))
-    return add(text, "recovery_target_time", env::to_rfc3339(to->time));
+  if (const auto* to = std::get_if<ToTime>(&target)) return add(text, "recovery_target_time", time_text(to->time));
   if (const auto* to = std::get_if<ToRestorePoint>(&target)) {
     if (to->name.empty() || to->name.size() > kMaximumNameBytes) {
       return Error(Code::InvalidInput, fmt::format("a restore point's name has 1 to {} bytes", kMaximumNameBytes));

@@ -1,0 +1,137 @@
+#include "pg/server_facts.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "pg/detail/connection.h"
+#include "pg/detail/names.h"
+
+namespace exclave::pg {
+namespace {
+
+using detail::cell;
+
+constexpr std::string_view kFactsQuery =
+    "select (select system_identifier from pg_control_system()), current_setting('wal_level'),"
+    " (select setting from pg_settings where name = 'wal_segment_size'),"
+    " current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),"
+    " (select setting from pg_settings where name = 'max_slot_wal_keep_size'),"
+    " current_setting('data_checksums'), current_setting('full_page_writes'), pg_is_in_recovery(),"
+    " (select rolreplication or rolsuper from pg_roles where rolname = current_user)";
+
+constexpr std::string_view kSlotQuery =
+    "select active, restart_lsn, coalesce(wal_status, ''), safe_wal_size, slot_type"
+    " from pg_replication_slots where slot_name = ";
+
+Error malformed(std::string_view what) {
+  return {Code::Corrupt, fmt::format("the server's answer about {} makes no sense", what)};
+}
+
+Result<SlotWal> slot_wal_of(std::string_view word) {
+  if (word == "reserved") return SlotWal::Reserved;
+  if (word == "extended") return SlotWal::Extended;
+  if (word == "unreserved") return SlotWal::Unreserved;
+  if (word == "lost") return SlotWal::Lost;
+  if (word.empty()) return SlotWal::None;
+  return malformed("the slot's WAL");
+}
+
+Result<std::optional<SlotFacts>> read_slot_facts(detail::Connection& connection, std::string_view slot,
+                                                 const Until& until) {
+  if (slot.empty()) return std::optional<SlotFacts>();
+  TRY(detail::check_slot_name(slot));
+  const detail::Answer answer = TRY(connection.run(std::string(kSlotQuery) + detail::quoted_literal(slot), until));
+  if (answer.rows.empty()) return std::optional<SlotFacts>();
+  if (TRY(cell(answer, 4)) != "physical") {
+    return Error(Code::Precondition, fmt::format("slot {} is not a physical one", slot))
+        .hint("Choose another slot name.");
+  }
+  SlotFacts facts;
+  facts.is_active = TRY(cell(answer, 0)) == "t";
+  if (answer.rows[0][1]) facts.restart = TRY(parse_lsn(*answer.rows[0][1]));
+  facts.wal = TRY(slot_wal_of(TRY(cell(answer, 2))));
+  if (answer.rows[0][3]) facts.safe_bytes = TRY(parse_i64(*answer.rows[0][3]));
+  return std::optional<SlotFacts>(facts);
+}
+
+Result<std::optional<std::uint64_t>> parse_keep_megabytes(std::string_view text) {
+  const std::int64_t megabytes = TRY(parse_i64(text));
+  constexpr std::int64_t kMostMegabytes = std::int64_t{1} << 40;
+  if (megabytes > kMostMegabytes) return malformed("max_slot_wal_keep_size");
+  if (megabytes < 0) return std::optional<std::uint64_t>();
+  return std::optional<std::uint64_t>(static_cast<std::uint64_t>(megabytes) << 20);
+}
+
+}  // namespace
+
+Result<ServerFacts> read_server_facts(env::Clock& clock, const Endpoint& endpoint, std::string_view slot,
+                                      const Until& until) {
+  const auto connection = TRY(detail::Connection::open(clock, endpoint, detail::Purpose::Queries, until));
+  const detail::Answer answer = TRY(connection->run(std::string(kFactsQuery), until));
+  ServerFacts facts;
+  facts.version = connection->version();
+  // A signed number at the server, an unsigned one in the WAL.
+  facts.system = SystemIdentifier(static_cast<std::uint64_t>(TRY(parse_i64(TRY(cell(answer, 0))))));
+  facts.wal_level = TRY(cell(answer, 1));
+  facts.segment_size = TRY(SegmentSize::of(TRY(parse_u64(TRY(cell(answer, 2))))));
+  facts.synchronous_standby_names = TRY(cell(answer, 3));
+  facts.synchronous_commit = TRY(cell(answer, 4));
+  facts.slot_keep_bytes = TRY(parse_keep_megabytes(TRY(cell(answer, 5))));
+  facts.has_data_checksums = TRY(cell(answer, 6)) == "on";
+  facts.has_full_page_writes = TRY(cell(answer, 7)) == "on";
+  facts.is_in_recovery = TRY(cell(answer, 8)) == "t";
+  facts.role_may_replicate = TRY(cell(answer, 9)) == "t";
+  facts.slot = TRY(read_slot_facts(*connection, slot, until));
+  return facts;
+}
+
+Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifier> expected) {
+  if (expected && facts.system != *expected) {
+    return Error(Code::Precondition,
+                 fmt::format("this is system {}, protected is {}", to_text(facts.system), to_text(*expected)))
+        .hint("The cluster was made anew, upgraded, or is another one: protect it under a new name.");
+  }
+  if (facts.wal_level != "replica" && facts.wal_level != "logical") {
+    return Error(Code::Precondition, fmt::format("wal_level is {}", facts.wal_level))
+        .hint("Run on the server: alter system set wal_level = replica; and restart it.");
+  }
+  if (!facts.has_full_page_writes) {
+    return Error(Code::Precondition, "full_page_writes is off: a base backup would hold torn pages")
+        .hint("Run on the server: alter system set full_page_writes = on; select pg_reload_conf();");
+  }
+  if (!facts.role_may_replicate) {
+    return Error(Code::Precondition, "the role may not replicate")
+        .hint("Run on the server: alter role ... replication;");
+  }
+  if (facts.slot && facts.slot->wal == SlotWal::Lost) {
+    return Error(Code::Precondition, "the slot has lost WAL that it should have kept")
+        .hint("Drop the slot, make it anew, and take a new base backup.");
+  }
+  if (facts.slot && facts.slot->is_active) {
+    return Error(Code::Precondition, "another receiver uses the slot")
+        .hint("select * from pg_stat_replication; on the server shows who it is.");
+  }
+  return {};
+}
+
+std::vector<std::string> cautions(const ServerFacts& facts) {
+  std::vector<std::string> found;
+  if (!facts.has_data_checksums) found.emplace_back("The server has no page checksums: damaged pages are not noticed.");
+  if (!facts.slot_keep_bytes) {
+    found.emplace_back("max_slot_wal_keep_size has no limit: if we are away for long, the server's disk fills up.");
+  }
+  if (facts.synchronous_commit == "remote_apply") {
+    found.emplace_back(
+        "synchronous_commit is remote_apply: commits wait for a standby that applies, which we never do.");
+  }
+  const bool is_fifteen = facts.version.major == ServerMajor(15);
+  if (is_fifteen && facts.version.minor < 13) {
+    found.emplace_back("PostgreSQL before 15.13 may acknowledge commits without waiting right after its start.");
+  }
+  if (is_fifteen && facts.version.minor < 20) {
+    found.emplace_back("PostgreSQL before 15.20 may put a torn pg_control into a base backup.");
+  }
+  return found;
+}
+
+}  // namespace exclave::pg
