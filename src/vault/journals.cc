@@ -52,16 +52,17 @@ Result<std::uint64_t> Journals::append(const wire::Caller& caller, const format:
     return invalid(place, "frames stand at multiples of " + std::to_string(format::kFrameStep));
   }
   if (bytes.size() > store::kMaxAppendBytes) return invalid(place, "more than one call may bring");
-  const auto row = parts_.segments.row(place);
-  if (!row.has_value()) {
+  const auto held = parts_.segments.segment(place);
+  if (held.has_value() && held->size_class != size_class) {
+    return invalid(place, "it was opened with class " + std::to_string(held->size_class));
+  }
+  if (!held.has_value() || held->end == 0) {
     if (TRY(parts_.records.entry(place.stream, place.index)).has_value()) {
       return Error(Code::Conflict, format::to_string(place) + " is closed");
     }
     if (offset > 0) return Error(Code::Precondition, format::to_string(place) + " ends at 0: nothing came yet");
     if (bytes.empty()) return std::uint64_t{0};
     TRY(open(caller, stream, place, size_class, bytes));
-  } else if (row->size_class != size_class) {
-    return invalid(place, "it was opened with class " + std::to_string(row->size_class));
   }
   return parts_.segments.append(place, offset, bytes);
 }
@@ -80,6 +81,12 @@ Status Journals::open(const wire::Caller& caller, const format::StreamDescriptor
       !era->has(header.key)) {
     return Error(Code::Denied, format::to_string(place) + " is sealed for " + format::to_string(header.key) +
                                    ", which is no key of the stream's era");
+  }
+  // What cannot be taken shall not open anything.
+  const ByteView frames = bytes.subspan(format::kSegmentFrontBytes);
+  if (format::scan_frames(frames).bytes != frames.size()) return invalid(place, "what came are not whole frames");
+  if (bytes.size() > format::object_bytes(size_class)) {
+    return invalid(place, "more frames than its class has room for");
   }
   TRY(parts_.segments.check_room(size_class));
   const SegmentRow row{size_class, header.key};

@@ -166,6 +166,12 @@ std::optional<SegmentRow> SegmentFiles::row(const format::SegmentPlace& place) c
   return segment == nullptr ? std::nullopt : std::optional(segment->row);
 }
 
+std::optional<store::OpenSegment> SegmentFiles::segment(const format::SegmentPlace& place) const {
+  const auto segment = find(place);
+  if (segment == nullptr) return std::nullopt;
+  return store::OpenSegment{place.stream, place.index, segment->row.size_class, segment->end};
+}
+
 std::vector<store::OpenSegment> SegmentFiles::list() const {
   std::vector<store::OpenSegment> all;
   const MutexLock lock(mutex_);

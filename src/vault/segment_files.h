@@ -53,6 +53,8 @@ class SegmentFiles {
   // Knows the segment from now on; its row is in the table. Nothing to do if it is known already.
   void add(const format::SegmentPlace& place, const SegmentRow& row);
   std::optional<SegmentRow> row(const format::SegmentPlace& place) const;
+  // nullopt: not open here.
+  std::optional<store::OpenSegment> segment(const format::SegmentPlace& place) const;
   // By place.
   std::vector<store::OpenSegment> list() const;
 
