@@ -128,6 +128,18 @@ class DirectoryStore final : public ObjectStore {
     return std::unique_ptr<ObjectUpload>(std::move(upload));
   }
 
+  Result<PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
+                           const std::string& file) override {
+    const auto source = TRY(files_.open_directory(directory));
+    const auto target = TRY(files_.open_directory(directory_of(name)));
+    TRY(source->set_attributes(file, {.mode = kObjectMode, .owner = {}, .modified = {}, .xattrs = {}}).in([&] { return noun_of(name); }));
+    const Status linked = target->create_link(name.hex(), *source, file);
+    if (!linked.ok() && linked.error().code() != Code::AlreadyExists) return Error(linked.error()).in(noun_of(name));
+    // As in publish: whoever gave it the name may not have made that last.
+    TRY(files_.sync_directory(directory_of(name)).in([&] { return noun_of(name); }));
+    return linked.ok() ? PutOutcome::Stored : PutOutcome::AlreadyPresent;
+  }
+
   Status set_aside(const format::ObjectName& name) override {
     const std::string aside = env::join_path(path_, kAsideName);
     TRY(files_.make_directories(aside, kDirectoryMode));

@@ -9,7 +9,7 @@
 // Units/limits: bytes. An upload is refused when the file system would be left with less than reserve_bytes, counting
 //   what other uploads have still to write. Opening lists all 256 fan-out directories: seconds for ten million objects.
 // I1  All 256 fan-out directories exist, durably, before the first object: publishing syncs exactly one directory.
-// I2  Files are of mode 0400 and are never opened for writing again.
+// I2  Files are of mode 0400 and are never opened for writing again; one that was adopted has been written to before.
 // Threads: as ObjectStore. One open store per directory: a second one would remove the first one's drafts.
 // Durability: as ObjectStore.
 // Errors: as ObjectStore; of open: NotFound (no store there).

@@ -2,6 +2,10 @@
 
 namespace exclave::store {
 
+Result<PutOutcome> ObjectStore::adopt(const format::ObjectName& name, const std::string&, const std::string&) {
+  return Error(Code::Unsupported, noun_of(name) + ": this store takes no files over");
+}
+
 std::string noun_of(const format::ObjectName& name) {
   return "object " + name.hex();
 }

@@ -64,6 +64,11 @@ class ObjectStore : public ObjectReader {
   // Refuses early when there is no room (Exhausted). The upload does not outlive the store.
   virtual Result<std::unique_ptr<ObjectUpload>> begin_upload(const format::ObjectName& name,
                                                              std::uint64_t expected_bytes) = 0;
+  // DURABLE. Gives the file `file` in `directory` of the same file system the name of an object, without copying; it
+  // keeps its old name too, and is not written to any more. Precondition: its bytes are durable and bear the name.
+  // Unsupported where objects are no files, or not on that file system.
+  virtual Result<PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
+                                   const std::string& file);
   // DURABLE. Afterwards the name is free, and its bytes lie where no reader looks. NotFound if there are none.
   virtual Status set_aside(const format::ObjectName& name) = 0;
   // Every stored name, in no order; stops at the first error of `visit`.

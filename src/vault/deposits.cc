@@ -91,6 +91,41 @@ Status Deposits::open_stream(const Origin& origin, const format::SignedStream& s
   return parts_.records.commit(change);
 }
 
+Status Deposits::charge_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
+                                const format::SegmentPlace& place, const SegmentRow& row) {
+  const detail::GatePass pass(gate_);
+  const auto acts = parts_.acts.in_force();
+  const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, caller, stream));
+  if (registry->id != stream.registry) return Error(Code::Denied, "the stream's writer writes another registry by now");
+  const auto open = TRY(parts_.records.segment(place));
+  if (open.has_value()) {
+    if (open->size_class == row.size_class) return {};
+    return Error(Code::InvalidInput,
+                 format::to_string(place) + " was opened with class " + std::to_string(open->size_class));
+  }
+  const HeadRow head = TRY(parts_.records.head(place.stream)).value_or(HeadRow{});
+  if (place.index < head.next || TRY(parts_.records.entry(place.stream, place.index)).has_value()) {
+    return Error(Code::Conflict, format::to_string(place) + " is closed");
+  }
+  if (place.index.value() - head.next.value() >= store::kMostOpenSegments) {
+    return Error(Code::Precondition,
+                 format::to_string(place) + ": segment " + std::to_string(head.next.value()) + " is to be closed first");
+  }
+  RegistryRow used = TRY(parts_.records.registry(registry->id));
+  const std::uint64_t wanted = TRY(checked_add(claims_.reserved(registry->id), row.bytes()));
+  if (used.used_bytes > registry->quota_bytes || wanted > registry->quota_bytes - used.used_bytes) {
+    return exhausted(*registry, Error(Code::Exhausted, "quota of registry " + registry->id.hex() + ": " +
+                                                           std::to_string(used.used_bytes) + " bytes of " +
+                                                           std::to_string(registry->quota_bytes) + " are used, " +
+                                                           std::to_string(row.bytes()) + " more were asked for"));
+  }
+  used.used_bytes += row.bytes();
+  Records::Change change;
+  change.put_segment(place, row);
+  change.put_registry(registry->id, used);
+  return parts_.records.commit(change);
+}
+
 Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source) {
   const auto acts = parts_.acts.in_force();
   const auto stream = TRY(parts_.records.stream(entry.entry.stream));
@@ -105,26 +140,41 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   }
   const Status genuine = entry.check_signature(stream->descriptor.writer);
   if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
+  const bool is_journal = stream->descriptor.kind == format::StreamKind::Journal;
+  if (is_journal && entry.entry.snapshot_oldest.has_value()) {
+    return Error(Code::InvalidInput, noun_of(entry) + ": a journal has no snapshots");
+  }
 
   Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
   const HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   const Place place = TRY(place_of(entry, head));
   const auto held = TRY(held_object(registry->id, entry.entry.object));
   if (place == Place::Held && held.has_value()) return head;
-  if (!held.has_value() && source.size() == 0) {
+  // A segment that is open here: closed by its entry alone, if it bears the name.
+  const auto open = is_journal ? TRY(parts_.records.segment({entry.entry.stream, entry.entry.index}))
+                               : std::optional<SegmentRow>();
+  const bool closes = open.has_value() && !held.has_value() && source.size() == 0;
+  const auto not_held = [&] {
     return Error(Code::NotFound, "object " + entry.entry.object.hex() + " is not held here, and no bytes came with it");
-  }
-  if (!held.has_value()) TRY(check_size(source.size()));
+  };
+  if (!held.has_value() && !closes && source.size() == 0) return not_held();
+  if (!held.has_value() && !closes) TRY(check_size(source.size()));
   if (place == Place::Free) {
     const RegistryRow row = TRY(parts_.records.registry(registry->id));
-    const std::uint64_t charge = kEntryCharge + (held.has_value() ? 0 : source.size());
+    const std::uint64_t cost = kEntryCharge + (held.has_value() ? 0 : closes ? open->bytes() : source.size());
+    const std::uint64_t charge = cost - std::min(cost, open.has_value() ? open->bytes() : 0);
     const Status room = claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
     if (!room.ok()) return exhausted(*registry, room.error());
     has_room_again(*registry, row.used_bytes);
   }
   if (held.has_value()) {
-    TRY(check_key(*acts, stream->descriptor, entry, held->key));
+    TRY(check_held(*acts, stream->descriptor, entry, *held));
     return commit(origin, stream->descriptor, entry, *held);
+  }
+  if (closes) {
+    const auto closed = TRY(close_segment(*acts, stream->descriptor, entry));
+    if (!closed.has_value()) return not_held();
+    return commit(origin, stream->descriptor, entry, *closed);
   }
   const ObjectRow received = TRY(receive(*acts, stream->descriptor, entry, source));
   return commit(origin, stream->descriptor, entry, received);
@@ -246,6 +296,46 @@ Status Deposits::check_key(const ActsInForce& acts, const format::StreamDescript
   return {};
 }
 
+Status Deposits::check_kind(const format::StreamDescriptor& stream, const format::SignedEntry& entry,
+                            ByteView front) const {
+  const format::Suite suite = TRY(format::decode_header(front)).suite;
+  if (stream.kind == format::StreamKind::Objects) {
+    if (suite == format::Suite::Chunked) return {};
+    return Error(Code::InvalidInput, noun_of(entry) + ": a journal's segment in a stream of objects");
+  }
+  const auto segment = format::decode_segment_front(front);
+  if (!segment.ok()) return Error(Code::InvalidInput, noun_of(entry) + ": " + segment.error().message());
+  const format::SegmentPlace place{entry.entry.stream, entry.entry.index};
+  if (segment.value().place == place) return {};
+  return Error(Code::InvalidInput, noun_of(entry) + ": its object is " + format::to_string(segment.value().place));
+}
+
+Status Deposits::check_held(const ActsInForce& acts, const format::StreamDescriptor& stream,
+                            const format::SignedEntry& entry, const ObjectRow& held) const {
+  TRY(check_key(acts, stream, entry, held.key));
+  Bytes front(format::kSegmentFrontBytes);
+  TRY(parts_.objects.read(entry.entry.object, 0, front));
+  return check_kind(stream, entry, front);
+}
+
+Result<std::optional<ObjectRow>> Deposits::close_segment(const ActsInForce& acts,
+                                                         const format::StreamDescriptor& stream,
+                                                         const format::SignedEntry& entry) {
+  const format::ObjectName& name = entry.entry.object;
+  const format::SegmentPlace place{entry.entry.stream, entry.entry.index};
+  const auto open = parts_.segments.row(place);
+  if (!open.has_value()) return std::optional<ObjectRow>();
+  TRY(check_key(acts, stream, entry, open->key));
+  const auto adopted = TRY(parts_.segments.adopt(
+      place, name, [&](const SegmentFiles::Attempt& attempt) { return publish(attempt, name, open->bytes()); }));
+  if (!adopted.has_value()) return std::optional<ObjectRow>();
+  TRY(parts_.damages.clear(name));
+  ObjectRow row;
+  row.key = adopted->key;
+  row.bytes = adopted->bytes();
+  return std::optional(row);
+}
+
 Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
                                     const format::SignedEntry& entry, wire::ObjectSource& source) {
   const std::uint64_t size = source.size();
@@ -270,6 +360,7 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
       }
       row.key = header.value().key;
       TRY(check_key(acts, stream, entry, row.key));
+      TRY(check_kind(stream, entry, piece));
     }
     hasher.update(piece);
     TRY(upload->append(piece));
@@ -280,13 +371,13 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
     return Error(Code::InvalidInput,
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
   }
-  TRY(publish(*upload, found, size));
+  TRY(publish([&] { return upload->publish(); }, found, size));
   TRY(parts_.damages.clear(found));
   return row;
 }
 
-Status Deposits::publish(store::ObjectUpload& upload, const format::ObjectName& name, std::uint64_t bytes) {
-  if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
+Status Deposits::publish(const SegmentFiles::Attempt& attempt, const format::ObjectName& name, std::uint64_t bytes) {
+  if (TRY(attempt()) == store::PutOutcome::Stored) return {};
   const auto damage = TRY(detail::find_damage(parts_.objects, name, bytes, [](std::size_t) -> Status { return {}; }));
   if (!damage.has_value()) {
     if (!TRY(parts_.records.object(name)).has_value()) ++adopted_objects_;
@@ -295,7 +386,7 @@ Status Deposits::publish(store::ObjectUpload& upload, const format::ObjectName& 
   parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there is set aside: " + *damage);
   Status aside = parts_.objects.set_aside(name);
   if (!aside.ok() && aside.error().code() != Code::NotFound) return aside;
-  if (TRY(upload.publish()) == store::PutOutcome::Stored) return {};
+  if (TRY(attempt()) == store::PutOutcome::Stored) return {};
   return Error(Code::Unavailable, "object " + name.hex() + " is being stored by somebody else");
 }
 
@@ -303,7 +394,12 @@ Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescr
                                  const format::SignedEntry& entry, ObjectRow deposited) {
   const detail::GatePass pass(gate_);
   auto head = commit_entry(origin, stream, entry, deposited);
-  if (head.ok()) return head;
+  if (head.ok()) {
+    if (stream.kind == format::StreamKind::Journal) {
+      parts_.segments.forget({entry.entry.stream, entry.entry.index}, entry.entry.object);
+    }
+    return head;
+  }
   const Status charged = charge_without_entry(stream, entry.entry.object, deposited);
   if (!charged.ok()) {
     parts_.log.write(env::LogLevel::Error,
@@ -341,6 +437,10 @@ Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::Strea
   std::uint64_t charge = kEntryCharge;
   if (!known.has_value()) charge += deposited.bytes;
   RegistryRow row = TRY(parts_.records.registry(registry->id));
+  const format::SegmentPlace place{entry.entry.stream, entry.entry.index};
+  const auto open = stream.kind == format::StreamKind::Journal ? TRY(parts_.records.segment(place))
+                                                               : std::optional<SegmentRow>();
+  if (open.has_value()) row.used_bytes -= std::min(row.used_bytes, open->bytes());
   if (row.used_bytes > registry->quota_bytes || charge > registry->quota_bytes - row.used_bytes) {
     return exhausted(*registry, Error(Code::Exhausted, "quota was lowered meanwhile"));
   }
@@ -353,6 +453,7 @@ Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::Strea
 
   Records::Change change;
   change.put_entry(entry);
+  if (open.has_value()) change.erase_segment(place);
   change.put_object(entry.entry.object, deposited);
   change.put_registry(registry->id, row);
   change.put_head(entry.entry.stream, head);

@@ -15,6 +15,9 @@
 //     refused with Conflict, kept as evidence (the first such pair of a stream) and logged.
 // I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class. A
 //     file that lies under the name already is read before it is believed, and set aside if it does not bear its name.
+//     An object's stream takes no segments, a journal nothing else, and each at its place alone (format/journal.h). A
+//     segment that is open here becomes the object without being sent (segment_files.h); its row goes, and what it was
+//     charged with, in the batch that makes the entry durable.
 // I4  retain-until comes from the vault's clock and the policy alone; another entry for an object can only extend it.
 // I5  Whatever the policy forbids by the time of the commit is not committed.
 // I6  An object whose entry was refused at the commit counts against its registry's quota all the same: it is known,
@@ -36,6 +39,7 @@
 #include "vault/claims.h"
 #include "vault/damages.h"
 #include "vault/records.h"
+#include "vault/segment_files.h"
 #include "wire/handler.h"
 
 namespace exclave::vault {
@@ -58,6 +62,7 @@ class Deposits {
     Records& records;
     store::ObjectStore& objects;
     Damages& damages;
+    SegmentFiles& segments;
     crypto::Ed25519PublicKey receipt_key;
   };
   explicit Deposits(const Parts& parts) : parts_(parts), gate_(parts.threads) {}
@@ -72,6 +77,10 @@ class Deposits {
   // Whether an entry with an object of so many bytes has room in its registry's quota, beside the puts in progress: tells
   // one registry's Exhausted from the disk's.
   Result<bool> has_quota_for(const format::RegistryId& registry, std::uint64_t object_bytes);
+  // A journal's segment opens: charges its class to the quota and makes its row, DURABLE. Nothing to do if it is open
+  // with this row. Conflict: closed; Precondition: more than kMostOpenSegments would be open.
+  Status charge_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
+                        const format::SegmentPlace& place, const SegmentRow& row);
   // The stream's head once the entry is durable, whether or not the head has reached it.
   Result<HeadRow> put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source);
 
@@ -95,8 +104,15 @@ class Deposits {
                    const format::KeyId& key) const;
   Result<ObjectRow> receive(const ActsInForce& acts, const format::StreamDescriptor& stream,
                             const format::SignedEntry& entry, wire::ObjectSource& source);
-  // The upload, received whole, under its name.
-  Status publish(store::ObjectUpload& upload, const format::ObjectName& name, std::uint64_t bytes);
+  // Whether an object with this header and front may stand at this entry of this stream (I3).
+  Status check_kind(const format::StreamDescriptor& stream, const format::SignedEntry& entry, ByteView front) const;
+  Status check_held(const ActsInForce& acts, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
+                    const ObjectRow& held) const;
+  // The open segment as the entry's object; nullopt if it is another.
+  Result<std::optional<ObjectRow>> close_segment(const ActsInForce& acts, const format::StreamDescriptor& stream,
+                                                 const format::SignedEntry& entry);
+  // An object that is whole in the store's hands, under its name.
+  Status publish(const SegmentFiles::Attempt& attempt, const format::ObjectName& name, std::uint64_t bytes);
   // `deposited`: the object as it lies in the store, known from its row or just received. It is charged in any case.
   Result<HeadRow> commit(const Origin& origin, const format::StreamDescriptor& stream, const format::SignedEntry& entry,
                          ObjectRow deposited);

@@ -1,5 +1,7 @@
 #include "vault/records.h"
 
+#include <algorithm>
+
 #include "format/binary.h"
 
 namespace exclave::vault {
@@ -18,11 +20,18 @@ Bytes key_of(char kind, const Ids&... ids) {
   return key;
 }
 
-Bytes entry_key(const format::StreamId& stream, format::EntryIndex index) {
-  Bytes key = key_of('e', stream);
+Bytes indexed_key(char kind, const format::StreamId& stream, format::EntryIndex index) {
+  Bytes key = key_of(kind, stream);
   key.resize(key.size() + 8);
   store_u64(MutableByteView(key).last(8), index.value());
   return key;
+}
+
+Bytes entry_key(const format::StreamId& stream, format::EntryIndex index) {
+  return indexed_key('e', stream, index);
+}
+Bytes segment_key(const format::SegmentPlace& place) {
+  return indexed_key('j', place.stream, place.index);
 }
 
 Bytes encode_head(const HeadRow& row) {
@@ -75,6 +84,20 @@ Result<ObjectRow> decode_object(ByteView bytes) {
   row.key.period = format::PeriodNumber(TRY(reader.u32()));
   row.bytes = TRY(reader.u64());
   row.retain_until_seconds = TRY(reader.i64());
+  TRY(reader.end());
+  return row;
+}
+
+Result<SegmentRow> decode_segment(ByteView bytes) {
+  BinaryReader reader(bytes, "row of a segment");
+  SegmentRow row;
+  row.size_class = TRY(reader.u8());
+  if (std::count(format::kSizeClasses.begin(), format::kSizeClasses.end(), row.size_class) == 0) {
+    return reader.corrupt("no such size class");
+  }
+  row.key.registry = TRY(reader.id<format::RegistryId>());
+  row.key.era = format::EraNumber(TRY(reader.u32()));
+  row.key.period = format::PeriodNumber(TRY(reader.u32()));
   TRY(reader.end());
   return row;
 }
@@ -147,6 +170,19 @@ Result<std::optional<EntryRow>> Records::entry(const format::StreamId& stream, f
 
 Result<std::optional<ObjectRow>> Records::object(const format::ObjectName& name) const {
   return load(table_, key_of('o', name), decode_object);
+}
+
+Result<std::optional<SegmentRow>> Records::segment(const format::SegmentPlace& place) const {
+  return load(table_, segment_key(place), decode_segment);
+}
+
+Status Records::scan_segments(const SegmentVisitor& visit) const {
+  return table_.scan(table::KeyRange::prefix(key_of('j')), [&](ByteView key, ByteView value) -> Result<table::Visit> {
+    TRY(expect_key_size(key, 1 + format::StreamId::kSize + 8, "row of a segment"));
+    return visit({format::StreamId::from_view(key.subspan(1, format::StreamId::kSize)),
+                  format::EntryIndex(load_u64(key.last(8)))},
+                 TRY(decode_segment(value)));
+  });
 }
 
 Result<RegistryRow> Records::registry(const format::RegistryId& id) const {
@@ -264,6 +300,19 @@ void Records::Change::put_object(const format::ObjectName& name, const ObjectRow
   writer.u64(row.bytes);
   writer.i64(row.retain_until_seconds);
   batch_.put(key_of('o', name), writer.view());
+}
+
+void Records::Change::put_segment(const format::SegmentPlace& place, const SegmentRow& row) {
+  BinaryWriter writer;
+  writer.u8(row.size_class);
+  writer.id(row.key.registry);
+  writer.u32(row.key.era.value());
+  writer.u32(row.key.period.value());
+  batch_.put(segment_key(place), writer.view());
+}
+
+void Records::Change::erase_segment(const format::SegmentPlace& place) {
+  batch_.erase(segment_key(place));
 }
 
 void Records::Change::put_registry(const format::RegistryId& id, const RegistryRow& row) {

@@ -13,6 +13,7 @@
 //   "w" vault object      the signed reading by which it announced that, the newest one
 //   "c"                   object (32) | begun-at i64 | finished u8            the newest scrub, and how far it has come
 //   "d" object stream     as "h": the stream's head when the object was found damaged; stream 0: no entry names it
+//   "j" stream index      class u8 | registry (16) | era u32 | period u32     a journal's segment that is open (journals.h)
 //   "a" ...               acts, see act_book.h                                "vault" above: its receipt key
 //
 // I1  A row that does not decode, or whose key has another length, is Corrupt, naming its kind.
@@ -25,6 +26,7 @@
 #include <optional>
 #include <string_view>
 
+#include "format/journal.h"
 #include "format/stream.h"
 #include "table/table.h"
 
@@ -51,6 +53,13 @@ struct ObjectRow {
   format::KeyId key;
   std::uint64_t bytes = 0;
   std::int64_t retain_until_seconds = 0;
+};
+
+// An open segment: its whole class counts against the quota of the registry.
+struct SegmentRow {
+  std::uint8_t size_class = 0;
+  format::KeyId key;
+  std::uint64_t bytes() const { return format::object_bytes(size_class); }
 };
 
 struct RegistryRow {
@@ -87,6 +96,7 @@ class Records {
   Result<std::optional<HeadRow>> head(const format::StreamId& id) const;
   Result<std::optional<EntryRow>> entry(const format::StreamId& stream, format::EntryIndex index) const;
   Result<std::optional<ObjectRow>> object(const format::ObjectName& name) const;
+  Result<std::optional<SegmentRow>> segment(const format::SegmentPlace& place) const;
   Result<RegistryRow> registry(const format::RegistryId& id) const;  // zeros if there is none yet
   Result<std::uint64_t> object_count() const;
   Result<std::optional<ForkEvidence>> fork(const format::StreamId& id) const;
@@ -113,6 +123,11 @@ class Records {
   Status scan_streams(const format::RegistryId& registry, const format::StreamId& from,
                       const StreamVisitor& visit) const;
 
+  using SegmentVisitor =
+      std::function<Result<table::Visit>(const format::SegmentPlace& place, const SegmentRow& row)>;
+  // By stream and index.
+  Status scan_segments(const SegmentVisitor& visit) const;
+
   // Changes that happen together.
   class Change {
    public:
@@ -120,6 +135,8 @@ class Records {
     void put_head(const format::StreamId& id, const HeadRow& row);
     void put_entry(const format::SignedEntry& entry);
     void put_object(const format::ObjectName& name, const ObjectRow& row);
+    void put_segment(const format::SegmentPlace& place, const SegmentRow& row);
+    void erase_segment(const format::SegmentPlace& place);
     void put_registry(const format::RegistryId& id, const RegistryRow& row);
     void put_object_count(std::uint64_t count);
     void put_fork(const format::StreamId& id, const ForkEvidence& evidence);

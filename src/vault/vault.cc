@@ -109,8 +109,12 @@ Status Vault::open_parts(const OpenTable& open_table) {
   damages_ = TRY(Damages::open(*records_));
   acts_ = TRY(open_acts(world_, directory_, *objects_, *table_));
   if (acts_ == nullptr) return Error(Code::NotFound, "its creation was not finished");
+  segments_ = TRY(SegmentFiles::open(
+      {world_.files, world_.log, world_.threads, *records_, *objects_, settings_.store.reserve_bytes},
+      env::join_path(directory_, "journal")));
   deposits_ = std::make_unique<Deposits>(Deposits::Parts{world_.clock, world_.log, world_.threads, *acts_, *records_,
-                                                         *objects_, *damages_, receipt_key_.public_key()});
+                                                         *objects_, *damages_, *segments_, receipt_key_.public_key()});
+  journals_ = std::make_unique<Journals>(Journals::Parts{*acts_, *records_, *segments_, *deposits_});
   TRY(count_unlisted());
   readings_ = std::make_unique<Readings>(world_.clock, world_.threads, *records_, receipt_key_.public_key());
   // A vault that the newest policy has left out, or re-keyed, still serves what it holds, under its old name.
@@ -255,6 +259,21 @@ Status Vault::read(const wire::Caller& caller, const format::ObjectName& name, s
   const Status read = objects_->read(name, offset, out);
   if (!read.ok()) return unreadable(name, read.error());
   return {};
+}
+
+Result<std::uint64_t> Vault::append_frames(const wire::Caller& caller, const format::SegmentPlace& place,
+                                           std::uint8_t size_class, std::uint64_t offset, ByteView bytes) {
+  return journals_->append(caller, place, size_class, offset, bytes);
+}
+
+Result<std::vector<store::OpenSegment>> Vault::open_segments(const wire::Caller& caller,
+                                                             const format::RegistryId& registry) {
+  return journals_->list(caller, registry);
+}
+
+Status Vault::read_frames(const wire::Caller& caller, const format::SegmentPlace& place, std::uint64_t offset,
+                          MutableByteView out) {
+  return journals_->read(caller, place, offset, out);
 }
 
 Status Vault::announce_reading(const wire::Caller& caller, const format::SignedReading& reading) {

@@ -4,6 +4,7 @@
 //   DIRECTORY/identity.key receipt.key    the operator's business (custody), not read here
 //             acts/                       every policy version and era document (act_book.h)
 //             objects/                    the objects (store/directory_store.h)
+//             journal/                    open segments of journals (segment_files.h)
 //             table/                      rows about all of it (records.h)
 //             lock                        held while the vault is open
 //
@@ -33,9 +34,11 @@
 #include "store/directory_store.h"
 #include "vault/act_book.h"
 #include "vault/deposits.h"
+#include "vault/journals.h"
 #include "vault/readings.h"
 #include "vault/records.h"
 #include "vault/repairer.h"
+#include "vault/segment_files.h"
 #include "wire/handler.h"
 
 namespace exclave::vault {
@@ -86,6 +89,12 @@ class Vault final : public wire::Handler {
   Result<std::optional<format::SignedReceipt>> put(const wire::Caller& caller, const format::SignedEntry& entry,
                                                    wire::ObjectSource& source) override;
   Result<store::QuotaUse> quota(const wire::Caller& caller, const format::RegistryId& registry) override;
+  Result<std::uint64_t> append_frames(const wire::Caller& caller, const format::SegmentPlace& place,
+                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override;
+  Result<std::vector<store::OpenSegment>> open_segments(const wire::Caller& caller,
+                                                        const format::RegistryId& registry) override;
+  Status read_frames(const wire::Caller& caller, const format::SegmentPlace& place, std::uint64_t offset,
+                     MutableByteView out) override;
   Status announce_reading(const wire::Caller& caller, const format::SignedReading& reading) override;
   Result<std::uint64_t> size_of(const wire::Caller& caller, const format::ObjectName& name) override;
   Status read(const wire::Caller& caller, const format::ObjectName& name, std::uint64_t offset,
@@ -122,7 +131,9 @@ class Vault final : public wire::Handler {
   std::unique_ptr<Damages> damages_;
   std::unique_ptr<ActBook> acts_;
   std::unique_ptr<store::ObjectStore> objects_;
+  std::unique_ptr<SegmentFiles> segments_;
   std::unique_ptr<Deposits> deposits_;
+  std::unique_ptr<Journals> journals_;
   std::unique_ptr<Readings> readings_;
 };
 

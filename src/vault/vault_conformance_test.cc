@@ -1,5 +1,6 @@
 // A vault passes the VaultApi suites through every door: in the process, over HTTP on simulated pipes, over TLS.
 #include "tests/conformance/vault_api_conformance.h"
+#include "tests/conformance/vault_journal_conformance.h"
 #include "tests/conformance/vault_roles_conformance.h"
 #include "tests/conformance/worlds.h"
 
@@ -14,6 +15,7 @@ const auto kKinds = testing::Values(VaultKind{"embedded_posix_rocksdb", real_wor
 const auto kName = [](const auto& each) { return each.param.name; };
 
 INSTANTIATE_TEST_SUITE_P(EveryDoor, VaultApiConformance, kKinds, kName);
+INSTANTIATE_TEST_SUITE_P(EveryDoor, VaultJournalConformance, kKinds, kName);
 INSTANTIATE_TEST_SUITE_P(EveryDoor, VaultRolesConformance, kKinds, kName);
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "wire/documents.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/text.h"
@@ -16,6 +17,7 @@ constexpr std::string_view kHeadsDomain = "exclave/heads/v1";
 constexpr std::string_view kEntriesDomain = "exclave/entries/v1";
 constexpr std::string_view kActsDomain = "exclave/acts/v1";
 constexpr std::string_view kQuotaDomain = "exclave/quota/v1";
+constexpr std::string_view kSegmentsDomain = "exclave/segments/v1";
 constexpr std::string_view kNone = "none";
 constexpr std::size_t kMaxReaders = 1000;  // receipt keys that ever were a vault's
 
@@ -177,6 +179,41 @@ Result<std::vector<store::Act>> parse_acts(ByteView document) {
   }
   TRY(expect_unsigned_end(reader));
   return acts;
+}
+
+std::string segments_document(const format::RegistryId& registry, const std::vector<store::OpenSegment>& segments) {
+  TextWriter writer(kSegmentsDomain);
+  writer.field("registry", registry.hex());
+  for (const store::OpenSegment& segment : segments) {
+    writer.field("stream", segment.stream.hex())
+        .field("index", segment.index.value())
+        .field("class", std::uint64_t{segment.size_class})
+        .field("end", segment.end);
+  }
+  return writer.text();
+}
+
+Result<std::vector<store::OpenSegment>> parse_segments(ByteView document, const format::RegistryId& registry) {
+  TextReader reader = TRY(TextReader::open(document, kSegmentsDomain, "open segments"));
+  TRY(expect_id(reader, "registry", registry));
+  std::vector<store::OpenSegment> segments;
+  while (reader.next_is("stream")) {
+    store::OpenSegment segment;
+    segment.stream = TRY(id_field<format::StreamId>(reader, "stream"));
+    segment.index = format::EntryIndex(TRY(reader.number("index")));
+    const std::uint64_t size_class = TRY(reader.number("class"));
+    if (std::count(format::kSizeClasses.begin(), format::kSizeClasses.end(), size_class) == 0) {
+      return reader.bad("size class is unknown");
+    }
+    segment.size_class = static_cast<std::uint8_t>(size_class);
+    segment.end = TRY(reader.number("end"));
+    if (segment.end > format::object_bytes(segment.size_class) || segment.end % format::kFrameStep != 0) {
+      return reader.bad("end is out of range");
+    }
+    segments.push_back(segment);
+  }
+  TRY(expect_unsigned_end(reader));
+  return segments;
 }
 
 std::string quota_document(const format::RegistryId& registry, const store::QuotaUse& quota) {

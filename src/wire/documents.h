@@ -6,6 +6,7 @@
 //   exclave/heads/v1          registry, (stream BASE64, entries N, receipt none|BASE64)*, next none|STREAM
 //   exclave/entries/v1        stream, (entry BASE64, bytes N, retain-until SECONDS)*
 //   exclave/acts/v1           (policy HASH | era HASH)*
+//   exclave/segments/v1       registry, (stream STREAM, index N, class N, end BYTES)*
 //   exclave/quota/v1          registry, used BYTES, quota BYTES
 //
 // Units/limits: a document is at most 4 MiB; a heads page at most 500 streams, entries at most 1,000.
@@ -33,6 +34,9 @@ Result<std::vector<store::HeldEntry>> parse_entries(ByteView document, const for
 
 std::string acts_document(const std::vector<store::Act>& acts);
 Result<std::vector<store::Act>> parse_acts(ByteView document);
+
+std::string segments_document(const format::RegistryId& registry, const std::vector<store::OpenSegment>& segments);
+Result<std::vector<store::OpenSegment>> parse_segments(ByteView document, const format::RegistryId& registry);
 
 std::string quota_document(const format::RegistryId& registry, const store::QuotaUse& quota);
 Result<store::QuotaUse> parse_quota(ByteView document, const format::RegistryId& registry);

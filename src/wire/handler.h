@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "format/journal.h"
 #include "store/vault_api.h"
 
 namespace exclave::wire {
@@ -51,6 +52,13 @@ class Handler {
   virtual Result<std::optional<format::SignedReceipt>> put(const Caller& caller, const format::SignedEntry& entry,
                                                            ObjectSource& source) = 0;
   virtual Result<store::QuotaUse> quota(const Caller& caller, const format::RegistryId& registry) = 0;
+  // See store::VaultApi. A handler without journals, such as a test's: Unsupported.
+  virtual Result<std::uint64_t> append_frames(const Caller& caller, const format::SegmentPlace& place,
+                                              std::uint8_t size_class, std::uint64_t offset, ByteView bytes);
+  virtual Result<std::vector<store::OpenSegment>> open_segments(const Caller& caller,
+                                                                const format::RegistryId& registry);
+  virtual Status read_frames(const Caller& caller, const format::SegmentPlace& place, std::uint64_t offset,
+                             MutableByteView out);
   virtual Status announce_reading(const Caller& caller, const format::SignedReading& reading) = 0;
 
   // Of an object whose entry is durable; a writer sees its own registry's alone, a vault reads what it announced.
@@ -67,5 +75,19 @@ class Handler {
   virtual Result<Bytes> act(const Caller& caller, const crypto::Hash256& hash) = 0;
   virtual Status put_act(const Caller& caller, ByteView document) = 0;
 };
+
+inline Error no_journals() {
+  return {Code::Unsupported, "this vault keeps no journals"};
+}
+inline Result<std::uint64_t> Handler::append_frames(const Caller&, const format::SegmentPlace&, std::uint8_t,
+                                                    std::uint64_t, ByteView) {
+  return no_journals();
+}
+inline Result<std::vector<store::OpenSegment>> Handler::open_segments(const Caller&, const format::RegistryId&) {
+  return no_journals();
+}
+inline Status Handler::read_frames(const Caller&, const format::SegmentPlace&, std::uint64_t, MutableByteView) {
+  return no_journals();
+}
 
 }  // namespace exclave::wire

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/text.h"
 #include "wire/documents.h"
 #include "wire/routes.h"
 
@@ -19,6 +20,9 @@ std::string object_target(const format::ObjectName& name) {
 }
 std::string stream_target(const format::StreamId& stream) {
   return "/v1/streams/" + stream.hex();
+}
+std::string frames_target(const format::StreamId& stream, format::EntryIndex index) {
+  return stream_target(stream) + "/" + std::to_string(index.value()) + "/frames";
 }
 std::string registry_target(const format::RegistryId& registry) {
   return "/v1/registries/" + registry.hex();
@@ -78,9 +82,10 @@ auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool
 }
 
 template <typename Attempt>
-auto HttpVault::call(const Attempt& attempt) -> decltype(attempt(std::declval<http::Client&>())) {
+auto HttpVault::call(const Attempt& attempt, unsigned attempts)
+    -> decltype(attempt(std::declval<http::Client&>())) {
   const env::Instant deadline = world_.clock.monotonic() + options_.call_time;
-  const unsigned attempts = is_out_of_reach_ ? 1 : std::max(options_.attempts, 1U);
+  if (attempts == 0) attempts = is_out_of_reach_ ? 1 : std::max(options_.attempts, 1U);
   unsigned failed = 0;
   std::size_t stale = 0;
   for (;;) {
@@ -202,18 +207,55 @@ Status HttpVault::read(const format::ObjectName& name, std::uint64_t offset, Mut
     if (offset <= TRY(size_of(name))) return {};
     return Error(Code::InvalidInput, "object " + name.hex() + " ends before the range that was asked for");
   }
+  return read_range(object_target(name), "object " + name.hex(), offset, out);
+}
+
+Status HttpVault::read_range(const std::string& target, const std::string& noun, std::uint64_t offset,
+                             MutableByteView out) {
   const std::uint64_t last = offset + out.size() - 1;
   if (last < offset) return Error(Code::InvalidInput, "range overflows");
   const std::string range = std::to_string(offset) + "-" + std::to_string(last);
   return call([&](http::Client& client) -> Status {
-    const http::ResponseHead head = TRY(client.request("GET", object_target(name), {{"Range", "bytes=" + range}}, {}));
+    const http::ResponseHead head = TRY(client.request("GET", target, {{"Range", "bytes=" + range}}, {}));
     if (!head.is_success()) return client.read_error(head);
     const std::string_view found = head.headers.find("content-range").value_or("");
     if (head.status != 206 || !found.starts_with("bytes " + range + "/")) {
-      return nonsense("answers another range of object " + name.hex() + " than bytes " + range);
+      return nonsense("answers another range of " + noun + " than bytes " + range);
     }
     return client.read_body_into(out);
   });
+}
+
+Result<std::uint64_t> HttpVault::append_frames(const format::StreamId& stream, format::EntryIndex index,
+                                               std::uint8_t size_class, std::uint64_t offset, ByteView bytes) {
+  const std::string target = frames_target(stream, index) + "?class=" + std::to_string(size_class) +
+                             "&offset=" + std::to_string(offset);
+  return call(
+      [&](http::Client& client) -> Result<std::uint64_t> {
+        const http::ResponseHead head = TRY(client.request("POST", target, {}, bytes));
+        if (!head.is_success()) return client.read_error(head);
+        const auto end = parse_u64(head.headers.find(kEndHeader).value_or(""));
+        if (head.status != 200 || head.content_length != 0 || !end.ok()) {
+          return nonsense("answers nothing that makes sense to appended frames");
+        }
+        if (end.value() < offset + bytes.size() || end.value() > format::object_bytes(size_class)) {
+          return nonsense("says that a segment ends at " + std::to_string(end.value()) + " after " +
+                          std::to_string(bytes.size()) + " bytes were appended at " + std::to_string(offset));
+        }
+        return end.value();
+      },
+      1);
+}
+
+Result<std::vector<store::OpenSegment>> HttpVault::open_segments(const format::RegistryId& registry) {
+  const Bytes document = TRY(get(registry_target(registry) + "/segments", kMaxDocumentBytes));
+  return readable(parse_segments(document, registry));
+}
+
+Status HttpVault::read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
+                              MutableByteView out) {
+  if (out.empty()) return {};
+  return read_range(frames_target(stream, index), format::to_string(format::SegmentPlace{stream, index}), offset, out);
 }
 
 Result<store::QuotaUse> HttpVault::quota(const format::RegistryId& registry) {

@@ -60,6 +60,12 @@ class HttpVault final : public store::VaultApi {
   Status open_stream(const format::SignedStream& stream) override;
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
   Result<bool> has(const format::ObjectName& name) override;
+  // One attempt (and another one if the connection had gone stale): who appends retries by itself, and knows better when.
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
+                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override;
+  Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override;
+  Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
+                     MutableByteView out) override;
   Status announce_reading(const format::SignedReading& reading) override;
   Result<store::QuotaUse> quota(const format::RegistryId& registry) override;
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override;
@@ -72,9 +78,9 @@ class HttpVault final : public store::VaultApi {
   Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override;
 
  private:
-  // Runs attempt(client) until it succeeds, fails for good, or the patience is over.
+  // Runs attempt(client) until it succeeds, fails for good, or the patience is over. `attempts`: 0 = as the options say.
   template <typename Attempt>
-  auto call(const Attempt& attempt) -> decltype(attempt(std::declval<http::Client&>()));
+  auto call(const Attempt& attempt, unsigned attempts = 0) -> decltype(attempt(std::declval<http::Client&>()));
   // `was_stale`: it failed on a connection from before, which the vault may simply have closed meanwhile.
   template <typename Attempt>
   auto attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_stale)
@@ -83,6 +89,8 @@ class HttpVault final : public store::VaultApi {
   // The whole body of a 200 answer to GET, at most `limit` bytes.
   Result<Bytes> get(const std::string& target, std::uint64_t limit);
   // A PUT that answers 200 and nothing else.
+  // Exactly out.size() bytes at `offset` of what GET `target` gives. `noun`, for messages.
+  Status read_range(const std::string& target, const std::string& noun, std::uint64_t offset, MutableByteView out);
   Status put_document(const std::string& target, ByteView document);
   Result<std::optional<format::SignedReceipt>> put_once(http::Client& client, const format::SignedEntry& entry,
                                                         ByteView body);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <utility>
 
 #include "base/text.h"
@@ -54,18 +55,18 @@ class BodyAsObject final : public ObjectSource {
   http::BodyReader& body_;
 };
 
-// A range of an object, read from the vault piece by piece.
-class ObjectAsBody final : public http::BodySource {
+// A range of an object or a segment, read from the vault piece by piece.
+class RangeAsBody final : public http::BodySource {
  public:
-  ObjectAsBody(Handler& handler, const Caller& caller, const format::ObjectName& name, std::uint64_t offset,
-               std::uint64_t size)
-      : handler_(handler), caller_(caller), name_(name), offset_(offset), size_(size), unread_(size) {}
+  using Read = std::function<Status(std::uint64_t offset, MutableByteView out)>;
+  RangeAsBody(Read read, std::uint64_t offset, std::uint64_t size)
+      : read_(std::move(read)), offset_(offset), size_(size), unread_(size) {}
 
   // Fetches the next piece; called once before the answer's head goes out, so that a bad object is an error and not a
   // cut connection.
   Status fetch() {
     piece_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, unread_)));
-    TRY(handler_.read(caller_, name_, offset_, piece_));
+    TRY(read_(offset_, piece_));
     offset_ += piece_.size();
     unread_ -= piece_.size();
     given_ = 0;
@@ -83,9 +84,7 @@ class ObjectAsBody final : public http::BodySource {
   }
 
  private:
-  Handler& handler_;
-  const Caller caller_;
-  const format::ObjectName name_;
+  const Read read_;
   std::uint64_t offset_;
   const std::uint64_t size_;
   std::uint64_t unread_;
@@ -216,10 +215,81 @@ Result<http::Response> get_object(const Request& request) {
                                               std::to_string(whole));
   }
   response.headers.add("Content-Type", "application/octet-stream");
-  auto source = std::make_unique<ObjectAsBody>(request.handler, request.caller, name, range.begin, range.size);
+  auto source = std::make_unique<RangeAsBody>(
+      [&handler = request.handler, caller = request.caller, name](std::uint64_t offset, MutableByteView out) {
+        return handler.read(caller, name, offset, out);
+      },
+      range.begin, range.size);
   TRY(source->fetch());
   response.body = std::move(source);
   return response;
+}
+
+Result<format::SegmentPlace> segment_in(const Request& request) {
+  format::SegmentPlace place;
+  place.stream = TRY(id_in<format::StreamId>(request.path[1], "stream"));
+  place.index = format::EntryIndex(TRY(parse_u64(request.path[2]).in([] { return "index"; })));
+  return place;
+}
+
+Result<std::uint64_t> number_in_query(const http::RequestHead& head, std::string_view name) {
+  const auto field = query_field(head, name);
+  if (!field.has_value()) return bad_request("the query names no " + std::string(name));
+  return parse_u64(*field).in([&] { return std::string(name); });
+}
+
+Result<http::Response> post_frames(const Request& request) {
+  const format::SegmentPlace place = TRY(segment_in(request));
+  const std::uint64_t size_class = TRY(number_in_query(request.head, "class"));
+  if (size_class > format::kLargestClass) return bad_request("class is out of range");
+  const std::uint64_t offset = TRY(number_in_query(request.head, "offset"));
+  // A stranger's bytes are not even read.
+  if (!request.handler.knows(request.caller)) {
+    return Error(Code::Denied, "key " + request.caller.identity.hex().substr(0, 16) + " is not known here");
+  }
+  const Bytes frames = TRY(request.body.read_all(store::kMaxAppendBytes));
+  const auto end = request.handler.append_frames(request.caller, place, static_cast<std::uint8_t>(size_class), offset,
+                                                 frames);
+  if (!end.ok() && end.error().code() == Code::InvalidInput) return refusal(422, end.error());
+  if (!end.ok()) return end.error();
+  http::Response response = empty_response(200);
+  response.headers.add(std::string(kEndHeader), std::to_string(end.value()));
+  return response;
+}
+
+Result<http::Response> get_frames(const Request& request) {
+  const format::SegmentPlace place = TRY(segment_in(request));
+  // Asked first: who may not read shall hear that.
+  const Status may = request.handler.read_frames(request.caller, place, 0, {});
+  if (!may.ok()) return may.error();
+  const ByteRange range = TRY(parse_range(TRY(header(request.head, "range"))));
+  http::Response response;
+  response.status = 206;
+  // How long it is by now is nobody's promise: it grows.
+  response.headers.add("Content-Range", "bytes " + std::to_string(range.begin) + "-" +
+                                            std::to_string(range.begin + range.size - 1) + "/*");
+  response.headers.add("Content-Type", "application/octet-stream");
+  auto source = std::make_unique<RangeAsBody>(
+      [&handler = request.handler, caller = request.caller, place](std::uint64_t offset, MutableByteView out) {
+        return handler.read_frames(caller, place, offset, out);
+      },
+      range.begin, range.size);
+  if (range.size > format::kMaxObjectBytes) return bad_request("the range is larger than any segment");
+  // The whole range must be there before its length is promised.
+  Byte last = 0;
+  const Status is_there =
+      request.handler.read_frames(request.caller, place, range.begin + range.size - 1, MutableByteView(&last, 1));
+  if (!is_there.ok() && is_there.error().code() == Code::InvalidInput) return refusal(416, is_there.error());
+  if (!is_there.ok()) return is_there.error();
+  TRY(source->fetch());
+  response.body = std::move(source);
+  return response;
+}
+
+Result<http::Response> get_segments(const Request& request) {
+  const auto registry = TRY(id_in<format::RegistryId>(request.path[1], "registry"));
+  return document_response(
+      segments_document(registry, TRY(request.handler.open_segments(request.caller, registry))));
 }
 
 Result<http::Response> put_reading(const Request& request) {
@@ -258,7 +328,7 @@ struct Route {
   Result<http::Response> (*answer)(const Request&);
 };
 
-constexpr std::array<Route, 12> kRoutes = {{
+constexpr std::array<Route, 15> kRoutes = {{
     {"GET", "status", get_status},
     {"GET", "acts", get_acts},
     {"GET", "acts/*", get_act},
@@ -266,6 +336,9 @@ constexpr std::array<Route, 12> kRoutes = {{
     {"PUT", "streams/*", put_stream},
     {"GET", "streams/*/entries", get_entries},
     {"PUT", "streams/*/*", put_entry},
+    {"POST", "streams/*/*/frames", post_frames},
+    {"GET", "streams/*/*/frames", get_frames},
+    {"GET", "registries/*/segments", get_segments},
     {"HEAD", "objects/*", get_object},
     {"GET", "objects/*", get_object},
     {"PUT", "readings/*", put_reading},

@@ -5,7 +5,8 @@
 //   PUT  /v1/streams/STREAM                          GET  /v1/streams/STREAM/entries?from=INDEX&limit=N
 //   PUT  /v1/streams/STREAM/INDEX                    GET  /v1/registries/REGISTRY/heads[?from=STREAM]
 //   HEAD, GET /v1/objects/NAME                       GET  /v1/registries/REGISTRY/quota
-//   PUT  /v1/readings/NAME
+//   PUT  /v1/readings/NAME                           GET  /v1/registries/REGISTRY/segments
+//   POST, GET /v1/streams/STREAM/INDEX/frames        (POST: ?class=N&offset=N)
 //
 // Units/limits: an object's body is never in memory as a whole: 256 KiB at a time.
 // I1  There is no other verb: everything else is 404 or 405. Nothing can be deleted or replaced through here.
@@ -23,6 +24,8 @@ namespace exclave::wire {
 inline constexpr std::string_view kObjectHeader = "exclave-object";
 inline constexpr std::string_view kChainHeader = "exclave-chain";
 inline constexpr std::string_view kSnapshotHeader = "exclave-snapshot";  // only on snapshots' objects
+// In the answer to appended frames, which has no body: where the segment ends now.
+inline constexpr std::string_view kEndHeader = "exclave-end";
 inline constexpr std::string_view kSignatureHeader = "exclave-signature";
 
 // `handler` outlives the response, whose body may still come from it.

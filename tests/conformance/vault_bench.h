@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "crypto/tree_hash.h"
+#include "format/journal.h"
 #include "format/object.h"
 #include "policy/testing/realm.h"
 #include "table/log_table.h"
@@ -114,10 +115,10 @@ inline format::ObjectName object_name(ByteView object) {
 class WriterStream {
  public:
   WriterStream(const BenchRealm& realm, const crypto::Ed25519SigningKey& writer, const format::RegistryId& registry,
-               std::string_view start = "start")
+               std::string_view start = "start", format::StreamKind kind = format::StreamKind::Objects)
       : writer_(writer),
         stream_(format::SignedStream::sign({realm.policy().realm, writer.public_key(), registry, format::EraNumber(1),
-                                            format::StreamKind::Objects, seeded_id<format::StreamStart>(start)},
+                                            kind, seeded_id<format::StreamStart>(start)},
                                            writer)),
         chain_(format::chain_start(id())) {}
 
@@ -136,6 +137,66 @@ class WriterStream {
   const format::SignedStream stream_;
   format::ChainHash chain_;
   std::uint64_t index_ = 0;
+};
+
+// A journal's segment while its writer fills it: real frames, under a key that only tests have.
+class SegmentMaker {
+ public:
+  struct Looks {
+    format::RegistryId registry;
+    format::StreamId stream;
+    std::uint64_t index = 0;
+    std::uint8_t size_class = 18;
+    std::uint32_t period = 0;
+    std::uint64_t first_number = 0;
+    std::string label = "segment";
+  };
+  explicit SegmentMaker(const Looks& looks)
+      : looks_(looks), sealer_(must(format::SegmentSealer::open(
+                           format::sealing_half(opening_key(looks.registry, looks.period)), seeded_id<format::RealmId>(
+                               "journal realm"), {looks.stream, format::EntryIndex(looks.index)}, looks.size_class,
+                           policy::testing::seeded_secret<32>("ephemeral " + looks.label)))),
+        bytes_(format::object_bytes(looks.size_class)),
+        next_(looks.first_number) {
+    std::copy(sealer_.front().begin(), sealer_.front().end(), bytes_.begin());
+  }
+
+  static format::OpeningKey opening_key(const format::RegistryId& registry, std::uint32_t period = 0) {
+    return format::derive_opening_key({registry, format::EraNumber(1), format::PeriodNumber(period)},
+                                      policy::testing::seeded_secret<32>("journal period"));
+  }
+
+  // One more frame of so many plaintext bytes; where the segment ends then.
+  std::uint64_t add(std::size_t plain_bytes, std::string_view random = "random") {
+    Bytes plain(plain_bytes);
+    for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<Byte>(i + next_ + random.size());
+    const auto sealed = must(sealer_.seal(format::FrameNumber(next_), plain,
+                                          policy::testing::seeded_secret<32>(std::string(random)),
+                                          MutableByteView(bytes_).subspan(sealer_.end())));
+    CHECK(sealed.has_value());
+    ++next_;
+    return sealer_.end();
+  }
+
+  const format::SegmentPlace place() const { return {looks_.stream, format::EntryIndex(looks_.index)}; }
+  std::uint8_t size_class() const { return looks_.size_class; }
+  std::uint64_t end() const { return sealer_.end(); }
+  std::uint64_t next_number() const { return next_; }
+  const Bytes& whole() const { return bytes_; }
+  ByteView from(std::uint64_t offset) const {
+    return ByteView(bytes_).subspan(offset, static_cast<std::size_t>(sealer_.end() - offset));
+  }
+  // Appends what stands from `offset` on.
+  Result<std::uint64_t> send(store::VaultApi& vault, std::uint64_t offset) const {
+    return vault.append_frames(looks_.stream, format::EntryIndex(looks_.index), looks_.size_class, offset,
+                               from(offset));
+  }
+
+ private:
+  const Looks looks_;
+  format::SegmentSealer sealer_;
+  Bytes bytes_;
+  std::uint64_t next_ = 0;
 };
 
 enum class Door { Embedded, Plain, Tls };

@@ -236,6 +236,20 @@ class TapVault final : public store::VaultApi {
     TRY(check_up());
     return inner_->has(object);
   }
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
+                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override {
+    TRY(check_up());
+    return inner_->append_frames(stream, index, size_class, offset, bytes);
+  }
+  Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {
+    TRY(check_up());
+    return inner_->open_segments(registry);
+  }
+  Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
+                     MutableByteView out) override {
+    TRY(check_up());
+    return inner_->read_frames(stream, index, offset, out);
+  }
   Status announce_reading(const format::SignedReading& reading) override {
     TRY(check_up());
     return inner_->announce_reading(reading);

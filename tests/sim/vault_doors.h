@@ -40,6 +40,18 @@ class VaultDoor : public wire::Handler {
   Result<store::QuotaUse> quota(const wire::Caller& caller, const format::RegistryId& registry) override {
     return inner_.quota(caller, registry);
   }
+  Result<std::uint64_t> append_frames(const wire::Caller& caller, const format::SegmentPlace& place,
+                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override {
+    return inner_.append_frames(caller, place, size_class, offset, bytes);
+  }
+  Result<std::vector<store::OpenSegment>> open_segments(const wire::Caller& caller,
+                                                        const format::RegistryId& registry) override {
+    return inner_.open_segments(caller, registry);
+  }
+  Status read_frames(const wire::Caller& caller, const format::SegmentPlace& place, std::uint64_t offset,
+                     MutableByteView out) override {
+    return inner_.read_frames(caller, place, offset, out);
+  }
   Status announce_reading(const wire::Caller& caller, const format::SignedReading& reading) override {
     return inner_.announce_reading(caller, reading);
   }

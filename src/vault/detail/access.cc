@@ -41,6 +41,11 @@ Result<const policy::VaultEntry*> require_vault(const policy::Policy& policy, co
   return vault;
 }
 
+Status require_site(const policy::Policy& policy, const wire::Caller& caller) {
+  if (policy.site_by_identity(caller.identity) != nullptr) return {};
+  return denied(policy, caller, "is no site");
+}
+
 Status require_site_or_vault(const policy::Policy& policy, const wire::Caller& caller) {
   if (policy.site_by_identity(caller.identity) != nullptr) return {};
   if (policy.vault_by_identity(caller.identity) != nullptr) return {};

@@ -2,6 +2,7 @@
 // Hides: how a key is found in the policy.
 //
 //                       status, acts   open_stream, put, quota   has         heads             entries, read
+//   (append_frames as put; open_segments as heads, without vaults; read_frames: sites alone)
 //   writer of registry    yes          its own registry          its own     its own registry  no
 //   site                  yes          no                        any         any               any
 //   another vault         yes          no                        any         any               entries; reads what it
@@ -27,6 +28,7 @@ Result<const policy::Registry*> require_writer_of(const policy::Policy& policy, 
                                                   const format::RegistryId& registry);
 // The vault that the caller is.
 Result<const policy::VaultEntry*> require_vault(const policy::Policy& policy, const wire::Caller& caller);
+Status require_site(const policy::Policy& policy, const wire::Caller& caller);
 Status require_site_or_vault(const policy::Policy& policy, const wire::Caller& caller);
 // A site, a vault, or the registry's own writer.
 Status require_reader_of_heads(const policy::Policy& policy, const wire::Caller& caller,

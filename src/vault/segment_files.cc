@@ -1,0 +1,369 @@
+#include "vault/segment_files.h"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+
+#include "base/checked.h"
+#include "base/text.h"
+#include "crypto/tree_hash.h"
+#include "vault/detail/private_errors.h"
+
+namespace exclave::vault {
+namespace {
+
+constexpr std::uint32_t kDirectoryMode = 0700;
+constexpr std::uint32_t kFileMode = 0600;
+constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr std::string_view kAsideName = "aside";
+
+bool is_zero(ByteView bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
+}
+
+}  // namespace
+
+struct SegmentFiles::Segment {
+  Segment(env::Threads& threads, const SegmentRow& segment_row) : row(segment_row), gate(threads) {}
+  const SegmentRow row;
+  std::atomic<std::uint64_t> end = 0;  // written by who holds the gate
+  detail::Gate gate;
+  // Behind the gate:
+  std::optional<format::FrameNumber> last;
+  std::unique_ptr<env::WritableFile> file;
+  bool is_poisoned = false;
+  bool is_closing = false;  // it has an object's name, too
+  bool is_gone = false;     // forgotten while somebody waited at the gate
+};
+
+std::string SegmentFiles::folder_of(const format::SegmentPlace& place) const {
+  return env::join_path(directory_, place.stream.hex());
+}
+std::string SegmentFiles::file_of(const format::SegmentPlace& place) const {
+  return env::join_path(folder_of(place), std::to_string(place.index.value()));
+}
+
+Error SegmentFiles::failed(const format::SegmentPlace& place, const Error& error) const {
+  return detail::private_error(parts_.log, format::to_string(place), error);
+}
+
+Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(const Parts& parts, std::string directory) {
+  std::unique_ptr<SegmentFiles> files(new SegmentFiles(parts, std::move(directory)));
+  TRY(parts.files.make_directories(files->directory_, kDirectoryMode));
+  TRY(parts.records.scan_segments(
+      [&](const format::SegmentPlace& place, const SegmentRow& row) -> Result<table::Visit> {
+        files->add(place, row);
+        return table::Visit::Continue;
+      }));
+  TRY(files->remove_strays());
+  std::map<format::SegmentPlace, std::shared_ptr<Segment>> segments;
+  {
+    const MutexLock lock(files->mutex_);
+    segments = files->segments_;
+  }
+  for (const auto& [place, segment] : segments) {
+    TRY(files->recover(place, *segment).in([&, at = place] { return format::to_string(at); }));
+  }
+  return files;
+}
+
+Status SegmentFiles::remove_strays() {
+  for (const std::string& folder : TRY(parts_.files.list(directory_))) {
+    const auto stream = format::StreamId::from_hex(folder);
+    if (stream.ok()) TRY(remove_strays_in(env::join_path(directory_, folder), stream.value()));
+  }
+  return {};
+}
+
+// Files of segments that were closed just before a crash: their bytes are objects by now.
+Status SegmentFiles::remove_strays_in(const std::string& folder, const format::StreamId& stream) {
+  TRY(parts_.files.remove_temporaries(folder));
+  for (const std::string& name : TRY(parts_.files.list(folder))) {
+    const auto index = parse_u64(name);
+    if (!index.ok()) continue;
+    const format::SegmentPlace place{stream, format::EntryIndex(index.value())};
+    if (find(place) != nullptr) continue;
+    const auto entry = TRY(parts_.records.entry(place.stream, place.index));
+    const auto info = TRY(parts_.files.stat(file_of(place)));
+    const auto size_class = format::class_of_bytes(info.size);
+    if (!entry.has_value() || !size_class.has_value()) {
+      TRY(set_aside(place));
+      continue;
+    }
+    Segment segment(parts_.threads, {*size_class, {}});
+    segment.is_closing = info.link_count > 1;
+    TRY(look(place, segment));
+    TRY(remove_or_set_aside(place, segment, entry->object));
+  }
+  return {};
+}
+
+Result<Bytes> SegmentFiles::look(const format::SegmentPlace& place, Segment& segment) {
+  Bytes bytes = TRY(parts_.files.read_file(file_of(place), segment.row.bytes()));
+  const auto front = format::decode_segment_front(bytes);
+  if (front.ok() && front.value().place == place) {
+    const format::FrameScan scan = format::scan_frames(ByteView(bytes).subspan(format::kSegmentFrontBytes));
+    segment.end = format::kSegmentFrontBytes + scan.bytes;
+    segment.last = scan.last;
+  }
+  return bytes;
+}
+
+Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment) {
+  const auto info = parts_.files.stat(file_of(place));
+  if (!info.ok() && info.error().code() == Code::NotFound) return {};
+  if (!info.ok()) return info.error();
+  if (info.value().size != segment.row.bytes()) return Error(Code::Corrupt, "its file has another size than its class");
+  segment.is_closing = info.value().link_count > 1;
+  const Bytes bytes = TRY(look(place, segment));
+  if (segment.is_closing) return {};
+  TRY(open_file(place, segment));
+  const std::uint64_t end = segment.end;
+  const ByteView tail = ByteView(bytes).subspan(static_cast<std::size_t>(end));
+  if (!is_zero(tail)) {
+    parts_.log.write(env::LogLevel::Info, format::to_string(place) + ": a torn frame behind byte " +
+                                              std::to_string(end) + " was cleared; it was never confirmed");
+    TRY(segment.file->write_at(end, Bytes(tail.size())));
+  }
+  // What was read may be in memory only, if the program died and the machine did not.
+  return segment.file->sync();
+}
+
+Status SegmentFiles::open_file(const format::SegmentPlace& place, Segment& segment) {
+  const auto folder = TRY(parts_.files.open_directory(folder_of(place)));
+  const std::string name = std::to_string(place.index.value());
+  // It may be of an object's mode, if a crash came between that and the object's name.
+  TRY(folder->set_attributes(name, {.mode = kFileMode, .owner = {}, .modified = {}, .xattrs = {}}));
+  segment.file = TRY(folder->open_for_write(name));
+  return {};
+}
+
+Status SegmentFiles::check_room(std::uint8_t size_class) const {
+  const std::uint64_t wanted = TRY(checked_add(parts_.reserve_bytes, format::object_bytes(size_class)));
+  const auto free = parts_.files.free_bytes(directory_);
+  if (!free.ok()) return detail::private_error(parts_.log, "free space", free.error());
+  if (free.value() >= wanted) return {};
+  return detail::private_error(parts_.log, "a new segment",
+                               Error(Code::Exhausted, "no room in " + directory_ + ": " + std::to_string(free.value()) +
+                                                          " bytes are free, " + std::to_string(wanted) +
+                                                          " are needed"));
+}
+
+void SegmentFiles::add(const format::SegmentPlace& place, const SegmentRow& row) {
+  auto segment = std::make_shared<Segment>(parts_.threads, row);
+  const MutexLock lock(mutex_);
+  segments_.emplace(place, std::move(segment));
+}
+
+std::shared_ptr<SegmentFiles::Segment> SegmentFiles::find(const format::SegmentPlace& place) const {
+  const MutexLock lock(mutex_);
+  const auto found = segments_.find(place);
+  return found == segments_.end() ? nullptr : found->second;
+}
+
+std::optional<SegmentRow> SegmentFiles::row(const format::SegmentPlace& place) const {
+  const auto segment = find(place);
+  return segment == nullptr ? std::nullopt : std::optional(segment->row);
+}
+
+std::optional<store::OpenSegment> SegmentFiles::segment(const format::SegmentPlace& place) const {
+  const auto segment = find(place);
+  if (segment == nullptr) return std::nullopt;
+  return store::OpenSegment{place.stream, place.index, segment->row.size_class, segment->end};
+}
+
+std::vector<store::OpenSegment> SegmentFiles::list() const {
+  std::vector<store::OpenSegment> all;
+  const MutexLock lock(mutex_);
+  for (const auto& [place, segment] : segments_) {
+    all.push_back({place.stream, place.index, segment->row.size_class, segment->end});
+  }
+  return all;
+}
+
+// The whole class, written and not merely reserved: only then a later append changes no metadata (279 us become 72).
+Status SegmentFiles::create_file(const format::SegmentPlace& place, const Segment& segment) {
+  const std::string name = std::to_string(place.index.value());
+  TRY(parts_.files.make_directories(folder_of(place), kDirectoryMode));
+  const auto draft = TRY(parts_.files.draft(folder_of(place), kFileMode));
+  const Bytes zeros(kPieceBytes);
+  for (std::uint64_t done = 0; done < segment.row.bytes(); done += kPieceBytes) {
+    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.row.bytes() - done));
+    TRY(draft->file().append(ByteView(zeros).first(take)));
+  }
+  const Status published = draft->publish_new(name);
+  // An earlier attempt failed after it had given the name: nothing was written since.
+  if (!published.ok() && published.error().code() == Code::AlreadyExists) return draft->publish_replacing(name);
+  return published;
+}
+
+Status SegmentFiles::compare(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes) {
+  Bytes held(bytes.size());
+  const auto file = TRY(parts_.files.open_file(file_of(place)));
+  const std::size_t got = TRY(file->read_at(offset, held));
+  if (got != held.size()) return Error(Code::Corrupt, "its file ends before its end");
+  if (equal(held, bytes)) return {};
+  return Error(Code::Conflict, "other bytes stand between " + std::to_string(offset) + " and " +
+                                   std::to_string(offset + bytes.size()));
+}
+
+Result<std::uint64_t> SegmentFiles::append(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes) {
+  const auto segment = find(place);
+  const auto not_open = [&] { return Error(Code::NotFound, format::to_string(place) + " is not open here"); };
+  if (segment == nullptr) return not_open();
+  const detail::GatePass pass(segment->gate);
+  if (segment->is_gone) return not_open();
+  const std::uint64_t end = segment->end;
+  if (offset > end) {
+    return Error(Code::Precondition, format::to_string(place) + " ends at " + std::to_string(end) + ", before offset " +
+                                         std::to_string(offset));
+  }
+  const auto known = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), end - offset));
+  if (known > 0) {
+    const Status same = compare(place, offset, bytes.first(known));
+    if (!same.ok() && same.error().code() == Code::Conflict) return Error(same.error()).in(format::to_string(place));
+    if (!same.ok()) return failed(place, same.error());
+  }
+  if (known == bytes.size()) return end;
+  if (segment->is_closing) return Error(Code::Conflict, format::to_string(place) + " is being closed");
+  if (segment->is_poisoned) {
+    return Error(Code::Unavailable,
+                 format::to_string(place) + " takes no more frames: its disk failed; close it with the whole object");
+  }
+  return write(place, *segment, bytes.subspan(known));
+}
+
+Result<std::uint64_t> SegmentFiles::write(const format::SegmentPlace& place, Segment& segment, ByteView bytes) {
+  const std::uint64_t end = segment.end;
+  const auto refused = [&](const std::string& why) {
+    return Error(Code::InvalidInput, format::to_string(place) + ": " + why);
+  };
+  if (bytes.size() > segment.row.bytes() - end) return refused("more frames than its class has room for");
+  if (end == 0 && bytes.size() < format::kSegmentFrontBytes) return refused("its front comes first");
+  const ByteView frames = end == 0 ? bytes.subspan(format::kSegmentFrontBytes) : bytes;
+  const format::FrameScan scan = format::scan_frames(frames);
+  if (scan.bytes != frames.size()) return refused("what came are not whole frames");
+  if (segment.last.has_value() && scan.first.has_value() && scan.first->value() != segment.last->value() + 1) {
+    return refused("frame " + std::to_string(scan.first->value()) + " does not follow frame " +
+                   std::to_string(segment.last->value()));
+  }
+  if (segment.file == nullptr) {
+    Status made = create_file(place, segment);
+    if (made.ok()) made = open_file(place, segment);
+    if (!made.ok()) return failed(place, made.error());
+  }
+  const Status written = segment.file->write_at(end, bytes);
+  if (!written.ok()) return failed(place, written.error());
+  const Status synced = segment.file->sync();
+  if (!synced.ok()) {
+    segment.is_poisoned = true;
+    return failed(place, synced.error());
+  }
+  if (scan.last.has_value()) segment.last = scan.last;
+  segment.end = end + bytes.size();
+  return end + bytes.size();
+}
+
+Status SegmentFiles::read(const format::SegmentPlace& place, std::uint64_t offset, MutableByteView out) {
+  const auto segment = find(place);
+  if (segment == nullptr) return Error(Code::NotFound, format::to_string(place) + " is not open here");
+  const std::uint64_t end = segment->end;
+  if (offset > end || out.size() > end - offset) {
+    return Error(Code::InvalidInput, format::to_string(place) + " ends before the range that was asked for");
+  }
+  if (out.empty()) return {};
+  const auto file = parts_.files.open_file(file_of(place));
+  if (!file.ok() && file.error().code() == Code::NotFound) {
+    return Error(Code::NotFound, format::to_string(place) + " is not open here any more");
+  }
+  if (!file.ok()) return failed(place, file.error());
+  const auto got = file.value()->read_at(offset, out);
+  if (!got.ok()) return failed(place, got.error());
+  if (got.value() != out.size()) return failed(place, Error(Code::Corrupt, "its file ends before its end"));
+  return {};
+}
+
+Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace& place, const format::ObjectName& name,
+                                                      const std::function<Status(const Attempt&)>& publish) {
+  const auto segment = find(place);
+  if (segment == nullptr) return std::optional<SegmentRow>();
+  const detail::GatePass pass(segment->gate);
+  if (segment->is_gone || segment->is_poisoned || segment->end == 0) return std::optional<SegmentRow>();
+  const auto file = parts_.files.open_file(file_of(place));
+  if (!file.ok()) return failed(place, file.error());
+  file.value()->sequential();
+  Bytes piece(kPieceBytes);
+  crypto::TreeHasher hasher;
+  for (std::uint64_t done = 0; done < segment->row.bytes(); done += piece.size()) {
+    const auto got = file.value()->read_at(done, piece);
+    if (!got.ok()) return failed(place, got.error());
+    if (got.value() != piece.size()) return failed(place, Error(Code::Corrupt, "its file is cut short"));
+    hasher.update(piece);
+  }
+  if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
+  segment->is_closing = true;
+  const Status published = publish(
+      [&] { return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value())); });
+  // Where no file can be taken over, the writer sends the object.
+  if (!published.ok() && published.error().code() == Code::Unsupported) return std::optional<SegmentRow>();
+  if (!published.ok()) return published.error();
+  return std::optional(segment->row);
+}
+static_assert(format::object_bytes(format::kSizeClasses.front()) % kPieceBytes == 0);
+
+void SegmentFiles::forget(const format::SegmentPlace& place, const format::ObjectName& name) {
+  const auto segment = find(place);
+  if (segment == nullptr) return;
+  const detail::GatePass pass(segment->gate);
+  if (segment->is_gone) return;
+  segment->is_gone = true;
+  segment->file.reset();
+  {
+    const MutexLock lock(mutex_);
+    segments_.erase(place);
+  }
+  const Status removed = remove_or_set_aside(place, *segment, name);
+  if (removed.ok() || removed.error().code() == Code::NotFound) return;
+  parts_.log.write(env::LogLevel::Error,
+                   format::to_string(place) + " is closed, its file stays: " + removed.error().message());
+}
+
+Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment,
+                                         const format::ObjectName& name) {
+  if (!segment.is_closing && !TRY(is_prefix_of(place, segment, name))) return set_aside(place);
+  return parts_.files.remove_file(file_of(place));
+}
+
+Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const Segment& segment,
+                                        const format::ObjectName& name) {
+  const std::uint64_t end = segment.end;
+  if (end == 0) return true;
+  if (TRY(parts_.objects.size_of(name)) < end) return false;
+  const auto file = TRY(parts_.files.open_file(file_of(place)));
+  Bytes ours(kPieceBytes);
+  Bytes theirs(kPieceBytes);
+  for (std::uint64_t done = 0; done < end; done += kPieceBytes) {
+    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end - done));
+    TRY(parts_.objects.read(name, done, MutableByteView(theirs).first(take)));
+    if (TRY(file->read_at(done, MutableByteView(ours).first(take))) != take) return false;
+    if (!equal(ByteView(ours).first(take), ByteView(theirs).first(take))) return false;
+  }
+  return true;
+}
+
+Status SegmentFiles::set_aside(const format::SegmentPlace& place) {
+  parts_.log.write(env::LogLevel::Error, format::to_string(place) +
+                                             " was closed with other frames than were confirmed here: those are set "
+                                             "aside; its writer went two ways");
+  const std::string aside = env::join_path(directory_, kAsideName);
+  TRY(parts_.files.make_directories(aside, kDirectoryMode));
+  const auto source = TRY(parts_.files.open_directory(folder_of(place)));
+  const auto target = TRY(parts_.files.open_directory(aside));
+  const std::string name = std::to_string(place.index.value());
+  const Status linked = target->create_link(place.stream.hex() + "-" + name, *source, name);
+  if (!linked.ok() && linked.error().code() != Code::AlreadyExists) return linked.error();
+  TRY(parts_.files.sync_directory(aside));
+  return source->remove(name);
+}
+
+}  // namespace exclave::vault

@@ -1,0 +1,103 @@
+// Segment files: a vault's open journal segments on its disk. What is appended survives power loss when the call
+// returns; nothing here knows who may do what (journals.h).
+// Hides: preallocation, syncing, finding the end again, and how a closed segment becomes an object without being copied.
+//
+//   create -> zeros of the whole class, synced -> append append ... -> adopt (hash; second name in the store) -> forget
+//   JOURNAL/<stream>/<index>        one open segment
+//   JOURNAL/aside/<stream>-<index>  confirmed frames that the closed object does not have: kept as evidence
+//
+//   | front | frame | frame | torn? zeros ...          end = behind the last whole frame
+//
+// Units/limits: bytes. A segment's row is in the table before its file is made (Deposits charges it).
+// I1  Bytes below a segment's end are durable, and never change.
+// I2  After a failed sync a segment takes no more frames and is not adopted: the disk may have other bytes than memory.
+// I3  Once a segment's file has an object's name, it is not written to again.
+// I4  At opening, what is behind the last whole frame is zeroed; files without a row were closed just before a crash, and
+//     are treated as forget() would; rows without a file are empty segments.
+// Threads: from any thread; one segment's calls take turns, those of several do not wait for each other.
+// Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end), Unavailable (I2),
+//   Exhausted, Corrupt (disk).
+// See: format/journal.h, ADR-0024.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "env/env.h"
+#include "store/object_store.h"
+#include "store/vault_api.h"
+#include "vault/detail/gate.h"
+#include "vault/records.h"
+
+namespace exclave::vault {
+
+class SegmentFiles {
+ public:
+  struct Parts {
+    env::FileSystem& files;
+    env::Log& log;
+    env::Threads& threads;
+    Records& records;
+    store::ObjectStore& objects;
+    std::uint64_t reserve_bytes = 0;  // that stay free on the file system
+  };
+  // I4. `directory` is made if it is missing. Parts outlive it.
+  static Result<std::unique_ptr<SegmentFiles>> open(const Parts& parts, std::string directory);
+
+  // Room on the disk for a segment of this class: Exhausted if there is none.
+  Status check_room(std::uint8_t size_class) const;
+  // Knows the segment from now on; its row is in the table. Nothing to do if it is known already.
+  void add(const format::SegmentPlace& place, const SegmentRow& row);
+  std::optional<SegmentRow> row(const format::SegmentPlace& place) const;
+  // nullopt: not open here.
+  std::optional<store::OpenSegment> segment(const format::SegmentPlace& place) const;
+  // By place.
+  std::vector<store::OpenSegment> list() const;
+
+  // `bytes`: whole frames, with the front before them at offset 0; see VaultApi::append_frames. The end. DURABLE.
+  Result<std::uint64_t> append(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes);
+  Status read(const format::SegmentPlace& place, std::uint64_t offset, MutableByteView out);
+  // Gives the segment the object's name in the store, if it bears it: DURABLE; the segment takes no more frames then.
+  // nullopt: it does not, or cannot be relied upon. `publish` calls its argument, which tries to give the name.
+  using Attempt = std::function<Result<store::PutOutcome>()>;
+  Result<std::optional<SegmentRow>> adopt(const format::SegmentPlace& place, const format::ObjectName& name,
+                                          const std::function<Status(const Attempt&)>& publish);
+  // The segment's entry is durable, its row gone, and its object in the store: the file goes, or is set aside if it held
+  // other frames than the object. Nothing if there is none. Its failures go into the log: they cost room, nothing else.
+  void forget(const format::SegmentPlace& place, const format::ObjectName& name);
+
+ private:
+  struct Segment;
+  SegmentFiles(const Parts& parts, std::string directory) : parts_(parts), directory_(std::move(directory)) {}
+
+  std::string folder_of(const format::SegmentPlace& place) const;
+  std::string file_of(const format::SegmentPlace& place) const;
+  // Owned by the map, and by whoever is at work on it.
+  std::shared_ptr<Segment> find(const format::SegmentPlace& place) const;
+  Status create_file(const format::SegmentPlace& place, const Segment& segment);
+  Status open_file(const format::SegmentPlace& place, Segment& segment);
+  // What stands in the file; the end and the last frame's number go into `segment`.
+  Result<Bytes> look(const format::SegmentPlace& place, Segment& segment);
+  Status recover(const format::SegmentPlace& place, Segment& segment);
+  Status remove_strays();
+  Status remove_strays_in(const std::string& folder, const format::StreamId& stream);
+  Status compare(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes);
+  // Takes `bytes`, all behind the end, to the disk.
+  Result<std::uint64_t> write(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
+  Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
+  Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment,
+                             const format::ObjectName& name);
+  Status set_aside(const format::SegmentPlace& place);
+  Error failed(const format::SegmentPlace& place, const Error& error) const;
+
+  const Parts parts_;
+  const std::string directory_;
+  mutable Mutex mutex_;
+  std::map<format::SegmentPlace, std::shared_ptr<Segment>> segments_ GUARDED_BY(mutex_);
+};
+
+}  // namespace exclave::vault
