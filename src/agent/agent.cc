@@ -26,6 +26,42 @@ struct Running {
   env::Instant next_base;
 };
 
+// While it lives: after kLeaveAfter calls `leave`, so that no silent vault keeps the daemon.
+class LeaveInTime {
+ public:
+  LeaveInTime(env::Env& env, const std::function<void()>& leave) : monitor_(env.threads.make_monitor()) {
+    auto thread = env.threads.start("leave", [this, &env, &leave] {
+      const env::Instant deadline = env.clock.monotonic() + kLeaveAfter;
+      {
+        const env::MonitorLock lock(*monitor_);
+        while (!done_ && env.clock.monotonic() < deadline) monitor_->wait_until(deadline);
+        if (done_) return;
+      }
+      leave();
+    });
+    if (thread.ok()) {
+      thread_ = thread.take();
+    } else {
+      leave();
+    }
+  }
+  ~LeaveInTime() {
+    {
+      const env::MonitorLock lock(*monitor_);
+      done_ = true;
+      monitor_->notify_all();
+    }
+    if (thread_ != nullptr) thread_->join();
+  }
+  LeaveInTime(const LeaveInTime&) = delete;
+  LeaveInTime& operator=(const LeaveInTime&) = delete;
+
+ private:
+  std::unique_ptr<env::Monitor> monitor_;
+  bool done_ = false;
+  std::unique_ptr<env::Thread> thread_;
+};
+
 class Keeper {
  public:
   Keeper(const AgentPlace& place, std::vector<Running>& databases, const TakeBase& take_base)
@@ -161,7 +197,8 @@ config::Json status_json(const DatabaseStatus& status) {
   return json;
 }
 
-Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base, std::stop_token stop) {
+Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base,
+                 const std::function<void()>& leave_vaults, std::stop_token stop) {
   env::Env& env = place.env;
   TRY(env.files.make_directories(env::parent_path(agent_status_path(place.home)), 0700));
   std::vector<Running> databases;
@@ -198,8 +235,11 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   }
   if (!failure.has_value()) keeper.run(end);
   ending.request_stop();
-  for (Running& database : databases) {
-    if (database.thread != nullptr) database.thread->join();
+  {
+    const LeaveInTime leaving(env, leave_vaults);
+    for (Running& database : databases) {
+      if (database.thread != nullptr) database.thread->join();
+    }
   }
   TRY(keeper.write_status());
   if (failure.has_value()) return *failure;

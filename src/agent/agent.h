@@ -30,10 +30,15 @@ struct AgentPlace {
   std::string home;
 };
 
+inline constexpr std::chrono::seconds kLeaveAfter(12);
+
 // Takes a base backup of a dataset; called on the keeper's thread when one is due.
 using TakeBase = std::function<Status(const DatabaseConfig& database)>;
 
-Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base, std::stop_token stop);
+// `leave_vaults`: ends every call to a vault, for those who wait for a silent one when it is time to end; called once, from
+// a thread of run_agent, kLeaveAfter after the stop if the streams have not ended by then.
+Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base,
+                 const std::function<void()>& leave_vaults, std::stop_token stop);
 
 // HOME/state/agent.json
 std::string agent_status_path(std::string_view home);

@@ -27,6 +27,10 @@ enum ExitCode : int {
   kCorruption = 13,
   kUnreachable = 14,
   kInterrupted = 130,
+  // Of `wal fetch` alone, whose caller is a server in recovery: 1 to 125 mean to it that the log ends here, and it opens
+  // the database. So 1 is proven absence, and everything else is beyond 125.
+  kWalAbsent = 1,
+  kWalTrouble = 200,
 };
 ExitCode exit_code_of(const Error& error);
 

@@ -33,6 +33,7 @@ class Parser {
     add_looking();
     add_release();
     add_restore();
+    add_wal();
   }
 
   std::variant<Invocation, Ended> parse(std::vector<std::string> arguments) {
@@ -139,7 +140,13 @@ class Parser {
                           command.add_option("directory", s.directory, "the vault's directory")->required();
                           command.add_flag("--scrub", s.scrub, "read every byte held and replace what is damaged");
                         });
-    CLI::App* agent = app_.add_subcommand("agent", "care for an agent's keys and state")->require_subcommand(1);
+    CLI::App* agent =
+        app_.add_subcommand("agent", "protect databases; care for an agent's keys and state")->require_subcommand(1);
+    add<AgentRunSettings>(*agent, "run", "stream the databases of agent.toml in the foreground (SIGTERM ends it)",
+                          [](CLI::App& command, AgentRunSettings& s) {
+                            command.add_option("--home", s.home, "the agent's directory")->required();
+                            command.add_option("--config", s.config, "instead of HOME/agent.toml");
+                          });
     add<RecoverSettings>(*agent, "recover",
                          "open the next era with the operator's offline key file, after the agent's disk was lost",
                          [](CLI::App& command, RecoverSettings& s) {
@@ -150,9 +157,14 @@ class Parser {
 
   void add_capture() {
     add<BackupSettings>(
-        app_, "backup", "capture a file tree into the vaults", [](CLI::App& command, BackupSettings& s) {
+        app_, "backup", "capture a file tree, or a database's base backup, into the vaults", [](CLI::App& command, BackupSettings& s) {
           command.add_option("--home", s.home, "the agent's directory")->required();
-          command.add_option("source", s.source, "the directory to capture")->required();
+          auto* source = command.add_option("source", s.source, "the directory to capture");
+          auto* database = command.add_option("--database", s.database,
+                                              "instead: take a base backup of this dataset of HOME/agent.toml");
+          database->excludes(source);
+          command.add_flag("--keep-bad-pages", s.keep_bad_pages,
+                           "keep a base backup whose pages do not bear their checksums (exit code 3)");
           command.add_option("--dataset", s.dataset, "the dataset's name")->capture_default_str();
           add_list(command, "--exclude", s.excludes, "leave out what matches (give it once for each)");
           command.add_flag("--one-file-system", s.one_file_system, "do not enter other file systems");
@@ -238,10 +250,28 @@ class Parser {
                            command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
                                ->capture_default_str();
                            command.add_option("--target", s.target, "a fresh directory")->required();
+                           command.add_option("--to", s.to,
+                                              "of a database: 'latest', a position (16/B374D848), a time "
+                                              "(2026-11-21T22:34:17Z), or cut:ID")
+                               ->capture_default_str();
+                           command.add_option("--wal", s.wal, "of a database: where its log goes (default: TARGET.wal)");
+                           command.add_flag("--accept-unproven-end", s.accept_unproven_end,
+                                            "of a database: go on though too few vaults show where its log ends");
                            command.add_flag("--no-sync", s.no_sync, "do not wait until everything is on disk");
                            command.add_flag("--stages", s.stages, "print where the time went");
                            command.add_option("paths", s.paths, "only these paths or patterns");
                          });
+  }
+
+  void add_wal() {
+    CLI::App* wal = app_.add_subcommand("wal", "what a restored database server calls")->require_subcommand(1);
+    add<WalFetchSettings>(*wal, "fetch",
+                          "hand over a file of the log (exit code 1: it is proven that there is none; 200: trouble)",
+                          [](CLI::App& command, WalFetchSettings& s) {
+                            command.add_option("directory", s.directory, "as `restore` filled it")->required();
+                            command.add_option("name", s.name, "the file's name: %f")->required();
+                            command.add_option("target", s.target, "where the server wants it: %p")->required();
+                          });
   }
 
   CLI::App app_;

@@ -27,7 +27,7 @@ config::Json incidents_json(const std::vector<spread::ReadIncident>& incidents) 
 constexpr std::size_t kShownIncidents = 8;
 constexpr std::size_t kShownProblems = 20;
 
-config::Json report_json(const engine::RestoreReport& report, const ReleasedSnapshot& released) {
+config::Json restore_json(const engine::RestoreReport& report, const ReleasedSnapshot& released) {
   config::Json json = config::Json::object();
   json.set("ok", true)
       .set("snapshot", released.snapshot.object.name.hex())
@@ -58,7 +58,7 @@ config::Json report_json(const engine::RestoreReport& report, const ReleasedSnap
   return json;
 }
 
-std::string report_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
+std::string restore_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
                         const std::string& target) {
   const double rate = static_cast<double>(report.written_bytes) / std::max(1e-9, seconds(report.duration));
   std::string text = fmt::format(
@@ -93,7 +93,10 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
         .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");
   }
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  const ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
+  ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
+
+  if (released.content->record().kind == format::DatasetKind::Database)
+    return restore_database(context, *site, std::move(released), settings);
 
   engine::RestoreOptions options;
   options.target = settings.target;
@@ -105,8 +108,8 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
       TRY(engine::restore_snapshot(context.env, *released.content, released.snapshot.object.name, options, times,
                                    progress.callback(), context.stop));
 
-  std::string text = report_text(report, released, settings.target);
-  config::Json json = report_json(report, released);
+  std::string text = restore_text(report, released, settings.target);
+  config::Json json = restore_json(report, released);
   if (settings.stages) {
     text += render_stages(times, report.totals.bytes, true);
     json.set("stages", stages_json(times));

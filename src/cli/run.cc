@@ -1,5 +1,7 @@
 #include "cli/run.h"
 
+#include <algorithm>
+
 #include "cli/commands.h"
 #include "cli/parse.h"
 
@@ -29,12 +31,15 @@ int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int run_program(Context context, const std::vector<std::string>& arguments) {
-  const int code = parse_and_run(context, arguments);
+  int code = parse_and_run(context, arguments);
+  // Also what went wrong before the command was understood must not look like the end of a database's log.
+  const bool is_for_server = std::find(arguments.begin(), arguments.end(), "wal") != arguments.end();
+  if (is_for_server && code != kOk && code != kWalAbsent) code = kWalTrouble;
   // A result that nobody received is no success; what was done is done all the same.
   const Status written = context.terminal.written();
   if (written.ok() || code != kOk) return code;
   if (written.error().code() != Code::Cancelled) context.note("exclave: " + written.error().message());
-  return kFailed;
+  return is_for_server ? kWalTrouble : kFailed;
 }
 
 }  // namespace exclave::cli

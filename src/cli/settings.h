@@ -161,7 +161,7 @@ struct NameSettings {
 };
 
 using CommandSettings =
-    std::variant<RealmCreateSettings, EraSettings, VaultSettings, BackupSettings, IngestSettings, StatusSettings,
+    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, WalFetchSettings, BackupSettings, IngestSettings, StatusSettings,
                  RepairSettings, SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings,
                  ReleaseApproveSettings, ReleaseCloseSettings, RestoreSettings, VerifySettings, RecoverSettings,
                  NameSettings>;

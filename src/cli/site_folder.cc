@@ -121,6 +121,9 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   }
   ReleasedSnapshot released;
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
+  for (const format::OpeningKey& key : release.keys)
+    released.keys.push_back({key.id, key.symmetric.clone(), key.decapsulation.clone()});
+  released.older = holdings.snapshots;
   released.opener =
       std::make_unique<repo::ObjectOpener>(site.policy().realm, std::move(release.keys), *released.reader);
   if (snapshot == "latest" && !holdings.snapshots.empty())
@@ -141,6 +144,11 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   released.approved_by = std::move(release.approved_by);
   released.content = TRY(engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects));
   for (const std::string& note : released.content->notes()) context.note(note);
+  std::erase_if(released.older, [&](const engine::FoundSnapshot& other) {
+    return other.era != request.era || !engine::is_older(other, released.snapshot);
+  });
+  std::reverse(released.older.begin(), released.older.end());
+  released.holdings = std::move(holdings);
   return released;
 }
 

@@ -53,6 +53,9 @@ struct ReleasedSnapshot {
   engine::FoundSnapshot snapshot;
   std::vector<std::string> approved_by;
   std::size_t later_not_released = 0;  // of "latest": snapshots that are later, and that the release does not open
+  std::vector<engine::FoundSnapshot> older;  // that the release opens too, newest first, of whatever dataset
+  engine::RegistryHoldings holdings;
+  std::vector<format::OpeningKey> keys;
   std::unique_ptr<spread::CopiesReader> reader;
   std::unique_ptr<repo::ObjectOpener> opener;        // uses reader
   std::unique_ptr<engine::SnapshotContent> content;  // uses opener

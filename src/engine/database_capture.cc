@@ -1,6 +1,7 @@
 #include "engine/database_capture.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "engine/detail/capture_session.h"
@@ -10,6 +11,7 @@ namespace exclave::engine {
 namespace {
 
 constexpr std::chrono::hours kLongestBackup(24 * 7);
+constexpr std::string_view kLinks = "pg_tblspc";
 constexpr std::string_view kManifestPath = "backup_manifest";
 constexpr std::uint32_t kDirectoryMode = 0700;
 constexpr std::uint32_t kFileMode = 0600;
@@ -31,10 +33,11 @@ class BackupReceiver {
     switch (entry.type) {
       case pg::EntryType::Directory:
       case pg::EntryType::Symlink:  // of a tablespace: its files come below this path
-        if (!is_known_directory(entry.path)) add_directory(entry.path, entry.modified.nanoseconds);
+        add_tablespace_folder(entry);
+        add_directory_once(listed_path(entry.path), entry.modified.nanoseconds);
         return {};
       case pg::EntryType::File:
-        begin_file(entry.path, entry.mode, entry.modified.nanoseconds);
+        begin_file(listed_path(entry.path), entry.mode, entry.modified.nanoseconds);
         return {};
     }
     return {};
@@ -61,11 +64,19 @@ class BackupReceiver {
   const format::SnapshotTotals& totals() const { return totals_; }
 
  private:
-  bool is_known_directory(const std::string& path) const {
-    // Tablespaces' roots come as links and as directories; there are few of either.
-    return path.starts_with("pg_tblspc/") && std::any_of(entries_.begin(), entries_.end(), [&](const PendingEntry& e) {
-             return e.entry.path == path;
-           });
+  // Where an entry of a tablespace stands in the listing (format/snapshot.h); others stand where they are.
+  static bool is_in_tablespace(const std::string& path) { return path.starts_with(std::string(kLinks) + "/"); }
+  static std::string listed_path(const std::string& path) {
+    if (!is_in_tablespace(path)) return path;
+    return std::string(format::kTablespacesFolder) + path.substr(kLinks.size());
+  }
+  void add_tablespace_folder(const pg::BackupEntry& entry) {
+    if (is_in_tablespace(entry.path))
+      add_directory_once(std::string(format::kTablespacesFolder), entry.modified.nanoseconds);
+  }
+  // A tablespace's root comes as a link and as a directory.
+  void add_directory_once(const std::string& path, std::int64_t modified_ns) {
+    if (directories_.insert(path).second) add_directory(path, modified_ns);
   }
   void add_directory(std::string path, std::int64_t modified_ns) {
     PendingEntry pending;
@@ -111,6 +122,7 @@ class BackupReceiver {
   repo::BufferPool slabs_;
   SlabCutter cutter_;
   std::vector<PendingEntry> entries_;
+  std::set<std::string> directories_;
   format::SnapshotTotals totals_;
   bool in_file_ = false;
   bool has_manifest_ = false;

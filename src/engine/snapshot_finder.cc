@@ -211,6 +211,7 @@ class HoldingsFinder {
         *std::max_element(views.begin(), views.end(),
                           [](const VaultView& a, const VaultView& b) { return a.entries.size() < b.entries.size(); });
     found.entries = longest.entries.size();
+    for (const store::HeldEntry& held : longest.entries) found.newest_period = std::max(found.newest_period, held.period);
     std::vector<std::uint64_t> heads;
     for (const auto& [vault, head] : found.heads) heads.push_back(head);
     found.durable_entries = policy::reached_by(registry_.policy.quorum.k, std::move(heads)).value_or(found.entries);
@@ -226,7 +227,8 @@ class HoldingsFinder {
       const store::HeldEntry& held = longest.entries[i];
       const bool is_snapshot = held.entry.entry.snapshot_oldest.has_value();
       if (seen_.insert(held.entry.entry.object).second) {
-        holdings_.objects.push_back({held.entry.entry.object, held.object_bytes, is_snapshot, stream.descriptor.era});
+        holdings_.objects.push_back({held.entry.entry.object, held.object_bytes, is_snapshot, stream.descriptor.era,
+                                     stream.descriptor.kind});
       }
       if (is_snapshot) add_snapshot(stream, held.entry.entry, views, i);
     }
@@ -238,6 +240,8 @@ class HoldingsFinder {
     std::erase_if(snapshot.complete_at, [&](const std::string& vault) {
       return std::any_of(holdings_.streams.begin(), holdings_.streams.end(), [&](const FoundStream& stream) {
         const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+        // Nothing refers to a journal's segments.
+        if (descriptor.kind != format::StreamKind::Objects) return false;
         if (descriptor.era != snapshot.era || descriptor.start >= snapshot.start) return false;
         const auto head = stream.heads.find(vault);
         return (head == stream.heads.end() ? 0 : head->second) < stream.durable_entries;
@@ -343,7 +347,8 @@ std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, 
     if (!heads.ok()) continue;
     Heads& held = heads_of[vault->name()];
     for (const store::StreamHead& head : heads.value()) {
-      if (head.stream.descriptor.era != era || !head.receipt.has_value() || !registry.is_own(head.stream)) continue;
+      if (head.stream.descriptor.era != era || head.stream.descriptor.kind != format::StreamKind::Objects) continue;
+      if (!head.receipt.has_value() || !registry.is_own(head.stream)) continue;
       const std::uint64_t entries = head.receipt->receipt.index.value() + 1;
       held[head.stream.descriptor.id()] = entries;
       heads_in[head.stream.descriptor.id()].push_back(entries);

@@ -63,6 +63,7 @@ struct FoundStream {
   // than k vaults to ask, the longest run must be assumed to have been durable.
   std::uint64_t durable_entries = 0;
   std::map<std::string, std::uint64_t> heads;  // by vault
+  format::PeriodNumber newest_period;           // of its entries, as vaults say
 };
 
 struct FoundObject {
@@ -70,6 +71,7 @@ struct FoundObject {
   std::uint64_t bytes = 0;
   bool is_snapshot = false;
   format::EraNumber era;
+  format::StreamKind kind = format::StreamKind::Objects;  // of the stream that it is of
 };
 
 struct RegistryHoldings {

@@ -21,6 +21,10 @@ namespace exclave::format {
 
 enum class DatasetKind : std::uint8_t { Tree = 1, ByteStream = 2, Database = 3 };
 
+// In the listing of a base backup: the folder that holds its tablespaces, each by its OID. In the server's own order they
+// stand behind links in pg_tblspc, which a listing cannot say.
+inline constexpr std::string_view kTablespacesFolder = "exclave_tablespaces";
+
 // Of a base backup: whose it is, and which part of the log makes it consistent.
 struct BaseBackupFacts {
   LogSource source;

@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/agent.h"
+#include "base/text.h"
+#include "cli/agent_home.h"
+#include "cli/capture_report.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+#include "config/json.h"
+#include "engine/database_capture.h"
+#include "engine/wal_directory.h"
+
+namespace exclave::cli {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = 1U << 20;
+constexpr std::chrono::seconds kCommandTime(30);
+constexpr std::chrono::seconds kLogTime(60);  // how long a base backup waits for its log to be durable
+constexpr std::chrono::milliseconds kLook(200);
+
+Result<agent::AgentConfig> read_config(const Context& context, const std::string& home, const std::string& path) {
+  const std::string file = path.empty() ? env::join_path(home, "agent.toml") : path;
+  auto text = context.env.files.read_file(file, kMaxConfigBytes);
+  if (!text.ok() && text.error().code() == Code::NotFound) {
+    return std::move(text.take_error())
+        .hint("name the databases there: [[database]] with dataset and connection; see docs/operations/databases.md");
+  }
+  return agent::parse_agent_config(TRY(std::move(text)), file);
+}
+
+pg::Until until(const Context& context, std::chrono::nanoseconds time) {
+  return {context.env.clock.monotonic() + time, context.stop};
+}
+
+// Host and port, for people; the connection's text may hold a password.
+std::string source_of(const pg::ServerFacts& facts) {
+  return "PostgreSQL " + std::to_string(facts.version.major.value()) + "." + std::to_string(facts.version.minor) +
+         ", system " + pg::to_text(facts.system);
+}
+
+// Of a dataset, as the agent daemon wrote it last; nullopt if it does not run, or says nothing of it.
+std::optional<pg::Lsn> durable_position(const Context& context, const std::string& home, const std::string& dataset) {
+  constexpr std::int64_t kFresh = 10'000'000'000;
+  const auto text = context.env.files.read_file(agent::agent_status_path(home), kMaxConfigBytes);
+  if (!text.ok()) return std::nullopt;
+  const auto json = config::parse_json(as_text(text.value()));
+  if (!json.ok()) return std::nullopt;
+  if (context.env.clock.now().nanoseconds - json.value()["at_ns"].i64() > kFresh) return std::nullopt;
+  for (const config::Json& each : json.value()["databases"].elements()) {
+    if (each["dataset"].string() != dataset) continue;
+    const auto position = pg::parse_lsn(each["durable"].string());
+    if (position.ok()) return position.value();
+  }
+  return std::nullopt;
+}
+
+// A base is usable once the log up to its end is durable.
+bool wait_for_log(const Context& context, const std::string& home, const std::string& dataset, pg::Lsn end) {
+  const env::Instant deadline = context.env.clock.monotonic() + kLogTime;
+  while (!context.stop.stop_requested() && context.env.clock.monotonic() < deadline) {
+    const auto durable = durable_position(context, home, dataset);
+    if (!durable.has_value()) return false;  // no daemon: nothing to wait for
+    if (*durable >= end) return true;
+    if (!context.env.clock.sleep_until(context.env.clock.monotonic() + kLook).ok()) return false;
+  }
+  return false;
+}
+
+Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home, const agent::DatabaseConfig& config,
+                                              engine::DatabaseCaptureOptions options, engine::StageTimes& times,
+                                              const engine::OnProgress& on_progress) {
+  env::Clock& clock = context.env.clock;
+  pg::Endpoint endpoint = config.stream.endpoint;
+  endpoint.application_name = "exclave_base";  // not the name that commits wait for
+  const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, endpoint, "", until(context, kCommandTime)));
+  TRY(pg::check_server_facts(facts, std::nullopt));
+  auto connection = TRY(pg::ReplicationConnection::open(clock, endpoint, until(context, kCommandTime)));
+  options.dataset = config.stream.dataset;
+  options.source = source_of(facts);
+  return engine::capture_database(home.capture_context(context), connection, facts, options, times, on_progress,
+                                  context.stop);
+}
+
+}  // namespace
+
+Result<ExitCode> backup_database(const Context& context, const BackupSettings& settings) {
+  const agent::AgentConfig config = TRY(read_config(context, settings.home, ""));
+  const agent::DatabaseConfig* const database = TRY(config.database(settings.database));
+  const auto home = TRY(AgentHome::open(context, settings.home));
+  engine::DatabaseCaptureOptions options;
+  if (settings.keep_bad_pages) options.bad_pages = engine::BadPages::KeepWithAlarm;
+  if (settings.wait_all) options.behind = engine::Behind::WaitForAll;
+  engine::StageTimes times;
+  ProgressLine progress(context, "base backup");
+  const engine::DatabaseCaptureReport report =
+      TRY(capture(context, *home, *database, options, times, progress.callback()));
+  const pg::Lsn end(report.base.end.value());
+  const bool usable = wait_for_log(context, settings.home, settings.database, end);
+  CaptureEnding ending;
+  ending.stages = settings.stages;
+  ending.wait_all = settings.wait_all;
+  ending.text = fmt::format("base backup of {}: consistent from {} on; ", database->stream.dataset, pg::to_text(end)) +
+                (usable ? "the log up to there is durable\n" : "NOT usable yet\n");
+  ending.json.set("start", pg::to_text(pg::Lsn(report.base.start.value())))
+      .set("end", pg::to_text(end))
+      .set("usable", usable);
+  const ExitCode code = TRY(finish_capture(context, *home, report.capture, times, std::move(ending)));
+  for (const std::string& page : report.bad_pages) context.note("bad page kept: " + printable(page));
+  if (!usable) {
+    context.note("the log up to " + pg::to_text(end) +
+                 " is not known to be durable: the base is of no use without it; run the agent: exclave agent run");
+  }
+  return usable && report.bad_pages.empty() ? code : (code == kOk ? kPartial : code);
+}
+
+Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
+  const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
+  const auto home = TRY(AgentHome::open(context, settings.home, HomeUse::Journals));
+  const agent::AgentPlace place{context.env,    home->policy(),        home->registry(),  home->era().era,
+                                home->writer(), home->vaults().all(), home->keys_path(), settings.home};
+  context.env.log.write(env::LogLevel::Info, "agent of registry " + home->registry().name + " protects " +
+                                                 std::to_string(config.databases.size()) + " databases");
+  const agent::TakeBase take_base = [&](const agent::DatabaseConfig& database) -> Status {
+    const auto captures = TRY(AgentHome::open(context, settings.home));
+    engine::StageTimes times;
+    const engine::DatabaseCaptureReport report = TRY(capture(context, *captures, database, {}, times, {}));
+    context.env.log.write(env::LogLevel::Info,
+                          "base backup " + short_hex(report.capture.snapshot.view()) + " of " + database.stream.dataset +
+                              " is durable");
+    return captures->erase_ended_periods(context);
+  };
+  TRY(agent::run_agent(
+      place, config, take_base, [&] { home->vaults().shutdown(); }, context.stop));
+  context.env.log.write(env::LogLevel::Info, "agent of registry " + home->registry().name + " has ended");
+  return kOk;
+}
+
+Result<ExitCode> run(const Context& context, const WalFetchSettings& settings) {
+  const auto fetched = engine::fetch_wal(context.env.files, settings.directory, settings.name, settings.target);
+  if (!fetched.ok()) {
+    show_error(context, fetched.error());
+    return kWalTrouble;
+  }
+  return fetched.value() == engine::FetchOutcome::HandedOver ? kOk : kWalAbsent;
+}
+
+}  // namespace exclave::cli

@@ -1,0 +1,39 @@
+// Database restore: a base backup that was restored into a directory becomes a data directory that its server recovers to
+// exactly where the log that was fetched ends.
+// Hides: tablespaces, recovery settings, what must not come back from home.
+//
+//   restored base + WalDirectory -> tablespaces in it, linked -> postgresql.auto.conf -> recovery.signal, last
+//
+// I1  The server replays what the plan holds and nothing else: its restore_command is `exclave wal fetch`, archiving is
+//     off, no standby is waited for, no primary is followed. So a drill's server cannot reach back home.
+// I2  Everything belongs to `owner`, if one is given.
+// Durability: after ok, all of it. Until recovery.signal is there, a server that is started by mistake refuses (it finds
+//     no log), or recovers to the backup's end at most.
+// Errors: Corrupt (the backup has no tablespace_map for its tablespaces), those of the file system.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/wal_directory.h"
+#include "env/file_system.h"
+
+namespace exclave::engine {
+
+struct DatabaseRestoreOptions {
+  std::string target;         // the restored base
+  std::string wal_directory;  // planned
+  std::string program;        // absolute path of exclave
+  std::optional<env::FileOwner> owner;
+};
+
+struct DatabaseRestoreReport {
+  std::vector<std::string> tablespaces;  // where they are now
+  std::vector<std::string> notes;        // what the operator has to do before the server starts
+};
+
+Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options,
+                                               const WalPlan& plan);
+
+}  // namespace exclave::engine
