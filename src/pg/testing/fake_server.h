@@ -6,8 +6,6 @@
 // After its last reply it keeps the connection until the peer leaves. Threads: one of its own, joined when dropped.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -92,9 +90,8 @@ class FakeServer {
 
   Endpoint endpoint() const {
     const std::string address = listener_->address();
-    return {fmt::format("host=127.0.0.1 port={} user=agent sslmode=disable gssencmode=disable",
-                        address.substr(address.rfind(':') + 1)),
-            "vault"};
+    const std::string port = address.substr(address.rfind(':') + 1);
+    return {"host=127.0.0.1 user=agent sslmode=disable gssencmode=disable port=" + port, "vault"};
   }
 
  private:

@@ -1,13 +1,18 @@
 // Builds archives as PostgreSQL's BASE_BACKUP does, and ones as it never would. For tests and seeds. Threads: pure.
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace exclave::pg::testing {
+
+// `digits` octal digits and a space.
+inline std::string octal(std::uint64_t value, std::size_t digits) {
+  std::string text(digits, '0');
+  for (std::size_t i = digits; i-- > 0; value >>= 3) text[i] = static_cast<char>('0' + (value & 7));
+  return text + " ";
+}
 
 struct TarFields {
   std::string name;
@@ -24,7 +29,7 @@ inline void seal_tar_header(std::string& header) {
   header.replace(148, 8, "        ");
   unsigned sum = 0;
   for (const char c : header) sum += static_cast<unsigned char>(c);
-  header.replace(148, 8, fmt::format("{:07o} ", sum));
+  header.replace(148, 8, octal(sum, 7));
 }
 
 inline std::string tar_header(const TarFields& fields) {
@@ -34,7 +39,7 @@ inline std::string tar_header(const TarFields& fields) {
   put(100, fields.mode);
   put(108, "0000146 ");
   put(116, "0000152 ");
-  put(124, fmt::format("{:011o} ", fields.size));
+  put(124, octal(fields.size, 11));
   put(136, fields.time);
   header[156] = fields.type;
   put(157, fields.link);
