@@ -40,7 +40,7 @@ Error corrupt(std::string_view what) {
   return {Code::Corrupt, "backup archive: " + std::string(what)};
 }
 
-// Octal digits up to a space or NUL, or, for what does not fit, a byte 0x80 and a big-endian number.
+// Octal digits and a space, or, for what does not fit, a byte 0x80 and a big-endian number.
 std::optional<std::uint64_t> number(ByteView field) {
   std::uint64_t value = 0;
   if (field[0] == 0x80) {
@@ -50,13 +50,10 @@ std::optional<std::uint64_t> number(ByteView field) {
     }
     return value;
   }
-  const auto end = std::find_if(field.begin(), field.end(), [](Byte b) { return b == ' ' || b == 0; });
-  if (end == field.begin() || std::any_of(end, field.end(), [](Byte b) { return b != ' ' && b != 0; })) {
-    return std::nullopt;
-  }
-  for (auto digit = field.begin(); digit != end; ++digit) {
-    if (*digit < '0' || *digit > '7') return std::nullopt;
-    value = value << 3 | static_cast<std::uint64_t>(*digit - '0');  // at most 12 digits: 36 bits
+  if (field.back() != ' ') return std::nullopt;
+  for (const Byte digit : field.first(field.size() - 1)) {
+    if (digit < '0' || digit > '7') return std::nullopt;
+    value = value << 3 | static_cast<std::uint64_t>(digit - '0');  // at most 11 digits: 33 bits
   }
   return value;
 }

@@ -14,8 +14,6 @@
 // Threads: one at a time, the one that created it must live as long as the server (pdeathsig is per thread).
 #pragma once
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <memory>
 #include <string>
@@ -63,7 +61,7 @@ inline std::string must_run(env::Env env, const std::vector<std::string>& argume
   if (outcome.status != 0) {
     std::string line;
     for (const std::string& argument : arguments) append_item(line, argument, " ");
-    env.log.write(env::LogLevel::Error, fmt::format("{}: exit {}: {}", line, outcome.status, outcome.output));
+    env.log.write(env::LogLevel::Error, line + ": exit " + std::to_string(outcome.status) + ": " + outcome.output);
   }
   CHECK(outcome.status == 0);
   return std::move(outcome.output);
@@ -109,7 +107,7 @@ class TestServer {
   const std::string& directory() const { return directory_; }
   bool is_running() const { return process_ != nullptr; }
   // As the superuser "postgres", over loopback, as the agent would come.
-  std::string conninfo() const { return fmt::format("host=127.0.0.1 port={} user=postgres dbname=postgres", port_); }
+  std::string conninfo() const { return "host=127.0.0.1 user=postgres dbname=postgres port=" + port_; }
   Endpoint endpoint(std::string_view application_name) const { return {conninfo(), std::string(application_name)}; }
   std::string log() const {
     return std::string(as_text(env_.files.read_file(directory_ + "/log", std::uint64_t{64} << 20).take()));
@@ -144,7 +142,7 @@ class TestServer {
     CHECK(!is_running());
     std::vector<std::string> arguments = {"/bin/sh", "-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "sh",
                                           directory_ + "/log"};
-    const auto rest = as_server({program("postgres"), "-D", data_, "-c", fmt::format("port={}", port_), "-c",
+    const auto rest = as_server({program("postgres"), "-D", data_, "-c", "port=" + port_, "-c",
                                  "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + directory_});
     arguments.insert(arguments.end(), rest.begin(), rest.end());
     process_ = env_.processes.start(arguments).take();
@@ -258,7 +256,7 @@ class TestServer {
     std::string text =
         "fsync = off\nlogging_collector = off\nlog_line_prefix = '%p '\nlc_messages = 'C'\nmax_wal_senders = 8\n"
         "shared_buffers = 16MB\nmin_wal_size = 2MB\nmax_wal_size = 256MB\nautovacuum = off\nwal_keep_size = 64MB\n";
-    for (const auto& [name, value] : options.settings) text += fmt::format("{} = '{}'\n", name, value);
+    for (const auto& [name, value] : options.settings) text.append(name).append(" = '").append(value).append("'\n");
     append_settings(text);
   }
 
