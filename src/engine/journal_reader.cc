@@ -1,0 +1,257 @@
+#include "engine/journal_reader.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "crypto/tree_hash.h"
+
+namespace exclave::engine {
+namespace {
+
+// Prefixes of an open segment that two vaults hold are compared frame by frame, as ciphertext: one that was sealed once
+// has the same bytes everywhere.
+struct Prefix {
+  std::size_t vault = 0;
+  Bytes bytes;
+  std::uint64_t end = 0;  // of authentic frames
+  std::uint64_t frames_end = 0;
+};
+
+}  // namespace
+
+struct JournalReader::Copy {
+  std::size_t vault = 0;
+  std::vector<format::SignedEntry> entries;       // genuine, from 0, without a hole
+  std::map<std::uint64_t, std::uint64_t> open;    // ends by index
+};
+
+JournalReader::JournalReader(const format::RealmId& realm, const format::SignedStream& stream,
+                             std::vector<store::VaultApi*> vaults, std::vector<format::OpeningKey> keys)
+    : realm_(realm), stream_(stream), vaults_(std::move(vaults)), keys_(std::move(keys)) {}
+
+Result<const format::OpeningKey*> JournalReader::key_for(const format::KeyId& id) const {
+  for (const format::OpeningKey& key : keys_) {
+    if (key.id == id) return &key;
+  }
+  return Error(Code::Denied, "no key of " + format::to_string(id) + " was released");
+}
+
+Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) const {
+  const format::StreamId id = stream_.descriptor.id();
+  std::vector<Copy> copies;
+  for (std::size_t i = 0; i < vaults_.size(); ++i) {
+    store::VaultApi& vault = *vaults_[i];
+    const auto give_up = [&](const Error& error) { end.unreachable.push_back(vault.name() + ": " + error.message()); };
+    Copy copy;
+    copy.vault = i;
+    format::ChainHash chain = format::chain_start(id);
+    bool is_over = false;
+    std::optional<Error> failed;
+    while (!is_over) {
+      auto page = vault.entries(id, format::EntryIndex(copy.entries.size()), store::kMaxEntriesPerCall);
+      if (!page.ok()) {
+        // A vault that never heard of the stream holds nothing of it.
+        if (page.error().code() != Code::NotFound) failed = page.take_error();
+        break;
+      }
+      is_over = page.value().size() < store::kMaxEntriesPerCall;
+      for (const store::HeldEntry& held : page.value()) {
+        const format::Entry& entry = held.entry.entry;
+        if (entry.index.value() != copy.entries.size()) {
+          is_over = true;  // a hole
+          break;
+        }
+        const bool is_genuine = entry.stream == id &&
+                                entry.chain == format::next_chain(chain, entry.object, entry.snapshot_oldest) &&
+                                held.entry.check_signature(stream_.descriptor.writer).ok();
+        if (!is_genuine) {
+          end.problems.push_back(vault.name() + " lists an entry " + std::to_string(entry.index.value()) +
+                                 " that its writer did not sign there");
+          is_over = true;
+          break;
+        }
+        chain = entry.chain;
+        copy.entries.push_back(held.entry);
+      }
+    }
+    if (failed.has_value()) {
+      give_up(*failed);
+      continue;
+    }
+    const auto open = vault.open_segments(stream_.descriptor.registry);
+    if (!open.ok() && open.error().code() != Code::Unsupported) {
+      give_up(open.error());
+      continue;
+    }
+    if (open.ok()) {
+      for (const store::OpenSegment& segment : open.value()) {
+        if (segment.stream == id) copy.open[segment.index.value()] = segment.end;
+      }
+    }
+    copies.push_back(std::move(copy));
+  }
+  if (copies.empty()) return Error(Code::Unavailable, "no vault answers");
+  return copies;
+}
+
+Status JournalReader::read_closed(const std::vector<Copy>& copies, format::EntryIndex index,
+                                  const format::ObjectName& name, JournalEnd& end, format::FrameNumber from,
+                                  const Visitor& visit) {
+  const std::string noun = format::to_string(format::SegmentPlace{stream_.descriptor.id(), index});
+  Bytes object;
+  std::string reasons;
+  for (const Copy& copy : copies) {
+    if (copy.entries.size() <= index.value()) continue;
+    store::VaultApi& vault = *vaults_[copy.vault];
+    const auto size = vault.size_of(name);
+    Status got = size.ok() ? Status() : Status(size.error());
+    if (got.ok() && !format::class_of_bytes(size.value()).has_value()) {
+      got = Error(Code::Corrupt, "it has a size that no object has");
+    }
+    if (got.ok()) {
+      object.resize(static_cast<std::size_t>(size.value()));
+      got = vault.read(name, 0, object);
+    }
+    if (got.ok() && format::ObjectName(crypto::tree_hash(object).array()) != name) {
+      got = Error(Code::Corrupt, "its bytes have another name");
+    }
+    if (got.ok()) break;
+    object.clear();
+    end.problems.push_back(vault.name() + " does not give " + noun + ": " + got.error().message());
+    reasons += "; " + end.problems.back();
+  }
+  if (object.empty()) return Error(Code::Corrupt, noun + " cannot be had whole from any vault" + reasons);
+  const format::SegmentFront front = TRY(format::decode_segment_front(object).in([&] { return noun; }));
+  const format::OpeningKey* const key = TRY(key_for(front.header.key));
+  const auto frame = [&](const format::SegmentOpener::Frame& opened) -> Status {
+    end.frames = opened.number.value() + 1;
+    if (opened.number < from) return {};
+    return visit({opened.number, index, opened.plain});
+  };
+  return format::open_segment(*key, realm_, {stream_.descriptor.id(), index}, object, format::FrameNumber(end.frames),
+                              frame);
+}
+
+Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end,
+                                bool& is_there, format::FrameNumber from, const Visitor& visit) {
+  const format::SegmentPlace place{stream_.descriptor.id(), index};
+  const std::uint64_t before = end.frames;
+  std::vector<Prefix> prefixes;
+  for (const Copy& copy : copies) {
+    const auto held = copy.open.find(index.value());
+    if (held == copy.open.end() || held->second < format::kSegmentFrontBytes) continue;
+    store::VaultApi& vault = *vaults_[copy.vault];
+    const auto problem = [&](const std::string& why) {
+      end.problems.push_back(vault.name() + ": " + format::to_string(place) + ": " + why);
+    };
+    if (held->second > format::kMaxObjectBytes) {
+      problem("is larger than any segment");
+      continue;
+    }
+    Prefix prefix;
+    prefix.vault = copy.vault;
+    prefix.bytes.resize(static_cast<std::size_t>(held->second));
+    const Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
+    if (!got.ok()) {
+      problem(got.error().message());
+      continue;
+    }
+    const auto front = format::decode_segment_front(prefix.bytes);
+    if (!front.ok()) {
+      problem(front.error().message());
+      continue;
+    }
+    const format::OpeningKey* const key = TRY(key_for(front.value().header.key));
+    auto opener = format::SegmentOpener::open(*key, realm_, place, prefix.bytes);
+    if (!opener.ok()) {
+      problem(opener.error().message());
+      continue;
+    }
+    prefix.end = format::kSegmentFrontBytes;
+    prefix.frames_end = before;
+    while (prefix.end < prefix.bytes.size()) {
+      const auto frame =
+          opener.value().open_frame(prefix.end, ByteView(prefix.bytes).subspan(static_cast<std::size_t>(prefix.end)));
+      if (!frame.ok()) {
+        problem(frame.error().message());
+        break;
+      }
+      if (!frame.value().has_value()) break;
+      if (frame.value()->number.value() != prefix.frames_end) {
+        problem("frame " + std::to_string(frame.value()->number.value()) + " is here, and frame " +
+                std::to_string(prefix.frames_end) + " is nowhere");
+        break;
+      }
+      ++prefix.frames_end;
+      prefix.end += frame.value()->bytes;
+    }
+    std::uint64_t& of_vault = end.frames_by_vault[vault.name()];
+    if (of_vault == before || copy.entries.size() == index.value()) of_vault = std::max(of_vault, prefix.frames_end);
+    prefixes.push_back(std::move(prefix));
+  }
+  is_there = !prefixes.empty();
+  if (!is_there) return {};
+  const Prefix* longest = &prefixes.front();
+  for (const Prefix& prefix : prefixes) {
+    if (prefix.end > longest->end) longest = &prefix;
+  }
+  for (const Prefix& prefix : prefixes) {
+    const auto size = static_cast<std::size_t>(prefix.end);
+    if (equal(ByteView(prefix.bytes).first(size), ByteView(longest->bytes).first(size))) continue;
+    return Error(Code::Conflict, format::to_string(place) + ": vaults " + vaults_[prefix.vault]->name() + " and " +
+                                     vaults_[longest->vault]->name() +
+                                     " hold different frames that are both authentic: its writer, or a clone of it, "
+                                     "went two ways")
+        .hint("choose one of the two by hand; nothing was written");
+  }
+  if (longest->frames_end > before) end.has_open_tail = true;
+  const auto front = TRY(format::decode_segment_front(longest->bytes));
+  auto opener = TRY(format::SegmentOpener::open(*TRY(key_for(front.header.key)), realm_, place, longest->bytes));
+  for (std::uint64_t at = format::kSegmentFrontBytes; at < longest->end;) {
+    const auto frame =
+        TRY(opener.open_frame(at, ByteView(longest->bytes).subspan(static_cast<std::size_t>(at))));
+    CHECK(frame.has_value());
+    end.frames = frame->number.value() + 1;
+    if (frame->number >= from) TRY(visit({frame->number, index, frame->plain}));
+    at += frame->bytes;
+  }
+  return {};
+}
+
+Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& visit) {
+  JournalEnd end;
+  const std::vector<Copy> copies = TRY(look(end));
+  const Copy* longest = &copies.front();
+  for (const Copy& copy : copies) {
+    if (copy.entries.size() > longest->entries.size()) longest = &copy;
+  }
+  for (const Copy& copy : copies) {
+    end.frames_by_vault[vaults_[copy.vault]->name()] = 0;
+    if (copy.entries.empty()) continue;
+    const std::size_t last = copy.entries.size() - 1;
+    if (copy.entries[last].entry.chain == longest->entries[last].entry.chain) continue;
+    return Error(Code::Conflict, "stream " + stream_.descriptor.id().hex() + ": vaults " +
+                                     vaults_[copy.vault]->name() + " and " + vaults_[longest->vault]->name() +
+                                     " hold different entries that its writer signed");
+  }
+  end.closed = longest->entries.size();
+  for (std::uint64_t index = 0; index < end.closed; ++index) {
+    const auto known = frames_before_.find(index);
+    if (known != frames_before_.end() && known->second <= from.value()) {
+      end.frames = known->second;
+    } else {
+      TRY(read_closed(copies, format::EntryIndex(index), longest->entries[index].entry.object, end, from, visit));
+      frames_before_[index] = end.frames;
+    }
+    for (const Copy& copy : copies) {
+      if (copy.entries.size() > index) end.frames_by_vault[vaults_[copy.vault]->name()] = end.frames;
+    }
+  }
+  bool is_there = true;
+  for (std::uint64_t index = end.closed; is_there; ++index) {
+    TRY(read_open(copies, format::EntryIndex(index), end, is_there, from, visit));
+  }
+  return end;
+}
+
+}  // namespace exclave::engine

@@ -1,0 +1,364 @@
+// One vault's lane: what it is sent next, and what its answers mean.
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "crypto/tree_hash.h"
+#include "policy/policy.h"
+#include "spread/detail/journal_state.h"
+
+namespace exclave::spread::detail {
+namespace {
+
+// What a lane does next, with all that it needs while the monitor is not held.
+struct Job {
+  enum class Kind { Nothing, Learn, Append, Close, Skip };
+  Kind kind = Kind::Nothing;
+  std::uint64_t index = 0;
+  std::uint8_t size_class = 0;
+  std::shared_ptr<Bytes> bytes;  // owned by the segment too
+  std::uint64_t offset = 0;
+  std::uint64_t end = 0;
+  std::uint64_t frames_end = 0;
+  std::optional<format::SignedEntry> entry;
+};
+
+std::uint64_t sent_of(const JournalLane& lane, std::uint64_t index) {
+  const auto found = lane.sent.find(index);
+  return found == lane.sent.end() ? 0 : found->second;
+}
+
+Job append_job(const JournalLane& lane, std::uint64_t index, const JournalSegment& segment) {
+  Job job;
+  job.kind = Job::Kind::Append;
+  job.index = index;
+  job.size_class = segment.size_class;
+  job.bytes = segment.bytes;
+  job.offset = sent_of(lane, index);
+  job.end = step_end(*segment.bytes, job.offset, segment.end, store::kMaxAppendBytes);
+  job.frames_end =
+      job.end == segment.end ? segment.frames_end : frames_below(*segment.bytes, job.end, 0);
+  return job;
+}
+
+Job close_job(std::uint64_t index, const JournalSegment& segment) {
+  Job job;
+  job.kind = Job::Kind::Close;
+  job.index = index;
+  job.size_class = segment.size_class;
+  job.bytes = segment.bytes;
+  job.entry = segment.entry;
+  return job;
+}
+
+// Under the monitor. Frames go first, as long as the vault may have two segments open; closing waits for a moment's
+// rest, but not beyond the middle of the next segment.
+Job next_job(JournalState& state, JournalLane& lane) {
+  Job job;
+  if (!lane.knows_vault) {
+    job.kind = Job::Kind::Learn;
+    return job;
+  }
+  if (lane.closed >= state.opened) return job;
+  const JournalSegment* const first = state.find(lane.closed);
+  if (first == nullptr) {
+    job.kind = Job::Kind::Skip;
+    job.index = lane.closed;
+    return job;
+  }
+  const std::uint64_t unsent = first->end - std::min(first->end, sent_of(lane, lane.closed));
+  if (unsent > 0) {
+    const bool as_a_whole = first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2);
+    return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
+  }
+  const JournalSegment* const second = state.find(lane.closed + 1);
+  const bool second_has_more = second != nullptr && second->bytes != nullptr &&
+                               sent_of(lane, lane.closed + 1) < second->end;
+  if (first->entry.has_value()) {
+    const bool is_pressing =
+        second != nullptr &&
+        (second->is_full || second->end > format::object_bytes(second->size_class) / 2 || lane.pause.count() > 0);
+    if (is_pressing || !second_has_more) return close_job(lane.closed, *first);
+  }
+  if (second_has_more) return append_job(lane, lane.closed + 1, *second);
+  return job;
+}
+
+// Whether a frame, or the end, may stand at `end`.
+bool is_step(ByteView segment, std::uint64_t end) {
+  std::uint64_t at = end == 0 ? 0 : format::kSegmentFrontBytes;
+  while (at < end) {
+    at += format::frame_bytes(load_u32(segment.subspan(static_cast<std::size_t>(at))) - crypto::kTagBytes);
+  }
+  return at == end;
+}
+
+// Under the monitor: the vault confirmed that it holds everything before `frames`.
+void confirm(JournalLane& lane, std::uint64_t frames) {
+  lane.progress.frames = std::max(lane.progress.frames, frames);
+}
+
+Status learn(JournalState& state, JournalLane& lane) {
+  TRY(lane.vault->open_stream(state.stream));
+  const auto open = TRY(lane.vault->open_segments(state.stream.descriptor.registry));
+  const env::MonitorLock lock(*state.monitor);
+  std::map<std::uint64_t, std::uint64_t> sent;
+  for (const store::OpenSegment& held : open) {
+    if (held.stream != state.id) continue;
+    const std::uint64_t index = held.index.value();
+    const JournalSegment* const segment = state.find(index);
+    if (index >= state.opened || (segment != nullptr && held.end > segment->end)) {
+      return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that it holds more of " +
+                                      format::to_string(format::SegmentPlace{held.stream, held.index}) +
+                                      " than was ever sent");
+    }
+    sent[index] = held.end;
+  }
+  // What it confirmed and does not have any more is lost there: sent again, and an alarm.
+  std::optional<Error> lost;
+  std::uint64_t frames = lane.progress.segments == 0 ? 0 : state.frames_by_segment[lane.progress.segments - 1];
+  for (std::uint64_t index = lane.closed; index < state.opened; ++index) {
+    JournalSegment* const segment = state.find(index);
+    const std::uint64_t has = sent.contains(index) ? sent[index] : 0;
+    if (segment == nullptr || segment->bytes == nullptr) break;
+    if (!is_step(*segment->bytes, has)) {
+      return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(index) +
+                                      " ends at " + std::to_string(has) + ", in the midst of a frame");
+    }
+    frames = frames_below(*segment->bytes, has, frames);
+    if (has < sent_of(lane, index) && !segment->entry.has_value()) {
+      lost = Error(Code::Corrupt, "vault " + lane.progress.vault + " had confirmed " +
+                                      std::to_string(sent_of(lane, index)) + " bytes of segment " +
+                                      std::to_string(index) + " and holds " + std::to_string(has));
+    }
+    if (has < segment->end) break;
+  }
+  lane.sent = std::move(sent);
+  lane.progress.frames = frames;
+  lane.knows_vault = true;
+  if (lost.has_value()) return *lost;
+  return {};
+}
+
+Status append(JournalState& state, JournalLane& lane, const Job& job) {
+  const ByteView bytes = ByteView(*job.bytes).subspan(static_cast<std::size_t>(job.offset),
+                                                      static_cast<std::size_t>(job.end - job.offset));
+  const auto end =
+      lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, job.offset, bytes);
+  const env::MonitorLock lock(*state.monitor);
+  if (!end.ok()) {
+    // It holds less than it confirmed, has lost the stream, or has got the segment's entry by repair: ask what it has.
+    const Code code = end.error().code();
+    if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
+    return end.error();
+  }
+  const JournalSegment* const segment = state.find(job.index);
+  if (end.value() < job.end || (segment != nullptr && end.value() > segment->end)) {
+    return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(job.index) +
+                                    " ends at " + std::to_string(end.value()) + ", after bytes up to " +
+                                    std::to_string(job.end) + " were sent");
+  }
+  lane.sent[job.index] = job.end;
+  // Frames of the next segment count only behind all of this one.
+  const JournalSegment* const before = job.index > lane.closed ? state.find(job.index - 1) : nullptr;
+  if (before == nullptr || sent_of(lane, job.index - 1) >= before->end) confirm(lane, job.frames_end);
+  return {};
+}
+
+Result<std::shared_ptr<Bytes>> object_of(JournalState& state, const Job& job) {
+  if (job.bytes != nullptr) return job.bytes;
+  // One at a time for each lane: memory is bounded.
+  auto bytes = std::make_shared<Bytes>(TRY(state.spool.read_segment(job.index)));
+  if (format::ObjectName(crypto::tree_hash(*bytes).array()) != job.entry->entry.object) {
+    return Error(Code::Corrupt, "the spool's segment " + std::to_string(job.index) +
+                                    " is damaged: the vault gets it from the others, by repair");
+  }
+  return bytes;
+}
+
+Status close(JournalState& state, JournalLane& lane, const Job& job) {
+  auto receipt = lane.vault->put(*job.entry, {});
+  if (!receipt.ok() && receipt.error().code() == Code::NotFound) {
+    const auto object = TRY(object_of(state, job));
+    receipt = lane.vault->put(*job.entry, *object);
+  }
+  const env::MonitorLock lock(*state.monitor);
+  if (!receipt.ok()) {
+    if (receipt.error().code() == Code::NotFound) lane.knows_vault = false;
+    return receipt.error();
+  }
+  if (receipt.value().has_value()) {
+    TRY(check_receipt(state.id, state.chain, lane.progress.vault, *receipt.value()));
+    const std::uint64_t index = receipt.value()->receipt.index.value();
+    if (index < job.index) {
+      return Error(Code::Corrupt, "vault " + lane.progress.vault + " gave a receipt that does not reach its entry");
+    }
+    if (index + 1 > lane.progress.segments) {
+      lane.progress.segments = index + 1;
+      lane.progress.receipt = *receipt.value();
+    }
+    confirm(lane, state.frames_by_segment[index]);
+  }
+  lane.closed = std::max({lane.closed, job.index + 1, lane.progress.segments});
+  lane.sent.erase(lane.sent.begin(), lane.sent.lower_bound(lane.closed));
+  return {};
+}
+
+Status ask(JournalState& state, JournalLane& lane, std::uint64_t index, std::uint8_t size_class,
+           std::uint64_t offset) {
+  const auto end = lane.vault->append_frames(state.id, format::EntryIndex(index), size_class, offset, {});
+  if (end.ok()) return {};
+  const env::MonitorLock lock(*state.monitor);
+  lane.knows_vault = false;
+  return end.error();
+}
+
+Status run(JournalState& state, JournalLane& lane, const Job& job) {
+  switch (job.kind) {
+    case Job::Kind::Nothing:
+      return ask(state, lane, job.index, job.size_class, job.offset);
+    case Job::Kind::Learn:
+      return learn(state, lane);
+    case Job::Kind::Append:
+      return append(state, lane, job);
+    case Job::Kind::Close:
+      return close(state, lane, job);
+    case Job::Kind::Skip:
+      return {};
+  }
+  CHECK(false);
+}
+
+// Doubles from failure to failure; the second half is drawn, so that vaults and agents do not return in step.
+std::chrono::nanoseconds longer(const JournalState& state, std::chrono::nanoseconds pause) {
+  return pause.count() == 0 ? state.options.first_pause : std::min(pause * 2, state.options.longest_pause);
+}
+std::uint16_t drawn(JournalState& state) {
+  std::array<Byte, 2> random{};
+  ignore(state.world.random.fill(random), "then all of them return in step");
+  return load_u16(random);
+}
+
+void wait_until(JournalState& state, env::Instant deadline, const std::function<bool()>& is_over) {
+  while (!state.is_stopping && !is_over() && state.world.clock.monotonic() < deadline) {
+    state.monitor->wait_until(deadline);
+  }
+}
+
+// Under the monitor. What came of a job; whether somebody outside should look.
+bool note(JournalState& state, JournalLane& lane, const Job& job, const Status& done, std::uint16_t chance) {
+  const bool was_behind = lane.progress.behind_since.has_value();
+  if (!done.ok()) {
+    lane.progress.failure = done.error();
+    if (!was_behind) lane.progress.behind_since = state.world.clock.now();
+    lane.pause = longer(state, lane.pause);
+    lane.next_call = state.world.clock.monotonic() + (lane.pause / 2 + lane.pause / 2 * chance / 65536);
+  } else if (job.kind != Job::Kind::Learn) {
+    lane.progress.failure.reset();
+    lane.pause = {};
+    if (next_job(state, lane).kind == Job::Kind::Nothing) lane.progress.behind_since.reset();
+  }
+  const bool has_grown = state.update_durable();
+  return has_grown || was_behind != lane.progress.behind_since.has_value();
+}
+
+// Under the monitor, with nothing to do: until there is something, or the vault is to be asked whether it is still there.
+Job wait_for_job(JournalState& state, JournalLane& lane) {
+  const env::Instant heartbeat = state.world.clock.monotonic() + state.options.heartbeat;
+  Job job;
+  wait_until(state, heartbeat, [&] {
+    job = next_job(state, lane);
+    return job.kind != Job::Kind::Nothing || (state.is_finishing && lane.closed == state.opened);
+  });
+  if (job.kind == Job::Kind::Nothing && lane.closed < state.opened) {
+    const JournalSegment* const segment = state.find(lane.closed);
+    job.index = lane.closed;
+    job.size_class = segment == nullptr ? std::uint8_t{0} : segment->size_class;
+    job.offset = sent_of(lane, lane.closed);
+  }
+  return job;
+}
+
+}  // namespace
+
+bool JournalState::update_durable() {
+  std::vector<std::uint64_t> frames;
+  for (const auto& lane : lanes) frames.push_back(lane->progress.frames);
+  const std::uint64_t reached = policy::reached_by(options.durable_copies, std::move(frames)).value_or(0);
+  if (reached <= durable) return false;
+  durable = reached;
+  return true;
+}
+
+void JournalState::wake() const {
+  if (options.wake == nullptr) return;
+  const env::MonitorLock lock(*options.wake);
+  options.wake->notify_all();
+}
+
+Status check_receipt(const format::StreamId& stream, const std::vector<format::ChainHash>& chain,
+                     const std::string& vault, const format::SignedReceipt& receipt) {
+  const std::uint64_t index = receipt.receipt.index.value();
+  if (receipt.receipt.stream != stream || index >= chain.size() || receipt.receipt.chain != chain[index]) {
+    return Error(Code::Corrupt, "vault " + vault + " gave a receipt for something that was not sent");
+  }
+  return {};
+}
+
+std::uint64_t step_end(ByteView segment, std::uint64_t offset, std::uint64_t end, std::uint64_t most) {
+  if (end - offset <= most) return end;
+  std::uint64_t at = offset;
+  while (at < end) {
+    const std::uint64_t bytes =
+        at == 0 ? format::kSegmentFrontBytes
+                : format::frame_bytes(load_u32(segment.subspan(static_cast<std::size_t>(at))) - crypto::kTagBytes);
+    if (at + bytes - offset > most) break;
+    at += bytes;
+  }
+  return at;
+}
+
+std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t before) {
+  std::uint64_t at = format::kSegmentFrontBytes;
+  while (at < end) {
+    const ByteView frame = segment.subspan(static_cast<std::size_t>(at));
+    before = load_u64(frame.subspan(8)) + 1;
+    at += format::frame_bytes(load_u32(frame) - crypto::kTagBytes);
+  }
+  return before;
+}
+
+void run_lane(JournalState& state, JournalLane& lane) {
+  state.monitor->lock();
+  while (!state.is_stopping) {
+    if (lane.pause.count() > 0) {
+      wait_until(state, lane.next_call, [] { return false; });
+      if (state.is_stopping) break;
+    }
+    Job job = next_job(state, lane);
+    if (job.kind == Job::Kind::Nothing) job = wait_for_job(state, lane);
+    if (state.is_stopping || (state.is_finishing && lane.closed == state.opened)) break;
+    if (job.kind == Job::Kind::Nothing && job.size_class == 0) continue;
+    if (job.kind == Job::Kind::Skip) {
+      ++lane.closed;
+      ++lane.progress.dropped_segments;
+      continue;
+    }
+    state.monitor->unlock();
+    const Status done = run(state, lane, job);
+    job.bytes.reset();
+    const std::uint16_t chance = done.ok() ? std::uint16_t{0} : drawn(state);
+    state.monitor->lock();
+    const bool is_news = note(state, lane, job, done, chance);
+    state.monitor->notify_all();
+    if (!is_news) continue;
+    state.monitor->unlock();
+    state.wake();
+    state.monitor->lock();
+  }
+  lane.is_done = true;
+  state.monitor->notify_all();
+  state.monitor->unlock();
+}
+
+}  // namespace exclave::spread::detail

@@ -1,0 +1,96 @@
+// What the threads of one journal writer share: its segments, how far each vault is, and one monitor over all of it.
+// Hides: which bytes are in memory, and which in the spool alone.
+//
+//   segments   index -> filling | full (the keeper makes its entry) | closed (entry set)
+//
+//   bytes of a segment: in memory while it fills and until two younger ones are closed; what lies below `end` never
+//   changes, so a lane sends it without a copy and without a lock while more is appended behind it
+//
+// Threads: everything under `monitor`, but for what is const or said otherwise.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "env/env.h"
+#include "format/journal.h"
+#include "spread/detail/spool.h"
+#include "spread/journal_writer.h"
+
+namespace exclave::spread::detail {
+
+struct JournalSegment {
+  std::uint8_t size_class = 0;
+  std::shared_ptr<Bytes> bytes;  // the whole class; owned by this and by lanes that send from it. Null: only spooled
+  std::uint64_t end = 0;         // bytes of front and frames
+  std::uint64_t frames_end = 0;  // one more than the number of its last frame; so before it, if it has none
+  bool is_full = false;          // nothing is appended any more
+  std::optional<format::SignedEntry> entry;  // set: closed, and durable in the spool
+};
+
+struct JournalLane {
+  store::VaultApi* vault = nullptr;
+  JournalVaultProgress progress;
+  std::uint64_t closed = 0;                    // segments that need no more calls: put there, or dropped
+  std::map<std::uint64_t, std::uint64_t> sent;  // by segment: confirmed bytes
+  bool knows_vault = false;                    // the stream is open there, and `sent` is what it holds
+  bool is_done = false;                        // its thread has ended
+  std::chrono::nanoseconds pause{};            // before the next call; 0: none
+  env::Instant next_call;                      // not before this, if there is a pause
+  std::unique_ptr<env::Thread> thread;
+};
+
+struct JournalState {
+  JournalState(const JournalWriter::World& of_world, const format::SignedStream& of_stream, JournalOptions with)
+      : world(of_world),
+        stream(of_stream),
+        id(of_stream.descriptor.id()),
+        options(std::move(with)),
+        spool(world.files, options.spool_directory, id),
+        monitor(world.threads.make_monitor()) {}
+
+  const JournalWriter::World world;
+  const format::SignedStream stream;
+  const format::StreamId id;
+  const JournalOptions options;
+  Spool spool;
+  const std::unique_ptr<env::Monitor> monitor;
+
+  std::map<std::uint64_t, JournalSegment> segments;  // those in the spool
+  std::uint64_t opened = 0;                          // segments ever opened
+  std::vector<format::ChainHash> chain;              // of every closed segment
+  std::vector<std::uint64_t> frames_by_segment;      // frames_end of every closed segment
+  std::uint64_t appended = 0;                        // frames
+  std::uint64_t durable = 0;
+  std::vector<std::unique_ptr<JournalLane>> lanes;
+  bool is_stopping = false;   // threads end as soon as they can
+  bool is_finishing = false;  // nothing comes any more: lanes end when they have sent everything
+  std::optional<Error> spool_error;
+
+  JournalSegment* find(std::uint64_t index) {
+    const auto found = segments.find(index);
+    return found == segments.end() ? nullptr : &found->second;
+  }
+  // Whether `durable` has grown.
+  bool update_durable();
+  // With the monitor not held.
+  void wake() const;
+};
+
+// The body of a lane's thread.
+void run_lane(JournalState& state, JournalLane& lane);
+
+// The receipt's signature was checked by the vault's client; here it must fit the chain that we signed. Index and chain
+// of what was closed here; Corrupt otherwise.
+Status check_receipt(const format::StreamId& stream, const std::vector<format::ChainHash>& chain,
+                     const std::string& vault, const format::SignedReceipt& receipt);
+
+// How far whole frames reach in `segment` from `offset` on, in at most `most` bytes; `segment` has only whole frames
+// below `end`. The front is one step of its own.
+std::uint64_t step_end(ByteView segment, std::uint64_t offset, std::uint64_t end, std::uint64_t most);
+// One more than the number of the last frame below `end`; `before` if there is none.
+std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t before);
+
+}  // namespace exclave::spread::detail

@@ -1,0 +1,116 @@
+#include "spread/detail/spool.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace exclave::spread::detail {
+namespace {
+
+constexpr std::uint32_t kDirectoryMode = 0700;
+constexpr std::uint32_t kFileMode = 0600;
+constexpr std::string_view kStreamName = "stream";
+constexpr std::string_view kSegmentKind = ".segment";
+constexpr std::string_view kEntryKind = ".entry";
+constexpr std::uint64_t kMaxDocumentBytes = 16 * 1024;
+constexpr std::size_t kPieceBytes = 256 * 1024;
+static_assert(format::object_bytes(format::kSizeClasses.front()) % kPieceBytes == 0);
+
+}  // namespace
+
+Spool::Spool(env::FileSystem& files, std::string directory, const format::StreamId& stream)
+    : files_(files),
+      root_(std::move(directory)),
+      name_(stream.hex()),
+      directory_(env::join_path(root_, name_)) {}
+
+std::string Spool::file_of(std::uint64_t index, std::string_view kind) const {
+  return env::join_path(directory_, std::to_string(index) + std::string(kind));
+}
+
+Result<std::vector<format::StreamId>> Spool::streams(env::FileSystem& files, const std::string& directory) {
+  std::vector<format::StreamId> found;
+  const auto names = files.list(directory);
+  if (!names.ok() && names.error().code() == Code::NotFound) return found;
+  if (!names.ok()) return names.error();
+  for (const std::string& name : names.value()) {
+    const auto stream = format::StreamId::from_hex(name);
+    if (stream.ok()) found.push_back(stream.value());
+  }
+  return found;
+}
+
+Status Spool::create(const format::SignedStream& stream) {
+  TRY(files_.make_directories(directory_, kDirectoryMode));
+  return env::create_same_durably(files_, env::join_path(directory_, kStreamName), as_bytes(stream.document()),
+                                  kFileMode);
+}
+
+Result<format::SignedStream> Spool::stream() const {
+  const std::string path = env::join_path(directory_, kStreamName);
+  return format::SignedStream::parse(TRY(files_.read_file(path, kMaxDocumentBytes)), path);
+}
+
+Result<std::vector<std::uint64_t>> Spool::segments() const {
+  std::vector<std::uint64_t> found;
+  for (const std::string& name : TRY(files_.list(directory_))) {
+    if (!name.ends_with(kSegmentKind)) continue;
+    const auto index = parse_u64(std::string_view(name).substr(0, name.size() - kSegmentKind.size()));
+    if (index.ok()) found.push_back(index.value());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<std::unique_ptr<env::WritableFile>> Spool::create_segment(std::uint64_t index, std::uint8_t size_class,
+                                                                 ByteView front) {
+  auto file = TRY(files_.open_log(file_of(index, kSegmentKind)));
+  const Bytes zeros(kPieceBytes);
+  for (std::uint64_t done = 0; done < format::object_bytes(size_class); done += kPieceBytes) {
+    TRY(file->write_at(done, zeros));
+  }
+  TRY(file->write_at(0, front));
+  TRY(file->sync());
+  return file;
+}
+
+Status Spool::sync_segment(std::uint64_t index) {
+  // A handle of its own: the one that frames are written through is another thread's.
+  const auto file = TRY(files_.open_log(file_of(index, kSegmentKind)));
+  return file->sync();
+}
+
+Result<Bytes> Spool::read_segment(std::uint64_t index) const {
+  return files_.read_file(file_of(index, kSegmentKind), format::kMaxObjectBytes);
+}
+
+Status Spool::remove_segment(std::uint64_t index) {
+  return files_.remove_file(file_of(index, kSegmentKind));
+}
+
+Status Spool::put_entry(const format::SignedEntry& entry) {
+  return env::create_same_durably(files_, file_of(entry.entry.index.value(), kEntryKind), as_bytes(entry.document()),
+                                  kFileMode);
+}
+
+Result<std::optional<format::SignedEntry>> Spool::entry(std::uint64_t index) const {
+  const std::string path = file_of(index, kEntryKind);
+  const auto document = files_.read_file(path, kMaxDocumentBytes);
+  if (!document.ok() && document.error().code() == Code::NotFound) return std::optional<format::SignedEntry>();
+  if (!document.ok()) return document.error();
+  return std::optional(TRY(format::SignedEntry::parse(document.value(), path)));
+}
+
+Status Spool::remove_entry(std::uint64_t index) {
+  return files_.remove_file(file_of(index, kEntryKind));
+}
+
+Status Spool::remove_all() {
+  std::vector<std::string> names = TRY(files_.list(directory_));
+  // The descriptor last: what is left after a crash can still be told.
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name != kStreamName; });
+  for (const std::string& name : names) TRY(files_.remove_file(env::join_path(directory_, name)));
+  return TRY(files_.open_directory(root_))->remove(name_);
+}
+
+}  // namespace exclave::spread::detail

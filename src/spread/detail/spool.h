@@ -1,0 +1,59 @@
+// Spool: what one journal stream has sealed, on this machine's disk, until every vault has it.
+// Hides: file names, preallocation, which names are synced.
+//
+//   DIRECTORY/<stream>/stream  <index>.segment  <index>.entry          (spread/journal_writer.h)
+//
+// A segment's file has the segment's full size from the start, with zeros where no frame is yet.
+//
+// I1  An entry's file is durable only after its segment's bytes are.
+// Threads: calls from any thread, as FileSystem; a segment's file by one thread at a time.
+// Errors: those of the disk.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "env/file_system.h"
+#include "format/journal.h"
+#include "format/stream.h"
+
+namespace exclave::spread::detail {
+
+class Spool {
+ public:
+  // `files` outlives it.
+  Spool(env::FileSystem& files, std::string directory, const format::StreamId& stream);
+
+  // The streams that have something in `directory`; none if there is no such directory.
+  static Result<std::vector<format::StreamId>> streams(env::FileSystem& files, const std::string& directory);
+
+  Status create(const format::SignedStream& stream);  // DURABLE
+  Result<format::SignedStream> stream() const;
+  // Segments, by index.
+  Result<std::vector<std::uint64_t>> segments() const;
+
+  // DURABLE: the file, its size and `front`.
+  Result<std::unique_ptr<env::WritableFile>> create_segment(std::uint64_t index, std::uint8_t size_class,
+                                                            ByteView front);
+  Status sync_segment(std::uint64_t index);  // DURABLE: whatever was written to it, through any handle
+  Result<Bytes> read_segment(std::uint64_t index) const;
+  Status remove_segment(std::uint64_t index);
+
+  Status put_entry(const format::SignedEntry& entry);  // DURABLE
+  Result<std::optional<format::SignedEntry>> entry(std::uint64_t index) const;
+  Status remove_entry(std::uint64_t index);
+  // Everything of the stream.
+  Status remove_all();
+
+ private:
+  std::string file_of(std::uint64_t index, std::string_view kind) const;
+
+  env::FileSystem& files_;
+  const std::string root_;
+  const std::string name_;
+  const std::string directory_;
+};
+
+}  // namespace exclave::spread::detail

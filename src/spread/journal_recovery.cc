@@ -1,0 +1,266 @@
+// recover_spool: what an earlier start sealed goes to the vaults that lack it.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "crypto/tree_hash.h"
+#include "env/at_once.h"
+#include "spread/detail/journal_state.h"
+#include "spread/journal_writer.h"
+
+namespace exclave::spread {
+namespace {
+
+using detail::Spool;
+
+struct LeftSegment {
+  std::uint64_t index = 0;
+  std::uint8_t size_class = 0;
+  Bytes bytes;            // the whole class; zeros behind `end`
+  std::uint64_t end = 0;  // of whole frames
+  std::optional<format::SignedEntry> entry;
+};
+
+struct LeftStream {
+  format::SignedStream stream;
+  std::vector<LeftSegment> segments;
+  std::optional<format::ChainHash> before;  // the first one
+  std::uint64_t frames_end = 0;
+  std::vector<std::string> damages;
+};
+
+// What one vault said.
+struct VaultAnswer {
+  std::optional<Error> failure;
+  std::optional<std::string> has_more;
+  std::set<std::uint64_t> closed;  // of the open ones here, that are closed there
+  std::uint64_t segments = 0;      // that it has receipts for
+};
+
+Result<LeftSegment> load_segment(const Spool& spool, std::uint64_t index) {
+  LeftSegment left;
+  left.index = index;
+  left.entry = TRY(spool.entry(index));
+  left.bytes = TRY(spool.read_segment(index));
+  const auto size_class = format::class_of_bytes(left.bytes.size());
+  const auto front = format::decode_segment_front(left.bytes);
+  if (!size_class.has_value() || !front.ok() || front.value().header.size_class != *size_class) return left;
+  left.size_class = *size_class;
+  const format::FrameScan scan = format::scan_frames(ByteView(left.bytes).subspan(format::kSegmentFrontBytes));
+  left.end = format::kSegmentFrontBytes + scan.bytes;
+  std::fill(left.bytes.begin() + static_cast<std::ptrdiff_t>(left.end), left.bytes.end(), Byte{0});
+  return left;
+}
+
+Result<LeftStream> load_stream(const Spool& spool) {
+  LeftStream left;
+  left.stream = TRY(spool.stream());
+  for (const std::uint64_t index : TRY(spool.segments())) {
+    LeftSegment segment = TRY(load_segment(spool, index));
+    const bool is_whole =
+        segment.end > 0 && (!segment.entry.has_value() ||
+                            format::ObjectName(crypto::tree_hash(segment.bytes).array()) == segment.entry->entry.object);
+    if (!is_whole) {
+      // Without an entry and a front it was never written to.
+      if (segment.entry.has_value()) {
+        left.damages.push_back("segment " + std::to_string(index) + " is damaged in the spool");
+      }
+      continue;
+    }
+    left.frames_end = detail::frames_below(segment.bytes, segment.end, left.frames_end);
+    left.segments.push_back(std::move(segment));
+  }
+  const format::StreamId id = left.stream.descriptor.id();
+  if (left.segments.empty() || left.segments.front().index == 0) {
+    left.before = format::chain_start(id);
+  } else if (const auto entry = TRY(spool.entry(left.segments.front().index - 1))) {
+    left.before = entry->entry.chain;
+  }
+  return left;
+}
+
+class StreamRecovery {
+ public:
+  StreamRecovery(const JournalWriter::World& world, const std::vector<store::VaultApi*>& vaults, Spool& spool,
+                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline, LeftStream left)
+      : world_(world),
+        vaults_(vaults),
+        spool_(spool),
+        writer_key_(writer_key),
+        deadline_(deadline),
+        left_(std::move(left)),
+        id_(left_.stream.descriptor.id()),
+        answers_(vaults.size()) {}
+
+  Result<SpooledStream> run() {
+    at_each_vault([&](std::size_t i) { return bring(i); });
+    if (may_close()) TRY(close_open_segments());
+    return report();
+  }
+
+ private:
+  template <typename Step>
+  void at_each_vault(const Step& step) {
+    env::at_once(
+        world_.threads, vaults_.size(), [&](std::size_t i) { return "recover-" + vaults_[i]->name(); },
+        [&](std::size_t i) {
+          if (answers_[i].failure.has_value()) return;
+          Status done = step(i);
+          if (!done.ok()) answers_[i].failure = done.take_error();
+        });
+  }
+
+  Status check_time() const {
+    if (world_.clock.monotonic() < deadline_) return {};
+    return Error(Code::Unavailable, "there was not enough time");
+  }
+
+  // Closed segments, and what there is of open ones.
+  Status bring(std::size_t i) {
+    store::VaultApi& vault = *vaults_[i];
+    TRY(check_time());
+    TRY(vault.open_stream(left_.stream));
+    std::map<std::uint64_t, std::uint64_t> ends;
+    for (const store::OpenSegment& open : TRY(vault.open_segments(left_.stream.descriptor.registry))) {
+      if (open.stream == id_) ends[open.index.value()] = open.end;
+    }
+    for (const LeftSegment& segment : left_.segments) {
+      TRY(check_time());
+      if (segment.entry.has_value()) {
+        TRY(put(i, segment));
+      } else {
+        TRY(append(i, segment, ends[segment.index]));
+      }
+    }
+    return {};
+  }
+
+  Status append(std::size_t i, const LeftSegment& segment, std::uint64_t held) {
+    if (held > segment.end) {
+      answers_[i].has_more = vaults_[i]->name() + " holds more of segment " + std::to_string(segment.index) +
+                             " than the spool: it stays open";
+      return {};
+    }
+    for (std::uint64_t at = held; at < segment.end;) {
+      const std::uint64_t end = detail::step_end(segment.bytes, at, segment.end, store::kMaxAppendBytes);
+      const auto appended = vaults_[i]->append_frames(
+          id_, format::EntryIndex(segment.index), segment.size_class, at,
+          ByteView(segment.bytes).subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
+      if (!appended.ok() && appended.error().code() == Code::Conflict && at == 0 && held == 0) {
+        answers_[i].closed.insert(segment.index);  // or other bytes: put will tell
+        return {};
+      }
+      // Too many are open there: it comes whole when the earlier ones are closed.
+      if (!appended.ok() && appended.error().code() == Code::Precondition) return {};
+      if (!appended.ok()) return appended.error();
+      at = end;
+    }
+    return {};
+  }
+
+  Status put(std::size_t i, const LeftSegment& segment) {
+    auto receipt = vaults_[i]->put(*segment.entry, {});
+    if (!receipt.ok() && receipt.error().code() == Code::NotFound) {
+      receipt = vaults_[i]->put(*segment.entry, segment.bytes);
+    }
+    if (!receipt.ok()) return receipt.error();
+    if (receipt.value().has_value()) {
+      answers_[i].segments = std::max(answers_[i].segments, receipt.value()->receipt.index.value() + 1);
+    }
+    return {};
+  }
+
+  bool may_close() const {
+    return left_.before.has_value() && left_.damages.empty() &&
+           std::all_of(answers_.begin(), answers_.end(), [](const VaultAnswer& answer) {
+             return !answer.failure.has_value() && !answer.has_more.has_value();
+           });
+  }
+
+  Status close_open_segments() {
+    format::ChainHash chain = *left_.before;
+    std::uint64_t next = left_.segments.empty() ? 0 : left_.segments.front().index;
+    for (LeftSegment& segment : left_.segments) {
+      if (segment.index != next++) return {};  // a hole: what follows cannot be chained
+      if (segment.entry.has_value()) {
+        chain = segment.entry->entry.chain;
+        continue;
+      }
+      format::Entry entry;
+      entry.stream = id_;
+      entry.index = format::EntryIndex(segment.index);
+      entry.object = format::ObjectName(crypto::tree_hash(segment.bytes).array());
+      entry.chain = format::next_chain(chain, entry.object, std::nullopt);
+      chain = entry.chain;
+      segment.entry = format::SignedEntry::sign(entry, writer_key_);
+      // Who has closed it already shall agree before anybody else is asked.
+      for (std::size_t i = 0; i < vaults_.size(); ++i) {
+        if (!answers_[i].closed.contains(segment.index)) continue;
+        Status same = put(i, segment);
+        if (same.ok()) continue;
+        answers_[i].failure = same.take_error();
+        return {};
+      }
+      TRY(spool_.put_entry(*segment.entry));
+      at_each_vault([&](std::size_t i) { return put(i, segment); });
+    }
+    return {};
+  }
+
+  Result<SpooledStream> report() {
+    SpooledStream stream;
+    stream.stream = id_;
+    stream.segments = left_.segments.size();
+    stream.frames_end = left_.frames_end;
+    stream.reasons = left_.damages;
+    if (!left_.before.has_value()) stream.reasons.emplace_back("the entry before its first segment is lost");
+    const std::uint64_t end = left_.segments.empty() ? 0 : left_.segments.back().index + 1;
+    for (std::size_t i = 0; i < vaults_.size(); ++i) {
+      const VaultAnswer& answer = answers_[i];
+      if (answer.failure.has_value()) {
+        stream.reasons.push_back(vaults_[i]->name() + ": " + answer.failure->message());
+      } else if (answer.has_more.has_value()) {
+        stream.reasons.push_back(*answer.has_more);
+      } else if (answer.segments < end) {
+        stream.reasons.push_back(vaults_[i]->name() + " has no receipt for all of it yet");
+      }
+    }
+    stream.is_complete = stream.reasons.empty();
+    if (stream.is_complete) TRY(spool_.remove_all());
+    return stream;
+  }
+
+  const JournalWriter::World& world_;
+  const std::vector<store::VaultApi*>& vaults_;
+  Spool& spool_;
+  const crypto::Ed25519SigningKey& writer_key_;
+  const env::Instant deadline_;
+  LeftStream left_;
+  const format::StreamId id_;
+  std::vector<VaultAnswer> answers_;
+};
+
+}  // namespace
+
+Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& world, const std::string& spool_directory,
+                                                 const std::vector<store::VaultApi*>& vaults,
+                                                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline) {
+  std::vector<SpooledStream> all;
+  for (const format::StreamId& id : TRY(Spool::streams(world.files, spool_directory))) {
+    Spool spool(world.files, spool_directory, id);
+    auto left = load_stream(spool);
+    // The descriptor is the first file that comes and the last one that goes: nothing else is there.
+    if (!left.ok() && left.error().code() == Code::NotFound) {
+      TRY(spool.remove_all());
+      continue;
+    }
+    if (!left.ok()) return Error(left.error()).in("journal spool");
+    if (left.value().stream.descriptor.id() != id) {
+      return Error(Code::Corrupt, "journal spool: the descriptor of stream " + id.hex() + " is of another stream");
+    }
+    all.push_back(TRY(StreamRecovery(world, vaults, spool, writer_key, deadline, left.take()).run()));
+  }
+  return all;
+}
+
+}  // namespace exclave::spread
