@@ -4,6 +4,7 @@
 
 #include "cli/context.h"
 #include "cli/settings.h"
+#include "cli/site_folder.h"
 
 namespace exclave::cli {
 
@@ -24,6 +25,8 @@ Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings
 Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& settings);
 Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& settings);
 Result<ExitCode> run(const Context& context, const RestoreSettings& settings);
+Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot base,
+                                  const RestoreSettings& settings);
 Result<ExitCode> run(const Context& context, const VerifySettings& settings);
 Result<ExitCode> run(const Context& context, const RecoverSettings& settings);
 Result<ExitCode> run(const Context& context, const NameSettings& settings);

@@ -5,6 +5,7 @@
 #include "cli/durations.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
+#include "engine/database_log.h"
 
 namespace exclave::cli {
 namespace {
@@ -54,7 +55,12 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   request.registry = site->registry().id;
   request.registry_name = site->registry().name;
   request.era = snapshot.era;
-  for (std::uint32_t period = snapshot.oldest_period.value(); period <= snapshot.object.period.value(); ++period)
+  // A database is restored with the log behind its base backup, which goes on in later periods.
+  const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
+  const auto journals = engine::newest_journal_period(holdings, request.registry, request.era,
+                                                      era->era.period_at(context.env.clock.now().seconds()));
+  const std::uint32_t last = std::max(snapshot.object.period, journals.value_or(snapshot.object.period)).value();
+  for (std::uint32_t period = snapshot.oldest_period.value(); period <= last; ++period)
     request.periods.push_back(format::PeriodNumber(period));
   request.site = site->site().name;
   request.site_identity = site->identity().public_key();
@@ -63,7 +69,6 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   request.recipient = crypto::x25519_public_key(recipient.seed);
   request.policy_version = site->policy().version;
   request.policy_hash = site->acts().signed_policy().hash;
-  const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
   request.approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
   request.reason = settings.reason;
   request.not_after_seconds = context.env.clock.now().seconds() + valid;

@@ -272,6 +272,35 @@ void judge_end(const LogRequest& request, std::size_t answered, DatabaseLog& log
 
 }  // namespace
 
+std::optional<format::PeriodNumber> newest_journal_period(const RegistryHoldings& holdings,
+                                                          const format::RegistryId& registry, format::EraNumber era,
+                                                          format::PeriodNumber limit) {
+  std::optional<format::PeriodNumber> newest;
+  const auto note = [&](format::PeriodNumber period) {
+    newest = std::min(limit, std::max(newest.value_or(period), period));
+  };
+  std::vector<format::StreamId> journals;
+  for (const FoundStream& stream : holdings.streams) {
+    const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+    if (descriptor.kind != format::StreamKind::Journal || descriptor.era != era) continue;
+    journals.push_back(descriptor.id());
+    if (stream.entries > 0) note(stream.newest_period);
+  }
+  for (store::VaultApi* vault : holdings.answering) {
+    const auto open = vault->open_segments(registry);
+    if (!open.ok()) continue;
+    for (const store::OpenSegment& segment : open.value()) {
+      if (std::count(journals.begin(), journals.end(), segment.stream) == 0) continue;
+      if (segment.end < format::kSegmentFrontBytes) continue;
+      Bytes bytes(format::kSegmentFrontBytes);
+      if (!vault->read_frames(segment.stream, segment.index, 0, bytes).ok()) continue;
+      const auto front = format::decode_segment_front(bytes);
+      if (front.ok()) note(front.value().header.key.period);
+    }
+  }
+  return newest;
+}
+
 Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
                               const std::vector<store::VaultApi*>& vaults,
                               const std::vector<format::OpeningKey>& keys, const std::string& directory,

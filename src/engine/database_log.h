@@ -58,6 +58,12 @@ struct DatabaseLog {
   std::vector<std::string> problems;
 };
 
+// The newest period under which a journal of this era is sealed, as far as the vaults show: a release that shall open a
+// database to its end reaches up to it. Never later than `limit`, whatever a vault says. nullopt: no journal.
+std::optional<format::PeriodNumber> newest_journal_period(const RegistryHoldings& holdings,
+                                                          const format::RegistryId& registry, format::EraNumber era,
+                                                          format::PeriodNumber limit);
+
 struct LogRequest {
   std::string dataset;
   format::RealmId realm;

@@ -81,7 +81,7 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
                              shell_word(TRY(files.canonical(options.wal_directory))) + " %f %p";
   settings.target = pg::ToLatest{};  // the log ends where the plan says: "absent" is proven there
   settings.timeline = plan.timeline();
-  settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}, {"primary_conninfo", ""}};
+  settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}};
   const std::string conf = env::join_path(options.target, pg::kAutoConfFile);
   const auto present = files.read_file(conf, kMaxConfBytes);
   if (!present.ok() && present.error().code() != Code::NotFound) return present.error();

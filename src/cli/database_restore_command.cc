@@ -1,0 +1,160 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+#include "cli/restore_report.h"
+#include "engine/database_log.h"
+#include "engine/database_restore.h"
+
+namespace exclave::cli {
+namespace {
+
+// Base backups that are tried for an earlier goal, newest first.
+constexpr std::size_t kMostBases = 50;
+
+Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
+  if (text == "latest") return engine::RecoveryGoal(engine::ToProvenEnd{});
+  constexpr std::string_view kCut = "cut:";
+  if (text.starts_with(kCut)) return engine::RecoveryGoal(engine::ToCut{text.substr(kCut.size())});
+  if (const auto position = pg::parse_lsn(text); position.ok())
+    return engine::RecoveryGoal(engine::ToLogPosition{position.value()});
+  if (const auto time = env::parse_rfc3339(text); time.ok()) {
+    return engine::RecoveryGoal(engine::ToCommitTime{time.value()});
+  }
+  return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
+      .hint("say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z) or cut:ID");
+}
+
+// Whether a base can serve the goal at all, as far as that is known without its log.
+bool may_serve(const format::Snapshot& base, const engine::RecoveryGoal& goal) {
+  if (const auto* position = std::get_if<engine::ToLogPosition>(&goal))
+    return base.base->end.value() <= position->position.value();
+  if (const auto* time = std::get_if<engine::ToCommitTime>(&goal)) return base.finished_ns <= time->time.nanoseconds;
+  return true;
+}
+
+// The newest base of the dataset from which the goal can be reached.
+Result<ReleasedSnapshot> choose_base(const Context& context, SiteFolder& site, ReleasedSnapshot newest,
+                                     const RestoreSettings& settings, const engine::RecoveryGoal& goal) {
+  if (may_serve(newest.content->record(), goal)) return newest;
+  if (settings.snapshot == "latest") {
+    const std::string dataset = newest.content->record().dataset;
+    std::size_t tried = 0;
+    for (const engine::FoundSnapshot& older : newest.older) {
+      if (++tried > kMostBases) break;
+      auto base = open_released(context, site, settings.open, older.object.name.hex());
+      if (!base.ok() || base.value().content->record().dataset != dataset) continue;
+      if (base.value().content->record().base.has_value() && may_serve(base.value().content->record(), goal)) return base;
+    }
+  }
+  return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to))
+      .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
+}
+
+std::string end_in_words(const engine::LogEnd& end) {
+  std::string text = pg::to_text(end.end) + " on timeline " + pg::to_text(end.timeline);
+  if (end.last_commit.has_value()) text += ", last commit " + env::to_rfc3339(end.last_commit->time);
+  return text;
+}
+
+config::Json end_json(const engine::LogEnd& end) {
+  config::Json json = config::Json::object();
+  json.set("position", pg::to_text(end.end))
+      .set("timeline", end.timeline.value())
+      .set("records", end.records)
+      .set("commits", end.commits);
+  if (end.last_commit.has_value()) json.set("last_commit_ns", end.last_commit->time.nanoseconds);
+  return json;
+}
+
+Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, const ReleasedSnapshot& base,
+                                  const RestoreSettings& settings, const engine::RecoveryGoal& goal,
+                                  const std::string& directory) {
+  engine::LogRequest request;
+  request.dataset = base.content->record().dataset;
+  request.realm = site.policy().realm;
+  request.registry = site.registry().id;
+  request.vaults = static_cast<std::uint32_t>(site.policy().vaults.size());
+  request.copies = site.policy().quorum.k;
+  request.base = *base.content->record().base;
+  request.goal = goal;
+  engine::DatabaseLog log = TRY(engine::fetch_log(context.env.files, request, base.holdings, site.vaults().all(),
+                                                  base.keys, directory, context.stop));
+  for (const std::string& problem : log.problems) context.note("problem: " + problem);
+  const bool wants_end = std::holds_alternative<engine::ToProvenEnd>(goal);
+  if (wants_end && !log.is_proven && !settings.accept_unproven_end) {
+    return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
+        .hint("bring back another vault, or accept what these have: --accept-unproven-end (with a fresh --wal)");
+  }
+  if (wants_end && !log.is_proven) context.note("the end is not proven: " + log.why_not_proven);
+  return log;
+}
+
+// Who made the target directory beforehand, or else whoever restores: a server does not run on files of another one.
+Result<env::FileOwner> owner_of(env::FileSystem& files, const std::string& target) {
+  TRY(files.make_directories(target, 0700));
+  const env::FileInfo there = TRY(files.stat(target));
+  return env::FileOwner{there.user, there.group};
+}
+
+}  // namespace
+
+Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot newest,
+                                  const RestoreSettings& settings) {
+  env::FileSystem& files = context.env.files;
+  if (!settings.paths.empty())
+    return Error(Code::InvalidInput, "a database is restored whole").hint("leave the paths out");
+  const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
+  const ReleasedSnapshot base = TRY(choose_base(context, site, std::move(newest), settings, goal));
+
+  // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
+  const std::string wal = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
+  const env::FileOwner owner = TRY(owner_of(files, settings.target));
+  const engine::DatabaseLog log = TRY(fetch(context, site, base, settings, goal, wal));
+
+  // 2. The base.
+  engine::RestoreOptions options;
+  options.target = settings.target;
+  options.owner = owner;
+  if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
+  engine::StageTimes times;
+  ProgressLine progress(context, "restore");
+  const engine::RestoreReport report = TRY(engine::restore_snapshot(
+      context.env, *base.content, base.snapshot.object.name, options, times, progress.callback(), context.stop));
+
+  // 3. Set up so that its server recovers to exactly that end.
+  engine::DatabaseRestoreOptions recovery;
+  recovery.target = settings.target;
+  recovery.wal_directory = wal;
+  recovery.program = TRY(files.canonical("/proc/self/exe"));
+  recovery.owner = options.owner;
+  const engine::DatabaseRestoreReport prepared = TRY(engine::prepare_recovery(files, recovery, log.plan));
+
+  std::string text = restore_text(report, base, settings.target);
+  text += "the server will recover to " + end_in_words(log.reached) + ": " + std::to_string(log.reached.commits) +
+          " commits after the base\n";
+  text += "the log's end is " + end_in_words(log.proven) + (log.is_proven ? ", proven\n" : ", NOT proven\n");
+  for (const format::LossExposure& exposure : log.exposures) {
+    text += "acknowledged before the vaults held it: " + pg::to_text(pg::Lsn(exposure.from.value())) + " to " +
+            pg::to_text(pg::Lsn(exposure.to.value())) + ", from " +
+            env::to_rfc3339(env::Timestamp{exposure.began_ns}) + " to " +
+            env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
+  }
+  for (const std::string& tablespace : prepared.tablespaces) text += "tablespace at " + tablespace + "\n";
+  text += "start it: pg_ctl -D " + settings.target + " start; its log is in " + wal + "\n";
+  config::Json json = restore_json(report, base);
+  json.set("recovers_to", end_json(log.reached))
+      .set("log_end", end_json(log.proven))
+      .set("proven", log.is_proven)
+      .set("wal", wal)
+      .set("exposures", log.exposures.size());
+  context.print(text, json);
+  for (const std::string& note : prepared.notes) context.note(note);
+  show_restore_problems(context, report);
+  return report.is_partial() ? kPartial : kOk;
+}
+
+}  // namespace exclave::cli
