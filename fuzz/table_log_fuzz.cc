@@ -50,8 +50,7 @@ void mend_checksums(MutableByteView log) {
     std::array<Byte, 8> place{};
     store_u64(place, at);
     store_u32(record.subspan(16, 4),
-              crc32c(record.subspan(kRecordHeaderBytes, payload),
-                                    crc32c(record.subspan(4, 12), crc32c(place))));
+              crc32c(record.subspan(kRecordHeaderBytes, payload), crc32c(record.subspan(4, 12), crc32c(place))));
     at += kRecordHeaderBytes + payload;
   }
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "agent/cut_taker.h"
 #include "base/text.h"
 #include "env/file_system.h"
+#include "wire/server.h"
 
 namespace exclave::agent {
 namespace {
@@ -24,6 +26,57 @@ struct Running {
   std::string spool_trouble;
   std::string base_trouble;
   env::Instant next_base;
+};
+
+// Everything about cuts: the takers of our groups, and the door for coordinators of other registries.
+class Cuts {
+ public:
+  Cuts(const AgentPlace& place, const AgentConfig& config, std::vector<Running>& databases)
+      : place_(place), config_(config), find_([&databases](std::string_view dataset) -> DatabaseStream* {
+          for (Running& database : databases) {
+            if (database.config->stream.dataset == dataset) return database.stream.get();
+          }
+          return nullptr;
+        }) {}
+
+  Status start(const std::stop_token& stop) {
+    env::Env& env = place_.env;
+    for (const GroupConfig& group : config_.groups) {
+      takers_.push_back(
+          TRY(CutTaker::create({env, place_.transport, place_.policy, place_.registry, place_.home}, group, find_)));
+      CutTaker* const taker = takers_.back().get();
+      threads_.push_back(TRY(env.threads.start("cuts-" + group.name, [taker, stop] { taker->run(stop); })));
+    }
+    if (config_.listen.empty()) return {};
+    std::set<crypto::Ed25519PublicKey> coordinators;
+    for (const std::string& name : config_.coordinators) {
+      const policy::Registry* const registry = place_.policy.registry(name);
+      if (registry == nullptr)
+        return Error(Code::InvalidInput, "cuts.coordinators: the policy has no registry '" + printable(name) + "'");
+      coordinators.insert(registry->writer);
+    }
+    service_ = std::make_unique<CutService>(env.clock, std::move(coordinators), find_);
+    auto listener = TRY(env.network.listen(config_.listen).in([] { return "cuts"; }));
+    server_ =
+        TRY(wire::Server::start({env.clock, env.log, env.threads}, std::move(listener), place_.transport, *service_));
+    return {};
+  }
+
+  // After the stop was requested: the streams live until this returns.
+  void stop() {
+    for (const auto& thread : threads_) thread->join();
+    if (server_ != nullptr) server_->stop(place_.env.clock.monotonic() + 1s);
+    server_.reset();
+  }
+
+ private:
+  const AgentPlace& place_;
+  const AgentConfig& config_;
+  const FindStream find_;
+  std::vector<std::unique_ptr<CutTaker>> takers_;
+  std::vector<std::unique_ptr<env::Thread>> threads_;
+  std::unique_ptr<CutService> service_;
+  std::unique_ptr<wire::Server> server_;
 };
 
 // While it lives: after kLeaveAfter calls `leave`, so that no silent vault keeps the daemon.
@@ -68,10 +121,10 @@ class Keeper {
       : place_(place), databases_(databases), take_base_(take_base) {}
 
   Status recover_spool(Running& database) {
-    const auto left = spread::recover_spool(
-        {place_.env.clock, place_.env.random, place_.env.files, place_.env.threads},
-        spool_directory(database_directory(place_.home, database.config->stream.dataset)), place_.vaults, place_.writer,
-        place_.env.clock.monotonic() + kSpoolTime);
+    const auto left =
+        spread::recover_spool({place_.env.clock, place_.env.random, place_.env.files, place_.env.threads},
+                              spool_directory(database_directory(place_.home, database.config->stream.dataset)),
+                              place_.vaults, place_.writer, place_.env.clock.monotonic() + kSpoolTime);
     if (!left.ok()) return left.error();
     database.spool_trouble.clear();
     for (const spread::SpooledStream& stream : left.value()) {
@@ -120,7 +173,8 @@ class Keeper {
       list.push(status_json(status));
     }
     json.set("databases", std::move(list));
-    return env::replace_file_durably(place_.env.files, agent_status_path(place_.home), as_bytes(json.dump() + "\n"), 0600);
+    return env::replace_file_durably(place_.env.files, agent_status_path(place_.home), as_bytes(json.dump() + "\n"),
+                                     0600);
   }
 
  private:
@@ -175,7 +229,8 @@ config::Json status_json(const DatabaseStatus& status) {
       .set("received", pg::to_text(status.received))
       .set("durable", pg::to_text(status.durable))
       .set("acknowledged", pg::to_text(status.acknowledged))
-      .set("bytes_behind", status.server_end > status.durable ? pg::bytes_between(status.durable, status.server_end) : 0)
+      .set("bytes_behind",
+           status.server_end > status.durable ? pg::bytes_between(status.durable, status.server_end) : 0)
       .set("commits_received", status.commits_received)
       .set("commits_behind", status.commits_outstanding)
       .set("oldest_behind_ms",
@@ -205,7 +260,8 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   for (const DatabaseConfig& each : config.databases) {
     Running database;
     database.config = &each;
-    database.periods = std::make_unique<PeriodSource>(env, place.era, place.policy.quorum.k, place.vaults, place.keys_path);
+    database.periods =
+        std::make_unique<PeriodSource>(env, place.era, place.policy.quorum.k, place.vaults, place.keys_path);
     const std::string directory = database_directory(place.home, each.stream.dataset);
     TRY(env.files.make_directories(directory, 0700));
     database.stream = std::make_unique<DatabaseStream>(
@@ -233,8 +289,14 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     }
     database.thread = thread.take();
   }
+  Cuts cuts(place, config, databases);
+  if (!failure.has_value()) {
+    const Status started = cuts.start(end);
+    if (!started.ok()) failure = started.error();
+  }
   if (!failure.has_value()) keeper.run(end);
   ending.request_stop();
+  cuts.stop();
   {
     const LeaveInTime leaving(env, leave_vaults);
     for (Running& database : databases) {

@@ -2,6 +2,8 @@
 // Hides: its threads.
 //
 //   stream-DATASET   one per database: the log (database_stream.h)
+//   cuts-GROUP       one per group that it coordinates (cut_coordinator.h)
+//   door             what coordinators of other registries ask (cut_service.h), with wire::Server's threads
 //   keeper           every vault's clock, spools of earlier starts, the status file, base backups that are due
 //
 // I1  A database that cannot go on (another server, a full disk) stops alone, with an alarm; the others go on.
@@ -16,11 +18,13 @@
 
 #include "agent/agent_config.h"
 #include "config/json.h"
+#include "wire/transport.h"
 
 namespace exclave::agent {
 
 struct AgentPlace {
   env::Env& env;
+  wire::Transport& transport;  // as the writer: to other agents, and from coordinators
   const policy::Policy& policy;
   const policy::Registry& registry;
   const policy::Era& era;

@@ -50,6 +50,52 @@ Result<DatabaseConfig> read_database(config::Section& section) {
   return database;
 }
 
+Result<GroupMember> parse_member(config::Section& section, const std::string& text) {
+  GroupMember member;
+  const std::size_t slash = text.find('/');
+  const std::size_t at = text.find('@');
+  if (slash == std::string::npos && at == std::string::npos) {
+    member.dataset = text;
+  } else if (slash != std::string::npos && at != std::string::npos && slash < at && at + 1 < text.size()) {
+    member.registry = text.substr(0, slash);
+    member.dataset = text.substr(slash + 1, at - slash - 1);
+    member.address = text.substr(at + 1);
+    if (!format::is_valid_name(member.registry))
+      return section.error_at("members", "names a registry that cannot be: " + printable(text));
+  } else {
+    return section.error_at("members", "must be DATASET or REGISTRY/DATASET@HOST:PORT, not " + printable(text));
+  }
+  if (!format::is_valid_name(member.dataset))
+    return section.error_at("members", "names a dataset that cannot be: " + printable(text));
+  return member;
+}
+
+Result<GroupConfig> read_group(config::Section& section, const AgentConfig& config) {
+  GroupConfig group;
+  group.name = TRY(section.require_string("name"));
+  if (!format::is_valid_name(group.name))
+    return section.error_at("name", "must have 1 to 63 characters of a-z, 0-9 and '-'");
+  group.every = TRY(section.optional_duration("every")).value_or(std::chrono::seconds(10));
+  if (group.every < kHoldsApart * 2) return section.error_at("every", "must be at least 2 s");
+  for (const std::string& text : TRY(section.strings("members"))) {
+    GroupMember member = TRY(parse_member(section, text));
+    if (member.address.empty()) TRY(config.database(member.dataset));
+    group.members.push_back(std::move(member));
+  }
+  if (group.members.empty()) return section.error_at("members", "names nobody");
+  return group;
+}
+
+Status read_cuts(config::Section& root, AgentConfig& config) {
+  config.listen = TRY(root.optional_string("cuts.listen")).value_or("");
+  config.coordinators = TRY(root.strings("cuts.coordinators"));
+  if (config.listen.empty() != config.coordinators.empty())
+    return root.error_at("cuts.listen", "belongs together with cuts.coordinators");
+  for (config::Section* section : TRY(root.sections("group")))
+    config.groups.push_back(TRY(read_group(*section, config)));
+  return {};
+}
+
 }  // namespace
 
 Result<const DatabaseConfig*> AgentConfig::database(std::string_view dataset) const {
@@ -68,15 +114,16 @@ Result<AgentConfig> parse_agent_config(ByteView text, const std::string& source)
   std::set<std::string> slots;
   for (config::Section* section : TRY(root->sections("database"))) {
     DatabaseConfig database = TRY(read_database(*section));
-    if (!datasets.insert(database.stream.dataset).second)
-      return section->error_at("dataset", "stands twice");
+    if (!datasets.insert(database.stream.dataset).second) return section->error_at("dataset", "stands twice");
     if (!slots.insert(database.stream.endpoint.conninfo + "\n" + database.stream.slot).second)
       return section->error_at("slot", "is another database's already");
     config.databases.push_back(std::move(database));
   }
+  TRY(read_cuts(*root, config));
   TRY(root->finish());
   if (config.databases.empty())
-    return Error(Code::InvalidInput, source + ": names no database").hint("add a [[database]] with dataset and connection");
+    return Error(Code::InvalidInput, source + ": names no database")
+        .hint("add a [[database]] with dataset and connection");
   return config;
 }
 

@@ -11,6 +11,15 @@
 //   spool-limit = "4 GB"           how much waits on this machine for a vault that is away
 //   base-every = "1 day"           how often a base backup is taken; left out: only on demand
 //
+//   [cuts]                         who may take one instant over our databases together with others
+//   listen = "10.0.0.5:7443"       where coordinators reach this agent
+//   coordinators = ["land"]        registries of the realm
+//
+//   [[group]]                      what this agent takes an instant of, as the coordinator
+//   name = "realm"
+//   every = "10 s"
+//   members = ["people", "land/parcels@10.0.0.6:7443"]       DATASET of ours, or REGISTRY/DATASET@HOST:PORT
+//
 // Threads: values. Errors: InvalidInput (names file, line and setting).
 #pragma once
 
@@ -26,8 +35,23 @@ struct DatabaseConfig {
   std::optional<std::chrono::seconds> base_every;
 };
 
+struct GroupMember {
+  std::string registry;  // empty: ours
+  std::string dataset;
+  std::string address;  // empty: in this agent
+};
+
+struct GroupConfig {
+  std::string name;
+  std::chrono::milliseconds every{};
+  std::vector<GroupMember> members;  // at least one
+};
+
 struct AgentConfig {
   std::vector<DatabaseConfig> databases;  // at least one
+  std::string listen;                     // empty: nobody else takes cuts of ours
+  std::vector<std::string> coordinators;  // registries
+  std::vector<GroupConfig> groups;
 
   // InvalidInput if there is none of this dataset; the hint names those there are.
   Result<const DatabaseConfig*> database(std::string_view dataset) const;

@@ -36,6 +36,20 @@ TEST(agent_config, takes_every_setting) {
   EXPECT_EQ(database.base_every, 24h);
 }
 
+TEST(agent_config, knows_groups_and_who_may_take_cuts) {
+  const auto config = parse(
+      "[[database]]\ndataset = 'a'\nconnection = 'x'\n[cuts]\nlisten = 'h:1'\ncoordinators = ['land']\n"
+      "[[group]]\nname = 'realm'\nevery = '5 s'\nmembers = ['a', 'land/parcels@h:2']\n");
+  ASSERT_TRUE(config.ok()) << config.error().message();
+  EXPECT_EQ(config.value().listen, "h:1");
+  const GroupConfig& group = config.value().groups.at(0);
+  EXPECT_EQ(group.every, 5s);
+  EXPECT_EQ(group.members.at(0).dataset, "a");
+  EXPECT_EQ(group.members.at(1).registry, "land");
+  EXPECT_EQ(group.members.at(1).dataset, "parcels");
+  EXPECT_EQ(group.members.at(1).address, "h:2");
+}
+
 TEST(agent_config, refuses_what_cannot_be_meant) {
   const std::string head = "[[database]]\ndataset = 'a'\nconnection = 'x'\n";
   const struct {
@@ -52,6 +66,11 @@ TEST(agent_config, refuses_what_cannot_be_meant) {
       {head + "base-every = '1 s'\n", "must be at least a minute"},
       {head + head, "stands twice"},
       {head + "[[database]]\ndataset = 'b'\nconnection = 'x'\nslot = 'exclave_a'\n", "is another database's already"},
+      {head + "[cuts]\nlisten = 'h:1'\n", "belongs together with cuts.coordinators"},
+      {head + "[[group]]\nname = 'g'\nmembers = []\n", "names nobody"},
+      {head + "[[group]]\nname = 'g'\nmembers = ['b']\n", "has no database 'b'"},
+      {head + "[[group]]\nname = 'g'\nmembers = ['a@h:1']\n", "must be DATASET or REGISTRY/DATASET@HOST:PORT"},
+      {head + "[[group]]\nname = 'g'\nevery = '1 s'\nmembers = ['a']\n", "must be at least 2 s"},
       {head + "polcy = 'sync'\n", "policy"},
   };
   for (const auto& each : cases) {

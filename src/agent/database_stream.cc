@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kCommandTime = 30s;
-constexpr auto kReportEvery = 5s;    // wal_sender_timeout is a minute, by default
+constexpr auto kReportEvery = 5s;  // wal_sender_timeout is a minute, by default
 constexpr auto kPublishEvery = 500ms;
 constexpr auto kRollEvery = 60s;
 constexpr auto kIdleWait = 200ms;
@@ -20,6 +20,7 @@ constexpr auto kBusyWait = 300us;  // while frames are outstanding: how long a n
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 5s;
 constexpr auto kFinishTime = 10s;
+constexpr auto kCutLook = 5ms;
 constexpr std::size_t kMostAlarms = 20;
 constexpr std::string_view kSystemFile = "system";
 constexpr std::string_view kPositionFile = "position";
@@ -58,7 +59,7 @@ std::string spool_directory(std::string_view directory) {
 }
 
 DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options)
-    : place_(place), options_(std::move(options)), wake_(place.env.threads.make_monitor()) {
+    : place_(place), options_(std::move(options)), wake_(place.env.threads.make_monitor()), gate_(place.env.clock) {
   publish();
 }
 
@@ -118,6 +119,7 @@ Status DatabaseStream::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     const env::Instant began = clock.monotonic();
     const Status done = connect_and_stream(stop);
+    gate_.disconnected();
     state_ = StreamState::Connecting;
     if (stop.stop_requested()) break;
     if (!done.ok()) {
@@ -135,9 +137,11 @@ Status DatabaseStream::run(std::stop_token stop) {
     }
     publish();
     // Quickly at first, so that a server that was restarted has its commits acknowledged within a second.
-    pause = clock.monotonic() - began > kLongestPause ? kFirstPause : std::min<std::chrono::nanoseconds>(pause * 2, kLongestPause);
+    pause = clock.monotonic() - began > kLongestPause ? kFirstPause
+                                                      : std::min<std::chrono::nanoseconds>(pause * 2, kLongestPause);
     const env::Instant again = clock.monotonic() + pause;
-    while (!stop.stop_requested() && clock.monotonic() < again) TRY(clock.sleep_until(clock.monotonic() + kFirstPause / 2));
+    while (!stop.stop_requested() && clock.monotonic() < again)
+      TRY(clock.sleep_until(clock.monotonic() + kFirstPause / 2));
   }
   state_ = StreamState::Stopped;
   Status finished;
@@ -157,11 +161,12 @@ Status DatabaseStream::check_system(pg::SystemIdentifier system) {
     if (known.error().code() != Code::NotFound) return known.error();
     TRY(env::create_file_durably(place_.env.files, path, as_bytes(pg::to_text(system) + "\n"), 0600));
   } else if (as_text(known.value()) != pg::to_text(system) + "\n") {
-    return Error(Code::Precondition, "the server is another one than before: its system identifier is " +
-                                         pg::to_text(system) + ", and dataset " + options_.dataset + " is of " +
-                                         std::string(as_text(known.value()).substr(0, as_text(known.value()).find('\n'))))
-        .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" +
-              printable(path) + "'");
+    return Error(Code::Precondition,
+                 "the server is another one than before: its system identifier is " + pg::to_text(system) +
+                     ", and dataset " + options_.dataset + " is of " +
+                     std::string(as_text(known.value()).substr(0, as_text(known.value()).find('\n'))))
+        .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" + printable(path) +
+              "'");
   }
   system_ = system;
   return {};
@@ -229,9 +234,10 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   options.spool_limit_bytes = options_.spool_limit_bytes;
   options.wake = wake_.get();
   const format::StreamDescriptor descriptor = TRY(new_stream());
-  auto journal = TRY(spread::JournalWriter::open({env.clock, env.random, env.files, env.threads}, place_.vaults,
-                                                 format::SignedStream::sign(descriptor, place_.writer), place_.writer,
-                                                 [this] { return place_.periods.current(); }, options));
+  auto journal = TRY(spread::JournalWriter::open(
+      {env.clock, env.random, env.files, env.threads}, place_.vaults,
+      format::SignedStream::sign(descriptor, place_.writer), place_.writer, [this] { return place_.periods.current(); },
+      options));
   format::JournalOpening opening;
   opening.dataset = options_.dataset;
   opening.source = {facts.system.value(), facts.version.major.value(), facts.segment_size.bytes()};
@@ -240,6 +246,7 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   opening.opened_ns = env.clock.now().nanoseconds;
   TRY(journal->append(format::encode_record(opening)));
   journal_ = std::move(journal);
+  ++journals_opened_;
   ledger_.emplace(options_.policy, options_.budget, start);
   last_roll_ = env.clock.monotonic();
   return {};
@@ -272,8 +279,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   const auto until = [&] { return pg::Until{clock.monotonic() + kCommandTime, stop}; };
 
   // 1. Is this our server, and is it set up so that protection is possible?
-  const pg::ServerFacts facts =
-      TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
+  const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
   TRY(prepare(facts));
   auto connection = TRY(pg::ReplicationConnection::open(clock, options_.endpoint, until()));
   const pg::SystemIdentity identity = TRY(connection.identify_system(until()));
@@ -297,6 +303,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
     }
     watch(facts, history, at);
     last_timeline_ = timeline_;
+    gate_.connected(timeline_, identity.flushed);
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
     state_ = StreamState::Streaming;
     trouble_.reset();
@@ -364,6 +371,7 @@ Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationC
     }
     TRY(flush_frame());
     TRY(acknowledge(connection, must_reply, stop));
+    TRY(write_cuts());
     TRY(roll_if_due());
   }
   return std::optional<pg::TimelineEnded>();
@@ -443,10 +451,14 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
     }
     ledger_->spooled();
   }
+  gate_.set_trusted(is_waited_for_ && !ledger_->is_degraded());
   const pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
-  if (now || flushed > connection.reported() || time - last_report_ > kReportEvery) {
-    TRY(connection.send_status(flushed, pg::Reply::NotNeeded, {time + kCommandTime, stop}));
+  const bool is_news = flushed > connection.reported() && !gate_.is_held();
+  if (now || is_news || time - last_report_ > kReportEvery) {
+    TRY(gate_.pass(flushed, [&](pg::Lsn position) {
+      return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});
+    }));
     last_report_ = time;
   }
   if (time - last_keep_ > kReportEvery) {
@@ -466,11 +478,54 @@ Status DatabaseStream::note_mode() {
   }
   const auto exposure = ledger_->take_exposure();
   CHECK(exposure.has_value());
-  place_.env.log.write(env::LogLevel::Warning,
-                       "dataset " + options_.dataset + ": the vaults hold everything again; " +
-                           pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
-                           pg::to_text(pg::Lsn(exposure->to.value())) + " was acknowledged before");
+  place_.env.log.write(env::LogLevel::Warning, "dataset " + options_.dataset + ": the vaults hold everything again; " +
+                                                   pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
+                                                   pg::to_text(pg::Lsn(exposure->to.value())) +
+                                                   " was acknowledged before");
   TRY(journal_->append(format::encode_record(*exposure)));
+  return {};
+}
+
+Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
+  env::Clock& clock = place_.env.clock;
+  {
+    const MutexLock lock(mutex_);
+    cuts_.push_back({cut, std::nullopt, 0});
+  }
+  while (clock.monotonic() < deadline) {
+    TRY(clock.sleep_until(clock.monotonic() + kCutLook));
+    const MutexLock lock(mutex_);
+    const bool waits =
+        std::any_of(cuts_.begin(), cuts_.end(), [&](const KeptCut& each) { return each.cut.id == cut.id; });
+    if (!waits) return {};
+  }
+  const MutexLock lock(mutex_);
+  std::erase_if(cuts_, [&](const KeptCut& each) { return each.cut.id == cut.id; });
+  return Error(Code::Unavailable, "cut " + cut.id.hex().substr(0, 12) + " is not durable in the journal of " +
+                                      options_.dataset + " in time");
+}
+
+// What was handed in is written on this thread, the journal's only one; it leaves the list once k vaults hold it.
+Status DatabaseStream::write_cuts() {
+  std::vector<format::Cut> waiting;
+  {
+    const MutexLock lock(mutex_);
+    std::erase_if(cuts_, [&](const KeptCut& each) {
+      return each.frame.has_value() && each.stream == journals_opened_ && each.frame->value() < last_durable_;
+    });
+    for (const KeptCut& each : cuts_) {
+      if (!each.frame.has_value() || each.stream != journals_opened_) waiting.push_back(each.cut);
+    }
+  }
+  for (const format::Cut& cut : waiting) {
+    const format::FrameNumber frame = TRY(journal_->append(format::encode_record(cut)));
+    const MutexLock lock(mutex_);
+    for (KeptCut& each : cuts_) {
+      if (each.cut.id != cut.id) continue;
+      each.frame = frame;
+      each.stream = journals_opened_;
+    }
+  }
   return {};
 }
 

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "agent/ack_ledger.h"
+#include "agent/cut_gate.h"
 #include "agent/log_framer.h"
 #include "agent/period_source.h"
 #include "base/mutex.h"
@@ -94,6 +95,10 @@ class DatabaseStream {
   Status run(std::stop_token stop);
   DatabaseStatus status() const;
 
+  // For cuts. keep: writes a confirmed cut into the journal, and waits until k vaults hold it; Unavailable at the deadline.
+  CutGate& gate() { return gate_; }
+  Status keep(const format::Cut& cut, env::Instant deadline);
+
  private:
   struct CommitMark {
     format::FrameNumber frame;
@@ -120,6 +125,7 @@ class DatabaseStream {
   Status flush_frame();
   Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
   Status note_mode();
+  Status write_cuts();
   Status roll_if_due();
   void raise(std::string alarm);
   void publish();
@@ -155,8 +161,17 @@ class DatabaseStream {
   env::Instant last_roll_;
   std::uint64_t frames_at_roll_ = 0;
 
+  CutGate gate_;
+  struct KeptCut {
+    format::Cut cut;
+    std::optional<format::FrameNumber> frame;  // once it is written
+    std::uint64_t stream = 0;                  // in which of this run's journals
+  };
+  std::uint64_t journals_opened_ = 0;
+
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
+  std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);  // not yet durable
 };
 
 }  // namespace exclave::agent

@@ -27,7 +27,8 @@ Result<const format::SealingKey*> PeriodSource::current() {
     const MutexLock lock(mutex_);
     for (const auto& [vault, ahead] : ahead_) times.push_back((here + ahead).seconds());
   }
-  const std::int64_t now = std::min(here.seconds(), policy::reached_by(copies_, std::move(times)).value_or(here.seconds()));
+  const std::int64_t now =
+      std::min(here.seconds(), policy::reached_by(copies_, std::move(times)).value_or(here.seconds()));
   custody::AgentKeys keys = TRY(custody::read_agent_keys(env_.files, keys_path_));
   format::PeriodNumber period = era_.period_at(now);
   if (!keys.periods.empty()) period = std::max(period, keys.periods.front().id.period);

@@ -46,7 +46,8 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->directory_ = directory;
   Acts acts = TRY(load_acts(context, directory));
   home->writer_ = TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
-  home->lock_ = TRY(use == HomeUse::Captures ? lock_agent_directory(files, directory) : lock_journals(files, directory));
+  home->lock_ =
+      TRY(use == HomeUse::Captures ? lock_agent_directory(files, directory) : lock_journals(files, directory));
   home->keys_ = TRY(newest_agent_keys(files, directory));
   home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_, Patience::Long));
   home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));

@@ -13,8 +13,8 @@ namespace exclave::cli {
 struct CaptureEnding {
   bool stages = false;
   bool wait_all = false;
-  std::string text{};                                // of this kind of capture, for people
-  config::Json json = config::Json::object();        // the same, for programs
+  std::string text{};                          // of this kind of capture, for people
+  config::Json json = config::Json::object();  // the same, for programs
 };
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,

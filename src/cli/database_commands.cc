@@ -5,24 +5,25 @@
 #include "agent/agent.h"
 #include "base/text.h"
 #include "cli/agent_home.h"
+#include "cli/agent_status.h"
 #include "cli/capture_report.h"
 #include "cli/commands.h"
 #include "cli/render.h"
 #include "config/json.h"
+#include "config/section.h"
 #include "engine/database_capture.h"
 #include "engine/wal_directory.h"
 
 namespace exclave::cli {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = 1U << 20;
 constexpr std::chrono::seconds kCommandTime(30);
 constexpr std::chrono::seconds kLogTime(60);  // how long a base backup waits for its log to be durable
 constexpr std::chrono::milliseconds kLook(200);
 
 Result<agent::AgentConfig> read_config(const Context& context, const std::string& home, const std::string& path) {
   const std::string file = path.empty() ? env::join_path(home, "agent.toml") : path;
-  auto text = context.env.files.read_file(file, kMaxConfigBytes);
+  auto text = context.env.files.read_file(file, config::kMaxConfigBytes);
   if (!text.ok() && text.error().code() == Code::NotFound) {
     return std::move(text.take_error())
         .hint("name the databases there: [[database]] with dataset and connection; see docs/operations/databases.md");
@@ -40,27 +41,11 @@ std::string source_of(const pg::ServerFacts& facts) {
          ", system " + pg::to_text(facts.system);
 }
 
-// Of a dataset, as the agent daemon wrote it last; nullopt if it does not run, or says nothing of it.
-std::optional<pg::Lsn> durable_position(const Context& context, const std::string& home, const std::string& dataset) {
-  constexpr std::int64_t kFresh = 10'000'000'000;
-  const auto text = context.env.files.read_file(agent::agent_status_path(home), kMaxConfigBytes);
-  if (!text.ok()) return std::nullopt;
-  const auto json = config::parse_json(as_text(text.value()));
-  if (!json.ok()) return std::nullopt;
-  if (context.env.clock.now().nanoseconds - json.value()["at_ns"].i64() > kFresh) return std::nullopt;
-  for (const config::Json& each : json.value()["databases"].elements()) {
-    if (each["dataset"].string() != dataset) continue;
-    const auto position = pg::parse_lsn(each["durable"].string());
-    if (position.ok()) return position.value();
-  }
-  return std::nullopt;
-}
-
 // A base is usable once the log up to its end is durable.
 bool wait_for_log(const Context& context, const std::string& home, const std::string& dataset, pg::Lsn end) {
   const env::Instant deadline = context.env.clock.monotonic() + kLogTime;
   while (!context.stop.stop_requested() && context.env.clock.monotonic() < deadline) {
-    const auto durable = durable_position(context, home, dataset);
+    const auto durable = durable_position(read_agent_status(context, home), dataset);
     if (!durable.has_value()) return false;  // no daemon: nothing to wait for
     if (*durable >= end) return true;
     if (!context.env.clock.sleep_until(context.env.clock.monotonic() + kLook).ok()) return false;
@@ -68,7 +53,8 @@ bool wait_for_log(const Context& context, const std::string& home, const std::st
   return false;
 }
 
-Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home, const agent::DatabaseConfig& config,
+Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home,
+                                              const agent::DatabaseConfig& config,
                                               engine::DatabaseCaptureOptions options, engine::StageTimes& times,
                                               const engine::OnProgress& on_progress) {
   env::Clock& clock = context.env.clock;
@@ -118,17 +104,18 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
 Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
   const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
   const auto home = TRY(AgentHome::open(context, settings.home, HomeUse::Journals));
-  const agent::AgentPlace place{context.env,    home->policy(),        home->registry(),  home->era().era,
-                                home->writer(), home->vaults().all(), home->keys_path(), settings.home};
+  const auto transport = wire::make_tls_transport(tls::Identity::from_key(home->writer()));
+  const agent::AgentPlace place{context.env,     *transport,     home->policy(),        home->registry(),
+                                home->era().era, home->writer(), home->vaults().all(), home->keys_path(),
+                                settings.home};
   context.env.log.write(env::LogLevel::Info, "agent of registry " + home->registry().name + " protects " +
                                                  std::to_string(config.databases.size()) + " databases");
   const agent::TakeBase take_base = [&](const agent::DatabaseConfig& database) -> Status {
     const auto captures = TRY(AgentHome::open(context, settings.home));
     engine::StageTimes times;
     const engine::DatabaseCaptureReport report = TRY(capture(context, *captures, database, {}, times, {}));
-    context.env.log.write(env::LogLevel::Info,
-                          "base backup " + short_hex(report.capture.snapshot.view()) + " of " + database.stream.dataset +
-                              " is durable");
+    context.env.log.write(env::LogLevel::Info, "base backup " + short_hex(report.capture.snapshot.view()) + " of " +
+                                                   database.stream.dataset + " is durable");
     return captures->erase_ended_periods(context);
   };
   TRY(agent::run_agent(

@@ -47,7 +47,8 @@ Result<ReleasedSnapshot> choose_base(const Context& context, SiteFolder& site, R
       if (++tried > kMostBases) break;
       auto base = open_released(context, site, settings.open, older.object.name.hex());
       if (!base.ok() || base.value().content->record().dataset != dataset) continue;
-      if (base.value().content->record().base.has_value() && may_serve(base.value().content->record(), goal)) return base;
+      if (base.value().content->record().base.has_value() && may_serve(base.value().content->record(), goal))
+        return base;
     }
   }
   return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to))
@@ -139,9 +140,8 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   text += "the log's end is " + end_in_words(log.proven) + (log.is_proven ? ", proven\n" : ", NOT proven\n");
   for (const format::LossExposure& exposure : log.exposures) {
     text += "acknowledged before the vaults held it: " + pg::to_text(pg::Lsn(exposure.from.value())) + " to " +
-            pg::to_text(pg::Lsn(exposure.to.value())) + ", from " +
-            env::to_rfc3339(env::Timestamp{exposure.began_ns}) + " to " +
-            env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
+            pg::to_text(pg::Lsn(exposure.to.value())) + ", from " + env::to_rfc3339(env::Timestamp{exposure.began_ns}) +
+            " to " + env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
   }
   for (const std::string& tablespace : prepared.tablespaces) text += "tablespace at " + tablespace + "\n";
   text += "start it: pg_ctl -D " + settings.target + " start; its log is in " + wal + "\n";

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cli/agent_home.h"
+#include "cli/agent_status.h"
 #include "cli/commands.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
@@ -270,6 +271,15 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
         .set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
   }
   for (std::string& alarm : era_alarms(*home, now)) view.alarms.push_back(std::move(alarm));
+  if (context.env.files.stat(env::join_path(settings.place.home, "agent.toml")).ok()) {
+    config::Json databases = read_agent_status(context, settings.place.home);
+    if (databases.is_null()) {
+      view.alarms.push_back("the agent does not run: no database is protected (exclave agent run)");
+    } else {
+      view.headline += databases_in_words(databases, view.alarms);
+      view.json.set("agent", std::move(databases));
+    }
+  }
   view.json.set("registry", home->registry().name)
       .set("era", home->era().era.number.value())
       .set("snapshots", snapshots.size());

@@ -157,7 +157,8 @@ class Parser {
 
   void add_capture() {
     add<BackupSettings>(
-        app_, "backup", "capture a file tree, or a database's base backup, into the vaults", [](CLI::App& command, BackupSettings& s) {
+        app_, "backup", "capture a file tree, or a database's base backup, into the vaults",
+        [](CLI::App& command, BackupSettings& s) {
           command.add_option("--home", s.home, "the agent's directory")->required();
           auto* source = command.add_option("source", s.source, "the directory to capture");
           auto* database = command.add_option("--database", s.database,
@@ -250,11 +251,13 @@ class Parser {
                            command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
                                ->capture_default_str();
                            command.add_option("--target", s.target, "a fresh directory")->required();
-                           command.add_option("--to", s.to,
-                                              "of a database: 'latest', a position (16/B374D848), a time "
-                                              "(2026-11-21T22:34:17Z), or cut:ID")
+                           command
+                               .add_option("--to", s.to,
+                                           "of a database: 'latest', a position (16/B374D848), a time "
+                                           "(2026-11-21T22:34:17Z), or cut:ID")
                                ->capture_default_str();
-                           command.add_option("--wal", s.wal, "of a database: where its log goes (default: TARGET.wal)");
+                           command.add_option("--wal", s.wal,
+                                              "of a database: where its log goes (default: TARGET.wal)");
                            command.add_flag("--accept-unproven-end", s.accept_unproven_end,
                                             "of a database: go on though too few vaults show where its log ends");
                            command.add_flag("--no-sync", s.no_sync, "do not wait until everything is on disk");

@@ -62,7 +62,7 @@ config::Json restore_json(const engine::RestoreReport& report, const ReleasedSna
 }
 
 std::string restore_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
-                        const std::string& target) {
+                         const std::string& target) {
   const double rate = static_cast<double>(report.written_bytes) / std::max(1e-9, seconds(report.duration));
   std::string text = fmt::format(
       "restored snapshot {} ({}) into {}: {} files, {} directories, {} others, {} in {} ({}/s), synced in {}\n",

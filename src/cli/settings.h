@@ -161,10 +161,10 @@ struct NameSettings {
 };
 
 using CommandSettings =
-    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, WalFetchSettings, BackupSettings, IngestSettings, StatusSettings,
-                 RepairSettings, SnapshotsSettings, ListSettings, ReleaseRequestSettings, ReleaseShowSettings,
-                 ReleaseApproveSettings, ReleaseCloseSettings, RestoreSettings, VerifySettings, RecoverSettings,
-                 NameSettings>;
+    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, WalFetchSettings, BackupSettings,
+                 IngestSettings, StatusSettings, RepairSettings, SnapshotsSettings, ListSettings,
+                 ReleaseRequestSettings, ReleaseShowSettings, ReleaseApproveSettings, ReleaseCloseSettings,
+                 RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
 
 struct Invocation {
   CommandSettings command;

@@ -37,6 +37,7 @@ class BackupReceiver {
         add_directory_once(listed_path(entry.path), entry.modified.nanoseconds);
         return {};
       case pg::EntryType::File:
+        add_tablespace_folder(entry);
         begin_file(listed_path(entry.path), entry.mode, entry.modified.nanoseconds);
         return {};
     }
@@ -70,9 +71,13 @@ class BackupReceiver {
     if (!is_in_tablespace(path)) return path;
     return std::string(format::kTablespacesFolder) + path.substr(kLinks.size());
   }
+  // Nothing in the stream names these two.
   void add_tablespace_folder(const pg::BackupEntry& entry) {
-    if (is_in_tablespace(entry.path))
-      add_directory_once(std::string(format::kTablespacesFolder), entry.modified.nanoseconds);
+    if (!is_in_tablespace(entry.path)) return;
+    const std::string path = listed_path(entry.path);
+    add_directory_once(std::string(format::kTablespacesFolder), entry.modified.nanoseconds);
+    add_directory_once(path.substr(0, path.find('/', format::kTablespacesFolder.size() + 1)),
+                       entry.modified.nanoseconds);
   }
   // A tablespace's root comes as a link and as a directory.
   void add_directory_once(const std::string& path, std::int64_t modified_ns) {
@@ -162,8 +167,7 @@ Result<pg::Finished> receive(pg::BaseBackup& backup, BackupReceiver& receiver, c
 
 Result<DatabaseCaptureReport> capture_database(const CaptureContext& context, pg::ReplicationConnection& connection,
                                                const pg::ServerFacts& facts, const DatabaseCaptureOptions& options,
-                                               StageTimes& times, const OnProgress& on_progress,
-                                               std::stop_token stop) {
+                                               StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
   const env::Instant start = context.env.clock.monotonic();
   TRY(format::check_name("dataset", options.dataset));
   CaptureSession::Facts snapshot;

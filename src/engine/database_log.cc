@@ -140,8 +140,8 @@ class LogCheck {
         TRY(checker_.follow(history_of(newest_, range.timeline), range.from));
       for (pg::Lsn at = range.from; at < range.to;) {
         if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
-        const auto some = static_cast<std::size_t>(
-            std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
+        const auto some =
+            static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
         const MutableByteView bytes = MutableByteView(piece).first(some);
         TRY(writer_.read(range.timeline, at, bytes));
         TRY(feed(bytes, position, time));
@@ -183,7 +183,8 @@ class LogCheck {
     pg::WalChecker before = checker_;
     TRY(checker_.feed(bytes));
     // Commit times are not monotone: one in the middle of the piece may be past the goal, and the last one not.
-    const bool look_closely = time.has_value() ? checker_.commits() != before.commits() : is_past(checker_, position, {});
+    const bool look_closely =
+        time.has_value() ? checker_.commits() != before.commits() : is_past(checker_, position, {});
     if (!look_closely) return {};
     const pg::WalChecker after = std::exchange(checker_, before);
     for (std::size_t i = 0; i < bytes.size() && !goal_reached_; ++i) {
@@ -255,8 +256,8 @@ Status check_reach(const LogRequest& request, const DatabaseLog& log, const Goal
         .hint("take an older base backup: --snapshot, see exclave snapshots");
   }
   if (goal.position.has_value() && *goal.position > log.proven.end) {
-    return Error(Code::Precondition, "position " + pg::to_text(*goal.position) + " lies beyond the log, which ends at " +
-                                         pg::to_text(log.proven.end));
+    return Error(Code::Precondition, "position " + pg::to_text(*goal.position) +
+                                         " lies beyond the log, which ends at " + pg::to_text(log.proven.end));
   }
   return {};
 }
@@ -302,9 +303,8 @@ std::optional<format::PeriodNumber> newest_journal_period(const RegistryHoldings
 }
 
 Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
-                              const std::vector<store::VaultApi*>& vaults,
-                              const std::vector<format::OpeningKey>& keys, const std::string& directory,
-                              std::stop_token stop) {
+                              const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
+                              const std::string& directory, std::stop_token stop) {
   const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
   const auto writer = TRY(WalDirectoryWriter::create(files, directory, size, lsn(request.base.start)));
   DatabaseLog log;
@@ -332,8 +332,8 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
   }
   if (!collector.has_found_any() || writer->extents().empty()) {
-    return Error(Code::NotFound, "the vaults hold no journal of dataset '" + printable(request.dataset) +
-                                     "' for this backup's server")
+    return Error(Code::NotFound,
+                 "the vaults hold no journal of dataset '" + printable(request.dataset) + "' for this backup's server")
         .hint("a base backup is of no use alone: was the agent running? restore an older one, or another dataset");
   }
 

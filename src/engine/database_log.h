@@ -49,9 +49,9 @@ struct LogEnd {
 
 struct DatabaseLog {
   WalPlan plan;
-  LogEnd reached;           // what the plan ends at
-  LogEnd proven;            // what there is
-  bool is_proven = false;   // I1
+  LogEnd reached;          // what the plan ends at
+  LogEnd proven;           // what there is
+  bool is_proven = false;  // I1
   std::string why_not_proven;
   std::vector<format::LossExposure> exposures;
   std::vector<format::Cut> cuts;  // in which this dataset takes part, by time
@@ -76,8 +76,7 @@ struct LogRequest {
 
 // Fills `directory` (fresh) and plans it. `keys`: of the released periods.
 Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
-                              const std::vector<store::VaultApi*>& vaults,
-                              const std::vector<format::OpeningKey>& keys, const std::string& directory,
-                              std::stop_token stop);
+                              const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
+                              const std::string& directory, std::stop_token stop);
 
 }  // namespace exclave::engine

@@ -77,8 +77,8 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   TRY(remove_if_there(files, env::join_path(options.target, "standby.signal")));
 
   pg::RecoverySettings settings;
-  settings.restore_command = shell_word(options.program) + " wal fetch " +
-                             shell_word(TRY(files.canonical(options.wal_directory))) + " %f %p";
+  settings.restore_command =
+      shell_word(options.program) + " wal fetch " + shell_word(TRY(files.canonical(options.wal_directory))) + " %f %p";
   settings.target = pg::ToLatest{};  // the log ends where the plan says: "absent" is proven there
   settings.timeline = plan.timeline();
   settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}};

@@ -21,8 +21,8 @@ struct Prefix {
 
 struct JournalReader::Copy {
   std::size_t vault = 0;
-  std::vector<format::SignedEntry> entries;       // genuine, from 0, without a hole
-  std::map<std::uint64_t, std::uint64_t> open;    // ends by index
+  std::vector<format::SignedEntry> entries;     // genuine, from 0, without a hole
+  std::map<std::uint64_t, std::uint64_t> open;  // ends by index
 };
 
 JournalReader::JournalReader(const format::RealmId& realm, const format::SignedStream& stream,
@@ -208,8 +208,7 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
   const auto front = TRY(format::decode_segment_front(longest->bytes));
   auto opener = TRY(format::SegmentOpener::open(*TRY(key_for(front.header.key)), realm_, place, longest->bytes));
   for (std::uint64_t at = format::kSegmentFrontBytes; at < longest->end;) {
-    const auto frame =
-        TRY(opener.open_frame(at, ByteView(longest->bytes).subspan(static_cast<std::size_t>(at))));
+    const auto frame = TRY(opener.open_frame(at, ByteView(longest->bytes).subspan(static_cast<std::size_t>(at))));
     CHECK(frame.has_value());
     end.frames = frame->number.value() + 1;
     if (frame->number >= from) TRY(visit({frame->number, index, frame->plain}));
@@ -230,8 +229,8 @@ Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& 
     if (copy.entries.empty()) continue;
     const std::size_t last = copy.entries.size() - 1;
     if (copy.entries[last].entry.chain == longest->entries[last].entry.chain) continue;
-    return Error(Code::Conflict, "stream " + stream_.descriptor.id().hex() + ": vaults " +
-                                     vaults_[copy.vault]->name() + " and " + vaults_[longest->vault]->name() +
+    return Error(Code::Conflict, "stream " + stream_.descriptor.id().hex() + ": vaults " + vaults_[copy.vault]->name() +
+                                     " and " + vaults_[longest->vault]->name() +
                                      " hold different entries that its writer signed");
   }
   end.closed = longest->entries.size();

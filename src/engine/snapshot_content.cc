@@ -29,7 +29,9 @@ Status SnapshotContent::rebuild_index(const std::vector<FoundObject>& objects, c
   const auto own =
       std::find_if(objects.begin(), objects.end(), [&](const auto& each) { return each.name == snapshot; });
   for (const FoundObject& object : objects) {
-    if (object.is_snapshot || object.kind != format::StreamKind::Objects || (own != objects.end() && object.era != own->era)) continue;
+    if (object.is_snapshot || object.kind != format::StreamKind::Objects ||
+        (own != objects.end() && object.era != own->era))
+      continue;
     Status added = chunks_.add_pack(object.name, object.bytes);
     if (added.ok()) continue;
     switch (added.error().code()) {

@@ -211,7 +211,8 @@ class HoldingsFinder {
         *std::max_element(views.begin(), views.end(),
                           [](const VaultView& a, const VaultView& b) { return a.entries.size() < b.entries.size(); });
     found.entries = longest.entries.size();
-    for (const store::HeldEntry& held : longest.entries) found.newest_period = std::max(found.newest_period, held.period);
+    for (const store::HeldEntry& held : longest.entries)
+      found.newest_period = std::max(found.newest_period, held.period);
     std::vector<std::uint64_t> heads;
     for (const auto& [vault, head] : found.heads) heads.push_back(head);
     found.durable_entries = policy::reached_by(registry_.policy.quorum.k, std::move(heads)).value_or(found.entries);
@@ -227,8 +228,8 @@ class HoldingsFinder {
       const store::HeldEntry& held = longest.entries[i];
       const bool is_snapshot = held.entry.entry.snapshot_oldest.has_value();
       if (seen_.insert(held.entry.entry.object).second) {
-        holdings_.objects.push_back({held.entry.entry.object, held.object_bytes, is_snapshot, stream.descriptor.era,
-                                     stream.descriptor.kind});
+        holdings_.objects.push_back(
+            {held.entry.entry.object, held.object_bytes, is_snapshot, stream.descriptor.era, stream.descriptor.kind});
       }
       if (is_snapshot) add_snapshot(stream, held.entry.entry, views, i);
     }

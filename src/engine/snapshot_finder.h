@@ -63,7 +63,7 @@ struct FoundStream {
   // than k vaults to ask, the longest run must be assumed to have been durable.
   std::uint64_t durable_entries = 0;
   std::map<std::string, std::uint64_t> heads;  // by vault
-  format::PeriodNumber newest_period;           // of its entries, as vaults say
+  format::PeriodNumber newest_period;          // of its entries, as vaults say
 };
 
 struct FoundObject {

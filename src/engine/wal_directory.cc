@@ -59,8 +59,7 @@ std::string WalPlan::text() const {
   format::TextWriter writer(kPlanDomain);
   writer.field("system", system.value()).field("segment-bytes", segment_size.bytes());
   for (const LogRange& range : ranges) {
-    writer.field("timeline",
-                 pg::to_text(range.timeline) + " " + pg::to_text(range.from) + " " + pg::to_text(range.to));
+    writer.field("timeline", pg::to_text(range.timeline) + " " + pg::to_text(range.from) + " " + pg::to_text(range.to));
   }
   return writer.text();
 }
@@ -73,8 +72,7 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
   do {
     const auto range = parse_range(TRY(reader.field("timeline")));
     if (!range.ok()) return reader.bad(range.error().message());
-    if (!plan.ranges.empty() &&
-        (range.value().from != plan.end() || range.value().timeline <= plan.timeline()))
+    if (!plan.ranges.empty() && (range.value().from != plan.end() || range.value().timeline <= plan.timeline()))
       return reader.bad("does not begin where the timeline before it ends");
     plan.ranges.push_back(range.value());
   } while (reader.next_is("timeline"));
@@ -170,7 +168,8 @@ Status WalDirectoryWriter::add(pg::Timeline timeline, pg::Lsn start, ByteView by
                                          pg::to_text(extent.to) + " to " + pg::to_text(start));
   }
   if (start < extent.from) return Error(Code::Precondition, "log comes out of order");
-  const auto known = static_cast<std::size_t>(std::min<std::uint64_t>(pg::bytes_between(start, extent.to), bytes.size()));
+  const auto known =
+      static_cast<std::size_t>(std::min<std::uint64_t>(pg::bytes_between(start, extent.to), bytes.size()));
   TRY(compare(timeline, start, bytes.first(known)));
   TRY(write(timeline, start + known, bytes.subspan(known)));
   extent.to = std::max(extent.to, start + bytes.size());
@@ -181,8 +180,8 @@ Status WalDirectoryWriter::add_history(pg::Timeline timeline, ByteView text) {
   const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline, text));
   const auto [known, is_new] = histories_.emplace(timeline, history);
   if (!is_new && known->second != history) {
-    return Error(Code::Conflict, "timeline " + pg::to_text(timeline) +
-                                     " has two histories: two servers were promoted on their own");
+    return Error(Code::Conflict,
+                 "timeline " + pg::to_text(timeline) + " has two histories: two servers were promoted on their own");
   }
   return env::create_same_durably(files_, env::join_path(path_, pg::history_file_name(timeline)), text, kFileMode);
 }

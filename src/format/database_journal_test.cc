@@ -7,11 +7,8 @@
 namespace exclave::format {
 namespace {
 
-const JournalOpening kOpened{"people",
-                             {0x68f1c2a3b4c5d6e7, 15, 16U << 20},
-                             LogTimeline(1),
-                             LogPosition(0x3000148),
-                             0x18fae28ddc2ae800};
+const JournalOpening kOpened{
+    "people", {0x68f1c2a3b4c5d6e7, 15, 16U << 20}, LogTimeline(1), LogPosition(0x3000148), 0x18fae28ddc2ae800};
 
 TEST(database_journal, every_record_round_trips) {
   const Bytes log = {0xde, 0xad, 0xbe, 0xef};
@@ -53,10 +50,12 @@ TEST(database_journal, what_a_reader_must_reject) {
   odd.source.major = 12;
   EXPECT_EQ(decode_record(encode_record(odd)).error().code(), Code::Unsupported);
   const Bytes log = {1, 2, 3};
-  EXPECT_EQ(decode_record(encode_record(JournalLog{LogTimeline(1), LogPosition(1), LogCodec::Raw, 4, log})).error().code(),
-            Code::Corrupt);
-  EXPECT_EQ(decode_record(encode_record(JournalLog{LogTimeline(1), LogPosition(1), LogCodec::Zstd, 0, log})).error().code(),
-            Code::Corrupt);
+  EXPECT_EQ(
+      decode_record(encode_record(JournalLog{LogTimeline(1), LogPosition(1), LogCodec::Raw, 4, log})).error().code(),
+      Code::Corrupt);
+  EXPECT_EQ(
+      decode_record(encode_record(JournalLog{LogTimeline(1), LogPosition(1), LogCodec::Zstd, 0, log})).error().code(),
+      Code::Corrupt);
   EXPECT_EQ(decode_record(Bytes{9}).error().code(), Code::Unsupported);
   EXPECT_EQ(decode_record(Bytes{}).error().code(), Code::Corrupt);
 }

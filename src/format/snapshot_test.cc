@@ -59,8 +59,7 @@ TEST(snapshot, of_a_base_backup_round_trips_and_must_not_end_before_it_starts) {
   ASSERT_TRUE(read.ok()) << read.error().message();
   EXPECT_EQ(read.value().base, base.base);
   base.base->end = LogPosition(0x3000027);
-  EXPECT_EQ(decode_snapshot(encode_snapshot(base)).error().message(),
-            "snapshot: base backup ends before it starts");
+  EXPECT_EQ(decode_snapshot(encode_snapshot(base)).error().message(), "snapshot: base backup ends before it starts");
 }
 
 TEST(snapshot, without_a_previous_one_round_trips) {

@@ -16,12 +16,9 @@
 
 #include "format/journal.h"
 #include "store/vault_api.h"
+#include "wire/service.h"
 
 namespace exclave::wire {
-
-struct Caller {
-  crypto::Ed25519PublicKey identity;
-};
 
 // The bytes of an object on their way in.
 class ObjectSource {
@@ -38,13 +35,12 @@ struct HeadsPage {
 };
 inline constexpr std::size_t kHeadsPerPage = 500;
 
-class Handler {
+class Handler : public Service {
  public:
-  virtual ~Handler() = default;
+  // As the vault's HTTP API (routes.h).
+  Result<http::Response> answer(const Caller& caller, const http::RequestHead& request, http::BodyReader& body) final;
 
   virtual const std::string& name() const = 0;
-  // Whether the policy knows this key at all; a transport drops other peers early.
-  virtual bool knows(const Caller& caller) = 0;
   virtual Result<store::VaultStatus> status(const Caller& caller) = 0;
 
   virtual Status open_stream(const Caller& caller, const format::SignedStream& stream) = 0;

@@ -77,11 +77,11 @@ http::Limits default_server_limits() {
 
 struct Server::State {
   State(const World& given_world, std::unique_ptr<env::Listener> given_listener, Transport& given_transport,
-        Handler& given_handler, const ServerOptions& given_options)
+        Service& given_service, const ServerOptions& given_options)
       : world(given_world),
         listener(std::move(given_listener)),
         transport(given_transport),
-        handler(given_handler),
+        service(given_service),
         options(given_options),
         monitor(world.threads.make_monitor()) {}
 
@@ -102,7 +102,7 @@ struct Server::State {
   const World world;
   const std::unique_ptr<env::Listener> listener;
   Transport& transport;
-  Handler& handler;
+  Service& service;
   const ServerOptions options;
   std::stop_source stopping;
   const std::unique_ptr<env::Monitor> monitor;
@@ -246,8 +246,8 @@ void Server::State::serve_peer(Slot& slot, const Caller& caller, env::Connection
     return;
   }
   const http::Handler answer_request = [&](const http::RequestHead& request, http::BodyReader& body) {
-    Result<http::Response> response = answer(handler, caller, request, body);
-    if (handler.knows(caller)) return response;
+    Result<http::Response> response = service.answer(caller, request, body);
+    if (service.knows(caller)) return response;
     // A policy has revoked the key meanwhile: this answer is the last one.
     http::Response last = response.ok() ? response.take() : http::error_response(response.error());
     last.closes = true;
@@ -260,7 +260,7 @@ void Server::State::serve_peer(Slot& slot, const Caller& caller, env::Connection
 
 // nullopt: the peer is admitted. Those who are not take no place from those who are.
 std::optional<Error> Server::State::reason_to_refuse(Slot& slot, const Caller& caller) {
-  const bool is_known = handler.knows(caller);
+  const bool is_known = service.knows(caller);
   const env::MonitorLock lock(*monitor);
   slot.peer = caller.identity;
   const auto is_same = [&](const Slot& other) {
@@ -339,8 +339,8 @@ void Server::State::stop(env::Instant deadline) {
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Server>> Server::start(const World& world, std::unique_ptr<env::Listener> listener,
-                                              Transport& transport, Handler& handler, const ServerOptions& options) {
-  auto state = std::make_unique<State>(world, std::move(listener), transport, handler, options);
+                                              Transport& transport, Service& service, const ServerOptions& options) {
+  auto state = std::make_unique<State>(world, std::move(listener), transport, service, options);
   State* const raw = state.get();
   state->acceptor = TRY(world.threads.start("accept", [raw] { raw->accept_peers(); }));
   return std::unique_ptr<Server>(new Server(std::move(state)));

@@ -1,14 +1,14 @@
-// Server: a vault's HTTP API on a listener: accepts peers, lets a Handler answer, and ends in good order.
+// Server: an HTTP API on a listener, a vault's or another one: accepts peers, lets a Service answer, and ends in good order.
 // Hides: threads, handshakes, limits per peer, draining.
 //
 //   accept thread --> one named thread per connection: handshake -> (known? room?) -> requests, one after the other
 //
 //   running --stop(deadline)--> draining: no new peers, requests in progress end, then what is left is cut --> stopped
 //
-// Units/limits: places, each a thread: max_connections for peers that the handler knows, max_per_peer of them per key;
+// Units/limits: places, each a thread: max_connections for peers that the service knows, max_per_peer of them per key;
 //   max_handshakes for those who have shown no key yet, max_handshakes_per_source of them per address; max_refusals for
 //   those who are being told why they have no place. About 0.5 MiB per connection while it moves bulk.
-// I1  A peer whose key the handler does not know gets one answer, 403, and is gone; so is one whose key is revoked. A
+// I1  A peer whose key the service does not know gets one answer, 403, and is gone; so is one whose key is revoked. A
 //     known one that is too many gets 503. Beyond max_refusals they are cut without a word.
 // I3  Whoever shows no key, or an unknown one, takes no place from a known peer: when places for handshakes run out, the
 //     oldest one of the source that holds most is cut. The log says so, once a minute.
@@ -23,7 +23,7 @@
 
 #include "env/env.h"
 #include "http/limits.h"
-#include "wire/handler.h"
+#include "wire/service.h"
 #include "wire/transport.h"
 
 namespace exclave::wire {
@@ -43,7 +43,7 @@ struct ServerOptions {
 
 class Server {
  public:
-  // The part of the world it uses; all outlive it, as do transport and handler.
+  // The part of the world it uses; all outlive it, as do transport and service.
   struct World {
     env::Clock& clock;
     env::Log& log;
@@ -51,7 +51,7 @@ class Server {
   };
   // Exhausted: not even the thread that accepts could be started.
   static Result<std::unique_ptr<Server>> start(const World& world, std::unique_ptr<env::Listener> listener,
-                                               Transport& transport, Handler& handler,
+                                               Transport& transport, Service& service,
                                                const ServerOptions& options = {});
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -36,8 +36,7 @@ Job append_job(const JournalLane& lane, std::uint64_t index, const JournalSegmen
   job.bytes = segment.bytes;
   job.offset = sent_of(lane, index);
   job.end = step_end(*segment.bytes, job.offset, segment.end, store::kMaxAppendBytes);
-  job.frames_end =
-      job.end == segment.end ? segment.frames_end : frames_below(*segment.bytes, job.end, 0);
+  job.frames_end = job.end == segment.end ? segment.frames_end : frames_below(*segment.bytes, job.end, 0);
   return job;
 }
 
@@ -72,8 +71,8 @@ Job next_job(JournalState& state, JournalLane& lane) {
     return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
   }
   const JournalSegment* const second = state.find(lane.closed + 1);
-  const bool second_has_more = second != nullptr && second->bytes != nullptr &&
-                               sent_of(lane, lane.closed + 1) < second->end;
+  const bool second_has_more =
+      second != nullptr && second->bytes != nullptr && sent_of(lane, lane.closed + 1) < second->end;
   if (first->entry.has_value()) {
     const bool is_pressing =
         second != nullptr &&
@@ -141,8 +140,9 @@ Status learn(JournalState& state, JournalLane& lane) {
 }
 
 Status append(JournalState& state, JournalLane& lane, const Job& job) {
-  const ByteView bytes = ByteView(*job.bytes).subspan(static_cast<std::size_t>(job.offset),
-                                                      static_cast<std::size_t>(job.end - job.offset));
+  const ByteView bytes =
+      ByteView(*job.bytes)
+          .subspan(static_cast<std::size_t>(job.offset), static_cast<std::size_t>(job.end - job.offset));
   const auto end =
       lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, job.offset, bytes);
   const env::MonitorLock lock(*state.monitor);
@@ -204,8 +204,7 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
   return {};
 }
 
-Status ask(JournalState& state, JournalLane& lane, std::uint64_t index, std::uint8_t size_class,
-           std::uint64_t offset) {
+Status ask(JournalState& state, JournalLane& lane, std::uint64_t index, std::uint8_t size_class, std::uint64_t offset) {
   const auto end = lane.vault->append_frames(state.id, format::EntryIndex(index), size_class, offset, {});
   if (end.ok()) return {};
   const env::MonitorLock lock(*state.monitor);

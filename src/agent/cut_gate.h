@@ -1,0 +1,87 @@
+// CutGate: holds a database's acknowledgements for the moment of a cut.
+// Hides: nothing but the rule; the stream asks before it reports a position, whoever takes part in a cut holds and releases.
+//
+//   hold() ----- the position reported last; nothing later is reported --- release(): Held, or Expired
+//                until at most kLongestHold
+//
+// Why that is an instant: what depends on a commit began after the commit was acknowledged. If every database reports
+// nothing between its hold and its release, and every release was answered Held, then whatever was acknowledged by one
+// before its hold cannot depend on anything that another acknowledged after its own.
+//
+// I1  Between hold and release no later position is reported than the one that hold returned.
+// I2  A hold ends by itself after kLongestHold, whether or not anybody releases it: commits never wait longer for a cut.
+//     Then, and after the connection to the server broke, release says Expired, and the cut is void.
+// I3  At most one hold in kHoldsApart.
+// I4  Only a database takes part whose every acknowledgement is by vaults (not degraded), that waits for us, and that has
+//     acknowledged all that its server had when it connected: after a crash of the server, transactions that waited then are
+//     visible before anyone has them.
+// Threads: any.
+// Errors: Precondition (I4), Conflict (held already, or I3).
+#pragma once
+
+#include <optional>
+
+#include "base/mutex.h"
+#include "env/time.h"
+#include "format/database_journal.h"
+#include "pg/lsn.h"
+
+namespace exclave::agent {
+
+inline constexpr std::chrono::milliseconds kLongestHold(250);
+inline constexpr std::chrono::seconds kHoldsApart(1);
+
+enum class HoldEnd { Held, Expired };
+
+struct HeldPosition {
+  pg::Timeline timeline;
+  pg::Lsn position;
+};
+
+class CutGate {
+ public:
+  explicit CutGate(env::Clock& clock) : clock_(clock) {}
+
+  // --- the stream ---
+  // Reports through `report(position)` what may be reported of `wanted`: it, or the held position. Under the gate's lock, so
+  // that nobody holds between the decision and the report; `report` only writes to the server's socket.
+  template <typename Report>
+  Status pass(pg::Lsn wanted, Report&& report) {
+    const MutexLock lock(mutex_);
+    const pg::Lsn allowed = is_holding() ? position_ : wanted;
+    TRY(report(allowed));
+    position_ = allowed;
+    return {};
+  }
+  bool is_held() {
+    const MutexLock lock(mutex_);
+    return is_holding();
+  }
+  // A connection begins: `server_end` is what the server had then; nothing has been reported on it yet.
+  void connected(pg::Timeline timeline, pg::Lsn server_end);
+  void disconnected();
+  // Whether acknowledgements are by vaults alone, and waited for, at this moment.
+  void set_trusted(bool trusted);
+
+  // --- the cut ---
+  Result<HeldPosition> hold(const format::CutId& cut);
+  HoldEnd release(const format::CutId& cut);
+  // Up to where nobody knows in which order things were seen; nullopt: all is proven.
+  std::optional<pg::Lsn> unproven_up_to();
+
+ private:
+  bool is_holding() const REQUIRES(mutex_);
+
+  env::Clock& clock_;
+  Mutex mutex_;
+  bool is_connected_ GUARDED_BY(mutex_) = false;
+  bool is_trusted_ GUARDED_BY(mutex_) = false;
+  pg::Timeline timeline_ GUARDED_BY(mutex_);
+  pg::Lsn proven_from_ GUARDED_BY(mutex_);
+  pg::Lsn position_ GUARDED_BY(mutex_);  // reported last
+  std::optional<format::CutId> cut_ GUARDED_BY(mutex_);
+  env::Instant until_ GUARDED_BY(mutex_);
+  std::optional<env::Instant> last_hold_ GUARDED_BY(mutex_);
+};
+
+}  // namespace exclave::agent

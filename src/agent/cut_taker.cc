@@ -1,0 +1,103 @@
+#include "agent/cut_taker.h"
+
+#include "base/text.h"
+#include "config/json.h"
+
+namespace exclave::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLook = 50ms;
+constexpr auto kConnectTime = 2s;
+
+}  // namespace
+
+std::string cut_status_path(std::string_view home, std::string_view group) {
+  return env::join_path(home, "state/cut-" + std::string(group) + ".json");
+}
+
+std::string cut_request_path(std::string_view home, std::string_view group) {
+  return env::join_path(home, "state/cut-now-" + std::string(group));
+}
+
+Result<std::unique_ptr<CutTaker>> CutTaker::create(const CutPlace& place, const GroupConfig& group,
+                                                   const FindStream& find) {
+  std::unique_ptr<CutTaker> taker(new CutTaker(place, group));
+  env::Env& env = place.env;
+  for (const GroupMember& member : group.members) {
+    if (member.address.empty()) {
+      DatabaseStream* const stream = find(member.dataset);
+      CHECK(stream != nullptr);  // the configuration was checked
+      taker->members_.push_back(std::make_unique<LocalMember>(env.clock, place.registry.id, member.dataset, *stream));
+      continue;
+    }
+    const policy::Registry* const registry = place.policy.registry(member.registry);
+    if (registry == nullptr) {
+      return Error(Code::InvalidInput,
+                   "group " + group.name + ": the policy has no registry '" + printable(member.registry) + "'");
+    }
+    taker->members_.push_back(std::make_unique<RemoteMember>(
+        wire::ConnectionPool::Target{env.clock, env.network, env.threads, place.transport, member.address,
+                                     registry->writer, cut_limits(), kConnectTime},
+        registry->id, member.dataset));
+  }
+  return taker;
+}
+
+void CutTaker::take() {
+  std::vector<CutMember*> members;
+  for (const auto& member : members_) members.push_back(member.get());
+  auto taken = take_cut(place_.env, group_.name, members);
+  if (taken.ok()) {
+    ++taken_;
+    last_ = taken.take();
+    last_trouble_.clear();
+    for (const std::string& one : last_->not_kept) append_item(last_trouble_, "not kept by " + one, "; ");
+  } else {
+    ++void_;
+    last_trouble_ = taken.error().message();
+    place_.env.log.write(env::LogLevel::Warning, "group " + group_.name + ": " + last_trouble_);
+  }
+  config::Json json = config::Json::object();
+  json.set("group", group_.name)
+      .set("at_ns", place_.env.clock.now().nanoseconds)
+      .set("taken", taken_)
+      .set("void", void_)
+      .set("trouble", last_trouble_);
+  if (last_.has_value()) {
+    config::Json list = config::Json::array();
+    for (const format::CutMember& member : last_->cut.members) {
+      list.push(config::Json::object()
+                    .set("registry", member.registry.hex())
+                    .set("dataset", member.dataset)
+                    .set("timeline", member.timeline.value())
+                    .set("position", pg::to_text(pg::Lsn(member.position.value()))));
+    }
+    json.set("cut", last_->cut.id.hex())
+        .set("taken_ns", last_->cut.taken_ns)
+        .set("held_us", std::chrono::duration_cast<std::chrono::microseconds>(last_->held).count())
+        .set("members", std::move(list));
+  }
+  const Status told = env::replace_file_durably(place_.env.files, cut_status_path(place_.home, group_.name),
+                                                as_bytes(json.dump() + "\n"), 0600);
+  if (!told.ok()) place_.env.log.write(env::LogLevel::Error, told.error().message());
+}
+
+bool CutTaker::is_asked_for() {
+  return place_.env.files.remove_file(cut_request_path(place_.home, group_.name)).ok();
+}
+
+void CutTaker::run(const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  env::Instant next = clock.monotonic() + group_.every;
+  while (!stop.stop_requested()) {
+    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    const bool is_due = clock.monotonic() >= next;
+    if (!is_due && !is_asked_for()) continue;
+    take();
+    next = clock.monotonic() + group_.every;
+  }
+}
+
+}  // namespace exclave::agent
