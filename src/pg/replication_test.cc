@@ -123,6 +123,29 @@ TEST_F(Replication, streams_from_any_byte_exactly_what_is_in_the_wal_files) {
   }
 }
 
+TEST_F(Replication, streams_the_same_over_tls) {
+  auto server = TestServer::create(env_, {});
+  const std::string folder = server->data_directory();
+  testing::must_run(
+      env_, server->as_server({"openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=test", "-out",
+                               folder + "/server.crt", "-keyout", folder + "/server.key"}));
+  server->append_settings("ssl = on");
+  server->stop(Ending::Fast);
+  server->start();
+  const Lsn start = flushed_at(*server);
+  server->psql(
+      "create table t (a int, b text); insert into t select g, repeat('x', 500) from generate_series(1, 20000) g");
+  const Lsn end = flushed_at(*server);
+  Endpoint endpoint = server->endpoint("vault");
+  endpoint.conninfo += " sslmode=require";
+  auto connection = ReplicationConnection::open(clock_, endpoint, soon()).take();
+  ASSERT_TRUE(connection.start_replication("", start, Timeline(1), soon()).ok());
+  Bytes bytes;
+  receive_until(connection, end, bytes);
+  EXPECT_EQ(bytes, wal_of_files(*server, start, end));
+  EXPECT_EQ(server->psql("select bool_and(ssl) from pg_stat_ssl join pg_stat_replication using (pid)"), "t");
+}
+
 TEST_F(Replication, a_commit_is_acknowledged_when_its_position_is_reported_and_not_before) {
   auto server = TestServer::create(env_, {});
   server->psql("create table t (a int)");
