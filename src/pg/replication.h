@@ -122,7 +122,7 @@ class ReplicationConnection {
  private:
   friend class BaseBackup;
   struct Stream;
-  ReplicationConnection(std::unique_ptr<detail::Connection> connection);
+  explicit ReplicationConnection(std::unique_ptr<detail::Connection> connection);
   Result<WalEvent> decode(ByteView message);
   Result<WalEvent> end_of_copy(const Until& until);
 
