@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/crc32c.h"
+#include "pg/testing/wal_writer.h"
 #include "pg/wal_checker.h"
 
 namespace {
@@ -11,11 +11,10 @@ namespace {
 using namespace exclave;  // a test program of one file
 
 constexpr std::uint64_t kPageBytes = 8'192;
-constexpr std::uint64_t kSystem = 7;
 
 pg::WalStart start_at(std::uint64_t position) {
   pg::WalStart start;
-  start.system = pg::SystemIdentifier(kSystem);
+  start.system = pg::SystemIdentifier(pg::testing::WalWriter::kSystem);
   start.segment_size = pg::SegmentSize::of(std::uint64_t{1} << 20).take();
   start.start = pg::Lsn(position);
   return start;
@@ -51,63 +50,9 @@ void read_as_it_is(ByteView input) {
   CHECK(!all.ok() || whole.value().position() == start.start + wal.size());
 }
 
-void put(Bytes& wal, std::uint64_t value, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) wal.push_back(static_cast<Byte>(value >> (8 * i)));
-}
-
-// Appends record bytes, with a page header wherever a page begins.
-class Writer {
- public:
-  void record(Byte info, Byte manager, ByteView data) {
-    if (position() % kPageBytes == 0) header(0);
-    Bytes record;
-    const std::uint64_t begin = position();
-    put(record, 24 + data.size(), 4);
-    put(record, 700, 4);
-    put(record, previous_, 8);
-    put(record, std::uint64_t{info} | std::uint64_t{manager} << 8, 4);
-    put(record, crc32c(ByteView(record).first(20), crc32c(data)), 4);
-    append(record, data);
-    previous_ = begin;
-    for (std::size_t i = 0; i < record.size(); ++i) {
-      if (position() % kPageBytes == 0) header(record.size() - i);
-      wal_.push_back(record[i]);
-    }
-    while (position() % 8 != 0) wal_.push_back(0);
-    if (manager == 0 && (info & 0xf0) == 0x40) {
-      while (position() % (std::uint64_t{1} << 20) != 0) wal_.push_back(0);
-    }
-    ++records_;
-  }
-  const Bytes& wal() const { return wal_; }
-  std::uint64_t records() const { return records_; }
-
- private:
-  static constexpr std::uint64_t kBegin = std::uint64_t{1} << 20;
-
-  std::uint64_t position() const { return kBegin + wal_.size(); }
-  void header(std::uint64_t remaining) {
-    const std::uint64_t page = position();
-    const bool is_first = page % (std::uint64_t{1} << 20) == 0;
-    put(wal_, 0xd110, 2);
-    put(wal_, (remaining != 0 ? 1U : 0U) | (is_first ? 2U : 0U), 2);
-    put(wal_, 1, 4);
-    put(wal_, page, 8);
-    put(wal_, remaining, 8);
-    if (!is_first) return;
-    put(wal_, kSystem, 8);
-    put(wal_, std::uint64_t{1} << 20, 4);
-    put(wal_, kPageBytes, 4);
-  }
-
-  Bytes wal_;
-  std::uint64_t previous_ = 8;
-  std::uint64_t records_ = 0;
-};
-
 void read_as_recipe(ByteView input) {
   constexpr std::size_t kMostBytes = std::size_t{4} << 20;
-  Writer writer;
+  pg::testing::WalWriter writer;
   while (input.size() >= 4 && writer.wal().size() < kMostBytes) {
     const std::size_t size = std::size_t{input[0]} * (input[1] % 64);
     const Byte manager = input[3] % 4;

@@ -113,6 +113,7 @@ class ReplicationConnection {
   // The same without waiting: drain everything readable, make it durable once, report once.
   Result<WalEvent> next_now();
   // Preconditions: streaming; flushed <= received() (CHECK). A smaller value than before is reported as the one before.
+  // Once the server has ended the stream nothing is sent any more: the next event says what became of it.
   Status send_status(Lsn flushed, Reply reply, const Until& until);
 
   Lsn received() const;  // one past the last byte received in this stream
@@ -122,7 +123,7 @@ class ReplicationConnection {
  private:
   friend class BaseBackup;
   struct Stream;
-  ReplicationConnection(std::unique_ptr<detail::Connection> connection);
+  explicit ReplicationConnection(std::unique_ptr<detail::Connection> connection);
   Result<WalEvent> decode(ByteView message);
   Result<WalEvent> end_of_copy(const Until& until);
 

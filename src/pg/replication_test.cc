@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <utility>
 
 #include "pg/testing/test_server.h"
 #include "posix/world.h"
@@ -123,6 +123,29 @@ TEST_F(Replication, streams_from_any_byte_exactly_what_is_in_the_wal_files) {
   }
 }
 
+TEST_F(Replication, streams_the_same_over_tls) {
+  auto server = TestServer::create(env_, {});
+  const std::string folder = server->data_directory();
+  testing::must_run(
+      env_, server->as_server({"openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=test", "-out",
+                               folder + "/server.crt", "-keyout", folder + "/server.key"}));
+  server->append_settings("ssl = on");
+  server->stop(Ending::Fast);
+  server->start();
+  const Lsn start = flushed_at(*server);
+  server->psql(
+      "create table t (a int, b text); insert into t select g, repeat('x', 500) from generate_series(1, 20000) g");
+  const Lsn end = flushed_at(*server);
+  Endpoint endpoint = server->endpoint("vault");
+  endpoint.conninfo += " sslmode=require";
+  auto connection = ReplicationConnection::open(clock_, endpoint, soon()).take();
+  ASSERT_TRUE(connection.start_replication("", start, Timeline(1), soon()).ok());
+  Bytes bytes;
+  receive_until(connection, end, bytes);
+  EXPECT_EQ(bytes, wal_of_files(*server, start, end));
+  EXPECT_EQ(server->psql("select bool_and(ssl) from pg_stat_ssl join pg_stat_replication using (pid)"), "t");
+}
+
 TEST_F(Replication, a_commit_is_acknowledged_when_its_position_is_reported_and_not_before) {
   auto server = TestServer::create(env_, {});
   server->psql("create table t (a int)");
@@ -225,7 +248,7 @@ TEST_F(Replication, a_stop_is_noticed_at_once_and_a_deadline_is_nothing) {
   }
   const env::Instant noticed = clock_.monotonic();
   stopper.value()->join();
-  EXPECT_LT(noticed - asked, std::chrono::milliseconds(400));  // 50 by design; others run here too
+  EXPECT_LT(noticed - asked, std::chrono::seconds(1));  // 50 ms by design; but others run here, too
 }
 
 TEST_F(Replication, a_server_that_shuts_down_waits_for_the_flush_and_then_closes) {
@@ -240,15 +263,20 @@ TEST_F(Replication, a_server_that_shuts_down_waits_for_the_flush_and_then_closes
   ASSERT_TRUE(connection.send_status(start, Reply::NotNeeded, soon()).ok());
   server->signal(Ending::Fast);
   // It asks again and again, and stays, because less is flushed than was sent.
+  const auto is_closed_within = [&](std::chrono::nanoseconds patience, bool& has_asked) {
+    const Until until = soon(patience);
+    while (clock_.monotonic() < until.deadline) {
+      const auto event = connection.next(until);
+      if (!event.ok() || std::holds_alternative<ServerClosed>(event.value())) return true;
+      const auto* ping = std::get_if<Keepalive>(&event.value());
+      if (ping != nullptr && ping->reply_now && !std::exchange(has_asked, true)) return false;
+    }
+    return false;
+  };
   bool has_asked = false;
-  const env::Instant patience = clock_.monotonic() + std::chrono::milliseconds(700);
-  while (clock_.monotonic() < patience) {
-    auto event = connection.next({patience, {}});
-    ASSERT_TRUE(event.ok()) << event.error().message();
-    ASSERT_FALSE(std::holds_alternative<ServerClosed>(event.value()));
-    if (const auto* ping = std::get_if<Keepalive>(&event.value())) has_asked |= ping->reply_now;
-  }
+  EXPECT_FALSE(is_closed_within(kPatience, has_asked));
   EXPECT_TRUE(has_asked);
+  EXPECT_FALSE(is_closed_within(std::chrono::milliseconds(300), has_asked));
   for (;;) {
     ASSERT_TRUE(connection.send_status(connection.received(), Reply::NotNeeded, soon()).ok());
     auto event = connection.next(soon());

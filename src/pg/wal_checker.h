@@ -57,7 +57,7 @@ struct LastCommit {
 
 class WalChecker {
  public:
-  // Unsupported: a major outside 13 .. 17.
+  // Unsupported: a major outside 13 .. 17. InvalidInput: no record can begin at `start` (RecordBoundary).
   static Result<WalChecker> create(const WalStart& start);
 
   // The next bytes of the stream. After ok, `position()` has moved by bytes.size().

@@ -15,6 +15,7 @@ namespace exclave::pg::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kSlice{50};  // how late a stop may be noticed
+constexpr int kReadsBeforeWaiting = 2;           // one may leave the second half of a TLS record behind
 constexpr std::uint32_t kOldestMajor = 13;
 constexpr std::uint32_t kNewestMajor = 17;
 constexpr std::size_t kMaximumApplicationName = 63;
@@ -165,8 +166,7 @@ Status Connection::connect(const Until& until) {
   for (PostgresPollingStatusType next = PGRES_POLLING_WRITING;;) {
     if (next == PGRES_POLLING_OK) break;
     if (next == PGRES_POLLING_FAILED) return connect_error();
-    TRY(wait_or_fail(next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until));
-    next = PQconnectPoll(connection_);
+    if (TRY(is_ready(next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until))) next = PQconnectPoll(connection_);
   }
   if (PQsetnonblocking(connection_, 1) != 0) return connection_lost();
   return {};
@@ -224,24 +224,24 @@ std::vector<std::string> Connection::take_notices() {
   return std::exchange(notices_, {});
 }
 
-// Waits in slices, because a stop token wakes nobody who is in poll.
+// One slice, because a stop token wakes nobody who is in poll. NotYet is a reason to look again: with TLS, bytes may be
+// in libpq's hands that poll knows nothing of.
 Result<Connection::Ready> Connection::wait(short events, const Until& until) {
-  for (;;) {
-    if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
-    const std::chrono::nanoseconds left = until.deadline - clock_.monotonic();
-    if (left.count() <= 0) return Ready::DeadlinePassed;
-    const auto slice = std::min(std::chrono::ceil<std::chrono::milliseconds>(left), kSlice);
-    pollfd socket{PQsocket(connection_), events, 0};
-    if (socket.fd < 0) return connection_lost();
-    const int ready = ::poll(&socket, 1, static_cast<int>(slice.count()));
-    if (ready > 0) return Ready::Yes;
-    if (ready < 0 && errno != EINTR) return Error(Code::Exhausted, "cannot wait for a connection");
-  }
+  if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
+  const std::chrono::nanoseconds left = until.deadline - clock_.monotonic();
+  if (left.count() <= 0) return Ready::DeadlinePassed;
+  const auto slice = std::min(std::chrono::ceil<std::chrono::milliseconds>(left), kSlice);
+  pollfd socket{PQsocket(connection_), events, 0};
+  if (socket.fd < 0) return connection_lost();
+  const int ready = ::poll(&socket, 1, static_cast<int>(slice.count()));
+  if (ready < 0 && errno != EINTR) return Error(Code::Exhausted, "cannot wait for a connection");
+  return ready > 0 ? Ready::Yes : Ready::NotYet;
 }
 
-Status Connection::wait_or_fail(short events, const Until& until) {
-  if (TRY(wait(events, until)) == Ready::Yes) return {};
-  return Error(Code::Unavailable, "no answer until the deadline");
+Result<bool> Connection::is_ready(short events, const Until& until) {
+  const Ready ready = TRY(wait(events, until));
+  if (ready == Ready::DeadlinePassed) return Error(Code::Unavailable, "no answer until the deadline");
+  return ready == Ready::Yes;
 }
 
 Status Connection::flush(const Until& until) {
@@ -249,7 +249,7 @@ Status Connection::flush(const Until& until) {
     const int left = PQflush(connection_);
     if (left == 0) return {};
     if (left < 0) return connection_lost();
-    TRY(wait_or_fail(POLLIN | POLLOUT, until));
+    TRY(is_ready(POLLIN | POLLOUT, until));
     // The server may wait for us to read before it reads on.
     if (PQconsumeInput(connection_) == 0) return connection_lost();
   }
@@ -263,7 +263,7 @@ Status Connection::send(const std::string& command, const Until& until) {
 
 Result<Answer> Connection::next_answer(const Until& until) {
   while (PQisBusy(connection_) != 0) {
-    TRY(wait_or_fail(POLLIN, until));
+    TRY(is_ready(POLLIN, until));
     if (PQconsumeInput(connection_) == 0 && PQisBusy(connection_) != 0) return connection_lost();
   }
   const ResultPointer result(PQgetResult(connection_), &PQclear);
@@ -315,7 +315,7 @@ Result<Answer> Connection::run(const std::string& command, const Until& until) {
 
 Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& until) {
   if (copied_ != nullptr) PQfreemem(std::exchange(copied_, nullptr));
-  for (bool has_read = false;; has_read = true) {
+  for (int reads = 0;; ++reads) {
     if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
     const int size = PQgetCopyData(connection_, &copied_, 1);
     if (size > 0) {
@@ -323,8 +323,12 @@ Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& 
     }
     if (size == -1) return CopyPiece{CopyPiece::Kind::End, {}};
     if (size < 0) return connection_lost();
-    if (wait_for == Wait::No && has_read) return CopyPiece{};
-    if (wait_for == Wait::UntilDeadline && TRY(wait(POLLIN, until)) == Ready::DeadlinePassed) return CopyPiece{};
+    if (reads >= kReadsBeforeWaiting) {
+      if (wait_for == Wait::No) return CopyPiece{};
+      const Ready ready = TRY(wait(POLLIN, until));
+      if (ready == Ready::DeadlinePassed) return CopyPiece{};
+      if (ready == Ready::Yes) reads = 0;
+    }
     if (PQconsumeInput(connection_) == 0) return connection_lost();
   }
 }

@@ -83,9 +83,9 @@ class Connection {
   Error server_error(const pg_result& result);
   std::string cleaned(std::string text) const;
   Status flush(const Until& until);
-  enum class Ready { Yes, DeadlinePassed };
+  enum class Ready { Yes, NotYet, DeadlinePassed };
   Result<Ready> wait(short events, const Until& until);
-  Status wait_or_fail(short events, const Until& until);
+  Result<bool> is_ready(short events, const Until& until);  // the same, with the deadline an error
   static void on_notice(void* self, const pg_result* result);
 
   env::Clock& clock_;
