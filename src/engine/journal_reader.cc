@@ -236,19 +236,20 @@ Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& 
   }
   end.closed = longest->entries.size();
   for (std::uint64_t index = 0; index < end.closed; ++index) {
-    const auto known = frames_before_.find(index);
-    if (known != frames_before_.end() && known->second <= from.value()) {
+    const auto known = frames_end_.find(index);
+    if (known != frames_end_.end() && known->second <= from.value()) {
       end.frames = known->second;
     } else {
       TRY(read_closed(copies, format::EntryIndex(index), longest->entries[index].entry.object, end, from, visit));
-      frames_before_[index] = end.frames;
+      frames_end_[index] = end.frames;
     }
     for (const Copy& copy : copies) {
       if (copy.entries.size() > index) end.frames_by_vault[vaults_[copy.vault]->name()] = end.frames;
     }
   }
   bool is_there = true;
-  for (std::uint64_t index = end.closed; is_there; ++index) {
+  // Of the two that may be open, the first may be missing: its hole shows in the numbers.
+  for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {
     TRY(read_open(copies, format::EntryIndex(index), end, is_there, from, visit));
   }
   return end;

@@ -67,7 +67,7 @@ class JournalReader {
   const format::SignedStream stream_;
   const std::vector<store::VaultApi*> vaults_;
   const std::vector<format::OpeningKey> keys_;
-  std::map<std::uint64_t, std::uint64_t> frames_before_;  // by closed segment, from earlier reads
+  std::map<std::uint64_t, std::uint64_t> frames_end_;  // by closed segment, from earlier reads
 };
 
 }  // namespace exclave::engine
