@@ -44,14 +44,17 @@ struct JournalOnADyingMachine {
       await(*writer);
       ignore(writer->finish(bench->in(500ms)), "the machine may be dead");
     }
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench->host(i).close();
+    bench->close_vaults();
   }
 
   Status check(sim::Machine&) {
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) {
-      if (!bench->host(i).is_open()) TRY(bench->host(i).try_open());
-    }
-    bench->reopen_vaults();
+    Status found = look();
+    bench->close_vaults();
+    return found;
+  }
+
+  Status look() {
+    TRY(bench->reopen_vaults());
     TRY(check_frames(acknowledged));
     const auto recovered =
         TRY(spread::recover_spool(bench->world(), bench->spool(), bench->vaults(), keys().writer(), bench->in(1min)));
@@ -59,7 +62,6 @@ struct JournalOnADyingMachine {
     for (const auto& left : recovered) {
       if (left.is_complete) TRY(check_equal());
     }
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench->host(i).close();
     return {};
   }
 
@@ -136,7 +138,7 @@ struct VaultUnderFrames {
       if (!end.ok()) break;
       confirmed = end.value();
     }
-    bench->host(0).close();
+    bench->close_vaults();
   }
 
   static format::SegmentPlace place() {
@@ -144,8 +146,13 @@ struct VaultUnderFrames {
   }
 
   Status check(sim::Machine& machine) {
-    TRY(bench->host(0).try_open());
-    bench->reopen_vaults();
+    Status found = look(machine);
+    bench->close_vaults();
+    return found;
+  }
+
+  Status look(sim::Machine& machine) {
+    TRY(bench->reopen_vaults());
     const auto open = TRY(bench->door(0).open_segments(keys().registry().id));
     const std::uint64_t end = open.empty() ? 0 : open.at(0).end;
     if (end < confirmed) return Error(Code::Corrupt, "confirmed frames are gone");
@@ -167,7 +174,6 @@ struct VaultUnderFrames {
       TRY(bench->door(0).append_frames(place().stream, place().index, 18, end,
                                        ByteView(segment).subspan(end, static_cast<std::size_t>(whole - end))));
     }
-    bench->host(0).close();
     return {};
   }
 };

@@ -255,15 +255,18 @@ TEST_F(JournalTest, lies_about_ends_and_receipts_are_alarms_and_count_for_nothin
     std::uint64_t next = 0;
     const auto position = append(*writer, next, 3);
     EXPECT_TRUE(is_ok(writer->wait_beyond(position, bench.in(1min)))) << "two are left";
-    EXPECT_TRUE(is_ok(writer->finish(bench.in(10s))));
-    const auto progress = writer->progress();
-    for (const std::size_t liar : {0U, 1U}) {
-      ASSERT_TRUE(of(progress, liar).failure.has_value()) << liar;
-      EXPECT_EQ(of(progress, liar).failure->code(), Code::Corrupt) << of(progress, liar).failure->message();
-      EXPECT_EQ(of(progress, liar).segments, 0U);
-    }
+    const auto is_alarm = [](const spread::JournalVaultProgress& vault) {
+      return vault.failure.has_value() && vault.failure->code() == Code::Corrupt;
+    };
+    auto progress = writer->progress();
+    EXPECT_TRUE(is_alarm(of(progress, 0)));
     EXPECT_EQ(of(progress, 0).frames, 0U) << "nothing that a liar says counts";
-    EXPECT_GE(of(progress, 2).segments, 1U);
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(10s))));
+    progress = writer->progress();
+    EXPECT_TRUE(is_alarm(of(progress, 1)));
+    EXPECT_EQ(of(progress, 1).segments, 0U);
+    EXPECT_EQ(of(progress, 2).segments, 1U);
+    EXPECT_FALSE(must(bench.env().files.list(bench.spool())).empty()) << "it is kept for the one without a receipt";
   });
 }
 
