@@ -222,7 +222,9 @@ class HoldingsFinder {
                                      ", both signed by the writer");
       }
     }
-    for (std::size_t i = 0; i < longest.entries.size(); ++i) {
+    // No snapshot refers to what stands in a journal (journal_reader.h).
+    const bool is_journal = stream.descriptor.kind == format::StreamKind::Journal;
+    for (std::size_t i = 0; i < longest.entries.size() && !is_journal; ++i) {
       const store::HeldEntry& held = longest.entries[i];
       const bool is_snapshot = held.entry.entry.snapshot_oldest.has_value();
       if (seen_.insert(held.entry.entry.object).second) {
@@ -238,6 +240,7 @@ class HoldingsFinder {
     std::erase_if(snapshot.complete_at, [&](const std::string& vault) {
       return std::any_of(holdings_.streams.begin(), holdings_.streams.end(), [&](const FoundStream& stream) {
         const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+        if (descriptor.kind == format::StreamKind::Journal) return false;
         if (descriptor.era != snapshot.era || descriptor.start >= snapshot.start) return false;
         const auto head = stream.heads.find(vault);
         return (head == stream.heads.end() ? 0 : head->second) < stream.durable_entries;
@@ -343,6 +346,7 @@ std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, 
     if (!heads.ok()) continue;
     Heads& held = heads_of[vault->name()];
     for (const store::StreamHead& head : heads.value()) {
+      if (head.stream.descriptor.kind == format::StreamKind::Journal) continue;  // later snapshots refer to none of it
       if (head.stream.descriptor.era != era || !head.receipt.has_value() || !registry.is_own(head.stream)) continue;
       const std::uint64_t entries = head.receipt->receipt.index.value() + 1;
       held[head.stream.descriptor.id()] = entries;
