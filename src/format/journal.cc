@@ -141,9 +141,8 @@ Result<SegmentSealer> SegmentSealer::open(const SealingKey& key, const RealmId& 
 Result<std::optional<std::size_t>> SegmentSealer::seal(FrameNumber number, ByteView plaintext,
                                                        const crypto::Secret<32>& random, MutableByteView room) {
   if (plaintext.empty() || plaintext.size() > kMaxFramePlain) {
-    return Error(Code::InvalidInput,
-                 "a frame of " + std::to_string(plaintext.size()) + " bytes: it has 1 to " +
-                     std::to_string(kMaxFramePlain));
+    return Error(Code::InvalidInput, "a frame of " + std::to_string(plaintext.size()) + " bytes: it has 1 to " +
+                                         std::to_string(kMaxFramePlain));
   }
   const std::size_t bytes = frame_bytes(plaintext.size());
   if (bytes > remaining()) return std::optional<std::size_t>();
@@ -157,9 +156,9 @@ Result<std::optional<std::size_t>> SegmentSealer::seal(FrameNumber number, ByteV
   std::copy_n(salt.view().begin(), kFrameSaltBytes, room.begin() + kSaltOffset);
   const MutableByteView text = room.subspan(kFrameHeadBytes, plaintext.size());
   std::copy(plaintext.begin(), plaintext.end(), text.begin());
-  crypto::Aes256Gcm cipher =
-      frame_cipher(kek_, end_, number, room.subspan(kSaltOffset, kFrameSaltBytes), associated_);
-  cipher.seal_in_place(kNoNonce, associated_, text, room.subspan(kFrameHeadBytes + plaintext.size(), crypto::kTagBytes));
+  crypto::Aes256Gcm cipher = frame_cipher(kek_, end_, number, room.subspan(kSaltOffset, kFrameSaltBytes), associated_);
+  cipher.seal_in_place(kNoNonce, associated_, text,
+                       room.subspan(kFrameHeadBytes + plaintext.size(), crypto::kTagBytes));
   store_u32(room.subspan(4), crc32c(room.subspan(kCoveredOffset, whole - kCoveredOffset)));
   std::fill_n(room.begin() + static_cast<std::ptrdiff_t>(whole), bytes - whole, Byte{0});
   end_ += bytes;

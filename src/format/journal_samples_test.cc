@@ -96,12 +96,12 @@ TEST(JournalSample, the_frozen_segment_opens) {
   EXPECT_TRUE(entry.value().check_signature(stream.value().descriptor.writer).ok());
   EXPECT_EQ(entry.value().entry.object, testing::name_of(as_bytes(segment)));
   std::vector<Bytes> frames;
-  const Status opened = open_segment(sample_key(), sample_realm(), {stream.value().descriptor.id(), EntryIndex(0)},
-                                     as_bytes(segment), FrameNumber(0),
-                                     [&](const SegmentOpener::Frame& frame) -> Status {
-                                       frames.push_back(frame.plain);
-                                       return {};
-                                     });
+  const Status opened =
+      open_segment(sample_key(), sample_realm(), {stream.value().descriptor.id(), EntryIndex(0)}, as_bytes(segment),
+                   FrameNumber(0), [&](const SegmentOpener::Frame& frame) -> Status {
+                     frames.push_back(frame.plain);
+                     return {};
+                   });
   ASSERT_TRUE(opened.ok()) << opened.error().message();
   ASSERT_EQ(frames.size(), 2U);
   EXPECT_EQ(as_text(frames[0]), kFirst);

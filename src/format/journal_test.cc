@@ -31,7 +31,8 @@ struct Made {
   }
   // The frame's size; 0 if it does not fit.
   std::size_t add(ByteView plain, std::string_view random = "random") {
-    auto sealed = sealer.seal(FrameNumber(next), plain, secret_of(random), MutableByteView(bytes).subspan(sealer.end()));
+    auto sealed =
+        sealer.seal(FrameNumber(next), plain, secret_of(random), MutableByteView(bytes).subspan(sealer.end()));
     CHECK(sealed.ok());
     if (sealed.value().has_value()) ++next;
     return sealed.value().value_or(0);

@@ -105,8 +105,8 @@ Result<crypto::Secret<32>> sealing_kek(const SealingKey& key, const HeaderBytes&
 Result<crypto::Secret<32>> opening_kek(const OpeningKey& key, const ObjectHeader& header,
                                        const HeaderBytes& header_bytes, const crypto::X25519PublicKey& encapsulated) {
   if (key.id != header.key) {
-    return Error(Code::Denied, "object is sealed for " + to_string(header.key) + ", the released key is for " +
-                                   to_string(key.id));
+    return Error(Code::Denied,
+                 "object is sealed for " + to_string(header.key) + ", the released key is for " + to_string(key.id));
   }
   auto shared = crypto::x25519(key.decapsulation, encapsulated);
   if (!shared.ok()) return corrupt("its encapsulated key is not usable");

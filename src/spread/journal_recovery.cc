@@ -57,9 +57,9 @@ Result<LeftStream> load_stream(const Spool& spool) {
   left.stream = TRY(spool.stream());
   for (const std::uint64_t index : TRY(spool.segments())) {
     LeftSegment segment = TRY(load_segment(spool, index));
-    const bool is_whole =
-        segment.end > 0 && (!segment.entry.has_value() ||
-                            format::ObjectName(crypto::tree_hash(segment.bytes).array()) == segment.entry->entry.object);
+    const bool is_whole = segment.end > 0 &&
+                          (!segment.entry.has_value() ||
+                           format::ObjectName(crypto::tree_hash(segment.bytes).array()) == segment.entry->entry.object);
     if (!is_whole) {
       // Without an entry and a front it was never written to.
       if (segment.entry.has_value()) {

@@ -89,10 +89,10 @@ class JournalWriterOfLanes final : public JournalWriter {
   // Of the thread that appends:
   std::optional<OpenEnd> end_;
   std::uint64_t next_number_ = 0;
-  std::uint8_t class_ = 0;             // of the newest segment
-  env::Instant filling_since_;         // the present segment's first frame
-  bool has_frames_ = false;            // the present segment has
-  bool is_requested_ = false;  // the next segment, until it was taken
+  std::uint8_t class_ = 0;      // of the newest segment
+  env::Instant filling_since_;  // the present segment's first frame
+  bool has_frames_ = false;     // the present segment has
+  bool is_requested_ = false;   // the next segment, until it was taken
   bool is_finished_ = false;
 
   // Under state_.monitor:
@@ -310,9 +310,8 @@ Status JournalWriterOfLanes::finish(env::Instant deadline) {
   }
   stop();
   if (error.has_value()) return *error;
-  const bool is_everywhere =
-      std::all_of(state_.lanes.begin(), state_.lanes.end(),
-                  [&](const auto& lane) { return lane->progress.segments == state_.opened; });
+  const bool is_everywhere = std::all_of(state_.lanes.begin(), state_.lanes.end(),
+                                         [&](const auto& lane) { return lane->progress.segments == state_.opened; });
   if (is_everywhere) return state_.spool.remove_all().in([] { return "journal spool"; });
   return {};
 }
@@ -350,12 +349,12 @@ Result<OpenEnd> JournalWriterOfLanes::open_segment(const OpenRequest& request) {
   crypto::Hash256 drawn = hmac.of(number);
   const auto ephemeral = crypto::Secret<32>::from_view(drawn.view());
   crypto::wipe(drawn.mutable_view());
-  auto sealer = TRY(format::SegmentSealer::open(request.key, state_.stream.descriptor.realm, place, request.size_class,
-                                                ephemeral));
+  auto sealer = TRY(
+      format::SegmentSealer::open(request.key, state_.stream.descriptor.realm, place, request.size_class, ephemeral));
   auto bytes = std::make_shared<Bytes>(format::object_bytes(request.size_class));
   std::copy(sealer.front().begin(), sealer.front().end(), bytes->begin());
-  auto file = TRY(state_.spool.create_segment(index, request.size_class, sealer.front())
-                      .in([] { return "journal spool"; }));
+  auto file =
+      TRY(state_.spool.create_segment(index, request.size_class, sealer.front()).in([] { return "journal spool"; }));
   const env::MonitorLock lock(*state_.monitor);
   JournalSegment segment;
   segment.size_class = request.size_class;
@@ -407,9 +406,9 @@ std::optional<std::uint64_t> JournalWriterOfLanes::to_drop() const {
   if (state_.segments.empty()) return std::nullopt;
   const auto& [index, segment] = *state_.segments.begin();
   if (!segment.entry.has_value()) return std::nullopt;
-  const auto have = static_cast<std::size_t>(
-      std::count_if(state_.lanes.begin(), state_.lanes.end(),
-                    [at = index](const auto& lane) { return lane->progress.segments > at; }));
+  const auto have =
+      static_cast<std::size_t>(std::count_if(state_.lanes.begin(), state_.lanes.end(),
+                                             [at = index](const auto& lane) { return lane->progress.segments > at; }));
   if (have == state_.lanes.size()) return index;
   if (spool_bytes() > state_.options.spool_limit_bytes && have >= state_.options.durable_copies) return index;
   return std::nullopt;
@@ -437,8 +436,10 @@ bool JournalWriterOfLanes::keep_once() {
     state_.monitor->unlock();
     auto opened = open_segment(request);
     state_.monitor->lock();
-    if (opened.ok()) next_ = opened.take();
-    else if (!state_.spool_error.has_value()) state_.spool_error = opened.take_error();
+    if (opened.ok())
+      next_ = opened.take();
+    else if (!state_.spool_error.has_value())
+      state_.spool_error = opened.take_error();
     return true;
   }
   if (const auto index = to_close()) {

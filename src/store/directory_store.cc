@@ -132,7 +132,9 @@ class DirectoryStore final : public ObjectStore {
                            const std::string& file) override {
     const auto source = TRY(files_.open_directory(directory));
     const auto target = TRY(files_.open_directory(directory_of(name)));
-    TRY(source->set_attributes(file, {.mode = kObjectMode, .owner = {}, .modified = {}, .xattrs = {}}).in([&] { return noun_of(name); }));
+    TRY(source->set_attributes(file, {.mode = kObjectMode, .owner = {}, .modified = {}, .xattrs = {}}).in([&] {
+      return noun_of(name);
+    }));
     const Status linked = target->create_link(name.hex(), *source, file);
     if (!linked.ok() && linked.error().code() != Code::AlreadyExists) return Error(linked.error()).in(noun_of(name));
     // As in publish: whoever gave it the name may not have made that last.

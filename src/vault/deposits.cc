@@ -108,8 +108,8 @@ Status Deposits::charge_segment(const wire::Caller& caller, const format::Stream
     return Error(Code::Conflict, format::to_string(place) + " is closed");
   }
   if (place.index.value() - head.next.value() >= store::kMostOpenSegments) {
-    return Error(Code::Precondition,
-                 format::to_string(place) + ": segment " + std::to_string(head.next.value()) + " is to be closed first");
+    return Error(Code::Precondition, format::to_string(place) + ": segment " + std::to_string(head.next.value()) +
+                                         " is to be closed first");
   }
   RegistryRow used = TRY(parts_.records.registry(registry->id));
   const std::uint64_t wanted = TRY(checked_add(claims_.reserved(registry->id), row.bytes()));
@@ -151,8 +151,8 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
   const auto held = TRY(held_object(registry->id, entry.entry.object));
   if (place == Place::Held && held.has_value()) return head;
   // A segment that is open here: closed by its entry alone, if it bears the name.
-  const auto open = is_journal ? TRY(parts_.records.segment({entry.entry.stream, entry.entry.index}))
-                               : std::optional<SegmentRow>();
+  const auto open =
+      is_journal ? TRY(parts_.records.segment({entry.entry.stream, entry.entry.index})) : std::optional<SegmentRow>();
   const bool closes = open.has_value() && !held.has_value() && source.size() == 0;
   const auto not_held = [&] {
     return Error(Code::NotFound, "object " + entry.entry.object.hex() + " is not held here, and no bytes came with it");
@@ -438,8 +438,8 @@ Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::Strea
   if (!known.has_value()) charge += deposited.bytes;
   RegistryRow row = TRY(parts_.records.registry(registry->id));
   const format::SegmentPlace place{entry.entry.stream, entry.entry.index};
-  const auto open = stream.kind == format::StreamKind::Journal ? TRY(parts_.records.segment(place))
-                                                               : std::optional<SegmentRow>();
+  const auto open =
+      stream.kind == format::StreamKind::Journal ? TRY(parts_.records.segment(place)) : std::optional<SegmentRow>();
   if (open.has_value()) row.used_bytes -= std::min(row.used_bytes, open->bytes());
   if (row.used_bytes > registry->quota_bytes || charge > registry->quota_bytes - row.used_bytes) {
     return exhausted(*registry, Error(Code::Exhausted, "quota was lowered meanwhile"));

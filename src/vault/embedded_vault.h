@@ -27,8 +27,8 @@ class EmbeddedVault final : public store::VaultApi {
   Status open_stream(const format::SignedStream& stream) override { return handler_.open_stream(caller_, stream); }
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
   Result<bool> has(const format::ObjectName& name) override;
-  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
-                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override {
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
+                                      std::uint64_t offset, ByteView bytes) override {
     return handler_.append_frames(caller_, {stream, index}, size_class, offset, bytes);
   }
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {

@@ -123,8 +123,7 @@ class Records {
   Status scan_streams(const format::RegistryId& registry, const format::StreamId& from,
                       const StreamVisitor& visit) const;
 
-  using SegmentVisitor =
-      std::function<Result<table::Visit>(const format::SegmentPlace& place, const SegmentRow& row)>;
+  using SegmentVisitor = std::function<Result<table::Visit>(const format::SegmentPlace& place, const SegmentRow& row)>;
   // By stream and index.
   Status scan_segments(const SegmentVisitor& visit) const;
 

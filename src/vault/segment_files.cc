@@ -143,10 +143,10 @@ Status SegmentFiles::check_room(std::uint8_t size_class) const {
   const auto free = parts_.files.free_bytes(directory_);
   if (!free.ok()) return detail::private_error(parts_.log, "free space", free.error());
   if (free.value() >= wanted) return {};
-  return detail::private_error(parts_.log, "a new segment",
-                               Error(Code::Exhausted, "no room in " + directory_ + ": " + std::to_string(free.value()) +
-                                                          " bytes are free, " + std::to_string(wanted) +
-                                                          " are needed"));
+  return detail::private_error(
+      parts_.log, "a new segment",
+      Error(Code::Exhausted, "no room in " + directory_ + ": " + std::to_string(free.value()) + " bytes are free, " +
+                                 std::to_string(wanted) + " are needed"));
 }
 
 void SegmentFiles::add(const format::SegmentPlace& place, const SegmentRow& row) {
@@ -203,8 +203,8 @@ Status SegmentFiles::compare(const format::SegmentPlace& place, std::uint64_t of
   const std::size_t got = TRY(file->read_at(offset, held));
   if (got != held.size()) return Error(Code::Corrupt, "its file ends before its end");
   if (equal(held, bytes)) return {};
-  return Error(Code::Conflict, "other bytes stand between " + std::to_string(offset) + " and " +
-                                   std::to_string(offset + bytes.size()));
+  return Error(Code::Conflict,
+               "other bytes stand between " + std::to_string(offset) + " and " + std::to_string(offset + bytes.size()));
 }
 
 Result<std::uint64_t> SegmentFiles::append(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes) {
@@ -302,8 +302,8 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   }
   if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
   segment->is_closing = true;
-  const Status published = publish(
-      [&] { return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value())); });
+  const Status published =
+      publish([&] { return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value())); });
   // Where no file can be taken over, the writer sends the object.
   if (!published.ok() && published.error().code() == Code::Unsupported) return std::optional<SegmentRow>();
   if (!published.ok()) return published.error();

@@ -89,8 +89,7 @@ class SegmentFiles {
   // Takes `bytes`, all behind the end, to the disk.
   Result<std::uint64_t> write(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
   Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
-  Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment,
-                             const format::ObjectName& name);
+  Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   Status set_aside(const format::SegmentPlace& place);
   Error failed(const format::SegmentPlace& place, const Error& error) const;
 

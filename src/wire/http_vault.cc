@@ -82,8 +82,7 @@ auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool
 }
 
 template <typename Attempt>
-auto HttpVault::call(const Attempt& attempt, unsigned attempts)
-    -> decltype(attempt(std::declval<http::Client&>())) {
+auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(attempt(std::declval<http::Client&>())) {
   const env::Instant deadline = world_.clock.monotonic() + options_.call_time;
   if (attempts == 0) attempts = is_out_of_reach_ ? 1 : std::max(options_.attempts, 1U);
   unsigned failed = 0;
@@ -228,8 +227,8 @@ Status HttpVault::read_range(const std::string& target, const std::string& noun,
 
 Result<std::uint64_t> HttpVault::append_frames(const format::StreamId& stream, format::EntryIndex index,
                                                std::uint8_t size_class, std::uint64_t offset, ByteView bytes) {
-  const std::string target = frames_target(stream, index) + "?class=" + std::to_string(size_class) +
-                             "&offset=" + std::to_string(offset);
+  const std::string target =
+      frames_target(stream, index) + "?class=" + std::to_string(size_class) + "&offset=" + std::to_string(offset);
   return call(
       [&](http::Client& client) -> Result<std::uint64_t> {
         const http::ResponseHead head = TRY(client.request("POST", target, {}, bytes));

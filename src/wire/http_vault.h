@@ -61,8 +61,8 @@ class HttpVault final : public store::VaultApi {
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
   Result<bool> has(const format::ObjectName& name) override;
   // One attempt (and another one if the connection had gone stale): who appends retries by itself, and knows better when.
-  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
-                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override;
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
+                                      std::uint64_t offset, ByteView bytes) override;
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override;
   Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
                      MutableByteView out) override;

@@ -248,8 +248,8 @@ Result<http::Response> post_frames(const Request& request) {
     return Error(Code::Denied, "key " + request.caller.identity.hex().substr(0, 16) + " is not known here");
   }
   const Bytes frames = TRY(request.body.read_all(store::kMaxAppendBytes));
-  const auto end = request.handler.append_frames(request.caller, place, static_cast<std::uint8_t>(size_class), offset,
-                                                 frames);
+  const auto end =
+      request.handler.append_frames(request.caller, place, static_cast<std::uint8_t>(size_class), offset, frames);
   if (!end.ok() && end.error().code() == Code::InvalidInput) return refusal(422, end.error());
   if (!end.ok()) return end.error();
   http::Response response = empty_response(200);
@@ -288,8 +288,7 @@ Result<http::Response> get_frames(const Request& request) {
 
 Result<http::Response> get_segments(const Request& request) {
   const auto registry = TRY(id_in<format::RegistryId>(request.path[1], "registry"));
-  return document_response(
-      segments_document(registry, TRY(request.handler.open_segments(request.caller, registry))));
+  return document_response(segments_document(registry, TRY(request.handler.open_segments(request.caller, registry))));
 }
 
 Result<http::Response> put_reading(const Request& request) {

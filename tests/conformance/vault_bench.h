@@ -152,10 +152,11 @@ class SegmentMaker {
     std::string label = "segment";
   };
   explicit SegmentMaker(const Looks& looks)
-      : looks_(looks), sealer_(must(format::SegmentSealer::open(
-                           format::sealing_half(opening_key(looks.registry, looks.period)), seeded_id<format::RealmId>(
-                               "journal realm"), {looks.stream, format::EntryIndex(looks.index)}, looks.size_class,
-                           policy::testing::seeded_secret<32>("ephemeral " + looks.label)))),
+      : looks_(looks),
+        sealer_(must(format::SegmentSealer::open(format::sealing_half(opening_key(looks.registry, looks.period)),
+                                                 seeded_id<format::RealmId>("journal realm"),
+                                                 {looks.stream, format::EntryIndex(looks.index)}, looks.size_class,
+                                                 policy::testing::seeded_secret<32>("ephemeral " + looks.label)))),
         bytes_(format::object_bytes(looks.size_class)),
         next_(looks.first_number) {
     std::copy(sealer_.front().begin(), sealer_.front().end(), bytes_.begin());
@@ -170,9 +171,9 @@ class SegmentMaker {
   std::uint64_t add(std::size_t plain_bytes, std::string_view random = "random") {
     Bytes plain(plain_bytes);
     for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<Byte>(i + next_ + random.size());
-    const auto sealed = must(sealer_.seal(format::FrameNumber(next_), plain,
-                                          policy::testing::seeded_secret<32>(std::string(random)),
-                                          MutableByteView(bytes_).subspan(sealer_.end())));
+    const auto sealed =
+        must(sealer_.seal(format::FrameNumber(next_), plain, policy::testing::seeded_secret<32>(std::string(random)),
+                          MutableByteView(bytes_).subspan(sealer_.end())));
     CHECK(sealed.has_value());
     ++next_;
     return sealer_.end();

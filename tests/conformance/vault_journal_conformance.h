@@ -18,8 +18,8 @@ class VaultJournalConformance : public testing::TestWithParam<VaultKind> {
     }
     SegmentMaker segment(std::uint64_t index, std::uint64_t first_number = 0, std::uint8_t size_class = 18,
                          const std::string& label = "segment") const {
-      return SegmentMaker({bench.realm.land(), stream.id(), index, size_class, 0, first_number,
-                           label + std::to_string(index)});
+      return SegmentMaker(
+          {bench.realm.land(), stream.id(), index, size_class, 0, first_number, label + std::to_string(index)});
     }
     std::uint64_t used() { return must(writer->quota(bench.realm.land())).used_bytes; }
     Result<std::optional<format::SignedReceipt>> close(const SegmentMaker& made, ByteView object = {}) {
@@ -63,8 +63,8 @@ TEST_P(VaultJournalConformance, frames_are_appended_listed_and_read_back) {
     EXPECT_TRUE(failed_with(journal.site->read_frames(journal.stream.id(), format::EntryIndex(0), 8192, read),
                             Code::InvalidInput))
         << "beyond the end";
-    EXPECT_TRUE(failed_with(journal.site->read_frames(journal.stream.id(), format::EntryIndex(1), 0, read),
-                            Code::NotFound));
+    EXPECT_TRUE(
+        failed_with(journal.site->read_frames(journal.stream.id(), format::EntryIndex(1), 0, read), Code::NotFound));
   });
 }
 
@@ -77,8 +77,7 @@ TEST_P(VaultJournalConformance, appending_the_same_again_is_fine_and_other_bytes
     EXPECT_EQ(must(segment.send(*journal.writer, 0)), middle);
     segment.add(5000);
     EXPECT_EQ(must(segment.send(*journal.writer, 4096)), segment.end()) << "an overlap, and more behind it";
-    EXPECT_EQ(must(journal.writer->append_frames(journal.stream.id(), format::EntryIndex(0), 18, 0, {})),
-              segment.end())
+    EXPECT_EQ(must(journal.writer->append_frames(journal.stream.id(), format::EntryIndex(0), 18, 0, {})), segment.end())
         << "no bytes only ask";
 
     SegmentMaker other = journal.segment(0);
@@ -156,8 +155,8 @@ TEST_P(VaultJournalConformance, a_segment_closes_with_its_entry_alone_and_is_an_
     EXPECT_EQ(must(store::read_object(*journal.site, name, segment.whole().size())), segment.whole());
     EXPECT_TRUE(failed_with(segment.send(*journal.writer, 0), Code::Conflict)) << "it is closed";
     Bytes read(4096);
-    EXPECT_TRUE(failed_with(journal.site->read_frames(journal.stream.id(), format::EntryIndex(0), 0, read),
-                            Code::NotFound));
+    EXPECT_TRUE(
+        failed_with(journal.site->read_frames(journal.stream.id(), format::EntryIndex(0), 0, read), Code::NotFound));
   });
 }
 
@@ -240,8 +239,8 @@ TEST_P(VaultJournalConformance, kinds_of_streams_refuse_each_others_operations) 
     SegmentMaker strange({bench.realm.land(), objects.id()});
     EXPECT_TRUE(failed_with(strange.send(*journal.writer, 0), Code::InvalidInput));
     WriterStream copy = objects;
-    EXPECT_TRUE(failed_with(journal.writer->put(copy.next(object_name(strange.whole())), strange.whole()),
-                            Code::InvalidInput));
+    EXPECT_TRUE(
+        failed_with(journal.writer->put(copy.next(object_name(strange.whole())), strange.whole()), Code::InvalidInput));
 
     const Bytes object = sealed_object({.registry = bench.realm.land()});
     must(journal.writer->put(objects.next(object_name(object)), object));
@@ -257,9 +256,9 @@ TEST_P(VaultJournalConformance, kinds_of_streams_refuse_each_others_operations) 
         << "a segment of another place";
     WriterStream again = journal.stream;
     SegmentMaker segment = journal.segment(0);
-    EXPECT_TRUE(failed_with(journal.writer->put(again.next(object_name(segment.whole()), format::PeriodNumber(0)),
-                                                segment.whole()),
-                            Code::InvalidInput))
+    EXPECT_TRUE(failed_with(
+        journal.writer->put(again.next(object_name(segment.whole()), format::PeriodNumber(0)), segment.whole()),
+        Code::InvalidInput))
         << "a journal has no snapshots";
   });
 }

@@ -63,8 +63,8 @@ class Door final : public store::VaultApi {
   }
   Result<bool> has(const format::ObjectName& object) override { return inner_->has(object); }
   Result<store::QuotaUse> quota(const format::RegistryId& registry) override { return inner_->quota(registry); }
-  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
-                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override {
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
+                                      std::uint64_t offset, ByteView bytes) override {
     TRY(check());
     auto end = inner_->append_frames(stream, index, size_class, offset, bytes);
     ++appends;
@@ -142,10 +142,10 @@ class JournalBench {
     return options;
   }
   static format::SignedStream stream_named(std::string_view start) {
-    return format::SignedStream::sign({keys().policy().realm, keys().writer().public_key(), keys().registry().id,
-                                       format::EraNumber(1), format::StreamKind::Journal,
-                                       policy::testing::seeded_id<format::StreamStart>(start)},
-                                      keys().writer());
+    return format::SignedStream::sign(
+        {keys().policy().realm, keys().writer().public_key(), keys().registry().id, format::EraNumber(1),
+         format::StreamKind::Journal, policy::testing::seeded_id<format::StreamStart>(start)},
+        keys().writer());
   }
   std::unique_ptr<spread::JournalWriter> open_writer(std::string_view start = "first") {
     return open_writer(start, options());
@@ -200,8 +200,10 @@ class JournalBench {
     doors_.resize(kVaults);
     for (std::size_t i = 0; i < kVaults; ++i) {
       auto inner = hosts_[i]->door(keys().writer());
-      if (doors_[i] == nullptr) doors_[i] = std::make_unique<Door>(std::move(inner));
-      else doors_[i]->replace(std::move(inner));
+      if (doors_[i] == nullptr)
+        doors_[i] = std::make_unique<Door>(std::move(inner));
+      else
+        doors_[i]->replace(std::move(inner));
     }
   }
 

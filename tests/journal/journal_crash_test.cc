@@ -90,8 +90,8 @@ struct JournalOnADyingMachine {
       const std::uint64_t used = TRY(bench->door(i).quota(keys().registry().id)).used_bytes;
       const std::uint64_t expected = vault::kStreamCharge + names.size() * ((1 << 18) + vault::kEntryCharge);
       if (used != expected) {
-        return Error(Code::Corrupt, "the quota says " + std::to_string(used) + " instead of " +
-                                        std::to_string(expected));
+        return Error(Code::Corrupt,
+                     "the quota says " + std::to_string(used) + " instead of " + std::to_string(expected));
       }
     }
     return {};
@@ -131,9 +131,9 @@ struct VaultUnderFrames {
                 .seal(format::FrameNumber(i), content_of(i, 3000 + i * 5000), policy::testing::seeded_secret<32>("r"),
                       MutableByteView(segment).subspan(sealer.end()))
                 .ok());
-      const auto end = bench->door(0).append_frames(
-          place().stream, place().index, 18, sent,
-          ByteView(segment).subspan(sent, static_cast<std::size_t>(sealer.end() - sent)));
+      const auto end =
+          bench->door(0).append_frames(place().stream, place().index, 18, sent,
+                                       ByteView(segment).subspan(sent, static_cast<std::size_t>(sealer.end() - sent)));
       sent = sealer.end();
       if (!end.ok()) break;
       confirmed = end.value();
@@ -157,8 +157,7 @@ struct VaultUnderFrames {
     const std::uint64_t end = open.empty() ? 0 : open.at(0).end;
     if (end < confirmed) return Error(Code::Corrupt, "confirmed frames are gone");
     if (end > 0) {
-      const Bytes file = TRY(machine.env().files.read_file(
-          "/vault-0/journal/" + place().stream.hex() + "/0", 1 << 18));
+      const Bytes file = TRY(machine.env().files.read_file("/vault-0/journal/" + place().stream.hex() + "/0", 1 << 18));
       if (!equal(ByteView(file).first(static_cast<std::size_t>(end)),
                  ByteView(segment).first(static_cast<std::size_t>(end)))) {
         return Error(Code::Corrupt, "other bytes stand below the end");

@@ -44,7 +44,7 @@ TEST(JournalOnThisMachine, threads_that_append_wait_and_look_agree) {
         EXPECT_GE(now, before) << "durable never falls";
         before = now;
         const auto progress = writer->progress();
-      EXPECT_LE(progress.durable, progress.appended);
+        EXPECT_LE(progress.durable, progress.appended);
       }
     }));
     std::uint64_t next = 0;

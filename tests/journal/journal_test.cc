@@ -194,8 +194,7 @@ TEST_F(JournalTest, a_new_period_begins_with_a_new_segment) {
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     const auto site = bench.host(0).door(keys().site());
     std::vector<std::uint32_t> periods;
-    for (const auto& held :
-         must(site->entries(writer->stream(), format::EntryIndex(0), store::kMaxEntriesPerCall))) {
+    for (const auto& held : must(site->entries(writer->stream(), format::EntryIndex(0), store::kMaxEntriesPerCall))) {
       periods.push_back(held.period.value());
     }
     EXPECT_EQ(periods.front(), 3U);
@@ -336,9 +335,9 @@ TEST_F(JournalTest, what_a_dead_agent_left_in_the_spool_is_completed_before_the_
     std::vector<Bytes> frames;
     must(bench.read("first", frames, {2}));
     expect_frames(frames, next);
-    EXPECT_TRUE(must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(),
-                                           bench.in(1min)))
-                    .empty());
+    EXPECT_TRUE(
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)))
+            .empty());
   });
 }
 
@@ -405,11 +404,8 @@ TEST_F(JournalTest, a_full_disk_at_a_vault_refuses_cleanly_and_the_others_go_on)
     std::uint64_t next = 0;
     append(*writer, next, 3);
     wait_for_all(bench, *writer, next);
-    machine_->inject({.call = sim::FileCall::Write,
-                      .path_part = "/vault-1/journal",
-                      .nth = 1,
-                      .times = 5,
-                      .code = Code::Exhausted});
+    machine_->inject(
+        {.call = sim::FileCall::Write, .path_part = "/vault-1/journal", .nth = 1, .times = 5, .code = Code::Exhausted});
     EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
     EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
     EXPECT_EQ(of(writer->progress(), 1).frames, next) << "and it comes back when there is room";

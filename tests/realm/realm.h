@@ -236,8 +236,8 @@ class TapVault final : public store::VaultApi {
     TRY(check_up());
     return inner_->has(object);
   }
-  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
-                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override {
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
+                                      std::uint64_t offset, ByteView bytes) override {
     TRY(check_up());
     return inner_->append_frames(stream, index, size_class, offset, bytes);
   }

@@ -36,8 +36,7 @@ Job append_job(const JournalLane& lane, std::uint64_t index, const JournalSegmen
   job.bytes = segment.bytes;
   job.offset = sent_of(lane, index);
   job.end = step_end(*segment.bytes, job.offset, segment.end, store::kMaxAppendBytes);
-  job.frames_end =
-      job.end == segment.end ? segment.frames_end : frames_below(*segment.bytes, job.end, 0);
+  job.frames_end = job.end == segment.end ? segment.frames_end : frames_below(*segment.bytes, job.end, 0);
   return job;
 }
 
@@ -69,13 +68,13 @@ Job next_job(JournalState& state, JournalLane& lane) {
   const std::uint64_t unsent = first->end - std::min(first->end, sent_of(lane, lane.closed));
   if (unsent > 0) {
     // After a failure, too: the vault's segment may take no more frames.
-    const bool as_a_whole = first->entry.has_value() &&
-                            (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
+    const bool as_a_whole =
+        first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
     return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
   }
   const JournalSegment* const second = state.find(lane.closed + 1);
-  const bool second_has_more = second != nullptr && second->bytes != nullptr &&
-                               sent_of(lane, lane.closed + 1) < second->end;
+  const bool second_has_more =
+      second != nullptr && second->bytes != nullptr && sent_of(lane, lane.closed + 1) < second->end;
   if (first->entry.has_value()) {
     const bool is_pressing =
         second != nullptr &&
@@ -143,8 +142,9 @@ Status learn(JournalState& state, JournalLane& lane) {
 }
 
 Status append(JournalState& state, JournalLane& lane, const Job& job) {
-  const ByteView bytes = ByteView(*job.bytes).subspan(static_cast<std::size_t>(job.offset),
-                                                      static_cast<std::size_t>(job.end - job.offset));
+  const ByteView bytes =
+      ByteView(*job.bytes)
+          .subspan(static_cast<std::size_t>(job.offset), static_cast<std::size_t>(job.end - job.offset));
   {
     const env::MonitorLock lock(*state.monitor);
     std::uint64_t& tried = lane.tried[job.index];
@@ -211,8 +211,7 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
   return {};
 }
 
-Status ask(JournalState& state, JournalLane& lane, std::uint64_t index, std::uint8_t size_class,
-           std::uint64_t offset) {
+Status ask(JournalState& state, JournalLane& lane, std::uint64_t index, std::uint8_t size_class, std::uint64_t offset) {
   const auto end = lane.vault->append_frames(state.id, format::EntryIndex(index), size_class, offset, {});
   if (end.ok()) return {};
   const env::MonitorLock lock(*state.monitor);

@@ -19,10 +19,7 @@ static_assert(format::object_bytes(format::kSizeClasses.front()) % kPieceBytes =
 }  // namespace
 
 Spool::Spool(env::FileSystem& files, std::string directory, const format::StreamId& stream)
-    : files_(files),
-      root_(std::move(directory)),
-      name_(stream.hex()),
-      directory_(env::join_path(root_, name_)) {}
+    : files_(files), root_(std::move(directory)), name_(stream.hex()), directory_(env::join_path(root_, name_)) {}
 
 std::string Spool::file_of(std::uint64_t index, std::string_view kind) const {
   return env::join_path(directory_, std::to_string(index) + std::string(kind));
