@@ -31,6 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (entries.ok()) CHECK(wire::entries_document(stream, entries.value()) == text);
   const auto acts = wire::parse_acts(input);
   if (acts.ok()) CHECK(wire::acts_document(acts.value()) == text);
+  const auto segments = wire::parse_segments(input, registry);
+  if (segments.ok()) CHECK(wire::segments_document(registry, segments.value()) == text);
   const auto quota = wire::parse_quota(input, registry);
   if (quota.ok()) CHECK(wire::quota_document(registry, quota.value()) == text);
   return 0;

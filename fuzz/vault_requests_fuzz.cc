@@ -37,6 +37,17 @@ class CarefulHandler final : public wire::testing::FakeHandler {
     std::fill(out.begin(), out.end(), Byte{'x'});
     return {};
   }
+  Result<std::uint64_t> append_frames(const wire::Caller&, const format::SegmentPlace&, std::uint8_t size_class,
+                                      std::uint64_t offset, ByteView bytes) override {
+    CHECK(size_class <= format::kLargestClass && bytes.size() <= store::kMaxAppendBytes);
+    return offset / 2 + bytes.size();
+  }
+  Status read_frames(const wire::Caller&, const format::SegmentPlace&, std::uint64_t offset,
+                     MutableByteView out) override {
+    if (offset > kObjectBytes || out.size() > kObjectBytes - offset) return Error(Code::InvalidInput, "too far");
+    std::fill(out.begin(), out.end(), Byte{'y'});
+    return {};
+  }
   Result<std::vector<store::HeldEntry>> entries(const wire::Caller&, const format::StreamId&, format::EntryIndex,
                                                 std::size_t limit) override {
     CHECK(limit <= store::kMaxEntriesPerCall);

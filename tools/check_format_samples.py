@@ -57,16 +57,20 @@ def period_keys(secret):
     return derive(b"exclave/period/v1 sym"), X25519PrivateKey.from_private_bytes(derive(b"exclave/period/v1 kem"))
 
 
+def kek_of(header, ct, secret):
+    symmetric, private = period_keys(secret)
+    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    shared = private.exchange(X25519PublicKey.from_public_bytes(ct))
+    return HKDF(hashes.SHA512(), 32, hashlib.sha512(ct + public + header).digest(),
+                b"exclave/kek/v1").derive(symmetric + shared)
+
+
 def open_object(data, realm, secret):
     header, ct, salt, commitment = data[:48], data[48:80], data[80:104], data[104:136]
     magic, suite, version, size_class, zeros = struct.unpack(">8sHHB3s", header[:16])
     need((magic, suite, version, zeros) == (b"EXCLAVE\0", 1, 1, bytes(3)) and header[40:] == bytes(8), "object: header")
     need(size_class in (18, 20, 22, 24) and len(data) == 1 << size_class, "object: size is not that of its class")
-    symmetric, private = period_keys(secret)
-    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    shared = private.exchange(X25519PublicKey.from_public_bytes(ct))
-    kek = HKDF(hashes.SHA512(), 32, hashlib.sha512(ct + public + header).digest(),
-               b"exclave/kek/v1").derive(symmetric + shared)
+    kek = kek_of(header, ct, secret)
     info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + salt + header + realm
     material = HKDFExpand(hashes.SHA512(), 76, info).derive(kek)
     need(hmac.compare_digest(material[44:], commitment), "object: commitment")
@@ -78,6 +82,37 @@ def open_object(data, realm, secret):
         except InvalidTag as error:
             raise Wrong(f"object: segment {index}") from error
     return plain
+
+
+# --- journal.md ---
+def crc32c(data):
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
+
+
+def open_segment(data, realm, secret, place):
+    """The frames' plaintexts, of the stream's first segment."""
+    header, ct, here, commitment = data[:48], data[48:80], data[80:120], data[120:152]
+    need(header[:12] == b"EXCLAVE\0\0\2\0\1" and len(data) == 1 << header[12], "segment: header")
+    need(here == place and not any(data[152:4096]), "segment: place")
+    kek = kek_of(header, ct, secret)
+    info = b"exclave/journal-commitment/v1" + place
+    need(HKDFExpand(hashes.SHA512(), 32, info).derive(kek) == commitment, "segment: commitment")
+    frames, at = [], 4096
+    while at < len(data) and (sealed := struct.unpack_from(">I", data, at)[0]):
+        crc, number = struct.unpack_from(">IQ", data, at + 4)
+        end, where = at + 40 + sealed, struct.pack(">QQ", at, number)
+        need(number == len(frames) and crc == crc32c(data[at + 8:end]), f"frame {len(frames)}")
+        key = HKDFExpand(hashes.SHA512(), 32, b"exclave/frame/v1" + where + data[at + 16:at + 40]).derive(kek)
+        frames.append(AESGCM(key).decrypt(bytes(12), data[at + 40:end], header + realm + where))
+        at = -(-end // 4096) * 4096
+        need(not any(data[end:at]), "frame: padding")
+    need(not any(data[at:]), "segment: something follows its frames")
+    return frames
 
 
 # --- pack.md ---
@@ -300,6 +335,14 @@ def check(folder):
         need(files["sparse.img"][4096:4137] == long[:41] and files["sparse.img"][65536:65618] == long[41:123]
              and files["sparse.img"].count(0) == 1048576 - 123, "sparse.img")
     check_stream(folder, [values["pack"], values["index"], values["snapshot"]])
+    journal = folder.parent / "journal"
+    stream, text, signature = document(journal / "stream.txt")
+    check_signature(stream["writer"], text, signature)
+    need(stream["kind"] == "journal", "journal: kind")
+    segment, place = (journal / "segment-0").read_bytes(), hashlib.sha256(text).digest() + bytes(8)
+    need(document(journal / "entry-0.txt")[0]["object"] == tree_hash(segment).hex(), "journal: entry")
+    frames = open_segment(segment, values["realm"], values["period secret A"], place)
+    need([len(f) for f in frames] == [27, 5000] and frames[0] == b"first frame of the journal\n", "journal: frames")
     return len(plain), len(entries), skipped
 
 

@@ -6,18 +6,14 @@
 #include "crypto/tree_hash.h"
 
 namespace exclave::engine {
-namespace {
-
-// Prefixes of an open segment that two vaults hold are compared frame by frame, as ciphertext: one that was sealed once
-// has the same bytes everywhere.
-struct Prefix {
-  std::size_t vault = 0;
+// What one vault holds of an open segment. Two are compared as ciphertext: a frame that was sealed once has the same
+// bytes everywhere.
+struct JournalReader::Prefix {
+  store::VaultApi* vault = nullptr;
   Bytes bytes;
   std::uint64_t end = 0;  // of authentic frames
   std::uint64_t frames_end = 0;
 };
-
-}  // namespace
 
 struct JournalReader::Copy {
   std::size_t vault = 0;
@@ -132,6 +128,46 @@ Status JournalReader::read_closed(const std::vector<Copy>& copies, format::Entry
                               frame);
 }
 
+Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::VaultApi& vault,
+                                                                        const format::SegmentPlace& place,
+                                                                        std::uint64_t bytes, JournalEnd& end) const {
+  const auto problem = [&](const std::string& why) {
+    end.problems.push_back(vault.name() + ": " + format::to_string(place) + ": " + why);
+    return std::optional<Prefix>();
+  };
+  if (bytes > format::kMaxObjectBytes) return problem("is larger than any segment");
+  Prefix prefix;
+  prefix.vault = &vault;
+  prefix.bytes.resize(static_cast<std::size_t>(bytes));
+  const Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
+  if (!got.ok()) return problem(got.error().message());
+  const auto front = format::decode_segment_front(prefix.bytes);
+  if (!front.ok()) return problem(front.error().message());
+  const format::OpeningKey* const key = TRY(key_for(front.value().header.key));
+  auto opener = format::SegmentOpener::open(*key, realm_, place, prefix.bytes);
+  if (!opener.ok()) return problem(opener.error().message());
+  prefix.end = format::kSegmentFrontBytes;
+  prefix.frames_end = end.frames;
+  while (prefix.end < bytes) {
+    const auto frame =
+        opener.value().open_frame(prefix.end, ByteView(prefix.bytes).subspan(static_cast<std::size_t>(prefix.end)));
+    if (!frame.ok()) {
+      problem(frame.error().message());
+      break;
+    }
+    if (!frame.value().has_value()) break;
+    const std::uint64_t number = frame.value()->number.value();
+    if (number != prefix.frames_end) {
+      problem("frame " + std::to_string(number) + " is here, and frame " + std::to_string(prefix.frames_end) +
+              " is nowhere");
+      break;
+    }
+    ++prefix.frames_end;
+    prefix.end += frame.value()->bytes;
+  }
+  return std::optional(std::move(prefix));
+}
+
 Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end,
                                 bool& is_there, format::FrameNumber from, const Visitor& visit) {
   const format::SegmentPlace place{stream_.descriptor.id(), index};
@@ -141,53 +177,12 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
     const auto held = copy.open.find(index.value());
     if (held == copy.open.end() || held->second < format::kSegmentFrontBytes) continue;
     store::VaultApi& vault = *vaults_[copy.vault];
-    const auto problem = [&](const std::string& why) {
-      end.problems.push_back(vault.name() + ": " + format::to_string(place) + ": " + why);
-    };
-    if (held->second > format::kMaxObjectBytes) {
-      problem("is larger than any segment");
-      continue;
-    }
-    Prefix prefix;
-    prefix.vault = copy.vault;
-    prefix.bytes.resize(static_cast<std::size_t>(held->second));
-    const Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
-    if (!got.ok()) {
-      problem(got.error().message());
-      continue;
-    }
-    const auto front = format::decode_segment_front(prefix.bytes);
-    if (!front.ok()) {
-      problem(front.error().message());
-      continue;
-    }
-    const format::OpeningKey* const key = TRY(key_for(front.value().header.key));
-    auto opener = format::SegmentOpener::open(*key, realm_, place, prefix.bytes);
-    if (!opener.ok()) {
-      problem(opener.error().message());
-      continue;
-    }
-    prefix.end = format::kSegmentFrontBytes;
-    prefix.frames_end = before;
-    while (prefix.end < prefix.bytes.size()) {
-      const auto frame =
-          opener.value().open_frame(prefix.end, ByteView(prefix.bytes).subspan(static_cast<std::size_t>(prefix.end)));
-      if (!frame.ok()) {
-        problem(frame.error().message());
-        break;
-      }
-      if (!frame.value().has_value()) break;
-      if (frame.value()->number.value() != prefix.frames_end) {
-        problem("frame " + std::to_string(frame.value()->number.value()) + " is here, and frame " +
-                std::to_string(prefix.frames_end) + " is nowhere");
-        break;
-      }
-      ++prefix.frames_end;
-      prefix.end += frame.value()->bytes;
-    }
+    auto prefix = TRY(read_prefix(vault, place, held->second, end));
+    if (!prefix.has_value()) continue;
+    // It counts for a vault only behind all that comes before.
     std::uint64_t& of_vault = end.frames_by_vault[vault.name()];
-    if (of_vault == before || copy.entries.size() == index.value()) of_vault = std::max(of_vault, prefix.frames_end);
-    prefixes.push_back(std::move(prefix));
+    if (of_vault == before) of_vault = prefix->frames_end;
+    prefixes.push_back(std::move(*prefix));
   }
   is_there = !prefixes.empty();
   if (!is_there) return {};
@@ -198,8 +193,8 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
   for (const Prefix& prefix : prefixes) {
     const auto size = static_cast<std::size_t>(prefix.end);
     if (equal(ByteView(prefix.bytes).first(size), ByteView(longest->bytes).first(size))) continue;
-    return Error(Code::Conflict, format::to_string(place) + ": vaults " + vaults_[prefix.vault]->name() + " and " +
-                                     vaults_[longest->vault]->name() +
+    return Error(Code::Conflict, format::to_string(place) + ": vaults " + prefix.vault->name() + " and " +
+                                     longest->vault->name() +
                                      " hold different frames that are both authentic: its writer, or a clone of it, "
                                      "went two ways")
         .hint("choose one of the two by hand; nothing was written");
@@ -235,19 +230,20 @@ Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& 
   }
   end.closed = longest->entries.size();
   for (std::uint64_t index = 0; index < end.closed; ++index) {
-    const auto known = frames_before_.find(index);
-    if (known != frames_before_.end() && known->second <= from.value()) {
+    const auto known = frames_end_.find(index);
+    if (known != frames_end_.end() && known->second <= from.value()) {
       end.frames = known->second;
     } else {
       TRY(read_closed(copies, format::EntryIndex(index), longest->entries[index].entry.object, end, from, visit));
-      frames_before_[index] = end.frames;
+      frames_end_[index] = end.frames;
     }
     for (const Copy& copy : copies) {
       if (copy.entries.size() > index) end.frames_by_vault[vaults_[copy.vault]->name()] = end.frames;
     }
   }
   bool is_there = true;
-  for (std::uint64_t index = end.closed; is_there; ++index) {
+  // Of the two that may be open, the first may be missing: its hole shows in the numbers.
+  for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {
     TRY(read_open(copies, format::EntryIndex(index), end, is_there, from, visit));
   }
   return end;

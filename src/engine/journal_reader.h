@@ -18,6 +18,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,10 +56,14 @@ class JournalReader {
   Result<JournalEnd> read(format::FrameNumber from, const Visitor& visit);
 
  private:
-  struct Copy;  // what one vault says it holds
+  struct Copy;    // what one vault says it holds
+  struct Prefix;  // and what of an open segment is authentic
   Result<std::vector<Copy>> look(JournalEnd& end) const;
   Status read_closed(const std::vector<Copy>& copies, format::EntryIndex index, const format::ObjectName& name,
                      JournalEnd& end, format::FrameNumber from, const Visitor& visit);
+  // nullopt: nothing of it can be used, and `end` says why.
+  Result<std::optional<Prefix>> read_prefix(store::VaultApi& vault, const format::SegmentPlace& place,
+                                            std::uint64_t bytes, JournalEnd& end) const;
   Status read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end, bool& is_there,
                    format::FrameNumber from, const Visitor& visit);
   Result<const format::OpeningKey*> key_for(const format::KeyId& id) const;
@@ -67,7 +72,7 @@ class JournalReader {
   const format::SignedStream stream_;
   const std::vector<store::VaultApi*> vaults_;
   const std::vector<format::OpeningKey> keys_;
-  std::map<std::uint64_t, std::uint64_t> frames_before_;  // by closed segment, from earlier reads
+  std::map<std::uint64_t, std::uint64_t> frames_end_;  // by closed segment, from earlier reads
 };
 
 }  // namespace exclave::engine

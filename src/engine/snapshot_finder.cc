@@ -224,7 +224,9 @@ class HoldingsFinder {
                                      ", both signed by the writer");
       }
     }
-    for (std::size_t i = 0; i < longest.entries.size(); ++i) {
+    // No snapshot refers to what stands in a journal (journal_reader.h).
+    const bool is_journal = stream.descriptor.kind == format::StreamKind::Journal;
+    for (std::size_t i = 0; i < longest.entries.size() && !is_journal; ++i) {
       const store::HeldEntry& held = longest.entries[i];
       const bool is_snapshot = held.entry.entry.snapshot_oldest.has_value();
       if (seen_.insert(held.entry.entry.object).second) {

@@ -78,7 +78,7 @@ struct RegistryHoldings {
   std::vector<FoundStream> streams;
   std::vector<FoundSnapshot> snapshots;  // oldest first
   std::vector<LostSnapshot> lost;
-  std::vector<FoundObject> objects;         // every object once, in stream order
+  std::vector<FoundObject> objects;         // every object once, in stream order; not those of journals
   std::vector<std::string> problems;        // forks, bad signatures, gaps: in the operator's words
   std::vector<std::string> unreachable;     // "lux: connection refused"
   std::vector<store::VaultApi*> answering;  // those of the vaults asked that said all they were asked

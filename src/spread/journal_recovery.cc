@@ -221,8 +221,11 @@ class StreamRecovery {
         stream.reasons.push_back(vaults_[i]->name() + ": " + answer.failure->message());
       } else if (answer.has_more.has_value()) {
         stream.reasons.push_back(*answer.has_more);
-      } else if (answer.segments < end) {
-        stream.reasons.push_back(vaults_[i]->name() + " has no receipt for all of it yet");
+      }
+    }
+    for (std::size_t i = 0; i < vaults_.size() && stream.reasons.empty(); ++i) {
+      if (answers_[i].segments < end) {
+        stream.reasons.push_back(vaults_[i]->name() + " lacks earlier segments: its own repair brings them");
       }
     }
     stream.is_complete = stream.reasons.empty();

@@ -51,6 +51,33 @@ TEST(DirectoryStore, each_object_is_a_file_named_by_its_name_below_its_first_byt
   EXPECT_EQ(must(lux.disk().content("/srv/objects/" + name.substr(0, 2) + "/" + name)), object);
 }
 
+TEST(DirectoryStore, a_file_is_adopted_without_a_copy_and_survives_power_loss) {
+  sim::Universe universe(1);
+  sim::Machine& lux = universe.machine("lux");
+  lux.set_survival(sim::Survival::Nothing);
+  const Bytes object = object_of(5);
+  lux.run([&] {
+    const env::Env env = lux.env();
+    auto store = must(make_and_open(env, "/srv"));
+    must(env.files.make_directories("/srv/journal", 0700));
+    must(env::create_file_durably(env.files, "/srv/journal/0", object, 0600));
+    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0")), PutOutcome::Stored);
+    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0")), PutOutcome::AlreadyPresent);
+    EXPECT_TRUE(failed_with(store->adopt(name_of(object), "/srv/journal", "1"), Code::NotFound));
+    const std::string path = "/srv/objects/" + name_of(object).hex().substr(0, 2) + "/" + name_of(object).hex();
+    EXPECT_EQ(must(env.files.stat(path)).inode, must(env.files.stat("/srv/journal/0")).inode);
+    EXPECT_EQ(must(env.files.stat(path)).mode, 0400U);
+    must(env.files.remove_file("/srv/journal/0"));
+  });
+  lux.crash();
+  lux.wait();
+  lux.restart();
+  lux.run([&] {
+    auto store = must(make_and_open(lux.env(), "/srv"));
+    EXPECT_EQ(must(read_object(*store, name_of(object), object.size())), object);
+  });
+}
+
 TEST(DirectoryStore, uploads_cut_off_by_a_crash_are_cleared_away_and_strangers_are_left_alone) {
   sim::Universe universe(1);
   sim::Machine& lux = universe.machine("lux");

@@ -51,6 +51,11 @@ TEST_F(RecordsTest, keys_of_another_length_are_corrupt_and_not_read_beyond_their
                                            return table::Visit::Continue;
                                          })),
             Code::Corrupt);
+  const auto any_segment = [](const format::SegmentPlace&, const SegmentRow&) -> Result<table::Visit> {
+    return table::Visit::Continue;
+  };
+  put("j" + std::string(format::StreamId::kSize + 7, '\0'), Bytes(25));
+  EXPECT_EQ(code_of(records.scan_segments(any_segment)), Code::Corrupt);
   put("p", Bytes(24));
   EXPECT_EQ(code_of(records.scan_readers([](const crypto::Ed25519PublicKey&, const ReaderRow&) -> Result<table::Visit> {
               return table::Visit::Continue;

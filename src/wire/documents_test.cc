@@ -106,6 +106,20 @@ TEST(Documents, entries_read_back_and_belong_to_the_stream) {
       << "an entry of another stream inside";
 }
 
+TEST(Documents, open_segments_read_back_and_impossible_ones_are_refused) {
+  const std::vector<store::OpenSegment> segments = {
+      {seeded_id<format::StreamId>("one"), format::EntryIndex(7), 18, 8192},
+      {seeded_id<format::StreamId>("two"), format::EntryIndex(0), 24, std::uint64_t{1} << 24}};
+  EXPECT_EQ(must(parse_segments(as_bytes(segments_document(kRegistry, segments)), kRegistry)), segments);
+  EXPECT_TRUE(must(parse_segments(as_bytes(segments_document(kRegistry, {})), kRegistry)).empty());
+  for (const store::OpenSegment& wrong :
+       {store::OpenSegment{{}, {}, 19, 0}, store::OpenSegment{{}, {}, 18, (1 << 18) + 4096},
+        store::OpenSegment{{}, {}, 18, 4095}}) {
+    EXPECT_TRUE(
+        failed_with(parse_segments(as_bytes(segments_document(kRegistry, {wrong})), kRegistry), Code::InvalidInput));
+  }
+}
+
 TEST(Documents, acts_and_quota_read_back) {
   const std::vector<store::Act> acts = {{"policy", seeded_id<crypto::Hash256>("p")},
                                         {"era", seeded_id<crypto::Hash256>("e")}};

@@ -109,6 +109,44 @@ TEST_F(HttpVaultTest, H9_receipts_that_are_not_credible_are_corrupt_and_not_aske
   });
 }
 
+TEST_F(HttpVaultTest, frames_go_out_in_one_attempt_and_the_end_comes_back_in_a_header) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    const auto append = [&] { return client.append_frames(kStream, format::EntryIndex(5), 22, 8192, Bytes(4096)); };
+    const auto end = [](std::string value) {
+      return ScriptedVault::Answer{.status = 200, .body = "", .headers = {{"exclave-end", std::move(value)}}};
+    };
+    vault.will(end("12288"));
+    EXPECT_EQ(must(append()), 12288U);
+    EXPECT_EQ(vault.requests.at(0).line, "POST /v1/streams/" + kStream.hex() + "/5/frames?class=22&offset=8192");
+    vault.will(end("16384"));
+    EXPECT_EQ(must(append()), 16384U) << "it holds more, from an attempt before";
+    vault.will({.status = 503});
+    EXPECT_TRUE(failed_with(append(), Code::Unavailable));
+    EXPECT_EQ(vault.requests.size(), 3U) << "who appends retries by himself";
+  });
+}
+
+TEST_F(HttpVaultTest, H9_ends_of_segments_that_cannot_be_are_corrupt) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    const std::vector<std::string> lies = {"12287", "0", "-1", "", "4194305", "99999999999999999999", "1e9"};
+    for (const std::string& lie : lies) {
+      vault.will({.status = 200, .body = "", .headers = {{"exclave-end", lie}}});
+      EXPECT_TRUE(
+          failed_with(client.append_frames(kStream, format::EntryIndex(5), 22, 8192, Bytes(4096)), Code::Corrupt))
+          << lie;
+    }
+    vault.will_say("thank you\n");
+    EXPECT_TRUE(
+        failed_with(client.append_frames(kStream, format::EntryIndex(5), 22, 8192, Bytes(4096)), Code::Corrupt));
+    vault.will_say("exclave/segments/v1\nregistry " + kRegistry.hex() + "\nstream 00\n");
+    EXPECT_TRUE(failed_with(client.open_segments(kRegistry), Code::Corrupt));
+    vault.will(range(std::string(10, 'x'), "bytes 4096-4105/*"));
+    Bytes out(10);
+    EXPECT_TRUE(failed_with(client.read_frames(kStream, format::EntryIndex(5), 0, out), Code::Corrupt))
+        << "another range";
+  });
+}
+
 TEST_F(HttpVaultTest, H9_answers_that_are_too_large_or_without_end_are_refused_in_bounded_memory) {
   run([](ScriptedVault& vault, HttpVault& client) {
     vault.will_say(std::string((4U << 20) + 1, 'x'));

@@ -25,7 +25,7 @@ class Streams:
 
     def __init__(self, keys):
         self.keys, self.descriptors, self.rows, self.receipts = keys, {}, {}, []
-        self.entries, self.chains, self.gaps = {}, {}, []
+        self.entries, self.chains, self.gaps, self.journals = {}, {}, [], set()
 
     def load(self, path):
         """A descriptor, an entry, a page of heads or entries as a vault answers it, or an `ldb ... dump --hex` of its table."""
@@ -76,7 +76,11 @@ class Streams:
             d = Document(data, f"stream {stream.hex()[:12]}", "exclave/stream/v1")
             realm, writer, registry = d.hex("realm", 16), d.hex("writer", 32), d.hex("registry", 16)
             era = d.number("era", 1, 2**32 - 1)
-            d.take("kind", "objects"), d.hex("start", 16), d.end()
+            kind = d.take("kind", "objects|journal")
+            d.hex("start", 16), d.end()
+            if kind == "journal":  # docs/formats/journal.md: no snapshot refers to it
+                self.journals.add(stream)
+                continue
             if (realm, registry, era) != (keys.realm, keys.registry, keys.era):
                 continue
             if hashlib.sha256(d.text).digest() != stream or writer not in writers:
@@ -88,7 +92,7 @@ class Streams:
 
     def check_receipt(self, receipt):
         """A vault signed for more entries than are here, or for others: either is said."""
-        if receipt.stream not in self.descriptors or receipt.realm != self.keys.realm:
+        if receipt.stream not in self.descriptors or receipt.stream in self.journals or receipt.realm != self.keys.realm:
             return
         vault = next((v for p in self.keys.chain for v in p.vaults.values() if v.receipt == receipt.vault), None)
         if vault is None:

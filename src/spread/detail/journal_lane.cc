@@ -67,7 +67,9 @@ Job next_job(JournalState& state, JournalLane& lane) {
   }
   const std::uint64_t unsent = first->end - std::min(first->end, sent_of(lane, lane.closed));
   if (unsent > 0) {
-    const bool as_a_whole = first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2);
+    // After a failure, too: the vault's segment may take no more frames.
+    const bool as_a_whole =
+        first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
     return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
   }
   const JournalSegment* const second = state.find(lane.closed + 1);
@@ -105,8 +107,8 @@ Status learn(JournalState& state, JournalLane& lane) {
   for (const store::OpenSegment& held : open) {
     if (held.stream != state.id) continue;
     const std::uint64_t index = held.index.value();
-    const JournalSegment* const segment = state.find(index);
-    if (index >= state.opened || (segment != nullptr && held.end > segment->end)) {
+    const auto tried = lane.tried.find(index);
+    if (held.end > (tried == lane.tried.end() ? 0 : tried->second)) {
       return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that it holds more of " +
                                       format::to_string(format::SegmentPlace{held.stream, held.index}) +
                                       " than was ever sent");
@@ -143,6 +145,11 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
   const ByteView bytes =
       ByteView(*job.bytes)
           .subspan(static_cast<std::size_t>(job.offset), static_cast<std::size_t>(job.end - job.offset));
+  {
+    const env::MonitorLock lock(*state.monitor);
+    std::uint64_t& tried = lane.tried[job.index];
+    tried = std::max(tried, job.end);
+  }
   const auto end =
       lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, job.offset, bytes);
   const env::MonitorLock lock(*state.monitor);
@@ -152,8 +159,7 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
     if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
     return end.error();
   }
-  const JournalSegment* const segment = state.find(job.index);
-  if (end.value() < job.end || (segment != nullptr && end.value() > segment->end)) {
+  if (end.value() < job.end || end.value() > lane.tried[job.index]) {
     return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(job.index) +
                                     " ends at " + std::to_string(end.value()) + ", after bytes up to " +
                                     std::to_string(job.end) + " were sent");
@@ -201,6 +207,7 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
   }
   lane.closed = std::max({lane.closed, job.index + 1, lane.progress.segments});
   lane.sent.erase(lane.sent.begin(), lane.sent.lower_bound(lane.closed));
+  lane.tried.erase(lane.tried.begin(), lane.tried.lower_bound(lane.closed));
   return {};
 }
 

@@ -33,12 +33,13 @@ struct JournalSegment {
 struct JournalLane {
   store::VaultApi* vault = nullptr;
   JournalVaultProgress progress;
-  std::uint64_t closed = 0;                     // segments that need no more calls: put there, or dropped
-  std::map<std::uint64_t, std::uint64_t> sent;  // by segment: confirmed bytes
-  bool knows_vault = false;                     // the stream is open there, and `sent` is what it holds
-  bool is_done = false;                         // its thread has ended
-  std::chrono::nanoseconds pause{};             // before the next call; 0: none
-  env::Instant next_call;                       // not before this, if there is a pause
+  std::uint64_t closed = 0;                      // segments that need no more calls: put there, or dropped
+  std::map<std::uint64_t, std::uint64_t> sent;   // by segment: confirmed bytes
+  std::map<std::uint64_t, std::uint64_t> tried;  // by segment: bytes that were ever on their way; nobody has more
+  bool knows_vault = false;                      // the stream is open there, and `sent` is what it holds
+  bool is_done = false;                          // its thread has ended
+  std::chrono::nanoseconds pause{};              // before the next call; 0: none
+  env::Instant next_call;                        // not before this, if there is a pause
   std::unique_ptr<env::Thread> thread;
 };
 

@@ -1,0 +1,217 @@
+// A journal from end to end on one machine: a writer with its spool, three vaults, and a site that reads.
+// Hides: keys, directories, and doors to vaults that can be shut, slowed down or made to lie.
+// Threads: one test; a door's switches are atomic, its hooks are set before use.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/journal_reader.h"
+#include "spread/journal_writer.h"
+#include "tests/realm/realm.h"
+
+namespace exclave::journal_tests {
+
+using conformance::failed_with;
+using conformance::is_ok;
+using conformance::must;
+using realm_tests::RealmKeys;
+using realm_tests::VaultHost;
+
+inline const RealmKeys& keys() {
+  static const RealmKeys made(sim::Options{}.start.seconds());
+  return made;
+}
+
+// Content that tells its frame.
+inline Bytes content_of(std::uint64_t frame, std::size_t bytes) {
+  Bytes content(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) content[i] = static_cast<Byte>(frame * 131 + i * 7 + i / 251);
+  if (bytes >= 8) store_u64(content, frame);
+  return content;
+}
+
+// A vault as a writer sees it, through a door that a test can shut.
+class Door final : public store::VaultApi {
+ public:
+  explicit Door(std::unique_ptr<store::VaultApi> inner) : inner_(std::move(inner)) {}
+
+  std::atomic<bool> is_shut{false};
+  std::atomic<std::uint64_t> appends{0};
+  std::atomic<std::uint64_t> whole_puts{0};
+  std::atomic<std::uint64_t> empty_puts{0};
+  std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_end;
+  std::function<void(format::SignedReceipt&)> retells_receipt;
+  std::function<void(std::vector<store::OpenSegment>&)> retells_segments;
+
+  void replace(std::unique_ptr<store::VaultApi> inner) { inner_ = std::move(inner); }
+
+  const std::string& name() const override { return inner_->name(); }
+  Result<store::VaultStatus> status() override { return inner_->status(); }
+  Status open_stream(const format::SignedStream& stream) override {
+    TRY(check());
+    return inner_->open_stream(stream);
+  }
+  Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override {
+    TRY(check());
+    auto receipt = TRY(inner_->put(entry, object));
+    ++(object.empty() ? empty_puts : whole_puts);
+    if (receipt.has_value() && retells_receipt) retells_receipt(*receipt);
+    return receipt;
+  }
+  Result<bool> has(const format::ObjectName& object) override { return inner_->has(object); }
+  Result<store::QuotaUse> quota(const format::RegistryId& registry) override { return inner_->quota(registry); }
+  Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
+                                      std::uint64_t offset, ByteView bytes) override {
+    TRY(check());
+    auto end = inner_->append_frames(stream, index, size_class, offset, bytes);
+    ++appends;
+    return retells_end ? retells_end(std::move(end)) : std::move(end);
+  }
+  Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {
+    TRY(check());
+    auto open = TRY(inner_->open_segments(registry));
+    if (retells_segments) retells_segments(open);
+    return open;
+  }
+  Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
+                     MutableByteView out) override {
+    TRY(check());
+    return inner_->read_frames(stream, index, offset, out);
+  }
+  Status announce_reading(const format::SignedReading& reading) override { return inner_->announce_reading(reading); }
+  Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override {
+    TRY(check());
+    return inner_->heads(registry);
+  }
+  Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
+                                                std::size_t limit) override {
+    TRY(check());
+    return inner_->entries(stream, from, limit);
+  }
+  Result<std::vector<store::Act>> acts() override { return inner_->acts(); }
+  Result<Bytes> act(const crypto::Hash256& hash) override { return inner_->act(hash); }
+  Status put_act(ByteView document) override { return inner_->put_act(document); }
+  Result<std::uint64_t> size_of(const format::ObjectName& object) override {
+    TRY(check());
+    return inner_->size_of(object);
+  }
+  Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
+    TRY(check());
+    return inner_->read(object, offset, out);
+  }
+
+ private:
+  Status check() const {
+    if (is_shut) return Error(Code::Unavailable, "vault " + name() + " was shut off");
+    return {};
+  }
+  std::unique_ptr<store::VaultApi> inner_;
+};
+
+class JournalBench {
+ public:
+  explicit JournalBench(env::Env env, std::string root = "") : env_(env), root_(std::move(root)) {
+    for (std::size_t i = 0; i < kVaults; ++i) {
+      hosts_.push_back(std::make_unique<VaultHost>(env_, root_ + "/vault-" + std::to_string(i), keys(), i));
+    }
+    open_doors();
+  }
+
+  static constexpr std::size_t kVaults = 3;
+  static constexpr std::uint32_t kCopies = 2;
+
+  VaultHost& host(std::size_t i) { return *hosts_.at(i); }
+  Door& door(std::size_t i) { return *doors_.at(i); }
+  env::Env env() { return env_; }
+  const std::string spool() const { return root_ + "/spool"; }
+  env::Instant in(std::chrono::nanoseconds time) const { return env_.clock.monotonic() + time; }
+
+  spread::JournalWriter::World world() const { return {env_.clock, env_.random, env_.files, env_.threads}; }
+  std::vector<store::VaultApi*> vaults() const {
+    std::vector<store::VaultApi*> all;
+    for (const auto& each : doors_) all.push_back(each.get());
+    return all;
+  }
+  spread::JournalOptions options() const {
+    spread::JournalOptions options;
+    options.durable_copies = kCopies;
+    options.spool_directory = spool();
+    return options;
+  }
+  static format::SignedStream stream_named(std::string_view start) {
+    return format::SignedStream::sign(
+        {keys().policy().realm, keys().writer().public_key(), keys().registry().id, format::EraNumber(1),
+         format::StreamKind::Journal, policy::testing::seeded_id<format::StreamStart>(start)},
+        keys().writer());
+  }
+  std::unique_ptr<spread::JournalWriter> open_writer(std::string_view start = "first") {
+    return open_writer(start, options());
+  }
+  std::unique_ptr<spread::JournalWriter> open_writer(std::string_view start, const spread::JournalOptions& options) {
+    return must(spread::JournalWriter::open(
+        world(), vaults(), stream_named(start), keys().writer(),
+        [this]() -> Result<const format::SealingKey*> { return &agent_.periods.at(period); }, options));
+  }
+  // Reads everything; what the frames hold goes to `frames`.
+  Result<engine::JournalEnd> read(std::string_view start, std::vector<Bytes>& frames,
+                                  const std::vector<std::size_t>& from = {0, 1, 2}) {
+    std::vector<std::unique_ptr<store::VaultApi>> sites;
+    std::vector<store::VaultApi*> asked;
+    for (const std::size_t i : from) {
+      sites.push_back(hosts_.at(i)->door(keys().site()));
+      asked.push_back(sites.back().get());
+    }
+    engine::JournalReader reader(keys().policy().realm, stream_named(start), asked, keys().opening_keys());
+    return reader.read(format::FrameNumber(0), [&](const engine::JournalFrame& frame) -> Status {
+      if (frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
+      frames.push_back(to_bytes(frame.plain));
+      return {};
+    });
+  }
+  // The names of the stream's objects at a vault, in order.
+  std::vector<format::ObjectName> objects_at(std::size_t i, std::string_view start) {
+    const auto site = hosts_.at(i)->door(keys().site());
+    std::vector<format::ObjectName> names;
+    const auto entries =
+        site->entries(stream_named(start).descriptor.id(), format::EntryIndex(0), store::kMaxEntriesPerCall);
+    if (!entries.ok()) return names;
+    for (const auto& held : entries.value()) names.push_back(held.entry.entry.object);
+    return names;
+  }
+  // Before the machine goes: a vault's handles end with it.
+  void close_vaults() {
+    for (const auto& host : hosts_) host->close();
+  }
+  Status reopen_vaults() {
+    for (const auto& host : hosts_) {
+      if (!host->is_open()) TRY(host->try_open());
+    }
+    open_doors();
+    return {};
+  }
+
+  std::size_t period = 3;
+
+ private:
+  void open_doors() {
+    doors_.resize(kVaults);
+    for (std::size_t i = 0; i < kVaults; ++i) {
+      auto inner = hosts_[i]->door(keys().writer());
+      if (doors_[i] == nullptr)
+        doors_[i] = std::make_unique<Door>(std::move(inner));
+      else
+        doors_[i]->replace(std::move(inner));
+    }
+  }
+
+  env::Env env_;
+  const std::string root_;
+  custody::AgentKeys agent_ = keys().agent_keys();
+  std::vector<std::unique_ptr<VaultHost>> hosts_;
+  std::vector<std::unique_ptr<Door>> doors_;
+};
+
+}  // namespace exclave::journal_tests

@@ -1,0 +1,470 @@
+// A journal's life without power failures: durability by k, lanes that are behind, lies, spools and their recovery.
+#include <gtest/gtest.h>
+
+#include "sim/universe.h"
+#include "spread/detail/spool.h"
+#include "tests/journal/journal_bench.h"
+
+namespace exclave::journal_tests {
+namespace {
+
+using namespace std::chrono_literals;
+
+class JournalTest : public testing::Test {
+ protected:
+  void run(const std::function<void(JournalBench&)>& body, std::uint64_t seed = 5) {
+    sim::Universe universe(seed);
+    machine_ = &universe.machine("home");
+    machine_->run([&] {
+      try {
+        JournalBench bench(machine_->env());
+        body(bench);
+      } catch (const conformance::BodyAbandoned&) {
+        SUCCEED() << "the failure is already recorded";
+      }
+    });
+    universe.run();
+    trace_ = universe.trace_hash();
+  }
+  // Appends `count` frames of so many bytes; the position of the last one.
+  static spread::JournalPosition append(spread::JournalWriter& writer, std::uint64_t& next, std::size_t count,
+                                        std::size_t bytes = 1000) {
+    spread::JournalPosition last;
+    for (std::size_t i = 0; i < count; ++i) {
+      last = must(writer.append(content_of(next, bytes)));
+      EXPECT_EQ(last.value(), next);
+      ++next;
+    }
+    return last;
+  }
+  // Until every vault has so many frames.
+  static void wait_for_all(JournalBench& bench, spread::JournalWriter& writer, std::uint64_t frames) {
+    const auto deadline = bench.in(1min);
+    const auto lacks = [&](const auto& vault) { return vault.frames < frames; };
+    for (auto now = writer.progress(); std::any_of(now.vaults.begin(), now.vaults.end(), lacks);
+         now = writer.progress()) {
+      ASSERT_LT(bench.env().clock.monotonic(), deadline);
+      must(bench.env().clock.sleep_until(bench.in(5ms)));
+    }
+  }
+  static void expect_frames(const std::vector<Bytes>& frames, std::uint64_t count) {
+    ASSERT_EQ(frames.size(), count);
+    for (std::uint64_t i = 0; i < count; ++i) ASSERT_EQ(frames[i], content_of(i, frames[i].size())) << i;
+  }
+  static const spread::JournalVaultProgress& of(const spread::JournalProgress& progress, std::size_t i) {
+    return progress.vaults.at(i);
+  }
+
+  sim::Machine* machine_ = nullptr;
+  std::uint64_t trace_ = 0;
+};
+
+TEST_F(JournalTest, frames_reach_every_vault_and_come_back_in_order) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3, 10);
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1, 30'000), bench.in(1min))));
+    std::vector<Bytes> frames;
+    const auto open_end = must(bench.read("first", frames));
+    expect_frames(frames, 4);
+    EXPECT_TRUE(open_end.has_open_tail);
+    EXPECT_EQ(open_end.closed, 0U);
+
+    append(*writer, next, 300, 3000);
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1, 50'000), bench.in(1min))));
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    const auto progress = writer->progress();
+    EXPECT_EQ(progress.appended, next);
+    EXPECT_EQ(progress.durable, next);
+    EXPECT_GT(progress.segments, 2U) << "segments rolled";
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(of(progress, i).frames, next);
+      EXPECT_EQ(of(progress, i).segments, progress.segments);
+      EXPECT_EQ(of(progress, i).bytes_behind, 0U);
+      EXPECT_FALSE(of(progress, i).failure.has_value());
+      EXPECT_EQ(bench.objects_at(i, "first"), bench.objects_at(0, "first")) << "equal at every vault";
+      EXPECT_EQ(bench.door(i).whole_puts, 0U) << "the vaults had the bytes";
+      EXPECT_TRUE(must(bench.door(i).open_segments(keys().registry().id)).empty());
+    }
+    EXPECT_TRUE(must(bench.env().files.list(bench.spool())).empty()) << "everybody has it all";
+    for (const std::size_t vault : {0U, 1U, 2U}) {
+      frames.clear();
+      const auto end = must(bench.read("first", frames, {vault}));
+      expect_frames(frames, next);
+      EXPECT_EQ(end.closed, progress.segments);
+      EXPECT_FALSE(end.has_open_tail);
+      EXPECT_TRUE(end.problems.empty());
+    }
+  });
+}
+
+TEST_F(JournalTest, many_frames_that_queue_up_go_out_in_one_call) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    bench.door(0).is_shut = true;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 40, 100), bench.in(1min))));
+    const std::uint64_t before = bench.door(0).appends;
+    bench.door(0).is_shut = false;
+    const auto deadline = bench.in(1min);
+    while (writer->progress().vaults[0].frames < next && bench.env().clock.monotonic() < deadline) {
+      must(bench.env().clock.sleep_until(bench.in(10ms)));
+    }
+    EXPECT_EQ(writer->progress().vaults[0].frames, next);
+    EXPECT_LE(bench.door(0).appends - before, 2U);
+  });
+}
+
+TEST_F(JournalTest, a_vault_that_is_away_holds_up_nobody_and_catches_up_from_the_spool) {
+  run([](JournalBench& bench) {
+    auto options = bench.options();
+    options.classes.largest = 20;
+    auto writer = bench.open_writer("first", options);
+    std::uint64_t next = 0;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 5), bench.in(1min))));
+    bench.door(2).is_shut = true;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1500, 4000), bench.in(1min))));
+    auto progress = writer->progress();
+    EXPECT_GT(progress.segments, 4U);
+    EXPECT_TRUE(of(progress, 2).behind_since.has_value());
+    ASSERT_TRUE(of(progress, 2).failure.has_value());
+    EXPECT_EQ(of(progress, 2).failure->code(), Code::Unavailable);
+    EXPECT_GT(of(progress, 2).bytes_behind, 1'000'000U);
+    EXPECT_LT(of(progress, 2).frames, 10U);
+
+    bench.door(2).is_shut = false;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(5min))));
+    progress = writer->progress();
+    EXPECT_EQ(of(progress, 2).frames, next);
+    EXPECT_FALSE(of(progress, 2).behind_since.has_value());
+    EXPECT_GT(bench.door(2).whole_puts, 2U) << "closed segments go as a whole";
+    EXPECT_EQ(bench.objects_at(2, "first"), bench.objects_at(0, "first"));
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames, {2}));
+    expect_frames(frames, next);
+  });
+}
+
+TEST_F(JournalTest, with_too_few_vaults_nothing_is_durable_and_the_reasons_are_named) {
+  run([](JournalBench& bench) {
+    bench.door(0).is_shut = true;
+    bench.door(1).is_shut = true;
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    const auto position = append(*writer, next, 3);
+    const auto waited = writer->wait_beyond(position, bench.in(5s));
+    ASSERT_TRUE(failed_with(waited, Code::Unavailable));
+    EXPECT_NE(waited.error().message().find("was shut off"), std::string::npos) << waited.error().message();
+    EXPECT_EQ(writer->durable(), 0U);
+    EXPECT_TRUE(is_ok(writer->sync_spool())) << "what an acknowledgement means at the least";
+    bench.door(1).is_shut = false;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(position, bench.in(1min))));
+  });
+}
+
+TEST_F(JournalTest, whoever_waits_for_several_things_is_woken) {
+  run([](JournalBench& bench) {
+    const auto wake = bench.env().threads.make_monitor();
+    auto options = bench.options();
+    options.wake = wake.get();
+    auto writer = bench.open_writer("first", options);
+    std::uint64_t next = 0;
+    append(*writer, next, 1);
+    const auto deadline = bench.in(1min);
+    while (writer->durable() < 1 && bench.env().clock.monotonic() < deadline) {
+      const env::MonitorLock lock(*wake);
+      wake->wait_until(bench.in(5s));
+    }
+    EXPECT_EQ(writer->durable(), 1U);
+    EXPECT_LT(bench.env().clock.monotonic(), deadline);
+  });
+}
+
+TEST_F(JournalTest, a_new_period_begins_with_a_new_segment) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 45, 4000);  // beyond 3/4: the next one is opened ahead, under the old key
+    bench.period = 4;
+    EXPECT_TRUE(is_ok(writer->roll()));
+    append(*writer, next, 2);
+    EXPECT_TRUE(is_ok(writer->roll()));
+    append(*writer, next, 2);
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    const auto site = bench.host(0).door(keys().site());
+    std::vector<std::uint32_t> periods;
+    for (const auto& held : must(site->entries(writer->stream(), format::EntryIndex(0), store::kMaxEntriesPerCall))) {
+      periods.push_back(held.period.value());
+    }
+    EXPECT_EQ(periods.front(), 3U);
+    EXPECT_EQ(periods.back(), 4U);
+    EXPECT_TRUE(std::is_sorted(periods.begin(), periods.end()));
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames));
+    expect_frames(frames, next);
+  });
+}
+
+TEST_F(JournalTest, a_frame_of_a_mebibyte_gets_a_segment_that_holds_it) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 1, 10);
+    append(*writer, next, 2, format::kMaxFramePlain);
+    EXPECT_TRUE(failed_with(writer->append(Bytes(format::kMaxFramePlain + 1)), Code::InvalidInput));
+    EXPECT_TRUE(failed_with(writer->append({}), Code::InvalidInput));
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames));
+    expect_frames(frames, next);
+  });
+}
+
+TEST_F(JournalTest, beyond_its_limit_the_spool_drops_what_k_vaults_have_and_repair_brings_it) {
+  run([](JournalBench& bench) {
+    auto options = bench.options();
+    options.spool_limit_bytes = 2 << 20;
+    options.classes.largest = 18;
+    auto writer = bench.open_writer("first", options);
+    std::uint64_t next = 0;
+    bench.door(1).is_shut = true;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1000, 4000), bench.in(1min))));
+    EXPECT_LE(writer->progress().spool_bytes, (2U << 20) + (3U << 18));
+    bench.door(1).is_shut = false;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    const auto progress = writer->progress();
+    EXPECT_GT(of(progress, 1).dropped_segments, 0U);
+    EXPECT_LT(of(progress, 1).segments, progress.segments) << "a receipt does not reach over the gap";
+
+    std::vector<std::unique_ptr<store::VaultApi>> others;
+    others.push_back(bench.host(0).door(policy::testing::machine_key(bench.host(1).entry().name + " identity")));
+    const auto report = bench.host(1).vault().repair({others[0].get()}, {}, {});
+    EXPECT_TRUE(report.problems.empty()) << report.problems.front();
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames, {1}));
+    expect_frames(frames, next);
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_TRUE(recovered[0].is_complete);
+  });
+}
+
+TEST_F(JournalTest, lies_about_ends_and_receipts_are_alarms_and_count_for_nothing) {
+  run([](JournalBench& bench) {
+    bench.door(0).retells_end = [](Result<std::uint64_t> end) -> Result<std::uint64_t> {
+      if (!end.ok()) return end;
+      return end.value() + 4096;
+    };
+    bench.door(1).retells_receipt = [](format::SignedReceipt& receipt) {
+      receipt.receipt.chain = policy::testing::seeded_id<format::ChainHash>("another");
+    };
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    const auto position = append(*writer, next, 3);
+    EXPECT_TRUE(is_ok(writer->wait_beyond(position, bench.in(1min)))) << "two are left";
+    const auto is_alarm = [](const spread::JournalVaultProgress& vault) {
+      return vault.failure.has_value() && vault.failure->code() == Code::Corrupt;
+    };
+    auto progress = writer->progress();
+    EXPECT_TRUE(is_alarm(of(progress, 0)));
+    EXPECT_EQ(of(progress, 0).frames, 0U) << "nothing that a liar says counts";
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(10s))));
+    progress = writer->progress();
+    EXPECT_TRUE(is_alarm(of(progress, 1)));
+    EXPECT_EQ(of(progress, 1).segments, 0U);
+    EXPECT_EQ(of(progress, 2).segments, 1U);
+    EXPECT_FALSE(must(bench.env().files.list(bench.spool())).empty()) << "it is kept for the one without a receipt";
+  });
+}
+
+TEST_F(JournalTest, a_vault_that_has_lost_what_it_confirmed_is_an_alarm_and_gets_it_again) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    // As if a disk image of before had been put back: it forgets and says so.
+    bool has_alarmed = false;
+    std::atomic<bool> forgets{true};
+    bench.door(0).retells_end = [&](Result<std::uint64_t> end) -> Result<std::uint64_t> {
+      if (forgets) return Error(Code::Precondition, "segment 0 ends at 0");
+      return end;
+    };
+    bench.door(0).retells_segments = [&](std::vector<store::OpenSegment>& open) {
+      if (forgets) open.clear();
+    };
+    append(*writer, next, 1);
+    const auto deadline = bench.in(1min);
+    while (bench.env().clock.monotonic() < deadline && !has_alarmed) {
+      must(bench.env().clock.sleep_until(bench.in(5ms)));
+      const auto progress = writer->progress();
+      has_alarmed = of(progress, 0).failure.has_value() && of(progress, 0).failure->code() == Code::Corrupt;
+    }
+    EXPECT_TRUE(has_alarmed);
+    forgets = false;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
+    EXPECT_EQ(of(writer->progress(), 0).frames, next);
+  });
+}
+
+TEST_F(JournalTest, what_a_dead_agent_left_in_the_spool_is_completed_before_the_next_stream) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      bench.door(2).is_shut = true;
+      auto writer = bench.open_writer();
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 300, 4000), bench.in(1min))));
+    }  // it dies without finish
+    auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_FALSE(recovered[0].is_complete);
+    EXPECT_EQ(recovered[0].frames_end, next);
+    ASSERT_EQ(recovered[0].reasons.size(), 1U);
+    bench.door(2).is_shut = false;
+    recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_TRUE(recovered[0].is_complete) << recovered[0].reasons.at(0);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(bench.objects_at(i, "first"), bench.objects_at(0, "first"));
+      EXPECT_TRUE(must(bench.door(i).open_segments(keys().registry().id)).empty()) << "all are closed";
+    }
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames, {2}));
+    expect_frames(frames, next);
+    EXPECT_TRUE(
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)))
+            .empty());
+  });
+}
+
+TEST_F(JournalTest, a_spool_that_lost_its_end_closes_nothing_and_loses_nothing) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    std::uint64_t end = 0;
+    {
+      auto writer = bench.open_writer();
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 5), bench.in(1min))));
+      bench.door(1).is_shut = true;
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 5), bench.in(1min))));
+    }
+    for (const auto& open : must(bench.door(0).open_segments(keys().registry().id))) {
+      if (open.index.value() == 0) end = open.end;
+    }
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const auto folder = must(bench.env().files.open_directory(bench.spool() + "/" + stream.hex()));
+    must(must(folder->open_for_write("0.segment"))->write_at(end - 4096, Bytes(4096)));
+    bench.door(1).is_shut = false;
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_FALSE(recovered[0].is_complete);
+    EXPECT_EQ(recovered[0].frames_end, next - 1);
+    EXPECT_EQ(recovered[0].reasons.size(), 2U);
+    std::vector<Bytes> frames;
+    const auto read = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    EXPECT_TRUE(read.has_open_tail);
+    EXPECT_EQ(read.frames_by_vault.at(bench.host(1).entry().name), next - 1) << "it got what the spool had";
+  });
+}
+
+TEST_F(JournalTest, a_clone_that_went_another_way_is_a_conflict_for_who_reads) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      bench.door(1).is_shut = true;
+      bench.door(2).is_shut = true;
+      auto writer = bench.open_writer();
+      append(*writer, next, 2);
+      ignore(writer->wait_beyond(format::FrameNumber(1), bench.in(2s)), "one vault is not durable");
+    }
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    spread::detail::Spool spool(bench.env().files, bench.spool(), stream);
+    must(spool.remove_all());
+    {
+      bench.door(0).is_shut = true;
+      bench.door(1).is_shut = false;
+      auto clone = bench.open_writer();  // the same stream once more, as a restored image would
+      must(clone->append(content_of(99, 50)));
+      ignore(clone->wait_beyond(format::FrameNumber(0), bench.in(2s)), "one vault is not durable");
+    }
+    std::vector<Bytes> frames;
+    EXPECT_TRUE(failed_with(bench.read("first", frames), Code::Conflict));
+    EXPECT_TRUE(frames.empty());
+  });
+}
+
+TEST_F(JournalTest, a_full_disk_at_a_vault_refuses_cleanly_and_the_others_go_on) {
+  run([this](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    machine_->inject(
+        {.call = sim::FileCall::Write, .path_part = "/vault-1/journal", .nth = 1, .times = 5, .code = Code::Exhausted});
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
+    EXPECT_EQ(of(writer->progress(), 1).frames, next) << "and it comes back when there is room";
+  });
+}
+
+TEST_F(JournalTest, a_failed_sync_ends_a_segment_at_its_vault_which_gets_the_whole_object) {
+  run([this](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    machine_->inject({.call = sim::FileCall::Sync, .path_part = "/vault-1/journal"});
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    const std::uint64_t whole = bench.door(1).whole_puts;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
+    EXPECT_EQ(of(writer->progress(), 1).frames, next);
+    EXPECT_EQ(bench.door(1).whole_puts, whole + 1);
+    EXPECT_EQ(bench.objects_at(1, "first"), bench.objects_at(0, "first"));
+  });
+}
+
+TEST_F(JournalTest, a_spool_that_cannot_be_written_stops_the_writer_and_not_the_lanes) {
+  run([this](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    const auto position = append(*writer, next, 3);
+    machine_->inject({.call = sim::FileCall::Write, .path_part = "/spool", .code = Code::Exhausted});
+    EXPECT_TRUE(failed_with(writer->append(content_of(next, 10)), Code::Exhausted));
+    EXPECT_TRUE(failed_with(writer->append(content_of(next, 10)), Code::Exhausted)) << "for good";
+    EXPECT_TRUE(is_ok(writer->wait_beyond(position, bench.in(1min))));
+    EXPECT_TRUE(failed_with(writer->finish(bench.in(1min)), Code::Exhausted));
+    writer.reset();
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    EXPECT_TRUE(recovered.at(0).is_complete);
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames));
+    expect_frames(frames, 3);
+  });
+}
+
+TEST_F(JournalTest, the_same_seed_gives_the_same_trace) {
+  const auto once = [&](std::uint64_t seed) {
+    run(
+        [](JournalBench& bench) {
+          auto writer = bench.open_writer();
+          std::uint64_t next = 0;
+          bench.door(1).is_shut = true;
+          append(*writer, next, 100, 4000);
+          bench.door(1).is_shut = false;
+          EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+        },
+        seed);
+    return trace_;
+  };
+  EXPECT_EQ(once(8), once(8));
+  EXPECT_NE(once(8), once(9));
+}
+
+}  // namespace
+}  // namespace exclave::journal_tests
