@@ -15,6 +15,7 @@ Result<ExitCode> run(const Context& context, const RepairSettings& settings);
 Result<ExitCode> run(const Context& context, const BackupSettings& settings);
 Result<ExitCode> backup_database(const Context& context, const BackupSettings& settings);
 Result<ExitCode> run(const Context& context, const AgentRunSettings& settings);
+Result<ExitCode> run(const Context& context, const CutSettings& settings);
 Result<ExitCode> run(const Context& context, const WalFetchSettings& settings);
 Result<ExitCode> run(const Context& context, const IngestSettings& settings);
 Result<ExitCode> run(const Context& context, const StatusSettings& settings);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/agent.h"
+#include "agent/cut_taker.h"
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/agent_status.h"
@@ -122,6 +123,37 @@ Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
       place, config, take_base, [&] { home->vaults().shutdown(); }, context.stop));
   context.env.log.write(env::LogLevel::Info, "agent of registry " + home->registry().name + " has ended");
   return kOk;
+}
+
+Result<ExitCode> run(const Context& context, const CutSettings& settings) {
+  env::FileSystem& files = context.env.files;
+  const agent::AgentConfig config = TRY(read_config(context, settings.home, ""));
+  const auto group = std::find_if(config.groups.begin(), config.groups.end(),
+                                  [&](const agent::GroupConfig& each) { return each.name == settings.group; });
+  if (group == config.groups.end())
+    return Error(Code::InvalidInput, "agent.toml has no group '" + printable(settings.group) + "'");
+  if (read_agent_status(context, settings.home).is_null())
+    return Error(Code::Precondition, "the agent does not run").hint("start it: exclave agent run");
+  const std::int64_t asked_ns = context.env.clock.now().nanoseconds;
+  TRY(env::replace_file_durably(files, agent::cut_request_path(settings.home, settings.group), {}, 0600));
+  const env::Instant deadline = context.env.clock.monotonic() + kCommandTime;
+  while (context.env.clock.monotonic() < deadline && !context.stop.stop_requested()) {
+    TRY(context.env.clock.sleep_until(context.env.clock.monotonic() + kLook));
+    const auto text = files.read_file(agent::cut_status_path(settings.home, settings.group), config::kMaxConfigBytes);
+    if (!text.ok()) continue;
+    const config::Json json = TRY(config::parse_json(as_text(text.value())));
+    if (json["at_ns"].i64() < asked_ns) continue;
+    const std::string trouble = json["trouble"].string();
+    if (json["cut"].is_null() || json["taken_ns"].i64() < asked_ns)
+      return Error(Code::Conflict, trouble).hint("commits went on; try again");
+    context.print("cut " + json["cut"].string().substr(0, 12) + " over " +
+                      std::to_string(json["members"].elements().size()) + " databases, held for " +
+                      std::to_string(json["held_us"].u64()) + " us\n",
+                  json);
+    if (!trouble.empty()) context.note(trouble);
+    return trouble.empty() ? kOk : kPartial;
+  }
+  return Error(Code::Unavailable, "the agent took no cut in time").hint("look at it: exclave status --home DIRECTORY");
 }
 
 Result<ExitCode> run(const Context& context, const WalFetchSettings& settings) {

@@ -174,6 +174,11 @@ class Parser {
           command.add_flag("--wait-all", s.wait_all, "end only when every vault holds everything");
           command.add_flag("--stages", s.stages, "print where the time went");
         });
+    add<CutSettings>(app_, "cut", "take one instant over a group of databases, now (its agent runs)",
+                     [](CLI::App& command, CutSettings& s) {
+                       command.add_option("--home", s.home, "the coordinating agent's directory")->required();
+                       command.add_option("group", s.group, "the group's name in agent.toml")->required();
+                     });
     add<IngestSettings>(app_, "ingest", "capture standard input, or a command's output, if it ends cleanly",
                         [](CLI::App& command, IngestSettings& s) {
                           command.add_option("--home", s.home, "the agent's directory")->required();

@@ -63,6 +63,11 @@ struct AgentRunSettings {
   std::string config;  // empty: HOME/agent.toml
 };
 
+struct CutSettings {
+  std::string home;
+  std::string group;
+};
+
 struct WalFetchSettings {  // what a restored server's restore_command runs
   std::string directory;
   std::string name;
@@ -161,7 +166,7 @@ struct NameSettings {
 };
 
 using CommandSettings =
-    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, WalFetchSettings, BackupSettings,
+    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, CutSettings, WalFetchSettings, BackupSettings,
                  IngestSettings, StatusSettings, RepairSettings, SnapshotsSettings, ListSettings,
                  ReleaseRequestSettings, ReleaseShowSettings, ReleaseApproveSettings, ReleaseCloseSettings,
                  RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;

@@ -1,8 +1,10 @@
 """Databases: the log abroad at every commit, base backups, and back to exactly one place."""
-import os
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -97,6 +99,265 @@ class Restores(DatabaseTest):
         back = self.recover()
         self.assertEqual(wanted, back.sql("select count(*), sum(id), md5(string_agg(id || what, '' order by id)) from t"))
         self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+
+    def test_to_a_position_and_to_a_time_end_exactly_there(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        position = self.home.sql("select pg_current_wal_insert_lsn()")
+        time.sleep(1.1)
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        time.sleep(1.1)
+        self.home.sql("insert into t values (2, 'after')")
+        self.home.sql("insert into t values (3, 'much later')")
+        self.wait_until_durable()
+        self.lose_home()
+        for target, goal in (("by-position", position), ("by-time", at)):
+            with self.subTest(goal=goal):
+                restored = self.restore("--dataset", "people", "--to", goal, target=target)
+                back = self.recover(target)
+                self.assertEqual("1", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+                self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+                if goal == position:
+                    self.assertEqual(position, restored["recovers_to"]["position"])
+                back.stop()
+
+    def test_a_restore_passes_the_servers_own_checks(self):
+        """pg_verifybackup before it starts, page checksums and amcheck behind."""
+        self.protect()
+        self.home.sql("create extension amcheck; create index on t (what)")
+        spaces = self.scratch / "space"
+        spaces.mkdir()
+        postgres.give_to_server(spaces)
+        self.home.sql(f"create tablespace elsewhere location '{spaces}'")
+        self.home.sql("create table u tablespace elsewhere as select i, repeat('y', 300) y from generate_series(1, 3000) i")
+        self.home.sql("insert into t select i, repeat('x', 100) from generate_series(1, 20000) i")
+        self.base()
+        self.home.sql("update t set what = 'changed' where id % 7 = 0; delete from u where i > 2990")
+        wanted = self.home.sql("select (select count(*) from u), md5(string_agg(id || what, '' order by id)) from t")
+        self.lose_home()
+        shutil.rmtree(spaces)
+        self.restore("--dataset", "people")
+        # The tablespaces' place and their map are the restore's own.
+        manifest = json.loads((self.scratch / "back/backup_manifest").read_text())
+        self.assertTrue(any(f["Path"].startswith("pg_tblspc/") for f in manifest["Files"]))
+        checked = postgres.Cluster.run(self.home, "pg_verifybackup", "-n", "-i", "exclave_tablespaces", "-i", "tablespace_map",
+                                       "-i", "pg_tblspc", self.scratch / "back", check=False)
+        self.assertEqual(0, checked.returncode, checked.stdout + checked.stderr)
+        back = self.recover()
+        self.assertEqual(wanted, back.sql("select (select count(*) from u), md5(string_agg(id || what, '' order by id)) from t"))
+        amcheck = back.run("pg_amcheck", *back.where()[:6], "-d", "postgres", "--heapallindexed", check=False)
+        self.assertEqual(0, amcheck.returncode, amcheck.stdout + amcheck.stderr)
+        back.stop()
+        back.run("pg_checksums", "--check", "-D", back.data)
+
+    def wait_until_durable(self):
+        end = self.home.sql("select pg_current_wal_flush_lsn()")
+        number = lambda lsn: int(lsn.split("/")[0], 16) << 32 | int(lsn.split("/")[1], 16)  # noqa: E731
+        self.agent.wait("people", lambda s: number(s["durable"]) >= number(end), f"durable up to {end}")
+
+
+class Truncation(DatabaseTest):
+    """No failure of the way back may look like the end of the log: a server would open the database without the rest."""
+
+    def test_a_log_that_cannot_be_read_stops_recovery_and_never_opens_the_database_early(self):
+        self.protect()
+        self.base()
+        for i in range(3):
+            self.home.sql(f"insert into t select i, repeat('z', 2000) from generate_series({i * 9000}, {i * 9000 + 8999}) i")
+        self.lose_home()
+        self.restore("--dataset", "people")
+        log = self.scratch / "back.wal"
+        segments = sorted(p for p in log.iterdir() if len(p.name) == 24)
+        self.assertGreater(len(segments), 3)
+        pristine = self.scratch / "pristine"
+        shutil.copytree(self.scratch / "back", pristine, symlinks=True)
+        away = self.scratch / "away"
+        for lost in [log / "wal.plan", *segments]:
+            with self.subTest(lost=lost.name):
+                shutil.rmtree(self.scratch / "back")
+                shutil.copytree(pristine, self.scratch / "back", symlinks=True)
+                postgres.give_to_server(self.scratch / "back")
+                lost.rename(away)
+                back = self.make_cluster("back", create=False)
+                back.launch()
+                self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
+                self.assertFalse(list((self.scratch / "back/pg_wal").glob("*.history")), "a new timeline: it was opened")
+                away.rename(lost)
+        shutil.rmtree(self.scratch / "back")
+        shutil.copytree(pristine, self.scratch / "back", symlinks=True)
+        postgres.give_to_server(self.scratch / "back")
+        self.assertEqual("27000", self.recover().sql("select count(*) from t"))
+
+    def test_wal_fetch_says_absent_only_when_that_is_proven(self):
+        fetch = lambda *arguments: self.realm.exclave(*arguments).code  # noqa: E731
+        self.realm = self.make_realm(start=False)
+        self.assertEqual(200, fetch("wal", "fetch", "nowhere", "000000010000000000000001", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", "nowhere"))
+        self.assertEqual(200, fetch("wal"))
+        self.assertEqual(200, fetch("--json", "wal", "fetch", "--what"))
+        directory = self.scratch / "wal"
+        directory.mkdir()
+        plan = "exclave/wal-plan/v1\nsystem 7\nsegment-bytes 16777216\ntimeline 1 0/2000028 0/3000148\n"
+        (directory / "wal.plan").write_text(plan)
+        self.assertEqual(1, fetch("wal", "fetch", directory, "000000010000000000000004", "x"))
+        self.assertEqual(1, fetch("wal", "fetch", directory, "00000002.history", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", directory, "000000010000000000000001", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", directory, "../../etc/passwd", "x"))
+        (directory / "000000010000000000000003").write_bytes(b"short")
+        self.assertEqual(200, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
+        (directory / "000000010000000000000003").write_bytes(bytes(16 << 20))
+        self.assertEqual(0, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
+        self.assertEqual(16 << 20, (self.scratch / "x").stat().st_size)
+
+
+class Acknowledgements(DatabaseTest):
+    def test_without_k_vaults_commits_wait_and_go_on_when_they_are_back(self):
+        self.protect()
+        self.realm.stop("lux", "oslo")
+        waiting = subprocess.Popen(postgres.as_server_user(
+            [postgres.binaries() / "psql", *self.home.where(), "-c", "insert into t values (1, 'waits')"]), cwd="/",
+            stdout=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            waiting.wait(3)
+        self.assertEqual("0", self.home.sql("select count(*) from t"))  # reads do not wait
+        self.realm.start("lux", "oslo")
+        self.assertEqual(0, waiting.wait(60))
+
+    def test_an_agent_that_is_killed_under_load_is_back_and_nothing_acknowledged_is_lost(self):
+        self.protect()
+        self.base()
+        acknowledged = self.load_while(lambda: self.kill_agent_three_times())
+        self.lose_home()
+        self.restore("--dataset", "people")
+        recovered = set(map(int, self.recover().sql("select id from t").split()))
+        self.assertGreater(len(acknowledged), 50)
+        self.assertEqual(set(), acknowledged - recovered)
+
+    def kill_agent_three_times(self):
+        for _ in range(3):
+            time.sleep(1.5)
+            self.agent.kill()
+            self.agent.start()
+            self.agent.wait_streaming("people")
+        time.sleep(1)
+
+    def load_while(self, body):
+        """Commits one by one beside `body`; what was acknowledged."""
+        acknowledged, stop = set(), threading.Event()
+
+        def commit(first):
+            number = first
+            while not stop.is_set():
+                done = self.home.run("psql", *self.home.where(), "-c", f"insert into t values ({number}, 'x')", check=False)
+                if done.returncode == 0:
+                    acknowledged.add(number)
+                number += 1
+
+        writers = [threading.Thread(target=commit, args=(n * 1_000_000,)) for n in (1, 2)]
+        for writer in writers:
+            writer.start()
+        try:
+            body()
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(60)
+        return acknowledged
+
+    def test_another_server_under_the_same_name_is_refused(self):
+        self.protect()
+        self.agent.stop()
+        other = self.make_cluster("other").start()
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": other.conninfo()}})
+        self.agents.append(self.agent)
+        status = self.agent.wait("people", lambda s: s["alarms"], "alarmed")
+        self.assertIn("the server is another one than before", status["alarms"][-1])
+        self.refused_by_status("the server is another one than before")
+
+    def refused_by_status(self, text):
+        told = self.realm.exclave("status", "--home", self.realm.home)
+        self.assertEqual(harness.PARTIAL, told.code, str(told))
+        self.assertIn(text, told.out)
+
+
+class Cuts(DatabaseTest):
+    """Two registries, two servers, two agents: one instant."""
+
+    def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
+        self.realm = self.make_realm(registry="people", extra=["--registry", "land"])
+        self.people, self.land = self.make_cluster("people-pg").start(), self.make_cluster("land-pg").start()
+        self.people.sql("create table t (id bigint primary key)")
+        self.land.sql("create table t (id bigint primary key, owner bigint)")
+        door = harness.free_port()
+        land = postgres.Agent(self.realm, {"land": {"connection": self.land.conninfo()}}, registry="land",
+                              more=f'[cuts]\nlisten = "127.0.0.1:{door}"\ncoordinators = ["people"]\n')
+        self.agents.append(land)
+        people = postgres.Agent(self.realm, {"people": {"connection": self.people.conninfo()}}, registry="people",
+                                more='[[group]]\nname = "realm"\nevery = "1 h"\n'
+                                     f'members = ["people", "land/land@127.0.0.1:{door}"]\n')
+        self.agents.append(people)
+        for agent, cluster, name in ((people, self.people, "people"), (land, self.land, "land")):
+            agent.wait_streaming(name)
+            cluster.sql(f"alter system set synchronous_standby_names = 'exclave_{name}'")
+            cluster.sql("select pg_reload_conf()")
+            self.ok(self.realm.exclave("backup", "--home", agent.home, "--database", name))
+        acknowledged, cuts = self.work(people)
+        self.assertGreater(len(acknowledged), 20)
+        self.assertGreater(len(cuts), 0)
+        for agent, cluster in ((people, self.people), (land, self.land)):
+            agent.kill()
+            cluster.destroy()
+        for goal in ("latest", "cut:" + cuts[0]):
+            with self.subTest(goal=goal):
+                owners, parcels = self.restore_both(goal)
+                self.assertEqual(set(), {owner for _, owner in parcels} - owners, "a parcel whose owner is not there")
+                if goal == "latest":
+                    self.assertEqual(set(), acknowledged - {i for i, _ in parcels})
+
+    def work(self, people):
+        """Persons, and parcels that name them, committed one after the other; cuts meanwhile."""
+        acknowledged, stop = set(), threading.Event()
+
+        def commit(first):
+            number = first
+            while not stop.is_set():
+                self.people.sql(f"insert into t values ({number})")
+                self.land.sql(f"insert into t values ({number}, {number})")
+                acknowledged.add(number)
+                number += 1
+
+        writers = [threading.Thread(target=commit, args=(n * 1_000_000,)) for n in (1, 2)]
+        for writer in writers:
+            writer.start()
+        cuts = []
+        try:
+            for _ in range(3):
+                time.sleep(1.5)
+                taken = self.realm.exclave("cut", "--home", people.home, "realm", "--json")
+                if taken.code == harness.OK:
+                    cuts.append(taken.json()["cut"])
+            time.sleep(1)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(60)
+        return acknowledged, cuts
+
+    def restore_both(self, goal):
+        rows = []
+        for name, columns in (("people", "id"), ("land", "id, owner")):
+            label = f"{name}-{goal[:10].replace(':', '-')}"
+            opening = self.realm.release(label, request_options=("--registry", name))
+            directory = self.scratch / label
+            directory.mkdir()
+            postgres.give_to_server(directory)
+            self.ok(self.realm.restore(opening, directory, "--registry", name, "--dataset", name, "--to", goal))
+            back = self.recover(label)
+            rows.append(back.sql(f"select {columns} from t").split())
+            back.stop()
+        return set(map(int, rows[0])), {tuple(map(int, row.split("|"))) for row in rows[1]}
 
 
 if __name__ == "__main__":

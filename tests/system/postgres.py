@@ -130,19 +130,20 @@ class Cluster:
 class Agent:
     """A running `exclave agent run`."""
 
-    def __init__(self, realm, databases, log=None):
+    def __init__(self, realm, databases, registry=None, more=""):
         self.realm = realm
-        self.log_path = realm.scratch / (log or f"{realm.name}-agent.log")
+        self.home = realm.root / "home" / (registry or realm.registry)
+        self.log_path = realm.scratch / f"{realm.name}-{self.home.name}-agent.log"
         config = ""
         for dataset, options in databases.items():
             config += f'[[database]]\ndataset = "{dataset}"\n' + "".join(f'{k} = "{v}"\n' for k, v in options.items())
-        (realm.home / "agent.toml").write_text(config)
+        (self.home / "agent.toml").write_text(config + more)
         self.process = None
         self.start()
 
     def start(self):
         with open(self.log_path, "ab") as sink:
-            self.process = harness.launch([harness.program(), "agent", "run", "--home", self.realm.home], self.realm.scratch,
+            self.process = harness.launch([harness.program(), "agent", "run", "--home", self.home], self.realm.scratch,
                                           stdout=sink, stderr=sink)
 
     def log(self):
@@ -150,7 +151,7 @@ class Agent:
 
     def status(self, dataset):
         import json
-        path = self.realm.home / "state/agent.json"
+        path = self.home / "state/agent.json"
         if not path.exists():
             return None
         for each in json.loads(path.read_text())["databases"]:
