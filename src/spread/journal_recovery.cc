@@ -141,13 +141,14 @@ class StreamRecovery {
                              " than the spool: it stays open";
       return {};
     }
-    for (std::uint64_t at = held; at < segment.end;) {
+    // From the front: what it holds is compared on the way, because a clone may have written other frames there.
+    for (std::uint64_t at = 0; at < segment.end;) {
       const std::uint64_t end = detail::step_end(segment.bytes, at, segment.end, store::kMaxAppendBytes);
       const auto appended = vaults_[i]->append_frames(
           id_, format::EntryIndex(segment.index), segment.size_class, at,
           ByteView(segment.bytes).subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
-      if (!appended.ok() && appended.error().code() == Code::Conflict && at == 0 && held == 0) {
-        answers_[i].closed.insert(segment.index);  // or other bytes: put will tell
+      if (!appended.ok() && appended.error().code() == Code::Conflict && held == 0) {
+        answers_[i].closed.insert(segment.index);
         return {};
       }
       // Too many are open there: it comes whole when the earlier ones are closed.

@@ -395,6 +395,12 @@ TEST_F(JournalTest, a_clone_that_went_another_way_is_a_conflict_for_who_reads) {
     std::vector<Bytes> frames;
     EXPECT_TRUE(failed_with(bench.read("first", frames), Code::Conflict));
     EXPECT_TRUE(frames.empty());
+    bench.door(0).is_shut = false;
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    EXPECT_FALSE(recovered.at(0).is_complete) << "nothing is closed over what another vault confirmed";
+    frames.clear();
+    EXPECT_TRUE(failed_with(bench.read("first", frames), Code::Conflict));
   });
 }
 
