@@ -49,7 +49,7 @@ class DatabaseTest(harness.SystemTest):
         """From here on every commit waits for the vaults."""
         cluster.sql("alter system set synchronous_standby_names = 'exclave_people'")
         cluster.sql("select pg_reload_conf()")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while cluster.sql("select sync_state from pg_stat_replication where application_name = 'exclave_people'") != "sync":
             self.assertLess(time.monotonic(), deadline, cluster.sql("select * from pg_stat_replication"))
             time.sleep(0.1)
