@@ -30,7 +30,7 @@ def position(text):
 
 
 class Exclave:
-    """A realm with one registry; vaults as daemons, or one directory."""
+    """A realm with one registry, and vaults as daemons over mutual TLS."""
 
     def __init__(self, directory, cluster, vaults):
         self.directory, self.cluster, self.daemons, self.agent = directory, cluster, [], None
@@ -42,9 +42,9 @@ class Exclave:
         for number in range(vaults):
             name = f"v{number}"
             ports[name] = free_port()
-            creation += ["--vault", f"{name}=127.0.0.1:{ports[name]}" if vaults > 1 else f"{name}=dir:{directory / 'vault'}"]
+            creation += ["--vault", f"{name}=127.0.0.1:{ports[name]}"]
         self.run(*creation)
-        for name in ports if vaults > 1 else []:
+        for name in ports:
             self.daemons.append(self.launch("vault", self.realm / "vaults" / name, "--repair-every", "never", log=f"{name}.log"))
         time.sleep(1)
         (self.home / "agent.toml").write_text(f'[[database]]\ndataset = "db"\nconnection = "{cluster.conninfo()}"\n')
@@ -86,7 +86,7 @@ class Exclave:
         return measure_partial([PROGRAM, "backup", "--home", self.home, "--database", "db", "--json"])
 
     def stored(self):
-        return size_of(self.directory / "vault" / "objects")
+        return size_of(self.realm / "vaults" / "v0" / "objects")
 
     def restore(self, target):
         request = self.directory / f"{target.name}.request"
@@ -222,7 +222,7 @@ def run(arguments):
         peers = []
         try:
             cluster.start()
-            cluster.run("pgbench", "-i", "-s", arguments.scale, "-q", *cluster.where()[:6], "postgres")
+            cluster.run("pgbench", "-i", "-s", arguments.scale, "--fillfactor=90", "-q", *cluster.where()[:6], "postgres")
             cluster.sql("checkpoint")
             bytes_in = size_of(cluster.data / "base")
             ours, theirs = Exclave(area / "one", cluster, 1), PgBackRest(area / "pgbackrest", cluster)
@@ -250,7 +250,7 @@ def run(arguments):
 
 
 def repeated(cluster, ours):
-    """Of a base after one row in every hundredth page was changed: new bytes, against those of the first."""
+    """Of a base after one row in every hundredth page was changed in place: new bytes, against those of the first."""
     first = ours.stored()
     ours.base()
     second = ours.stored()

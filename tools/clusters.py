@@ -61,12 +61,19 @@ def give_to_server(path):
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
+def let_pass(scratch):
+    """Scratch directories are private; the server's user has to come through those of ours, not see into them."""
+    for folder in (scratch, *pathlib.Path(scratch).parents):
+        if folder.name.startswith("exclave-"):
+            os.chmod(folder, folder.stat().st_mode | 0o011)
+
+
 class Cluster:
     """One server on a unix socket and a loopback port. `create`: by initdb; otherwise `directory` is a data directory."""
 
     def __init__(self, scratch, name, create=True, settings=(), initdb=()):
         self.scratch, self.name = scratch, name
-        os.chmod(scratch, 0o711)
+        let_pass(scratch)
         self.data = scratch / name
         self.sockets = scratch / f"{name}.run"
         self.log_path = scratch / f"{name}.log"

@@ -292,6 +292,10 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   const auto until = [&] { return pg::Until{clock.monotonic() + kCommandTime, stop}; };
 
+  // What a broken connection left half gathered comes again.
+  framer_.clear();
+  commits_ = commits_framed_;
+
   // 1. Is this our server, and is it set up so that protection is possible?
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
   TRY(prepare(facts));
@@ -443,6 +447,7 @@ Status DatabaseStream::flush_frame() {
   }
   ledger_->appended(position.value(), end, place_.env.clock.monotonic());
   outstanding_bytes_ += record.size();
+  commits_framed_ = commits_;
   commit_marks_.push_back({position.value(), commits_, record.size()});
   return {};
 }

@@ -153,6 +153,7 @@ class DatabaseStream {
   std::vector<pg::Timeline> histories_noted_;
   std::deque<CommitMark> commit_marks_;
   std::uint64_t commits_ = 0;
+  std::uint64_t commits_framed_ = 0;  // of commits_: in frames already
   std::uint64_t commits_durable_ = 0;
   std::optional<pg::SystemIdentifier> system_;
   std::atomic<bool> is_waited_for_ = false;
