@@ -52,7 +52,7 @@ class AckLedger {
   pg::Lsn appended_end() const { return appended_; }
   pg::Lsn durable_end() const { return durable_; }
   std::optional<env::Instant> oldest_outstanding() const;
-  // The exposure that has just ended; empty after it was taken.
+  // The exposure that has just ended (its log is the caller's to fill in); empty after it was taken.
   std::optional<format::LossExposure> take_exposure() { return std::exchange(ended_, std::nullopt); }
 
  private:

@@ -25,7 +25,6 @@ struct Running {
   std::unique_ptr<DatabaseStream> stream;
   std::unique_ptr<env::Thread> thread;
   std::string spool_trouble;
-  std::string base_trouble;
   env::Instant next_base;
 };
 
@@ -116,6 +115,53 @@ class LeaveInTime {
   std::unique_ptr<env::Thread> thread_;
 };
 
+// The base backup that is being taken, and what became of the last ones.
+class BaseBackups {
+ public:
+  ~BaseBackups() {
+    if (thread_ != nullptr) thread_->join();
+  }
+  bool is_running() {
+    const MutexLock lock(mutex_);
+    return running_;
+  }
+  std::string trouble_of(const std::string& dataset) {
+    const MutexLock lock(mutex_);
+    const auto found = troubles_.find(dataset);
+    return found == troubles_.end() ? "" : found->second;
+  }
+  void start(env::Env& env, const TakeBase& take, const DatabaseConfig& database) {
+    if (thread_ != nullptr) thread_->join();
+    {
+      const MutexLock lock(mutex_);
+      running_ = true;
+    }
+    auto thread = env.threads.start("base-" + database.stream.dataset,
+                                    [this, &env, &take, &database] { run(env, take, database); });
+    if (thread.ok()) {
+      thread_ = thread.take();
+    } else {
+      run(env, take, database);
+    }
+  }
+
+ private:
+  void run(env::Env& env, const TakeBase& take, const DatabaseConfig& database) {
+    const Status taken = take(database);
+    const std::string trouble =
+        taken.ok() ? "" : "the last base backup failed, and is tried again when it is due: " + taken.error().message();
+    if (!taken.ok()) env.log.write(env::LogLevel::Error, "dataset " + database.stream.dataset + ": " + trouble);
+    const MutexLock lock(mutex_);
+    troubles_[database.stream.dataset] = trouble;
+    running_ = false;
+  }
+
+  std::unique_ptr<env::Thread> thread_;
+  Mutex mutex_;
+  bool running_ GUARDED_BY(mutex_) = false;
+  std::map<std::string, std::string> troubles_ GUARDED_BY(mutex_);
+};
+
 class Keeper {
  public:
   Keeper(const AgentPlace& place, std::vector<Running>& databases, const TakeBase& take_base)
@@ -177,7 +223,8 @@ class Keeper {
     for (const Running& database : databases_) {
       DatabaseStatus status = database.stream->status();
       if (!database.spool_trouble.empty()) status.alarms.push_back(database.spool_trouble);
-      if (!database.base_trouble.empty()) status.alarms.push_back(database.base_trouble);
+      const std::string base = base_.trouble_of(status.dataset);
+      if (!base.empty()) status.alarms.push_back(base);
       list.push(status_json(status));
     }
     json.set("databases", std::move(list));
@@ -192,22 +239,23 @@ class Keeper {
     place_.env.log.write(env::LogLevel::Error, last_trouble_);
   }
 
+  // One at a time, on a thread of its own: a base backup may take hours.
   void take_bases() {
+    if (base_.is_running()) return;
     for (Running& database : databases_) {
       const env::Instant now = place_.env.clock.monotonic();
       if (!database.config->base_every.has_value() || now < database.next_base) continue;
       if (database.stream->status().state != StreamState::Streaming) continue;  // the log first
-      const Status taken = take_base_(*database.config);
-      database.base_trouble = taken.ok() ? "" : "the last base backup failed: " + taken.error().message();
-      if (!taken.ok()) place_.env.log.write(env::LogLevel::Error, database.base_trouble);
-      // What failed is tried again soon, but not at once.
-      database.next_base = now + (taken.ok() ? *database.config->base_every : std::chrono::seconds(60));
+      database.next_base = now + *database.config->base_every;
+      base_.start(place_.env, take_base_, *database.config);
+      return;
     }
   }
 
   const AgentPlace& place_;
   std::vector<Running>& databases_;
   const TakeBase& take_base_;
+  BaseBackups base_;
   std::string last_trouble_;
 };
 

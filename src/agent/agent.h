@@ -4,7 +4,8 @@
 //   stream-DATASET   one per database: the log (database_stream.h)
 //   cuts-GROUP       one per group that it coordinates (cut_coordinator.h)
 //   door             what coordinators of other registries ask (cut_service.h), with wire::Server's threads
-//   keeper           every vault's clock, spools of earlier starts, the status file, base backups that are due
+//   keeper           every vault's clock, spools of earlier starts, the status file
+//   base-DATASET     a base backup that is due, one at a time
 //
 // I1  A database that cannot go on (another server, a full disk) stops alone, with an alarm; the others go on.
 // I2  The status file is replaced as a whole, every two seconds and at the end; it says when it was written.
@@ -36,7 +37,7 @@ struct AgentPlace {
 
 inline constexpr std::chrono::seconds kLeaveAfter(12);
 
-// Takes a base backup of a dataset; called on the keeper's thread when one is due.
+// Takes a base backup of a dataset; called on a thread of its own when one is due.
 using TakeBase = std::function<Status(const DatabaseConfig& database)>;
 
 // `leave_vaults`: ends every call to a vault, for those who wait for a silent one when it is time to end; called once, from

@@ -15,6 +15,7 @@ constexpr auto kCommandTime = 30s;
 constexpr auto kReportEvery = 5s;  // wal_sender_timeout is a minute, by default
 constexpr auto kPublishEvery = 500ms;
 constexpr auto kRollEvery = 60s;
+constexpr auto kPeriodLook = 500ms;
 constexpr auto kIdleWait = 200ms;
 constexpr auto kBusyWait = 300us;  // while frames are outstanding: how long a new commit may lie in the socket
 constexpr auto kFirstPause = 100ms;
@@ -34,22 +35,17 @@ std::string in_lower_case(std::string_view text) {
   return lower;
 }
 
-// "*" or our name alone in the list: then no other receiver can release a commit. A list with other names may be
-// satisfied without us.
+// Whether the list is our name alone, and one is waited for: then no other receiver can release a commit. "*" is any.
 bool is_waited_for(const std::string& names, const std::string& own) {
-  std::string list = in_lower_case(names);
+  std::string list;
+  for (const char c : in_lower_case(names)) {
+    if (c != ' ' && c != '"') list += c;
+  }
   for (const std::string_view word : {"first", "any"}) {
     if (list.starts_with(word)) list.erase(0, word.size());
   }
-  std::string bare;
-  for (const char c : list) {
-    if (c != ' ' && c != '"') bare += c;
-  }
-  if (const auto open = bare.find('('); open != std::string::npos) {
-    if (bare.substr(0, open).find_first_not_of("1") != std::string::npos) return false;  // more than one is waited for
-    bare = bare.substr(open + 1, bare.find(')') - open - 1);
-  }
-  return bare == in_lower_case(own);
+  if (list.starts_with("1(") && list.ends_with(")")) list = list.substr(2, list.size() - 3);
+  return list == in_lower_case(own);
 }
 
 }  // namespace
@@ -97,11 +93,18 @@ void DatabaseStream::publish() {
       status.oldest_outstanding = place_.env.clock.monotonic() - *oldest;
   }
   if (journal_ != nullptr) status.journal = journal_->progress();
+  constexpr auto kLongWait = 10s;
   status.alarms = alarms_;
+  if (status.oldest_outstanding.has_value() && *status.oldest_outstanding > kLongWait &&
+      options_.policy == RpoPolicy::Sync && is_waited_for_) {
+    status.alarms.push_back(
+        "commits have waited for the vaults for " +
+        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*status.oldest_outstanding).count()) + " s");
+  }
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
   if (ledger_.has_value() && ledger_->is_degraded() && options_.policy == RpoPolicy::Bounded)
     status.alarms.push_back("commits are acknowledged that the vaults do not hold: protection is degraded");
-  if (!is_waited_for_ && options_.policy == RpoPolicy::Sync && system_.has_value()) {
+  if (!is_waited_for_ && options_.policy != RpoPolicy::Async && system_.has_value()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
   }
@@ -200,31 +203,91 @@ void DatabaseStream::look_at_server(const std::stop_token& stop) {
   if (facts.ok()) note_settings(facts.value());  // if not, the stream itself has trouble, and tells
 }
 
-Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection, const pg::Until& until) {
+Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
+                                               const pg::TimelineHistory& history, const pg::Until& until) {
   TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
-  if (ledger_.has_value()) return ledger_->appended_end();
+  if (!is_known_read_) known_ = TRY(known_position());
+  is_known_read_ = true;
+  if (known_.has_value() && known_->timeline != history.timeline) {
+    const auto left = history.left_at(known_->timeline);
+    if (!left.ok()) {
+      raise("the server is on timeline " + pg::to_text(history.timeline) + ", which does not come from timeline " +
+            pg::to_text(known_->timeline) + ", of which commits were acknowledged");
+      TRY(end_journal());
+      known_.reset();
+    } else if (left.value() < known_->position) {
+      TRY(follow_fork(known_->timeline, left.value()));
+    }
+  }
+  if (journal_ != nullptr) return ledger_->appended_end();
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
   // A slot that had to be made anew, on a server that took over, may begin behind what was acknowledged.
-  const pg::Lsn known = TRY(known_position());
-  return known == pg::Lsn(0) ? *slot.restart : std::min(*slot.restart, known);
+  return known_.has_value() ? std::min(*slot.restart, known_->position) : *slot.restart;
 }
 
-// What was acknowledged last, as far as an earlier run wrote it down; 0 if it is not known.
-Result<pg::Lsn> DatabaseStream::known_position() const {
-  const auto text = place_.env.files.read_file(env::join_path(place_.directory, kPositionFile), 64);
-  if (!text.ok() && text.error().code() == Code::NotFound) return pg::Lsn(0);
+// What was acknowledged last, as far as an earlier run wrote it down.
+Result<std::optional<DatabaseStream::Known>> DatabaseStream::known_position() const {
+  const std::string path = env::join_path(place_.directory, kPositionFile);
+  const auto text = place_.env.files.read_file(path, 64);
+  if (!text.ok() && text.error().code() == Code::NotFound) return std::optional<Known>();
   if (!text.ok()) return text.error();
-  return pg::parse_lsn(as_text(text.value()));
+  const auto fields = split(as_text(text.value()), ' ');
+  const auto timeline = parse_u32(fields.front());
+  const auto position = pg::parse_lsn(fields.back());
+  if (fields.size() != 2 || !timeline.ok() || !position.ok())
+    return Error(Code::Corrupt, "'" + printable(path) + "' holds no position")
+        .hint("remove it: the slot knows as well");
+  return std::optional(Known{pg::Timeline(timeline.value()), position.value()});
 }
 
 void DatabaseStream::keep_position() {
   const pg::Lsn position = ledger_->flush();
   if (position == kept_position_) return;
+  const std::string text = pg::to_text(timeline_) + " " + pg::to_text(position);
   const Status kept = env::replace_file_durably(place_.env.files, env::join_path(place_.directory, kPositionFile),
-                                                as_bytes(pg::to_text(position)), 0600);
+                                                as_bytes(text), 0600);
   if (kept.ok()) kept_position_ = position;  // if not: an older one only means that more is sent again
+}
+
+// Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
+// in the journal so far. What the server has now begins a journal of its own, and a person chooses.
+Status DatabaseStream::follow_fork(pg::Timeline left, pg::Lsn switch_point) {
+  const pg::Lsn acknowledged = ledger_.has_value() ? ledger_->flush() : known_->position;
+  if (switch_point < acknowledged) {
+    raise("home dropped acknowledged commits: the server left timeline " + pg::to_text(left) + " at " +
+          pg::to_text(switch_point) + ", and everything up to " + pg::to_text(acknowledged) +
+          " had been acknowledged; the dropped branch is kept in the vaults");
+  }
+  TRY(end_journal());
+  known_ = Known{left, switch_point};
+  return {};
+}
+
+// Records of one journal follow each other without overlap; who goes back begins another.
+Status DatabaseStream::end_journal() {
+  if (journal_ == nullptr) return {};
+  const Status finished = journal_->finish(place_.env.clock.monotonic() + kFinishTime);
+  journal_.reset();
+  ledger_.reset();
+  commit_marks_.clear();
+  outstanding_bytes_ = 0;
+  commits_durable_ = commits_;
+  return finished;
+}
+
+// The server has removed log that nobody else has, say because its slot was lost.
+Status DatabaseStream::begin_anew(const Error& why) {
+  const pg::Lsn end = ledger_.has_value() ? ledger_->appended_end() : known_.value_or(Known{}).position;
+  raise("the server no longer has its log from " + pg::to_text(end) +
+        " on: base backups taken before now reach only up to there. Take a new one: exclave backup --database " +
+        options_.dataset + " (" + why.message() + ")");
+  TRY(end_journal());
+  known_.reset();
+  const Status removed = place_.env.files.remove_file(env::join_path(place_.directory, kPositionFile));
+  if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  return Error(Code::Unavailable, "a new journal begins where the server's slot does");
 }
 
 Result<format::StreamDescriptor> DatabaseStream::new_stream() const {
@@ -258,6 +321,8 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   opening.timeline = format::LogTimeline(timeline.value());
   opening.start = format::LogPosition(start.value());
   opening.opened_ns = env.clock.now().nanoseconds;
+  log_id_ = format::log_id(opening.dataset, opening.source);
+  framer_.set_log(log_id_);
   TRY(journal->append(format::encode_record(opening)));
   journal_ = std::move(journal);
   ++journals_opened_;
@@ -266,11 +331,11 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   return {};
 }
 
-Status DatabaseStream::note_history(const pg::ReplicationConnection::RawHistory& raw) {
-  const pg::Timeline number = raw.history.timeline;
-  if (std::count(histories_noted_.begin(), histories_noted_.end(), number) > 0) return {};
-  TRY(journal_->append(format::encode_record(format::JournalHistory{format::LogTimeline(number.value()), raw.text})));
-  histories_noted_.push_back(number);
+// Also now and then again: a release may open the journal from the middle on.
+Status DatabaseStream::write_history() {
+  if (history_.history.timeline == pg::Timeline(1)) return {};
+  TRY(journal_->append(format::encode_record(
+      format::JournalHistory{log_id_, format::LogTimeline(history_.history.timeline.value()), history_.text})));
   return {};
 }
 
@@ -303,68 +368,42 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   const pg::SystemIdentity identity = TRY(connection.identify_system(until()));
   if (identity.system != facts.system) return Error(Code::Unavailable, "the server changed while it was looked at");
 
-  // 2. From where: what was received in this run, or the slot's position.
-  const pg::Lsn start = TRY(start_position(connection, until()));
-  pg::ReplicationConnection::RawHistory raw{{}, {identity.timeline, {}}};
-  if (identity.timeline != pg::Timeline(1)) raw = TRY(connection.timeline_history(identity.timeline, until()));
-  timeline_ = raw.history.timeline_of(start);
+  // 2. From where: what was received before, or the slot's position.
+  history_ = {{}, {identity.timeline, {}}};
+  if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
+  const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
+  timeline_ = history_.history.timeline_of(start);
   if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
-  TRY(look_for_fork(raw.history, start));
-  if (identity.timeline != pg::Timeline(1)) TRY(note_history(raw));
+  TRY(write_history());
 
   // 3. Timeline after timeline.
   pg::Lsn at = start;
   while (true) {
     pg::TimelineHistory history{timeline_, {}};
-    for (const pg::TimelineSwitch& change : raw.history.switches) {
+    for (const pg::TimelineSwitch& change : history_.history.switches) {
       if (change.parent < timeline_) history.switches.push_back(change);
     }
     watch(facts, history, at);
-    last_timeline_ = timeline_;
     gate_.connected(timeline_, identity.flushed);
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
     state_ = StreamState::Streaming;
-    trouble_.reset();
     publish();
-    const auto ended = TRY(stream(connection, stop));
-    if (!ended.has_value()) return {};
+    auto ended = stream(connection, stop);
+    // After the start only one thing is a precondition: that the server has the log.
+    if (!ended.ok() && ended.error().code() == Code::Precondition && !journal_failed_) return begin_anew(ended.error());
+    if (!TRY(ended).has_value()) return {};
     TRY(flush_frame());
-    TRY(look_for_fork_at(ended->switch_point));
-    raw = TRY(connection.timeline_history(ended->next, until()));
-    TRY(note_history(raw));
-    at = ended->switch_point;
-    timeline_ = ended->next;
+    const pg::TimelineEnded& end = *ended.value();
+    if (end.switch_point < ledger_->appended_end()) {
+      TRY(follow_fork(timeline_, end.switch_point));
+      return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(end.switch_point) +
+                                          ", before what was received; a new journal begins there");
+    }
+    history_ = TRY(connection.timeline_history(end.next, until()));
+    TRY(write_history());
+    at = end.switch_point;
+    timeline_ = end.next;
   }
-}
-
-// Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
-// in this stream. What the server has now begins a stream of its own, and a person chooses.
-Status DatabaseStream::look_for_fork(const pg::TimelineHistory& history, pg::Lsn start) {
-  for (const pg::TimelineSwitch& change : history.switches) {
-    if (change.parent == last_timeline_ && change.switch_point < start) return look_for_fork_at(change.switch_point);
-  }
-  last_timeline_ = history.timeline_of(start);
-  return {};
-}
-
-Status DatabaseStream::look_for_fork_at(pg::Lsn switch_point) {
-  const pg::Lsn held = ledger_->appended_end();
-  if (switch_point >= held) return {};
-  if (switch_point < ledger_->flush()) {
-    raise("home dropped acknowledged commits: the server went on from " + pg::to_text(switch_point) +
-          ", and everything up to " + pg::to_text(ledger_->flush()) +
-          " had been acknowledged; the dropped branch is kept in the vaults");
-  }
-  // A new stream, from the switch point: records of one stream follow each other without overlap.
-  TRY(journal_->finish(place_.env.clock.monotonic() + kFinishTime));
-  journal_.reset();
-  ledger_.reset();
-  histories_noted_.clear();
-  commit_marks_.clear();
-  outstanding_bytes_ = 0;
-  commits_durable_ = commits_;
-  return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(switch_point) +
-                                      ", before what was received; a new stream begins there");
 }
 
 Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationConnection& connection,
@@ -446,6 +485,7 @@ Status DatabaseStream::flush_frame() {
     return position.error();
   }
   ledger_->appended(position.value(), end, place_.env.clock.monotonic());
+  known_ = Known{timeline_, end};
   outstanding_bytes_ += record.size();
   commits_framed_ = commits_;
   commit_marks_.push_back({position.value(), commits_, record.size()});
@@ -479,6 +519,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
       return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});
     }));
     last_report_ = time;
+    trouble_.reset();
   }
   if (time - last_keep_ > kReportEvery) {
     last_keep_ = time;
@@ -495,8 +536,9 @@ Status DatabaseStream::note_mode() {
                                                    "without them until they do");
     return {};
   }
-  const auto exposure = ledger_->take_exposure();
+  auto exposure = ledger_->take_exposure();
   CHECK(exposure.has_value());
+  exposure->log = log_id_;
   place_.env.log.write(env::LogLevel::Warning, "dataset " + options_.dataset + ": the vaults hold everything again; " +
                                                    pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
                                                    pg::to_text(pg::Lsn(exposure->to.value())) +
@@ -550,11 +592,22 @@ Status DatabaseStream::write_cuts() {
 
 Status DatabaseStream::roll_if_due() {
   const env::Instant now = place_.env.clock.monotonic();
-  if (now - last_roll_ < kRollEvery) return {};
+  if (now - last_period_look_ < kPeriodLook) return {};
+  last_period_look_ = now;
+  // A period that has ended ends its segment soon: what comes later belongs to the next one's release.
+  const format::PeriodNumber period = place_.periods.period_now();
+  const bool has_changed = period_.has_value() && *period_ != period;
+  period_ = period;
+  if (!has_changed && now - last_roll_ < kRollEvery) return {};
   last_roll_ = now;
   const std::uint64_t frames = journal_->progress().appended;
-  if (std::exchange(frames_at_roll_, frames) == frames) return {};
-  return journal_->roll();
+  if (!has_changed && std::exchange(frames_at_roll_, frames) == frames) return {};
+  const Status rolled = journal_->roll();
+  if (!rolled.ok()) {
+    journal_failed_ = true;
+    return rolled;
+  }
+  return write_history();
 }
 
 }  // namespace exclave::agent

@@ -115,15 +115,24 @@ class DatabaseStream {
   Status prepare(const pg::ServerFacts& facts);
   void note_settings(const pg::ServerFacts& facts);
   Status check_system(pg::SystemIdentifier system);
-  Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::Until& until);
-  Result<pg::Lsn> known_position() const;
+  // Up to where an earlier connection, of this run or of one before, had the log.
+  struct Known {
+    pg::Timeline timeline;
+    pg::Lsn position;
+  };
+  Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
+                                 const pg::Until& until);
+  Result<std::optional<Known>> known_position() const;
   void keep_position();
+  // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
+  Status begin_anew(const Error& why);
+  Status end_journal();
   Result<format::StreamDescriptor> new_stream() const;
   Status open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start);
-  Status note_history(const pg::ReplicationConnection::RawHistory& raw);
+  Status write_history();
   void watch(const pg::ServerFacts& facts, const pg::TimelineHistory& history, pg::Lsn start);
-  Status look_for_fork(const pg::TimelineHistory& history, pg::Lsn start);
-  Status look_for_fork_at(pg::Lsn switch_point);
+  // Whether the server left the timeline of what is known before that: then the log goes on at the switch point.
+  Status follow_fork(pg::Timeline left, pg::Lsn switch_point);
   // Until the timeline or the connection ends.
   Result<std::optional<pg::TimelineEnded>> stream(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
@@ -148,9 +157,11 @@ class DatabaseStream {
   std::uint64_t outstanding_bytes_ = 0;
   std::uint64_t last_durable_ = 0;  // frames
   pg::Timeline timeline_;
-  pg::Timeline last_timeline_;  // on which the log was received last
+  std::optional<Known> known_;
+  format::LogId log_id_;
+  pg::ReplicationConnection::RawHistory history_;  // of the timeline that streams
+  std::optional<format::PeriodNumber> period_;     // under which the journal was rolled last
   pg::Lsn server_end_;
-  std::vector<pg::Timeline> histories_noted_;
   std::deque<CommitMark> commit_marks_;
   std::uint64_t commits_ = 0;
   std::uint64_t commits_framed_ = 0;  // of commits_: in frames already
@@ -163,7 +174,9 @@ class DatabaseStream {
   env::Instant last_report_;
   env::Instant last_publish_;
   env::Instant last_keep_;
+  env::Instant last_period_look_;
   pg::Lsn kept_position_;
+  bool is_known_read_ = false;
   env::Instant last_roll_;
   std::uint64_t frames_at_roll_ = 0;
 

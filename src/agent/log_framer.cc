@@ -23,6 +23,7 @@ void LogFramer::add(pg::Timeline timeline, pg::Lsn start, ByteView bytes) {
 Result<ByteView> LogFramer::take() {
   CHECK(!log_.empty());
   format::JournalLog head;
+  head.log = log_id_;
   head.timeline = format::LogTimeline(timeline_.value());
   head.start = format::LogPosition(start_.value());
   head.log_bytes = static_cast<std::uint32_t>(log_.size());

@@ -17,6 +17,9 @@ class LogFramer {
  public:
   LogFramer();
 
+  // Whose log it is, from here on.
+  void set_log(const format::LogId& log) { log_id_ = log; }
+
   void clear() { log_.clear(); }
   bool is_empty() const { return log_.empty(); }
   bool is_full() const { return log_.size() + kMostPieceBytes > format::kMaxLogBytes; }
@@ -30,6 +33,7 @@ class LogFramer {
 
  private:
   compress::Compressor compressor_;
+  format::LogId log_id_;
   pg::Timeline timeline_;
   pg::Lsn start_;
   Bytes log_;

@@ -20,7 +20,7 @@ void PeriodSource::refresh() {
       });
 }
 
-Result<const format::SealingKey*> PeriodSource::current() {
+format::PeriodNumber PeriodSource::period_now() {
   const env::Timestamp here = env_.clock.now();
   std::vector<std::int64_t> times;
   {
@@ -29,8 +29,12 @@ Result<const format::SealingKey*> PeriodSource::current() {
   }
   const std::int64_t now =
       std::min(here.seconds(), policy::reached_by(copies_, std::move(times)).value_or(here.seconds()));
+  return era_.period_at(now);
+}
+
+Result<const format::SealingKey*> PeriodSource::current() {
   custody::AgentKeys keys = TRY(custody::read_agent_keys(env_.files, keys_path_));
-  format::PeriodNumber period = era_.period_at(now);
+  format::PeriodNumber period = period_now();
   if (!keys.periods.empty()) period = std::max(period, keys.periods.front().id.period);
   const auto found = std::find_if(keys.periods.begin(), keys.periods.end(),
                                   [&](const format::SealingKey& key) { return key.id.period == period; });

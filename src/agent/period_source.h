@@ -30,6 +30,8 @@ class PeriodSource {
 
   // Asks every vault what time it is.
   void refresh();
+  // The period that runs, by those clocks.
+  format::PeriodNumber period_now();
   // The key to seal under now; good until the next call. One caller.
   Result<const format::SealingKey*> current();
 

@@ -59,6 +59,7 @@ std::string cuts_in_words(const Context& context, const std::string& home, std::
 
 std::string databases_in_words(const config::Json& status, const LastBase& last_base, std::int64_t now,
                                std::vector<std::string>& alarms) {
+  std::string cautions;
   std::vector<std::vector<std::string>> rows = {
       {"database", "state", "policy", "behind", "commits", "oldest", "durable at", "last base"}};
   for (const config::Json& each : status["databases"].elements()) {
@@ -79,9 +80,9 @@ std::string databases_in_words(const config::Json& status, const LastBase& last_
     for (const config::Json& alarm : each["alarms"].elements())
       alarms.push_back("database " + dataset + ": " + printable(alarm.string()));
     for (const config::Json& caution : each["cautions"].elements())
-      alarms.push_back("database " + dataset + ": " + printable(caution.string()));
+      cautions += "caution: database " + dataset + ": " + printable(caution.string()) + "\n";
   }
-  return render_table(rows, "lllrrrll");
+  return render_table(rows, "lllrrrll") + cautions;
 }
 
 }  // namespace exclave::cli

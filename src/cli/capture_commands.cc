@@ -13,6 +13,10 @@
 namespace exclave::cli {
 Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
   if (!settings.database.empty()) return backup_database(context, settings);
+  if (settings.source.empty()) {
+    return Error(Code::InvalidInput, "nothing to capture was named")
+        .hint("name a directory, or a database of agent.toml: --database NAME");
+  }
   const auto source = context.env.files.stat(settings.source);
   if (source.ok() && source.value().type == env::FileType::Regular) {
     return Error(Code::InvalidInput, "source '" + printable(settings.source) + "' is not a directory")

@@ -143,13 +143,15 @@ Result<ExitCode> run(const Context& context, const CutSettings& settings) {
     if (!text.ok()) continue;
     const config::Json json = TRY(config::parse_json(as_text(text.value())));
     if (json["at_ns"].i64() < asked_ns) continue;
+    config::Json answer = json;
+    answer.set("ok", json["trouble"].string().empty());
     const std::string trouble = json["trouble"].string();
     if (json["cut"].is_null() || json["taken_ns"].i64() < asked_ns)
       return Error(Code::Conflict, trouble).hint("commits went on; try again");
     context.print("cut " + json["cut"].string().substr(0, 12) + " over " +
                       std::to_string(json["members"].elements().size()) + " databases, held for " +
                       std::to_string(json["held_us"].u64()) + " us\n",
-                  json);
+                  answer);
     if (!trouble.empty()) context.note(trouble);
     return trouble.empty() ? kOk : kPartial;
   }

@@ -25,7 +25,7 @@ Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
     return engine::RecoveryGoal(engine::ToCommitTime{time.value()});
   }
   return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
-      .hint("say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z) or cut:ID");
+      .hint("say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z) or cut:ID; times are in UTC");
 }
 
 // Whether a base can serve the goal at all, as far as that is known without its log.
@@ -88,7 +88,7 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   const bool wants_end = std::holds_alternative<engine::ToProvenEnd>(goal);
   if (wants_end && !log.is_proven && !settings.accept_unproven_end) {
     return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
-        .hint("bring back another vault, or accept what these have: --accept-unproven-end (with a fresh --wal)");
+        .hint("bring back another vault, or accept what is here: --accept-unproven-end (with a fresh --wal)");
   }
   if (wants_end && !log.is_proven) context.note("the end is not proven: " + log.why_not_proven);
   return log;
@@ -153,6 +153,16 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
       .set("exposures", log.exposures.size());
   context.print(text, json);
   for (const std::string& note : prepared.notes) context.note(note);
+  if (owner.first == 0) {
+    context.note(
+        "the restored files belong to root, as whom no server runs: chown -R them, or make the target beforehand (" +
+        std::string("install -d -o postgres -g postgres -m 700 ") + printable(settings.target) + ")");
+  }
+  const auto* const time = std::get_if<engine::ToCommitTime>(&goal);
+  if (time != nullptr && log.reached.end == log.proven.end) {
+    context.note("no commit in the log is later than " + env::to_rfc3339(time->time) + ": this is the log's end" +
+                 (log.is_proven ? "" : ", which is not proven: " + log.why_not_proven));
+  }
   show_restore_problems(context, report);
   return report.is_partial() ? kPartial : kOk;
 }

@@ -163,14 +163,18 @@ class Parser {
           auto* source = command.add_option("source", s.source, "the directory to capture");
           auto* database = command.add_option("--database", s.database,
                                               "instead: take a base backup of this dataset of HOME/agent.toml");
-          database->excludes(source);
-          command.add_flag("--keep-bad-pages", s.keep_bad_pages,
-                           "keep a base backup whose pages do not bear their checksums (exit code 3)");
-          command.add_option("--dataset", s.dataset, "the dataset's name")->capture_default_str();
-          add_list(command, "--exclude", s.excludes, "leave out what matches (give it once for each)");
-          command.add_flag("--one-file-system", s.one_file_system, "do not enter other file systems");
-          command.add_flag("--verify-content", s.verify_content, "read every file, also unchanged ones");
-          command.add_flag("--dry-run", s.dry_run, "look, but send nothing");
+          auto* dataset = command.add_option("--dataset", s.dataset, "the dataset's name")->capture_default_str();
+          auto* excludes = add_list(command, "--exclude", s.excludes, "leave out what matches (give it once for each)");
+          auto* border = command.add_flag("--one-file-system", s.one_file_system, "do not enter other file systems");
+          auto* content =
+              command.add_flag("--verify-content", s.verify_content, "read every file, also unchanged ones");
+          auto* dry_run = command.add_flag("--dry-run", s.dry_run, "look, but send nothing");
+          for (CLI::Option* of_trees : {source, dataset, excludes, border, content, dry_run})
+            database->excludes(of_trees);
+          command
+              .add_flag("--keep-bad-pages", s.keep_bad_pages,
+                        "keep a base backup whose pages do not bear their checksums (exit code 3)")
+              ->needs(database);
           command.add_flag("--wait-all", s.wait_all, "end only when every vault holds everything");
           command.add_flag("--stages", s.stages, "print where the time went");
         });

@@ -33,7 +33,9 @@ int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
 int run_program(Context context, const std::vector<std::string>& arguments) {
   int code = parse_and_run(context, arguments);
   // Also what went wrong before the command was understood must not look like the end of a database's log.
-  const bool is_for_server = std::find(arguments.begin(), arguments.end(), "wal") != arguments.end();
+  const auto command = std::find_if(arguments.begin(), arguments.end(),
+                                    [](const std::string& argument) { return !argument.starts_with('-'); });
+  const bool is_for_server = command != arguments.end() && *command == "wal";
   if (is_for_server && code != kOk && code != kWalAbsent) code = kWalTrouble;
   // A result that nobody received is no success; what was done is done all the same.
   const Status written = context.terminal.written();

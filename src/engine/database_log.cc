@@ -25,60 +25,51 @@ pg::Timeline timeline(format::LogTimeline number) {
 class LogCollector {
  public:
   LogCollector(const LogRequest& request, WalDirectoryWriter& writer, DatabaseLog& log)
-      : request_(request), writer_(writer), log_(log) {}
+      : request_(request), log_id_(format::log_id(request.dataset, request.base.source)), writer_(writer), log_(log) {}
 
-  void begin_stream() {
-    opening_.reset();
-    is_ours_ = true;
-  }
-  // Whether the stream is of the wanted dataset, as its opening says.
+  // Whether there is a journal of the wanted dataset and server.
   bool has_found_any() const { return has_found_any_; }
-  std::optional<format::JournalOpening> opening() const { return opening_; }
+  // Behind it nothing was taken (I5).
+  const std::optional<std::string>& hole() const { return hole_; }
 
   Status take(const JournalFrame& frame) {
-    if (!is_ours_) return {};
     const format::JournalRecord record = TRY(format::decode_record(frame.plain));
-    const auto* opening = std::get_if<format::JournalOpening>(&record);
-    if ((opening != nullptr) != (frame.number.value() == 0))
+    if (std::holds_alternative<format::JournalOpening>(record) != (frame.number.value() == 0))
       return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
-    if (opening != nullptr) return open(*opening);
-    if (const auto* log = std::get_if<format::JournalLog>(&record)) return take(*log);
-    if (const auto* history = std::get_if<format::JournalHistory>(&record))
+    if (const auto* log = std::get_if<format::JournalLog>(&record)) return log->log == log_id_ ? take(*log) : Status();
+    if (const auto* history = std::get_if<format::JournalHistory>(&record)) {
+      if (history->log != log_id_ || hole_.has_value()) return {};
       return writer_.add_history(timeline(history->timeline), history->text);
-    if (const auto* exposure = std::get_if<format::LossExposure>(&record)) log_.exposures.push_back(*exposure);
+    }
+    if (const auto* exposure = std::get_if<format::LossExposure>(&record)) {
+      if (exposure->log == log_id_) log_.exposures.push_back(*exposure);
+    }
     if (const auto* cut = std::get_if<format::Cut>(&record)) log_.cuts.push_back(*cut);
     return {};
   }
 
  private:
-  Status open(const format::JournalOpening& opening) {
-    opening_ = opening;
-    is_ours_ = opening.dataset == request_.dataset;
-    if (!is_ours_) return {};
-    if (opening.source.system != request_.base.source.system) {
-      is_ours_ = false;  // an earlier or later server under the same name: not this backup's
-      return {};
-    }
-    has_found_any_ = true;
-    return {};
-  }
-
   Status take(const format::JournalLog& log) {
+    has_found_any_ = true;
+    if (hole_.has_value()) return {};
     ByteView bytes = log.stored;
     if (log.codec == format::LogCodec::Zstd) {
       plain_.resize(log.log_bytes);
       TRY(decompressor_.decompress(log.stored, plain_));
       bytes = plain_;
     }
-    return writer_.add(timeline(log.timeline), lsn(log.start), bytes);
+    Status added = writer_.add(timeline(log.timeline), lsn(log.start), bytes);
+    if (added.ok() || added.error().code() != Code::Precondition) return added;
+    hole_ = added.error().message();
+    return {};
   }
 
   const LogRequest& request_;
+  const format::LogId log_id_;
   WalDirectoryWriter& writer_;
   DatabaseLog& log_;
-  std::optional<format::JournalOpening> opening_;
-  bool is_ours_ = true;
   bool has_found_any_ = false;
+  std::optional<std::string> hole_;
   compress::Decompressor decompressor_;
   Bytes plain_;
 };
@@ -263,7 +254,13 @@ Status check_reach(const LogRequest& request, const DatabaseLog& log, const Goal
   return {};
 }
 
-void judge_end(const LogRequest& request, std::size_t answered, DatabaseLog& log) {
+void judge_end(const LogRequest& request, std::size_t answered, const std::optional<std::string>& hole,
+               DatabaseLog& log) {
+  if (hole.has_value()) {
+    log.is_proven = false;
+    log.why_not_proven = *hole + "; newer base backups reach further";
+    return;
+  }
   const std::size_t needed = request.vaults - request.copies + 1;
   log.is_proven = answered >= needed;
   if (log.is_proven) return;
@@ -314,7 +311,9 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   // 1. Every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
   std::vector<const FoundStream*> journals;
   for (const FoundStream& stream : holdings.streams) {
-    if (stream.stream.descriptor.kind == format::StreamKind::Journal) journals.push_back(&stream);
+    const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+    const bool is_of_era = !keys.empty() && descriptor.era == keys.front().id.era;
+    if (descriptor.kind == format::StreamKind::Journal && is_of_era) journals.push_back(&stream);
   }
   std::sort(journals.begin(), journals.end(), [](const FoundStream* a, const FoundStream* b) {
     return a->stream.descriptor.start < b->stream.descriptor.start;
@@ -324,7 +323,6 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
     std::vector<format::OpeningKey> own;
     for (const format::OpeningKey& key : keys) own.push_back(clone(key));
     JournalReader reader(request.realm, journal->stream, vaults, std::move(own));
-    collector.begin_stream();
     const JournalEnd end = TRY(reader.read(format::FrameNumber(0), [&](const JournalFrame& frame) -> Status {
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
       return collector.take(frame);
@@ -345,7 +343,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   TRY(check.run(ranges, goal.position, goal.time, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();
   log.proven = check.proven();
-  judge_end(request, answered, log);
+  judge_end(request, answered, collector.hole(), log);
   TRY(check_reach(request, log, goal));
 
   // 3. Ends exactly there.

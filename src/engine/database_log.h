@@ -7,6 +7,9 @@
 // I1  The end is proven if as many vaults answered as make k copies impossible among the others: what was acknowledged
 //     then lies in what was read. Otherwise is_proven is false, and the caller does not restore "the latest".
 // I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
+// I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under
+//     periods before the oldest released one is passed over (journal_reader.h).
+// I5  Where the log has a hole, it ends: is_proven is false, and why_not_proven says from where to where it is missing.
 // I3  The end is a record's end: a server that replays up to it stops there, exactly.
 // Threads: one. Memory: that of a JournalReader.
 // Errors: NotFound (no journal of this dataset), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),

@@ -9,7 +9,7 @@
 // I2  Everything belongs to `owner`, if one is given.
 // Durability: after ok, all of it. Until recovery.signal is there, a server that is started by mistake refuses (it finds
 //     no log), or recovers to the backup's end at most.
-// Errors: Corrupt (the backup has no tablespace_map for its tablespaces), those of the file system.
+// Errors: those of the file system.
 #pragma once
 
 #include <optional>

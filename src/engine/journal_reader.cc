@@ -32,6 +32,12 @@ Result<const format::OpeningKey*> JournalReader::key_for(const format::KeyId& id
   return Error(Code::Denied, "no key of " + format::to_string(id) + " was released");
 }
 
+bool JournalReader::is_before_released(const format::KeyId& id) const {
+  return !keys_.empty() && std::all_of(keys_.begin(), keys_.end(), [&](const format::OpeningKey& key) {
+    return key.id.registry == id.registry && key.id.era == id.era && id.period < key.id.period;
+  });
+}
+
 Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) const {
   const format::StreamId id = stream_.descriptor.id();
   std::vector<Copy> copies;
@@ -118,14 +124,20 @@ Status JournalReader::read_closed(const std::vector<Copy>& copies, format::Entry
   }
   if (object.empty()) return Error(Code::Corrupt, noun + " cannot be had whole from any vault" + reasons);
   const format::SegmentFront front = TRY(format::decode_segment_front(object).in([&] { return noun; }));
+  if (!end.has_begun && is_before_released(front.header.key)) {
+    ++end.passed_over;
+    return {};
+  }
   const format::OpeningKey* const key = TRY(key_for(front.header.key));
   const auto frame = [&](const format::SegmentOpener::Frame& opened) -> Status {
+    end.has_begun = true;
     end.frames = opened.number.value() + 1;
     if (opened.number < from) return {};
     return visit({opened.number, index, opened.plain});
   };
-  return format::open_segment(*key, realm_, {stream_.descriptor.id(), index}, object, format::FrameNumber(end.frames),
-                              frame);
+  std::optional<format::FrameNumber> first;
+  if (end.has_begun || end.passed_over == 0) first = format::FrameNumber(end.frames);
+  return format::open_segment(*key, realm_, {stream_.descriptor.id(), index}, object, first, frame);
 }
 
 Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::VaultApi& vault,
@@ -143,6 +155,10 @@ Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::V
   if (!got.ok()) return problem(got.error().message());
   const auto front = format::decode_segment_front(prefix.bytes);
   if (!front.ok()) return problem(front.error().message());
+  if (!end.has_begun && is_before_released(front.value().header.key)) {
+    ++end.passed_over;
+    return std::optional<Prefix>();
+  }
   const format::OpeningKey* const key = TRY(key_for(front.value().header.key));
   auto opener = format::SegmentOpener::open(*key, realm_, place, prefix.bytes);
   if (!opener.ok()) return problem(opener.error().message());
@@ -157,6 +173,8 @@ Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::V
     }
     if (!frame.value().has_value()) break;
     const std::uint64_t number = frame.value()->number.value();
+    const bool may_be_any = !end.has_begun && end.passed_over > 0 && prefix.end == format::kSegmentFrontBytes;
+    if (may_be_any) prefix.frames_end = number;
     if (number != prefix.frames_end) {
       problem("frame " + std::to_string(number) + " is here, and frame " + std::to_string(prefix.frames_end) +
               " is nowhere");
@@ -205,6 +223,7 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
   for (std::uint64_t at = format::kSegmentFrontBytes; at < longest->end;) {
     const auto frame = TRY(opener.open_frame(at, ByteView(longest->bytes).subspan(static_cast<std::size_t>(at))));
     CHECK(frame.has_value());
+    end.has_begun = true;
     end.frames = frame->number.value() + 1;
     if (frame->number >= from) TRY(visit({frame->number, index, frame->plain}));
     at += frame->bytes;

@@ -8,6 +8,8 @@
 // I1  Every plaintext was authenticated under a released key, at its place, with the number that follows its predecessor's.
 // I2  Two vaults that hold different authentic frames under one number, or different genuine entries under one index,
 //     prove that the writer (or a clone of it) went two ways: Conflict, an alarm; the operator chooses.
+// I5  Segments of periods before the oldest that was released are passed over as long as nothing was read: whoever
+//     restores needs the log from its base backup on. One of a later period is Denied: it would be missed at the end.
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over.
 // Threads: one at a time. Memory: one segment for each vault, 16 MiB at most.
@@ -34,9 +36,11 @@ struct JournalFrame {
 };
 
 struct JournalEnd {
-  std::uint64_t frames = 0;    // frames 0..frames-1 were visited (or passed over, before `from`)
-  std::uint64_t closed = 0;    // segments 0..closed-1 have an entry
-  bool has_open_tail = false;  // frames of an open segment follow the closed ones
+  std::uint64_t frames = 0;       // frames 0..frames-1 were visited (or passed over, before `from`)
+  std::uint64_t closed = 0;       // segments 0..closed-1 have an entry
+  std::uint64_t passed_over = 0;  // segments at the front (I5)
+  bool has_begun = false;         // at least one frame was read
+  bool has_open_tail = false;     // frames of an open segment follow the closed ones
   // How many frames each vault that answered holds, closed ones by its entries: the k-th highest is what k vaults confirm.
   std::map<std::string, std::uint64_t> frames_by_vault;
   std::vector<std::string> problems;     // damage, lies, a hole behind which frames stand
@@ -67,6 +71,7 @@ class JournalReader {
   Status read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end, bool& is_there,
                    format::FrameNumber from, const Visitor& visit);
   Result<const format::OpeningKey*> key_for(const format::KeyId& id) const;
+  bool is_before_released(const format::KeyId& id) const;
 
   const format::RealmId realm_;
   const format::SignedStream stream_;

@@ -53,6 +53,21 @@ bool is_planned(const WalPlan& plan, const pg::HistoryFile& file) {
                                                          [&](const auto& r) { return r.timeline == file.timeline; });
 }
 
+// What an interrupted restore left: log without a plan, which no server can have used.
+Status remove_unfinished(env::FileSystem& files, const std::string& path, env::Directory& directory,
+                         pg::SegmentSize size) {
+  const std::vector<env::DirectoryEntry> entries = TRY(directory.entries());
+  const bool is_unfinished = std::all_of(entries.begin(), entries.end(), [&](const env::DirectoryEntry& entry) {
+    return pg::parse_wal_file_name(entry.name, size).ok() || entry.name.starts_with(".tmp-");
+  });
+  if (!is_unfinished) {
+    return Error(Code::Precondition, "'" + printable(path) + "' is not empty")
+        .hint("name another directory with --wal, or remove it if no restored server uses it");
+  }
+  for (const env::DirectoryEntry& entry : entries) TRY(files.remove_file(env::join_path(path, entry.name)));
+  return {};
+}
+
 }  // namespace
 
 std::string WalPlan::text() const {
@@ -91,10 +106,7 @@ Result<std::unique_ptr<WalDirectoryWriter>> WalDirectoryWriter::create(env::File
                                                                        pg::SegmentSize size, pg::Lsn first) {
   TRY(files.make_directories(directory, 0700));
   auto opened = TRY(files.open_directory(directory));
-  if (!TRY(opened->entries()).empty()) {
-    return Error(Code::Precondition, "'" + printable(directory) + "' is not empty")
-        .hint("name a directory that does not exist yet, or remove what a restore that was interrupted left there");
-  }
+  TRY(remove_unfinished(files, directory, *opened, size));
   return std::unique_ptr<WalDirectoryWriter>(
       new WalDirectoryWriter(files, directory, std::move(opened), size, size.segment_start(first)));
 }

@@ -6,7 +6,7 @@
 //   DIR/00000002.history               of every timeline on the way, but 1
 //   DIR/wal.plan                       written last: without it nothing is given out
 //
-//   plan := exclave/wal-plan/v1: system, segment-bytes, first, end, timeline*       timeline: "T FROM TO", ascending
+//   plan := exclave/wal-plan/v1: system, segment-bytes, timeline*       timeline: "T FROM TO", ascending
 //
 // I1  Bytes are added once: what comes again (streams overlap) must be equal, or it is Conflict, and what would leave a gap
 //     is refused.
@@ -52,7 +52,8 @@ struct WalPlan {
 
 class WalDirectoryWriter {
  public:
-  // `directory` is made if missing and must be empty (Precondition). Bytes before `first` are not wanted.
+  // `directory` is made if missing, and must be empty or hold what an interrupted restore left, which is removed
+  // (Precondition otherwise). Bytes before `first` are not wanted.
   static Result<std::unique_ptr<WalDirectoryWriter>> create(env::FileSystem& files, const std::string& directory,
                                                             pg::SegmentSize size, pg::Lsn first);
   ~WalDirectoryWriter();

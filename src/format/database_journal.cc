@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "crypto/hash.h"
+
 namespace exclave::format {
 namespace {
 
@@ -34,11 +36,13 @@ struct Encoder {
   }
   void operator()(const JournalHistory& history) const {
     writer.u8(kHistory);
+    writer.id(history.log);
     writer.u32(history.timeline.value());
     writer.raw(history.text);
   }
   void operator()(const LossExposure& exposure) const {
     writer.u8(kExposure);
+    writer.id(exposure.log);
     writer.u64(exposure.from.value());
     writer.u64(exposure.to.value());
     writer.i64(exposure.began_ns);
@@ -73,6 +77,7 @@ Result<JournalRecord> decode_opening(BinaryReader& reader) {
 
 Result<JournalRecord> decode_log(BinaryReader& reader) {
   JournalLog log;
+  log.log = TRY(reader.id<LogId>());
   log.timeline = LogTimeline(TRY(reader.u32()));
   log.start = LogPosition(TRY(reader.u64()));
   const std::uint8_t codec = TRY(reader.u8());
@@ -88,6 +93,7 @@ Result<JournalRecord> decode_log(BinaryReader& reader) {
 
 Result<JournalRecord> decode_history(BinaryReader& reader) {
   JournalHistory history;
+  history.log = TRY(reader.id<LogId>());
   history.timeline = LogTimeline(TRY(reader.u32()));
   if (reader.remaining() > kMaxHistory) return reader.corrupt("history is too long");
   history.text = to_bytes(as_text(TRY(reader.raw(reader.remaining()))));
@@ -96,6 +102,7 @@ Result<JournalRecord> decode_history(BinaryReader& reader) {
 
 Result<JournalRecord> decode_exposure(BinaryReader& reader) {
   LossExposure exposure;
+  exposure.log = TRY(reader.id<LogId>());
   exposure.from = LogPosition(TRY(reader.u64()));
   exposure.to = LogPosition(TRY(reader.u64()));
   exposure.began_ns = TRY(reader.i64());
@@ -125,6 +132,14 @@ Result<JournalRecord> decode_cut(BinaryReader& reader) {
 
 }  // namespace
 
+LogId log_id(std::string_view dataset, const LogSource& source) {
+  BinaryWriter writer;
+  writer.text("exclave/log/v1");
+  writer.text(dataset);
+  write_log_source(writer, source);
+  return LogId::from_view(crypto::sha256(writer.view()).view().first(LogId::kSize));
+}
+
 void write_log_source(BinaryWriter& writer, const LogSource& source) {
   writer.u64(source.system);
   writer.u32(source.major);
@@ -149,6 +164,7 @@ void encode_log_head(const JournalLog& record, MutableByteView out) {
   BinaryWriter writer;
   writer.reserve(kLogHeadBytes);
   writer.u8(kLog);
+  writer.id(record.log);
   writer.u32(record.timeline.value());
   writer.u64(record.start.value());
   writer.u8(static_cast<std::uint8_t>(record.codec));

@@ -34,6 +34,10 @@ struct LogSource {
 void write_log_source(BinaryWriter& writer, const LogSource& source);
 Result<LogSource> read_log_source(BinaryReader& reader);
 
+// Which log a record is of: a journal is read from the middle, too, where no opening stands.
+using LogId = Id<8, struct LogIdTag>;
+LogId log_id(std::string_view dataset, const LogSource& source);
+
 struct JournalOpening {
   std::string dataset;
   LogSource source;
@@ -45,6 +49,7 @@ struct JournalOpening {
 enum class LogCodec : std::uint8_t { Raw = 0, Zstd = 1 };
 
 struct JournalLog {
+  LogId log;
   LogTimeline timeline;
   LogPosition start;
   LogCodec codec = LogCodec::Raw;
@@ -53,11 +58,13 @@ struct JournalLog {
 };
 
 struct JournalHistory {
+  LogId log;
   LogTimeline timeline;
   Bytes text;
 };
 
 struct LossExposure {
+  LogId log;
   LogPosition from;
   LogPosition to;
   std::int64_t began_ns = 0;
@@ -88,7 +95,7 @@ Bytes encode_record(const JournalRecord& record);
 Result<JournalRecord> decode_record(ByteView frame);
 
 // What stands before the bytes of a wal record, for whoever writes both into one buffer without a copy.
-inline constexpr std::size_t kLogHeadBytes = 1 + 4 + 8 + 1 + 4;
+inline constexpr std::size_t kLogHeadBytes = 1 + LogId::kSize + 4 + 8 + 1 + 4;
 // Precondition: out.size() == kLogHeadBytes. `record.stored` is not looked at.
 void encode_log_head(const JournalLog& record, MutableByteView out);
 

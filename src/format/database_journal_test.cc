@@ -10,14 +10,16 @@ namespace {
 const JournalOpening kOpened{
     "people", {0x68f1c2a3b4c5d6e7, 15, 16U << 20}, LogTimeline(1), LogPosition(0x3000148), 0x18fae28ddc2ae800};
 
+const LogId kLog = log_id("people", kOpened.source);
+
 TEST(database_journal, every_record_round_trips) {
   const Bytes log = {0xde, 0xad, 0xbe, 0xef};
   const JournalRecord records[] = {
       kOpened,
-      JournalLog{LogTimeline(1), LogPosition(7), LogCodec::Raw, 4, log},
-      JournalLog{LogTimeline(2), LogPosition(11), LogCodec::Zstd, 70'000, log},
-      JournalHistory{LogTimeline(2), to_bytes("1\t0/5\tno recovery target specified\n")},
-      LossExposure{LogPosition(1), LogPosition(9), -4, 5, "two vaults were away"},
+      JournalLog{kLog, LogTimeline(1), LogPosition(7), LogCodec::Raw, 4, log},
+      JournalLog{kLog, LogTimeline(2), LogPosition(11), LogCodec::Zstd, 70'000, log},
+      JournalHistory{kLog, LogTimeline(2), to_bytes("1\t0/5\tno recovery target specified\n")},
+      LossExposure{kLog, LogPosition(1), LogPosition(9), -4, 5, "two vaults were away"},
       Cut{testing::id_of<CutId>("cut"),
           "land",
           3,
@@ -50,14 +52,24 @@ TEST(database_journal, what_a_reader_must_reject) {
   odd.source.major = 12;
   EXPECT_EQ(decode_record(encode_record(odd)).error().code(), Code::Unsupported);
   const Bytes log = {1, 2, 3};
-  EXPECT_EQ(
-      decode_record(encode_record(JournalLog{LogTimeline(1), LogPosition(1), LogCodec::Raw, 4, log})).error().code(),
-      Code::Corrupt);
-  EXPECT_EQ(
-      decode_record(encode_record(JournalLog{LogTimeline(1), LogPosition(1), LogCodec::Zstd, 0, log})).error().code(),
-      Code::Corrupt);
+  EXPECT_EQ(decode_record(encode_record(JournalLog{kLog, LogTimeline(1), LogPosition(1), LogCodec::Raw, 4, log}))
+                .error()
+                .code(),
+            Code::Corrupt);
+  EXPECT_EQ(decode_record(encode_record(JournalLog{kLog, LogTimeline(1), LogPosition(1), LogCodec::Zstd, 0, log}))
+                .error()
+                .code(),
+            Code::Corrupt);
   EXPECT_EQ(decode_record(Bytes{9}).error().code(), Code::Unsupported);
   EXPECT_EQ(decode_record(Bytes{}).error().code(), Code::Corrupt);
+}
+
+TEST(database_journal, a_log_is_known_by_dataset_and_server) {
+  EXPECT_EQ(kLog.hex(), "6fe69857fbdcf4fd");
+  EXPECT_NE(log_id("land", kOpened.source), kLog);
+  LogSource other = kOpened.source;
+  ++other.system;
+  EXPECT_NE(log_id("people", other), kLog);
 }
 
 }  // namespace

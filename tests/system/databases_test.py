@@ -37,9 +37,9 @@ class DatabaseTest(harness.SystemTest):
         agent.wait_streaming(dataset)
         return agent
 
-    def protect(self, **options):
+    def protect(self, realm=(), **options):
         """A realm, a server with a table, and an agent that every commit waits for."""
-        self.realm = self.make_realm()
+        self.realm = self.make_realm(extra=realm)
         self.home = self.make_cluster(**options).start()
         self.home.sql("create table t (id bigint primary key, what text)")
         self.agent = self.make_agent(self.realm, self.home)
@@ -82,6 +82,12 @@ class DatabaseTest(harness.SystemTest):
         end = self.home.sql("select pg_current_wal_flush_lsn()")
         number = lambda lsn: int(lsn.split("/")[0], 16) << 32 | int(lsn.split("/")[1], 16)  # noqa: E731
         self.agent.wait("people", lambda s: number(s["durable"]) >= number(end), f"durable up to {end}")
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, f"not {what}")
+            time.sleep(0.2)
 
     def end_of_history(self, cluster):
         """Where the server left its old timeline: what it recovered to."""
@@ -315,11 +321,87 @@ class Failover(DatabaseTest):
         back = self.recover()
         self.assertEqual("500|300", back.sql("select count(*) filter (where what = 'before'), count(*) filter (where what = 'after') from t"))
 
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + 60
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, f"not {what}")
-            time.sleep(0.2)
+    def test_a_standby_that_takes_over_without_the_last_commits_raises_an_alarm_and_is_followed(self):
+        self.protect()
+        self.base()
+        standby = postgres.Cluster(self.scratch, "standby", create=False)
+        self.clusters.append(standby)
+        standby.data.mkdir(mode=0o700)
+        postgres.give_to_server(standby.data)
+        standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
+        standby.start()
+        self.agent.stop()
+        both = (f"host={self.home.sockets},{standby.sockets} port={self.home.port},{standby.port} user=postgres dbname=postgres "
+                "target_session_attrs=read-write")
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": both}})
+        self.agents.append(self.agent)
+        self.agent.wait_streaming("people")
+        self.home.sql("insert into t values (1, 'on both')")
+        self.wait_for(lambda: standby.sql("select count(*) from t") == "1", "replayed by the standby")
+        standby.stop()
+        self.home.sql("insert into t values (2, 'acknowledged, and only here')")
+        self.home.kill()
+        standby.start()
+        standby.run("pg_ctl", "promote", "-D", standby.data)
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        self.assertEqual(1, len([a for a in status["alarms"] if "home dropped acknowledged commits" in a]), status["alarms"])
+        self.wait_for(lambda: standby.sql("select count(*) from pg_stat_replication where sync_state = 'sync'") == "1", "waited for")
+        standby.sql("insert into t values (3, 'on the new branch')")
+        self.agent.kill()
+        standby.destroy()
+        shutil.rmtree(self.home.data)
+        self.restore("--dataset", "people")
+        self.assertEqual("1 3", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
+
+    def test_a_slot_that_was_lost_is_an_alarm_and_protection_begins_anew(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        position = self.home.sql("select pg_current_wal_insert_lsn()")
+        self.wait_until_durable()
+        self.agent.stop()
+        self.home.sql("alter system set synchronous_standby_names = ''")
+        self.home.sql("select pg_reload_conf()")
+        self.home.sql("select pg_drop_replication_slot('exclave_people')")
+        for i in range(3):
+            self.home.sql(f"insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) "
+                          f"from generate_series({i * 9000 + 10}, {i * 9000 + 9009}) i")
+            self.home.sql("select pg_switch_wal()")
+            self.home.sql("checkpoint")
+        self.agent.start()
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["alarms"], "streaming again")
+        self.assertIn("the server no longer has its log from", status["alarms"][0])
+        first = self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json")).json()["snapshots"][0]["snapshot"]
+        self.wait_for_commits(self.home)
+        self.base()
+        self.home.sql("insert into t values (2, 'after')")
+        self.wait_until_durable()
+        self.lose_home()
+        self.restore("--dataset", "people")
+        self.assertEqual("2", self.recover().sql("select count(*) from t where id < 10"))
+        # The base from before reaches up to the hole, and says so.
+        release = self.realm.release("older")
+        refused = self.realm.restore(release, self.scratch / "older", "--dataset", "people", "--snapshot", first[:12])
+        self.refused(refused, harness.UNREACHABLE, "is missing from", "newer base backups reach further")
+        older = self.scratch / "older-to"
+        older.mkdir()
+        postgres.give_to_server(older)
+        self.ok(self.realm.restore(release, older, "--dataset", "people", "--snapshot", first[:12], "--to", position))
+        self.assertEqual("1", self.recover("older-to").sql("select string_agg(id::text, ' ') from t"))
+
+    def test_a_base_backup_of_a_later_period_needs_no_release_of_the_earlier_ones(self):
+        self.protect(realm=("--period", "15 s"))
+        self.home.sql("insert into t values (1, 'in an early period')")
+        began = time.monotonic()
+        self.wait_for(lambda: self.home.sql("insert into t select max(id) + 1, 'x' from t") is not None and time.monotonic() > began + 31,
+                      "two periods later")
+        self.base()
+        self.home.sql("insert into t values (1000000, 'last')")
+        wanted = self.home.sql("select count(*) from t")
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertTrue(restored["proven"])
+        self.assertEqual(wanted, self.recover().sql("select count(*) from t"))
 
 
 class Trouble(DatabaseTest):
