@@ -63,6 +63,8 @@ class Life:
         seconds = draw.choice([0.0, draw.uniform(0, 0.3), draw.uniform(0.2, 1.5)])
         cut_after = draw.choice([None, 0.0, draw.uniform(0, 0.2), draw.uniform(0, 1.0)])
         base_beside = draw.choice(SIDES) if draw.random() < 0.12 else None
+        if what == "base":
+            base_beside = None  # one at a time: the second would be refused
         return Round(what, draw.choice(SIDES), draw.choice(harness.VAULTS), seconds, cut_after, base_beside)
 
     def tell(self):
