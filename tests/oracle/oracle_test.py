@@ -179,6 +179,27 @@ class Lives(OracleTest):
             raise world.Violation(f"{where}: " + "; ".join(found))
 
 
+class Schedules(unittest.TestCase):
+    def test_a_seed_means_one_life_and_a_shorter_one_is_its_beginning(self):
+        for seed in range(50):
+            whole = schedule.Life(seed)
+            self.assertEqual(whole.tell(), schedule.Life(seed).tell())
+            begun = schedule.Life(seed, 5)
+            self.assertEqual([str(each) for each in whole.rounds[:5]], [str(each) for each in begun.rounds])
+            self.assertEqual(vars(whole) | {"rounds": None}, vars(begun) | {"rounds": None})
+
+    def test_no_more_vaults_are_away_than_the_quorum_forgives(self):
+        for seed in range(200):
+            away = None
+            for each in schedule.Life(seed).rounds:
+                if each.what == "vault returns":
+                    self.assertEqual(away, each.vault)
+                    away = None
+                elif "vault" in each.what:
+                    self.assertIsNone(away, schedule.Life(seed).tell())
+                    away = each.vault if each.what == "vault leaves" else None
+
+
 class Controls(OracleTest):
     """The mechanism taken out: whoever finds nothing here would find nothing there."""
 
