@@ -78,11 +78,14 @@ class Lives(OracleTest):
             self.assertGreater(self.counts["cuts judged"], 0, "no cut was ever taken: nothing was shown about cuts")
 
     def live(self, place, life):
+        self.longest = (0.0, "")  # until commits went on after a fault
         self.cut = None  # the newest that was confirmed: (id, what was acknowledged before)
         place.start_writers(life.writers, life.seed)
         place.settle()
         for each in life.rounds:
             self.play(place, each)
+        print(f"  longest until commits went on: {self.longest[0]:.1f} s, after: {self.longest[1]}; "
+              f"longest commit {place.ledger.slowest:.1f} s", file=sys.stderr, flush=True)
         place.lose_home(life.dying, life.dying_pause, life.lost_vault)
         self.counts["issued"] += sum(len(place.ledger.issued[side]) for side in SIDES)
         self.counts["acknowledged"] += sum(len(place.ledger.acknowledged[side]) for side in SIDES)
@@ -107,7 +110,9 @@ class Lives(OracleTest):
                 thread.join()
         if self.failed:
             raise world.Violation("\n".join(self.failed))
+        begin = time.monotonic()
         place.settle()
+        self.longest = max(self.longest, (time.monotonic() - begin, str(each)))
 
     def take_cut(self, place, after):
         time.sleep(after)
@@ -115,6 +120,8 @@ class Lives(OracleTest):
         self.counts[f"cut => {ended.code}"] += 1
         if ended.code == harness.OK:
             self.cut = ended.json()["cut"], before
+        elif ended.code == harness.PARTIAL and "not kept by" in ended.err:
+            self.reasons["cut: not kept by every member in time"] += 1
         else:
             self.look_at_refusal(ended)
 
