@@ -1,8 +1,9 @@
 """Writers over two databases, and the ledger of what they issued and what was acknowledged.
 
 A deed is a chain of commits that go from one database to the other and back, each after the one before it was
-acknowledged. A row names the row of the other database that its writer knew: its own last one, or the newest that anybody
-had acknowledged there.
+acknowledged. A row names the row of the other database that its writer knew: its own last one, the newest that anybody
+had acknowledged there, or the newest that it sees there: a commit that waits for the vaults is visible to nobody. Only after
+its server was started anew it is, and then nobody looks until commits are acknowledged again (`may_look`).
 
     people: (17, -)      (19, 18)              what is acknowledged must be recovered;
                 \\       /       \\              a row must not be recovered without the row that it names
@@ -30,6 +31,8 @@ class Ledger:
         self.issued = {side: {} for side in SIDES}
         self.acknowledged = {side: [] for side in SIDES}
         self.newest = {side: 0 for side in SIDES}
+        self.may_look = dict.fromkeys(SIDES, True)
+        self.looks = 0
         self.cancelled_waits = 0
         self.slowest = 0.0
 
@@ -76,13 +79,35 @@ class Writer(threading.Thread):
         for _ in range(self.random.randrange(2, 5)):
             if self.stopping.is_set():
                 return
-            if names == 0 or self.random.random() < 0.4:
+            draw = self.random.random()
+            if draw < 0.2:
+                names = self._look(other(side)) or names
+            elif names == 0 or draw < 0.5:
                 names = self.ledger.newest[other(side)]
             names = self._commit(side, names)
             if names is None:
                 self.stopping.wait(0.05)
                 return
             side = other(side)
+
+    def _look(self, side):
+        """The newest row that is visible; 0: none that may be named."""
+        try:
+            newest = int(self._client(side).query("select coalesce(max(id), 0) from t")[0][0])
+            self.ledger.looks += 1
+            return newest if self.ledger.may_look[side] else 0
+        except (OSError, client.ServerError):
+            self._drop(side)
+            return 0
+
+    def _client(self, side):
+        if side not in self.clients:
+            self.clients[side] = client.Client(*self.doors[side])
+        return self.clients[side]
+
+    def _drop(self, side):
+        if side in self.clients:
+            self.clients.pop(side).close()
 
     def _commit(self, side, names):
         """The new row's id once it is acknowledged; None: nobody knows what became of it."""
@@ -91,11 +116,10 @@ class Writer(threading.Thread):
         else:
             filling = f"repeat('x', {self.random.randrange(0, 600)})"
         try:
-            if side not in self.clients:
-                self.clients[side] = client.Client(*self.doors[side])
+            connection = self._client(side)
             number = self.ledger.issue(side, names)
             begin = time.monotonic()
-            self.clients[side].query(f"insert into t values ({number}, {names}, {filling})")
+            connection.query(f"insert into t values ({number}, {names}, {filling})")
             self.ledger.acknowledge(side, number, time.monotonic() - begin)
             return number
         except client.NotAcknowledged:
@@ -104,6 +128,5 @@ class Writer(threading.Thread):
         except (OSError, client.ServerError) as error:
             if "duplicate" in str(error) or "does not exist" in str(error):
                 raise
-            if side in self.clients:
-                self.clients.pop(side).close()
+            self._drop(side)
             return None
