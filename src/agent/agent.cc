@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kStatusEvery = 2s;
 constexpr auto kClocksEvery = 30s;
+constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
 constexpr auto kSpoolEvery = 60s;
 constexpr auto kSpoolTime = 20s;
 constexpr auto kLook = 100ms;
@@ -140,12 +141,19 @@ class Keeper {
     env::Clock& clock = place_.env.clock;
     env::Instant next_status = clock.monotonic();
     env::Instant next_clocks = clock.monotonic() + kClocksEvery;
+    env::Instant next_look = clock.monotonic() + kLookEvery;
     env::Instant next_spool = clock.monotonic() + kSpoolEvery;
     while (!stop.stop_requested()) {
       const env::Instant now = clock.monotonic();
       if (now >= next_clocks) {
         for (Running& database : databases_) database.periods->refresh();
         next_clocks = now + kClocksEvery;
+      }
+      if (now >= next_look) {
+        for (Running& database : databases_) {
+          if (database.stream->status().state == StreamState::Streaming) database.stream->look_at_server(stop);
+        }
+        next_look = now + kLookEvery;
       }
       if (now >= next_spool) {
         for (Running& database : databases_) {

@@ -101,7 +101,6 @@ void DatabaseStream::publish() {
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
   if (ledger_.has_value() && ledger_->is_degraded() && options_.policy == RpoPolicy::Bounded)
     status.alarms.push_back("commits are acknowledged that the vaults do not hold: protection is degraded");
-  status.cautions = cautions_;
   if (!is_waited_for_ && options_.policy == RpoPolicy::Sync && system_.has_value()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
@@ -109,6 +108,7 @@ void DatabaseStream::publish() {
   status.at_ns = place_.env.clock.now().nanoseconds;
   last_publish_ = place_.env.clock.monotonic();
   const MutexLock lock(mutex_);
+  status.cautions.insert(status.cautions.begin(), cautions_.begin(), cautions_.end());
   published_ = std::move(status);
 }
 
@@ -181,9 +181,23 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
                                          " may skip the wait for its synchronous receiver right after a start")
         .hint("update the server to 15.13 or later, or choose policy 'bounded'");
   }
-  cautions_ = pg::cautions(facts);
-  is_waited_for_ = is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
+  note_settings(facts);
   return {};
+}
+
+void DatabaseStream::note_settings(const pg::ServerFacts& facts) {
+  is_waited_for_ = is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
+  const MutexLock lock(mutex_);
+  cautions_ = pg::cautions(facts);
+}
+
+void DatabaseStream::look_at_server(const std::stop_token& stop) {
+  constexpr auto kLookTime = 2s;
+  pg::Endpoint endpoint = options_.endpoint;
+  endpoint.application_name = "exclave_look";
+  const auto facts = pg::read_server_facts(place_.env.clock, endpoint, options_.slot,
+                                           {place_.env.clock.monotonic() + kLookTime, stop});
+  if (facts.ok()) note_settings(facts.value());  // if not, the stream itself has trouble, and tells
 }
 
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection, const pg::Until& until) {
@@ -277,6 +291,10 @@ void DatabaseStream::watch(const pg::ServerFacts& facts, const pg::TimelineHisto
 Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   const auto until = [&] { return pg::Until{clock.monotonic() + kCommandTime, stop}; };
+
+  // What a broken connection left half gathered comes again.
+  framer_.clear();
+  commits_ = commits_framed_;
 
   // 1. Is this our server, and is it set up so that protection is possible?
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
@@ -429,6 +447,7 @@ Status DatabaseStream::flush_frame() {
   }
   ledger_->appended(position.value(), end, place_.env.clock.monotonic());
   outstanding_bytes_ += record.size();
+  commits_framed_ = commits_;
   commit_marks_.push_back({position.value(), commits_, record.size()});
   return {};
 }

@@ -20,6 +20,7 @@
 // See: docs/formats/database-journal.md, ADR-0025.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -95,6 +96,10 @@ class DatabaseStream {
   Status run(std::stop_token stop);
   DatabaseStatus status() const;
 
+  // Looks again at how the server is set up, over a connection of its own: settings change while the log streams. From
+  // another thread than run's.
+  void look_at_server(const std::stop_token& stop);
+
   // For cuts. keep: writes a confirmed cut into the journal, and waits until k vaults hold it; Unavailable at the deadline.
   CutGate& gate() { return gate_; }
   Status keep(const format::Cut& cut, env::Instant deadline);
@@ -108,6 +113,7 @@ class DatabaseStream {
 
   Status connect_and_stream(const std::stop_token& stop);
   Status prepare(const pg::ServerFacts& facts);
+  void note_settings(const pg::ServerFacts& facts);
   Status check_system(pg::SystemIdentifier system);
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::Until& until);
   Result<pg::Lsn> known_position() const;
@@ -147,13 +153,13 @@ class DatabaseStream {
   std::vector<pg::Timeline> histories_noted_;
   std::deque<CommitMark> commit_marks_;
   std::uint64_t commits_ = 0;
+  std::uint64_t commits_framed_ = 0;  // of commits_: in frames already
   std::uint64_t commits_durable_ = 0;
   std::optional<pg::SystemIdentifier> system_;
-  bool is_waited_for_ = false;
+  std::atomic<bool> is_waited_for_ = false;
   StreamState state_ = StreamState::Connecting;
   std::optional<std::string> trouble_;  // of the connection, while it lasts
   std::vector<std::string> alarms_;
-  std::vector<std::string> cautions_;
   env::Instant last_report_;
   env::Instant last_publish_;
   env::Instant last_keep_;
@@ -172,6 +178,7 @@ class DatabaseStream {
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
   std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);  // not yet durable
+  std::vector<std::string> cautions_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::agent

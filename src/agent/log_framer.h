@@ -17,6 +17,7 @@ class LogFramer {
  public:
   LogFramer();
 
+  void clear() { log_.clear(); }
   bool is_empty() const { return log_.empty(); }
   bool is_full() const { return log_.size() + kMostPieceBytes > format::kMaxLogBytes; }
   // Precondition: not full; bytes.size() <= kMostPieceBytes; contiguous.

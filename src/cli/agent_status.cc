@@ -1,6 +1,6 @@
 #include "cli/agent_status.h"
 
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "agent/agent.h"
 #include "base/text.h"
@@ -33,14 +33,47 @@ std::optional<pg::Lsn> durable_position(const config::Json& status, const std::s
   return std::nullopt;
 }
 
-std::string databases_in_words(const config::Json& status, std::vector<std::string>& alarms) {
+std::string cuts_in_words(const Context& context, const std::string& home, std::int64_t now,
+                          std::vector<std::string>& alarms) {
+  constexpr std::string_view kPrefix = "cut-";
+  constexpr std::string_view kSuffix = ".json";
+  std::string text;
+  const auto names = context.env.files.list(env::join_path(home, "state"));
+  if (!names.ok()) return text;
+  for (const std::string& name : names.value()) {
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    const auto file = context.env.files.read_file(env::join_path(home, "state/" + name), kMaxStatusBytes);
+    if (!file.ok()) continue;
+    const auto json = config::parse_json(as_text(file.value()));
+    if (!json.ok() || !json.value().is_object()) continue;
+    const std::string group = json.value()["group"].string();
+    const std::string trouble = json.value()["trouble"].string();
+    if (!trouble.empty()) alarms.push_back("group " + group + ": " + printable(trouble));
+    if (json.value()["cut"].is_null()) continue;
+    const std::int64_t age = now - env::Timestamp{json.value()["taken_ns"].i64()}.seconds();
+    text += "group " + group + ": last cut " + json.value()["cut"].string().substr(0, 12) + ", " +
+            human_duration(std::chrono::seconds(std::max<std::int64_t>(0, age))) + " ago\n";
+  }
+  return text;
+}
+
+std::string databases_in_words(const config::Json& status, const LastBase& last_base, std::int64_t now,
+                               std::vector<std::string>& alarms) {
   std::vector<std::vector<std::string>> rows = {
-      {"database", "state", "policy", "behind", "commits", "oldest", "durable at"}};
+      {"database", "state", "policy", "behind", "commits", "oldest", "durable at", "last base"}};
   for (const config::Json& each : status["databases"].elements()) {
     const std::string dataset = each["dataset"].string();
+    const std::optional<std::int64_t> base = last_base(dataset);
     rows.push_back({dataset, each["state"].string(), each["policy"].string(), human_bytes(each["bytes_behind"].u64()),
                     std::to_string(each["commits_behind"].u64()),
-                    std::to_string(each["oldest_behind_ms"].u64()) + " ms", each["durable"].string()});
+                    std::to_string(each["oldest_behind_ms"].u64()) + " ms", each["durable"].string(),
+                    base.has_value()
+                        ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - *base))) + " ago"
+                        : "none"});
+    if (!base.has_value())
+      alarms.push_back("database " + dataset +
+                       " has no base backup in this era: its log alone restores nothing (exclave backup --database " +
+                       dataset + ")");
     if (each["state"].string() != "streaming")
       alarms.push_back("database " + dataset + " is not streamed: its log is safe nowhere but at home");
     for (const config::Json& alarm : each["alarms"].elements())
@@ -48,7 +81,7 @@ std::string databases_in_words(const config::Json& status, std::vector<std::stri
     for (const config::Json& caution : each["cautions"].elements())
       alarms.push_back("database " + dataset + ": " + printable(caution.string()));
   }
-  return render_table(rows, "lllrrrl");
+  return render_table(rows, "lllrrrll");
 }
 
 }  // namespace exclave::cli

@@ -1,6 +1,7 @@
 // Agent status: what the agent daemon wrote last about the databases it protects, read beside it, without its lock.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +18,13 @@ config::Json read_agent_status(const Context& context, const std::string& home);
 // Up to where k vaults hold the log of a dataset; nullopt if nobody says.
 std::optional<pg::Lsn> durable_position(const config::Json& status, const std::string& dataset);
 
+// When the last base backup of a dataset began, in seconds since 1970; nullopt if this era has none.
+using LastBase = std::function<std::optional<std::int64_t>(const std::string& dataset)>;
 // One line per database, for people. Appends to `alarms` what somebody has to look at.
-std::string databases_in_words(const config::Json& status, std::vector<std::string>& alarms);
+std::string databases_in_words(const config::Json& status, const LastBase& last_base, std::int64_t now,
+                               std::vector<std::string>& alarms);
+// One line per group that the agent takes cuts of: the last cut, and what kept the last attempt from being one.
+std::string cuts_in_words(const Context& context, const std::string& home, std::int64_t now,
+                          std::vector<std::string>& alarms);
 
 }  // namespace exclave::cli

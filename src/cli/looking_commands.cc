@@ -276,7 +276,15 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     if (databases.is_null()) {
       view.alarms.push_back("the agent does not run: no database is protected (exclave agent run)");
     } else {
-      view.headline += databases_in_words(databases, view.alarms);
+      const LastBase last_base = [&](const std::string& dataset) {
+        std::optional<std::int64_t> last;
+        for (const repo::SnapshotSummary& each : snapshots) {
+          if (each.dataset == dataset) last = env::Timestamp{each.started_ns}.seconds();
+        }
+        return last;
+      };
+      view.headline += databases_in_words(databases, last_base, now, view.alarms);
+      view.headline += cuts_in_words(context, settings.place.home, now, view.alarms);
       view.json.set("agent", std::move(databases));
     }
   }

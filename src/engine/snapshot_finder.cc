@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -376,10 +375,10 @@ std::vector<FoundSnapshot> set_aside_unreleased(RegistryHoldings& holdings, form
   const auto is_opened = [&](const FoundSnapshot& found) {
     return !begins_outside(found) && found.object.period <= periods.back();
   };
-  std::vector<FoundSnapshot>& all = holdings.snapshots;
-  const auto others = std::stable_partition(all.begin(), all.end(), is_opened);
-  std::vector<FoundSnapshot> aside(std::make_move_iterator(others), std::make_move_iterator(all.end()));
-  all.erase(others, all.end());
+  std::vector<FoundSnapshot> opened;
+  std::vector<FoundSnapshot> aside;
+  for (FoundSnapshot& found : holdings.snapshots) (is_opened(found) ? opened : aside).push_back(std::move(found));
+  holdings.snapshots = std::move(opened);
   std::erase_if(holdings.lost, [&](const LostSnapshot& lost) { return begins_outside(lost.snapshot); });
   return aside;
 }

@@ -164,7 +164,7 @@ class Truncation(DatabaseTest):
         self.protect()
         self.base()
         for i in range(3):
-            self.home.sql(f"insert into t select i, repeat('z', 2000) from generate_series({i * 9000}, {i * 9000 + 8999}) i")
+            self.home.sql(f"insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) from generate_series({i * 9000}, {i * 9000 + 8999}) i")
         self.lose_home()
         self.restore("--dataset", "people")
         log = self.scratch / "back.wal"
@@ -302,10 +302,12 @@ class Cuts(DatabaseTest):
             agent.wait_streaming(name)
             cluster.sql(f"alter system set synchronous_standby_names = 'exclave_{name}'")
             cluster.sql("select pg_reload_conf()")
+            agent.wait(name, lambda s: s["waited_for"], "waited for")
             self.ok(self.realm.exclave("backup", "--home", agent.home, "--database", name))
+        self.not_taken = ""
         acknowledged, cuts = self.work(people)
         self.assertGreater(len(acknowledged), 20)
-        self.assertGreater(len(cuts), 0)
+        self.assertGreater(len(cuts), 0, self.not_taken)
         for agent, cluster in ((people, self.people), (land, self.land)):
             agent.kill()
             cluster.destroy()
@@ -338,6 +340,8 @@ class Cuts(DatabaseTest):
                 taken = self.realm.exclave("cut", "--home", people.home, "realm", "--json")
                 if taken.code == harness.OK:
                     cuts.append(taken.json()["cut"])
+                else:
+                    self.not_taken = str(taken) + people.log()[-1500:]
             time.sleep(1)
         finally:
             stop.set()

@@ -34,6 +34,9 @@ class Demo(harness.SystemTest):
         self.assertEqual({key: report[key] for key in PROMISED}, PROMISED)
         for figure in FIGURES:
             self.assertGreater(report[figure], 0, figure)
+        databases = report["databases"]
+        self.assertEqual((0, 0, 0), (databases["lost"], databases["dangling"], databases["cut_dangling"]))
+        self.assertGreater(databases["acknowledged"], 0)
         self.assertIn("\nok\n", result.stdout)
         self.assertEqual(before, subprocess.run(["find", str(tree), "-printf", "%P %s %T@ %C@\n"], check=True, capture_output=True).stdout)
         self.assertEqual([path.name for path in self.scratch.iterdir()], ["tree"], "the demo removes what it made")

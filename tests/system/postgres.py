@@ -1,130 +1,15 @@
-"""Real PostgreSQL servers for tests: clusters in a scratch directory, run as an ordinary user, ended by their ids."""
-import glob
-import os
+"""Databases in tests: real servers (tools/clusters.py) and the agent that protects them."""
+import json
 import pathlib
-import pwd
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 import harness  # noqa: E402
-
-START_SECONDS = 60
-
-
-def binaries():
-    """The newest server's programs."""
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
-    if not found:
-        raise AssertionError("no PostgreSQL server is installed: run ./dev setup")
-    return pathlib.Path(found[-1]).parent
-
-
-def as_server_user(arguments):
-    """A server does not run as root."""
-    if os.geteuid() != 0:
-        return [str(a) for a in arguments]
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *map(str, arguments)]
-
-
-def give_to_server(path):
-    """What root restored or made, to the user that runs servers."""
-    if os.geteuid() == 0:
-        user = pwd.getpwnam("postgres")
-        for folder, directories, files in os.walk(path):
-            for name in [*directories, *files]:
-                os.lchown(os.path.join(folder, name), user.pw_uid, user.pw_gid)
-        os.chown(path, user.pw_uid, user.pw_gid)
-
-
-class Cluster:
-    """One server on a unix socket and a loopback port. `create`: by initdb; otherwise `directory` is a data directory."""
-
-    def __init__(self, scratch, name, create=True, settings=(), initdb=()):
-        self.scratch, self.name = scratch, name
-        os.chmod(scratch, 0o711)
-        self.data = scratch / name
-        self.sockets = scratch / f"{name}.run"
-        self.log_path = scratch / f"{name}.log"
-        self.port = harness.free_port()
-        self.process = None
-        self.sockets.mkdir(exist_ok=True)
-        if create:
-            self.data.mkdir()
-            give_to_server(self.data)
-            self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-k", *initdb)
-            with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-                conf.write("wal_level = replica\nmax_wal_senders = 10\nshared_buffers = 32MB\nfsync = on\n"
-                           "wal_sender_timeout = 20s\nautovacuum = off\n")
-                conf.writelines(f"{line}\n" for line in settings)
-        give_to_server(self.sockets)
-
-    def run(self, program, *arguments, check=True, **options):
-        done = subprocess.run(as_server_user([binaries() / program, *arguments]), cwd="/", capture_output=True, text=True,
-                              timeout=harness.COMMAND_SECONDS, check=False, **options)
-        if check and done.returncode != 0:
-            raise AssertionError(f"{program} {arguments}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.log()}")
-        return done
-
-    def log(self):
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
-
-    def launch(self):
-        with open(self.log_path, "ab") as sink:
-            self.process = subprocess.Popen(
-                as_server_user([binaries() / "postgres", "-D", self.data, "-p", self.port, "-k", self.sockets,
-                                "-c", "listen_addresses=127.0.0.1"]),
-                cwd="/", stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, preexec_fn=harness.end_with_parent)
-
-    def start(self):
-        self.launch()
-        deadline = time.monotonic() + START_SECONDS
-        while not self.is_ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"server {self.name} did not start:\n{self.log()[-4000:]}")
-            time.sleep(0.05)
-        return self
-
-    def is_ready(self):
-        return self.run("psql", *self.where(), "-Atc", "select 1", check=False).returncode == 0
-
-    def where(self):
-        return ["-h", str(self.sockets), "-p", str(self.port), "-U", "postgres", "-X", "-d", "postgres"]
-
-    def conninfo(self, user="postgres"):
-        return f"host={self.sockets} port={self.port} user={user} dbname=postgres"
-
-    def sql(self, text, check=True):
-        """Rows as text; the statement's own transaction."""
-        return self.run("psql", *self.where(), "-v", "ON_ERROR_STOP=1", "-Atc", text, check=check).stdout.strip()
-
-    def stop(self, how=signal.SIGINT, seconds=60):
-        """Fast shutdown; the exit code."""
-        if self.process is None:
-            return None
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        try:
-            return self.process.wait(seconds)
-        finally:
-            if self.process.poll() is None:
-                self.kill()
-            self.process = None
-
-    def kill(self):
-        """kill -9 of the postmaster; its children notice."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-        time.sleep(0.3)
-
-    def destroy(self):
-        self.kill()
-        shutil.rmtree(self.data)
+from clusters import Cluster, as_server_user, binaries, give_to_server  # noqa: E402,F401 (for the tests)
 
 
 class Agent:
@@ -150,7 +35,6 @@ class Agent:
         return self.log_path.read_text(errors="replace")
 
     def status(self, dataset):
-        import json
         path = self.home / "state/agent.json"
         if not path.exists():
             return None

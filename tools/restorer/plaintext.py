@@ -10,7 +10,7 @@ FOOTER_BYTES = 16
 PLAIN_CHUNK_BYTES = 4_259_840
 PACK, INDEX, SNAPSHOT = 1, 2, 3
 CONTENT, GROUP, LISTING = 1, 2, 3
-TREE, STREAM = 1, 2
+TREE, STREAM, DATABASE = 1, 2, 3
 
 
 class Reader:
@@ -158,7 +158,7 @@ class Record:
 def read_record(data, noun, name=b"", period=0):
     r, f = Reader(data, noun), {}
     version, f["kind"] = r.unpack("HB")
-    if version != 1 or f["kind"] not in (TREE, STREAM):
+    if version != 1 or f["kind"] not in (TREE, STREAM, DATABASE):
         r.refuse(f"record version {version}, kind {f['kind']}: this program cannot read it")
     f["dataset"] = r.blob(4096)
     f["number"], f["started"], f["finished"] = r.unpack("Qqq")
@@ -170,6 +170,11 @@ def read_record(data, noun, name=b"", period=0):
     f["dedup"] = r.raw(32)
     listing = [r.unpack("32sI") for _ in range(r.count(36))]
     indexes = [r.unpack("32sBI") for _ in range(r.count(37))]
+    if f["kind"] == DATABASE:
+        f["system"], f["major"], f["segment_bytes"], f["timeline"], f["base_start"], f["base_end"] = r.unpack("QIQIQQ")
+        size = f["segment_bytes"]
+        if not 13 <= f["major"] <= 17 or not 1 << 20 <= size <= 1 << 30 or size & (size - 1) or f["base_end"] < f["base_start"]:
+            r.refuse("its base backup breaks a rule")
     r.end()
     if any(not 1 <= plain <= PLAIN_CHUNK_BYTES for _, plain in listing) or any(c not in CLASSES for _, c, _ in indexes):
         r.refuse("a reference in it breaks a rule")

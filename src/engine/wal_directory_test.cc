@@ -1,0 +1,125 @@
+#include "engine/wal_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "posix/world.h"
+
+namespace exclave::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kSegment = 1U << 20;
+constexpr pg::Timeline kOne(1);
+constexpr pg::Timeline kTwo(2);
+
+Bytes log_at(std::uint64_t from, std::uint64_t to) {
+  Bytes bytes;
+  for (std::uint64_t at = from; at < to; ++at) bytes.push_back(static_cast<Byte>(at * 7 % 251 + 1));
+  return bytes;
+}
+
+class WalDirectory : public ::testing::Test {
+ protected:
+  WalDirectory() {
+    std::string pattern = std::filesystem::temp_directory_path() / "exclave-wal-XXXXXX";
+    scratch_ = ::mkdtemp(pattern.data());
+    writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment + 40)).take();
+  }
+  ~WalDirectory() override { std::filesystem::remove_all(scratch_); }
+
+  std::string directory() const { return scratch_ + "/wal"; }
+  Status add(pg::Timeline timeline, std::uint64_t from, std::uint64_t to) {
+    return writer_->add(timeline, pg::Lsn(from), log_at(from, to));
+  }
+  WalPlan plan_to(std::uint64_t end) const {
+    return {pg::SystemIdentifier(9), size_, {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(end)}}};
+  }
+  Result<FetchOutcome> fetch(const std::string& name) const {
+    return fetch_wal(files_, directory(), name, scratch_ + "/fetched");
+  }
+
+  mutable posix::World world_;
+  env::FileSystem& files_ = world_.env().files;
+  const pg::SegmentSize size_ = pg::SegmentSize::of(kSegment).take();
+  std::string scratch_;
+  std::unique_ptr<WalDirectoryWriter> writer_;
+};
+
+TEST_F(WalDirectory, ends_exactly_where_the_plan_says_with_zeros_behind) {
+  ASSERT_TRUE(add(kOne, kSegment - 100, 3 * kSegment + 500).ok());
+  ASSERT_TRUE(writer_->plan(plan_to(2 * kSegment + 77)).ok());
+  const auto fetched = fetch("000000010000000000000002");
+  ASSERT_TRUE(fetched.ok()) << fetched.error().message();
+  const Bytes segment = files_.read_file(scratch_ + "/fetched", kSegment).take();
+  ASSERT_EQ(segment.size(), kSegment);
+  EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 77), log_at(2 * kSegment, 2 * kSegment + 77));
+  EXPECT_EQ(Bytes(segment.begin() + 77, segment.end()), Bytes(kSegment - 77, 0));
+  EXPECT_EQ(fetch("000000010000000000000003").value(), FetchOutcome::Absent) << "behind the end";
+  EXPECT_EQ(fetch("00000002.history").value(), FetchOutcome::Absent);
+  EXPECT_EQ(fetch("000000010000000000000000").error().code(), Code::Precondition) << "before what is here";
+  EXPECT_EQ(fetch("000000010000000000000001.partial").error().code(), Code::InvalidInput);
+}
+
+TEST_F(WalDirectory, nothing_is_given_out_before_the_plan_and_a_missing_file_is_no_absence) {
+  ASSERT_TRUE(add(kOne, kSegment, 2 * kSegment + 10).ok());
+  EXPECT_EQ(fetch("000000010000000000000001").error().code(), Code::NotFound);
+  ASSERT_TRUE(writer_->plan(plan_to(2 * kSegment + 10)).ok());
+  std::filesystem::remove(directory() + "/000000010000000000000001");
+  EXPECT_EQ(fetch("000000010000000000000001").error().code(), Code::NotFound);
+  std::filesystem::resize_file(directory() + "/000000010000000000000002", 5);
+  EXPECT_EQ(fetch("000000010000000000000002").error().code(), Code::Corrupt);
+}
+
+TEST_F(WalDirectory, streams_overlap_with_equal_bytes_or_the_server_went_two_ways) {
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 9000).ok());
+  ASSERT_TRUE(add(kOne, kSegment + 5000, kSegment + 12'000).ok());
+  EXPECT_EQ(writer_->extents().at(kOne).to, pg::Lsn(kSegment + 12'000));
+  Bytes other = log_at(kSegment + 11'000, kSegment + 13'000);
+  other[500] ^= 1;
+  EXPECT_EQ(writer_->add(kOne, pg::Lsn(kSegment + 11'000), other).error().code(), Code::Conflict);
+  const Status gap = add(kOne, kSegment + 20'000, kSegment + 21'000);
+  EXPECT_EQ(gap.error().code(), Code::Precondition);
+  EXPECT_THAT(gap.error().message(), HasSubstr("is missing from 0/102EE0 to 0/104E20"));
+}
+
+TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
+  const std::uint64_t left = 2 * kSegment + 3000;
+  ASSERT_TRUE(add(kOne, kSegment, left + 800).ok());
+  ASSERT_TRUE(writer_->add_history(kTwo, as_bytes("1\t0/200BB8\tpromoted\n")).ok());
+  EXPECT_EQ(writer_->add_history(kTwo, as_bytes("1\t0/200BB9\tpromoted\n")).error().code(), Code::Conflict);
+  ASSERT_TRUE(writer_->add(kTwo, pg::Lsn(left), Bytes(100, 0xee)).ok());
+  const WalPlan plan{pg::SystemIdentifier(9),
+                     size_,
+                     {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(left)}, {kTwo, pg::Lsn(left), pg::Lsn(left + 100)}}};
+  ASSERT_TRUE(writer_->plan(plan).ok());
+  ASSERT_EQ(fetch("000000020000000000000002").value(), FetchOutcome::HandedOver);
+  const Bytes segment = files_.read_file(scratch_ + "/fetched", kSegment).take();
+  EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 3000), log_at(2 * kSegment, left));
+  EXPECT_EQ(Bytes(segment.begin() + 3000, segment.begin() + 3100), Bytes(100, 0xee));
+  EXPECT_EQ(fetch("00000002.history").value(), FetchOutcome::HandedOver);
+  EXPECT_EQ(fetch("00000003.history").value(), FetchOutcome::Absent);
+}
+
+TEST(wal_plan, round_trips_and_refuses_what_does_not_follow) {
+  const WalPlan plan{pg::SystemIdentifier(7),
+                     pg::SegmentSize(),
+                     {{kOne, pg::Lsn(40), pg::Lsn(900)}, {kTwo, pg::Lsn(900), pg::Lsn(1000)}}};
+  const auto read = WalPlan::parse(as_bytes(plan.text()), "p");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read.value().ranges, plan.ranges);
+  const std::string head = "exclave/wal-plan/v1\nsystem 7\nsegment-bytes 16777216\n";
+  for (const std::string& wrong :
+       {head, head + "timeline 1 0/28\n", head + "timeline 1 0/28 0/20\n", head + "timeline x 0/28 0/30\n",
+        head + "timeline 1 0/28 0/30\ntimeline 2 0/31 0/40\n", head + "timeline 2 0/28 0/30\ntimeline 1 0/30 0/40\n",
+        std::string("exclave/wal-plan/v1\nsystem 7\nsegment-bytes 5\ntimeline 1 0/28 0/30\n")}) {
+    EXPECT_FALSE(WalPlan::parse(as_bytes(wrong), "p").ok()) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace exclave::engine
