@@ -72,8 +72,8 @@ class Lives(OracleTest):
             try:
                 self.in_world(lambda place, life=life: self.live(place, life))
             except Exception as error:
-                print(f"\n{life.tell()}\nbefore: {dict(self.counts)}\nagain: EXCLAVE_ORACLE_FIRST={seed} EXCLAVE_ORACLE_ROUNDS={len(life.rounds)}",
-                      file=sys.stderr)
+                again = f"EXCLAVE_ORACLE_FIRST={seed} EXCLAVE_ORACLE_ROUNDS={len(life.rounds)}"
+                print(f"\n{life.tell()}\nbefore: {dict(self.counts)}\nagain: {again}", file=sys.stderr)
                 raise AssertionError(f"seed {seed}: {error}") from error
             rounds, seed = rounds + len(life.rounds), seed + 1
             self.counts["lives"] += 1
@@ -166,7 +166,8 @@ class Lives(OracleTest):
         rows = place.rows_of_both("cut", ended)
         owed = {side: place.ledger.acknowledged[side][:before[side]] for side in SIDES}
         found = judge.lost(rows, owed) + judge.invented(rows, place.ledger.issued) + judge.dangling(rows)
-        found += [f"{side} has rows at the cut that it lacks at its end" for side in SIDES if rows[side].keys() - latest[side].keys()]
+        found += [f"{side} has rows at the cut that it lacks at its end"
+                  for side in SIDES if rows[side].keys() - latest[side].keys()]
         self.tell(found, f"at cut {cut}")
         self.counts["cuts judged"] += 1
 

@@ -84,7 +84,8 @@ class Templates:
         if not template.exists():
             made = Server(self._scratch, template.name)
             with open(made.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-                conf.write(f"max_wal_size = 256MB\ndynamic_shared_memory_type = mmap\nsynchronous_standby_names = 'exclave_{name}'\n")
+                conf.write("max_wal_size = 256MB\ndynamic_shared_memory_type = mmap\n"
+                           f"synchronous_standby_names = 'exclave_{name}'\n")
         subprocess.run(["cp", "-a", template, scratch / name], check=True)
         return Server(scratch, name, create=False)
 
@@ -115,7 +116,8 @@ class World:
                                    "create table t (id bigint primary key, names bigint not null, filling text)")
         door = harness.free_port()
         more = {"land": f'[cuts]\nlisten = "127.0.0.1:{door}"\ncoordinators = ["people"]\n',
-                "people": f'[[group]]\nname = "realm"\nevery = "1 h"\nmembers = ["people", "land/land@127.0.0.1:{door}"]\n'}
+                "people": '[[group]]\nname = "realm"\nevery = "1 h"\n'
+                          f'members = ["people", "land/land@127.0.0.1:{door}"]\n'}
         for side in reversed(SIDES):
             self.agents[side] = postgres.Agent(self.realm, {side: {"connection": self.servers[side].conninfo()}},
                                                registry=side, more=more[side])
