@@ -217,6 +217,28 @@ class Schedules(unittest.TestCase):
                     away = each.vault if each.what == "vault leaves" else None
 
 
+class Found(OracleTest):
+    """What the oracle found, without chance."""
+
+    def test_an_agent_that_lives_shortly_starts_again_where_the_slot_keeps_the_log(self):
+        """Seed 8. The agent wrote down where it was every five seconds, and began there though its slot was ahead: a server
+        that had removed that part of its log meanwhile was asked for it for ever, and every commit hung."""
+        def body(place):
+            agent, server = place.agents["people"], place.servers["people"]
+            agent.kill()
+            agent.start()
+            for number in range(1, 4):
+                server.ask(f"insert into t values (-{number}, 0, '')")  # acknowledged: the slot is here
+                server.ask("select pg_switch_wal()")
+            agent.kill()
+            server.ask("checkpoint")
+            server.ask("checkpoint")
+            agent.start()
+            place.start_writers(1, "found")
+            place.settle()
+        self.in_world(body)
+
+
 class Controls(OracleTest):
     """The mechanism taken out: whoever finds nothing here would find nothing there."""
 
