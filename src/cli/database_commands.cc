@@ -106,9 +106,9 @@ Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
   const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
   const auto home = TRY(AgentHome::open(context, settings.home, HomeUse::Journals));
   const auto transport = wire::make_tls_transport(tls::Identity::from_key(home->writer()));
-  const agent::AgentPlace place{context.env,     *transport,     home->policy(),        home->registry(),
-                                home->era().era, home->writer(), home->vaults().all(), home->keys_path(),
-                                settings.home};
+  const agent::AgentPlace place{context.env,          *transport,        home->policy(),
+                                home->registry(),     home->era().era,   home->writer(),
+                                home->vaults().all(), home->keys_path(), settings.home};
   context.env.log.write(env::LogLevel::Info, "agent of registry " + home->registry().name + " protects " +
                                                  std::to_string(config.databases.size()) + " databases");
   const agent::TakeBase take_base = [&](const agent::DatabaseConfig& database) -> Status {

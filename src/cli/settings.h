@@ -166,8 +166,8 @@ struct NameSettings {
 };
 
 using CommandSettings =
-    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, CutSettings, WalFetchSettings, BackupSettings,
-                 IngestSettings, StatusSettings, RepairSettings, SnapshotsSettings, ListSettings,
+    std::variant<RealmCreateSettings, EraSettings, VaultSettings, AgentRunSettings, CutSettings, WalFetchSettings,
+                 BackupSettings, IngestSettings, StatusSettings, RepairSettings, SnapshotsSettings, ListSettings,
                  ReleaseRequestSettings, ReleaseShowSettings, ReleaseApproveSettings, ReleaseCloseSettings,
                  RestoreSettings, VerifySettings, RecoverSettings, NameSettings>;
 

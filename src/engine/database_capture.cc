@@ -137,7 +137,7 @@ Error bad_pages_refused(const std::vector<std::string>& failures) {
   std::string message = "the server's pages do not bear their checksums, so this backup is not kept:";
   for (const std::string& failure : failures) message += "\n  " + printable(failure);
   return Error(Code::Corrupt, std::move(message))
-      .hint("look at the server's disk; to keep it all the same, with an alarm, say --bad-pages keep");
+      .hint("look at the server's disk; to keep it all the same, with an alarm, say --keep-bad-pages");
 }
 
 Result<pg::Finished> receive(pg::BaseBackup& backup, BackupReceiver& receiver, const CaptureSession& session,

@@ -218,7 +218,8 @@ Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& i
     if (found == nullptr || cut.taken_ns >= found->taken_ns) found = &cut;
   }
   if (found == nullptr)
-    return Error(Code::NotFound, "the journals hold no cut '" + printable(id) + "'").hint("say cut:latest for the newest");
+    return Error(Code::NotFound, "the journals hold no cut '" + printable(id) + "'")
+        .hint("say cut:latest for the newest");
   return found;
 }
 

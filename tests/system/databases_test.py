@@ -49,7 +49,7 @@ class DatabaseTest(harness.SystemTest):
         """From here on every commit waits for the vaults."""
         cluster.sql("alter system set synchronous_standby_names = 'exclave_people'")
         cluster.sql("select pg_reload_conf()")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while cluster.sql("select sync_state from pg_stat_replication where application_name = 'exclave_people'") != "sync":
             self.assertLess(time.monotonic(), deadline, cluster.sql("select * from pg_stat_replication"))
             time.sleep(0.1)
@@ -77,6 +77,11 @@ class DatabaseTest(harness.SystemTest):
             self.assertLess(time.monotonic(), deadline, cluster.log()[-3000:])
             time.sleep(0.1)
         return cluster
+
+    def wait_until_durable(self):
+        end = self.home.sql("select pg_current_wal_flush_lsn()")
+        number = lambda lsn: int(lsn.split("/")[0], 16) << 32 | int(lsn.split("/")[1], 16)  # noqa: E731
+        self.agent.wait("people", lambda s: number(s["durable"]) >= number(end), f"durable up to {end}")
 
     def end_of_history(self, cluster):
         """Where the server left its old timeline: what it recovered to."""
@@ -150,11 +155,6 @@ class Restores(DatabaseTest):
         self.assertEqual(0, amcheck.returncode, amcheck.stdout + amcheck.stderr)
         back.stop()
         back.run("pg_checksums", "--check", "-D", back.data)
-
-    def wait_until_durable(self):
-        end = self.home.sql("select pg_current_wal_flush_lsn()")
-        number = lambda lsn: int(lsn.split("/")[0], 16) << 32 | int(lsn.split("/")[1], 16)  # noqa: E731
-        self.agent.wait("people", lambda s: number(s["durable"]) >= number(end), f"durable up to {end}")
 
 
 class Truncation(DatabaseTest):
@@ -280,6 +280,119 @@ class Acknowledgements(DatabaseTest):
         told = self.realm.exclave("status", "--home", self.realm.home)
         self.assertEqual(harness.PARTIAL, told.code, str(told))
         self.assertIn(text, told.out)
+
+
+class Failover(DatabaseTest):
+    def test_a_promoted_standby_is_followed_and_both_timelines_come_back(self):
+        self.protect()
+        self.base()
+        standby = postgres.Cluster(self.scratch, "standby", create=False)
+        self.clusters.append(standby)
+        standby.data.mkdir(mode=0o700)
+        postgres.give_to_server(standby.data)
+        standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
+        (standby.data / "standby.signal").touch()
+        standby.start()
+        self.agent.stop()
+        both = (f"host={self.home.sockets},{standby.sockets} port={self.home.port},{standby.port} user=postgres dbname=postgres "
+                "target_session_attrs=read-write")
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": both}})
+        self.agents.append(self.agent)
+        self.agent.wait_streaming("people")
+        self.home.sql("insert into t select i, 'before' from generate_series(1, 500) i")
+        self.wait_for(lambda: standby.sql("select count(*) from t") == "500", "replayed by the standby")
+        self.home.kill()
+        standby.run("pg_ctl", "promote", "-D", standby.data)
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        self.assertEqual([], [a for a in status["alarms"] if "dropped" in a])
+        self.wait_for(lambda: standby.sql("select count(*) from pg_stat_replication where sync_state = 'sync'") == "1", "waited for")
+        standby.sql("insert into t select i, 'after' from generate_series(501, 800) i")
+        self.agent.kill()
+        standby.destroy()
+        shutil.rmtree(self.home.data)
+        restored = self.restore("--dataset", "people")
+        self.assertEqual(2, restored["recovers_to"]["timeline"])
+        back = self.recover()
+        self.assertEqual("500|300", back.sql("select count(*) filter (where what = 'before'), count(*) filter (where what = 'after') from t"))
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, f"not {what}")
+            time.sleep(0.2)
+
+
+class Trouble(DatabaseTest):
+    def test_a_vault_that_was_away_catches_up_beside_the_commits(self):
+        self.protect()
+        self.base()
+        self.realm.stop("rome")
+        self.home.sql("insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) "
+                      "from generate_series(1, 6000) i")
+        behind = self.agent.wait("people", lambda s: self.vault(s, "rome")["bytes_behind"] > 1_000_000, "behind at rome")
+        self.assertIn("failure", self.vault(behind, "rome"))
+        self.realm.start("rome")
+        self.agent.wait("people", lambda s: self.vault(s, "rome")["bytes_behind"] == 0, "whole at rome again")
+        self.home.sql("insert into t values (9999, 'last')")
+        # The one that had everything all along is lost: what rome caught up with is as good.
+        self.realm.stop("lux")
+        self.lose_home()
+        self.restore("--dataset", "people")
+        self.assertEqual("6001", self.recover().sql("select count(*) from t"))
+
+    @staticmethod
+    def vault(status, name):
+        return next(v for v in status["vaults"] if v["vault"] == name)
+
+    def test_with_too_few_vaults_the_end_is_not_proven_and_latest_is_refused(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'x')")
+        self.wait_until_durable()
+        release = self.realm.release("early")
+        self.lose_home()
+        self.realm.stop("lux", "oslo")
+        target = self.scratch / "back"
+        refused = self.realm.restore(release, target, "--dataset", "people")
+        self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: only 1 of 3 vaults", "--accept-unproven-end")
+        accepted = self.realm.restore(release, target, "--dataset", "people", "--wal", self.scratch / "wal", "--accept-unproven-end")
+        self.ok(accepted)
+        self.assertIn("NOT proven", accepted.out)
+
+    def test_what_is_wrong_with_a_server_is_named_with_its_remedy(self):
+        self.realm = self.make_realm()
+        minimal = self.make_cluster("minimal", settings=("wal_level = minimal", "max_wal_senders = 0")).start()
+        weak = self.make_cluster("weak").start()
+        weak.sql("create role weak login")
+        agent = postgres.Agent(self.realm, {
+            "minimal": {"connection": minimal.conninfo()}, "weak": {"connection": weak.conninfo("weak")},
+            "away": {"connection": "host=127.0.0.1 port=1 user=postgres"}})
+        self.agents.append(agent)
+        for dataset, texts in (("minimal", ["wal_level"]), ("weak", ["may not replicate", "alter role"]), ("away", ["refused"])):
+            status = agent.wait(dataset, lambda s: s["alarms"], "alarmed")
+            self.assertEqual("connecting", status["state"])
+            for text in texts:
+                self.assertIn(text, status["alarms"][-1])
+        told = self.realm.exclave("status", "--home", self.realm.home)
+        self.assertEqual(harness.PARTIAL, told.code, str(told))
+        self.assertIn("database minimal is not streamed", told.out)
+        self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "minimal"), harness.FAILED, "wal_level")
+        self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "none"), harness.FAILED,
+                     "agent.toml has no database 'none'", "hint: it has: minimal")
+
+    def test_a_page_that_does_not_bear_its_checksum_is_refused_or_kept_with_an_alarm(self):
+        self.protect()
+        self.home.sql("insert into t select i, repeat('x', 200) from generate_series(1, 2000) i")
+        path = self.home.data / self.home.sql("checkpoint; select pg_relation_filepath('t')").split("\n")[-1]
+        with open(path, "r+b") as file:
+            file.seek(8192 * 3 + 4000)
+            file.write(b"bad")
+        self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "people"), harness.CORRUPTION,
+                     "do not bear their checksums", "--keep-bad-pages")
+        self.assertEqual([], self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json")).json()["snapshots"])
+        kept = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--keep-bad-pages")
+        self.assertEqual(harness.PARTIAL, kept.code, str(kept))
+        self.assertIn("bad page kept", kept.err)
 
 
 class Cuts(DatabaseTest):

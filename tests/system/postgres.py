@@ -43,7 +43,7 @@ class Agent:
                 return each
         return None
 
-    def wait(self, dataset, is_it, what, seconds=30):
+    def wait(self, dataset, is_it, what, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             status = self.status(dataset)

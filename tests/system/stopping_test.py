@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM while the program waits for somebody else: it ends at once, writes nothing, and leaves no process behind."""
 import fcntl
 import os
+import contextlib
 import pathlib
 import pty
 import signal
@@ -17,7 +18,11 @@ SOON = 20
 
 
 def children_of(process):
-    return [int(c) for t in pathlib.Path(f"/proc/{process}/task").iterdir() for c in (t / "children").read_text().split()]
+    children = []
+    for thread in pathlib.Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it has ended since
+            children += map(int, (thread / "children").read_text().split())
+    return children
 
 
 class Stopping(harness.SystemTest):
