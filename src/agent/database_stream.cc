@@ -221,10 +221,11 @@ Result<pg::Lsn> DatabaseStream::known_position() const {
 
 void DatabaseStream::keep_position() {
   const pg::Lsn position = ledger_->flush();
+  last_keep_ = place_.env.clock.monotonic();
   if (position == kept_position_) return;
   const Status kept = env::replace_file_durably(place_.env.files, env::join_path(place_.directory, kPositionFile),
                                                 as_bytes(pg::to_text(position)), 0600);
-  if (kept.ok()) kept_position_ = position;  // if not: an older one only means that more is sent again
+  if (kept.ok()) kept_position_ = position;  // if not: more is sent again, as long as the server has it
 }
 
 Result<format::StreamDescriptor> DatabaseStream::new_stream() const {
@@ -299,6 +300,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 1. Is this our server, and is it set up so that protection is possible?
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
   TRY(prepare(facts));
+  segment_size_ = facts.segment_size;
   auto connection = TRY(pg::ReplicationConnection::open(clock, options_.endpoint, until()));
   const pg::SystemIdentity identity = TRY(connection.identify_system(until()));
   if (identity.system != facts.system) return Error(Code::Unavailable, "the server changed while it was looked at");
@@ -474,15 +476,15 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   const pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
+  // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:
+  // else the next run would ask for log that the server does not have any more.
+  const bool frees_segment = segment_size_.segment_start(kept_position_) < segment_size_.segment_start(flushed);
+  if (frees_segment || time - last_keep_ > kReportEvery) keep_position();
   if (now || is_news || time - last_report_ > kReportEvery) {
     TRY(gate_.pass(flushed, [&](pg::Lsn position) {
       return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});
     }));
     last_report_ = time;
-  }
-  if (time - last_keep_ > kReportEvery) {
-    last_keep_ = time;
-    keep_position();
   }
   if (time - last_publish_ > kPublishEvery) publish();
   return {};

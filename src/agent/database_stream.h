@@ -164,6 +164,7 @@ class DatabaseStream {
   env::Instant last_publish_;
   env::Instant last_keep_;
   pg::Lsn kept_position_;
+  pg::SegmentSize segment_size_;
   env::Instant last_roll_;
   std::uint64_t frames_at_roll_ = 0;
 
