@@ -204,7 +204,8 @@ void DatabaseStream::look_at_server(const std::stop_token& stop) {
 }
 
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
-                                               const pg::TimelineHistory& history, const pg::Until& until) {
+                                               const pg::TimelineHistory& history, bool had_slot,
+                                               const pg::Until& until) {
   TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
   if (!is_known_read_) known_ = TRY(known_position());
   is_known_read_ = true;
@@ -223,8 +224,10 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
-  // A slot that had to be made anew, on a server that took over, may begin behind what was acknowledged.
-  return known_.has_value() ? std::min(*slot.restart, known_->position) : *slot.restart;
+  // A slot that was there keeps everything from what was acknowledged on. One that had to be made anew, on a server that
+  // took over, may begin behind it.
+  if (had_slot || !known_.has_value()) return *slot.restart;
+  return std::min(*slot.restart, known_->position);
 }
 
 // What was acknowledged last, as far as an earlier run wrote it down.
@@ -244,6 +247,7 @@ Result<std::optional<DatabaseStream::Known>> DatabaseStream::known_position() co
 
 void DatabaseStream::keep_position() {
   const pg::Lsn position = ledger_->flush();
+  last_keep_ = place_.env.clock.monotonic();
   if (position == kept_position_) return;
   const std::string text = pg::to_text(timeline_) + " " + pg::to_text(position);
   const Status kept = env::replace_file_durably(place_.env.files, env::join_path(place_.directory, kPositionFile),
@@ -364,6 +368,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 1. Is this our server, and is it set up so that protection is possible?
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
   TRY(prepare(facts));
+  segment_size_ = facts.segment_size;
   auto connection = TRY(pg::ReplicationConnection::open(clock, options_.endpoint, until()));
   const pg::SystemIdentity identity = TRY(connection.identify_system(until()));
   if (identity.system != facts.system) return Error(Code::Unavailable, "the server changed while it was looked at");
@@ -371,7 +376,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 2. From where: what was received before, or the slot's position.
   history_ = {{}, {identity.timeline, {}}};
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
-  const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
+  const pg::Lsn start = TRY(start_position(connection, history_.history, facts.slot.has_value(), until()));
   timeline_ = history_.history.timeline_of(start);
   if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
   TRY(write_history());
@@ -514,16 +519,16 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   const pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
+  // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:
+  // else the next run would ask for log that the server does not have any more.
+  const bool frees_segment = segment_size_.segment_start(kept_position_) < segment_size_.segment_start(flushed);
+  if (frees_segment || time - last_keep_ > kReportEvery) keep_position();
   if (now || is_news || time - last_report_ > kReportEvery) {
     TRY(gate_.pass(flushed, [&](pg::Lsn position) {
       return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});
     }));
     last_report_ = time;
     trouble_.reset();
-  }
-  if (time - last_keep_ > kReportEvery) {
-    last_keep_ = time;
-    keep_position();
   }
   if (time - last_publish_ > kPublishEvery) publish();
   return {};

@@ -121,7 +121,7 @@ class DatabaseStream {
     pg::Lsn position;
   };
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
-                                 const pg::Until& until);
+                                 bool had_slot, const pg::Until& until);
   Result<std::optional<Known>> known_position() const;
   void keep_position();
   // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
@@ -177,6 +177,7 @@ class DatabaseStream {
   env::Instant last_period_look_;
   pg::Lsn kept_position_;
   bool is_known_read_ = false;
+  pg::SegmentSize segment_size_;
   env::Instant last_roll_;
   std::uint64_t frames_at_roll_ = 0;
 
