@@ -48,7 +48,7 @@ def as_server_user(arguments):
     """A server does not run as root."""
     if os.geteuid() != 0:
         return [str(a) for a in arguments]
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *map(str, arguments)]
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig", "KILL", *map(str, arguments)]
 
 
 def give_to_server(path):
@@ -86,7 +86,7 @@ class Cluster:
             self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-k", *initdb)
             with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
                 conf.write("wal_level = replica\nmax_wal_senders = 10\nshared_buffers = 32MB\nfsync = on\n"
-                           "wal_sender_timeout = 20s\nautovacuum = off\n")
+                           "wal_sender_timeout = 20s\nautovacuum = off\ndynamic_shared_memory_type = mmap\n")
                 conf.writelines(f"{line}\n" for line in settings)
         give_to_server(self.sockets)
 

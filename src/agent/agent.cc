@@ -17,6 +17,9 @@ constexpr auto kClocksEvery = 30s;
 constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
 constexpr auto kSpoolEvery = 60s;
 constexpr auto kSpoolTime = 20s;
+constexpr auto kFirstSpool = 1s;
+constexpr auto kClocksTime = 2s;
+constexpr auto kClocksLook = 10ms;
 constexpr auto kLook = 100ms;
 
 struct Running {
@@ -27,6 +30,20 @@ struct Running {
   std::string spool_trouble;
   env::Instant next_base;
 };
+
+// Before anything is sealed, k vaults are asked what time it is; not for long, because commits wait.
+std::unique_ptr<env::Thread> ask_clocks(env::Env& env, std::vector<Running>& databases) {
+  auto thread = env.threads.start("clocks", [&databases] {
+    for (Running& database : databases) database.periods->refresh();
+  });
+  if (!thread.ok()) return nullptr;
+  const auto knows_enough = [](const Running& database) { return database.periods->knows_enough(); };
+  const env::Instant deadline = env.clock.monotonic() + kClocksTime;
+  while (!std::all_of(databases.begin(), databases.end(), knows_enough) && env.clock.monotonic() < deadline) {
+    if (!env.clock.sleep_until(env.clock.monotonic() + kClocksLook).ok()) break;
+  }
+  return thread.take();
+}
 
 // Everything about cuts: the takers of our groups, and the door for coordinators of other registries.
 class Cuts {
@@ -167,20 +184,45 @@ class Keeper {
   Keeper(const AgentPlace& place, std::vector<Running>& databases, const TakeBase& take_base)
       : place_(place), databases_(databases), take_base_(take_base) {}
 
-  Status recover_spool(Running& database) {
-    const auto left =
-        spread::recover_spool({place_.env.clock, place_.env.random, place_.env.files, place_.env.threads},
-                              spool_directory(database_directory(place_.home, database.config->stream.dataset)),
-                              place_.vaults, place_.writer, place_.env.clock.monotonic() + kSpoolTime);
-    if (!left.ok()) return left.error();
-    database.spool_trouble.clear();
-    for (const spread::SpooledStream& stream : left.value()) {
-      if (stream.is_complete) continue;
+  // What earlier journals left in their spools goes to the vaults that lack it, beside the one that is written.
+  Status recover_spools(Running& database) {
+    env::FileSystem& files = place_.env.files;
+    const std::string folder = spools_folder(database_directory(place_.home, database.config->stream.dataset));
+    const auto names = files.list(folder);
+    if (!names.ok() && names.error().code() == Code::NotFound) return {};
+    std::string trouble;
+    for (const std::string& name : TRY(names)) {
+      const std::string spool = env::join_path(folder, name);
+      if (spool == database.stream->spool_in_use()) continue;
+      const auto left =
+          TRY(spread::recover_spool({place_.env.clock, place_.env.random, files, place_.env.threads}, spool,
+                                    place_.vaults, place_.writer, place_.env.clock.monotonic() + kSpoolTime));
       std::string why;
-      for (const std::string& reason : stream.reasons) append_item(why, reason, "; ");
-      database.spool_trouble = "the spool holds a journal of an earlier start that not every vault has (" + why + ")";
+      for (const spread::SpooledStream& stream : left) {
+        for (const std::string& reason : stream.is_complete ? std::vector<std::string>() : stream.reasons)
+          append_item(why, reason, "; ");
+      }
+      if (why.empty()) {
+        TRY(TRY(files.open_directory(folder))->remove(name));
+      } else {
+        trouble = "the spool holds a journal of an earlier start that not every vault has (" + why + ")";
+      }
     }
+    const MutexLock lock(mutex_);
+    database.spool_trouble = trouble;
     return {};
+  }
+
+  // On a thread of its own: a silent vault takes its time.
+  void run_spools(const std::stop_token& stop) {
+    env::Clock& clock = place_.env.clock;
+    env::Instant next = clock.monotonic() + kFirstSpool;
+    while (!stop.stop_requested()) {
+      if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+      if (clock.monotonic() < next) continue;
+      for (Running& database : databases_) note(recover_spools(database));
+      next = clock.monotonic() + kSpoolEvery;
+    }
   }
 
   void run(const std::stop_token& stop) {
@@ -188,7 +230,6 @@ class Keeper {
     env::Instant next_status = clock.monotonic();
     env::Instant next_clocks = clock.monotonic() + kClocksEvery;
     env::Instant next_look = clock.monotonic() + kLookEvery;
-    env::Instant next_spool = clock.monotonic() + kSpoolEvery;
     while (!stop.stop_requested()) {
       const env::Instant now = clock.monotonic();
       if (now >= next_clocks) {
@@ -200,12 +241,6 @@ class Keeper {
           if (database.stream->status().state == StreamState::Streaming) database.stream->look_at_server(stop);
         }
         next_look = now + kLookEvery;
-      }
-      if (now >= next_spool) {
-        for (Running& database : databases_) {
-          if (!database.spool_trouble.empty()) note(recover_spool(database));
-        }
-        next_spool = now + kSpoolEvery;
       }
       take_bases();
       if (now >= next_status) {
@@ -222,7 +257,10 @@ class Keeper {
     config::Json list = config::Json::array();
     for (const Running& database : databases_) {
       DatabaseStatus status = database.stream->status();
-      if (!database.spool_trouble.empty()) status.alarms.push_back(database.spool_trouble);
+      {
+        const MutexLock lock(mutex_);
+        if (!database.spool_trouble.empty()) status.alarms.push_back(database.spool_trouble);
+      }
       const std::string base = base_.trouble_of(status.dataset);
       if (!base.empty()) status.alarms.push_back(base);
       list.push(status_json(status));
@@ -234,9 +272,13 @@ class Keeper {
 
  private:
   void note(const Status& done) {
-    if (done.ok() || done.error().message() == last_trouble_) return;
-    last_trouble_ = done.error().message();
-    place_.env.log.write(env::LogLevel::Error, last_trouble_);
+    if (done.ok()) return;
+    {
+      const MutexLock lock(mutex_);
+      if (done.error().message() == last_trouble_) return;
+      last_trouble_ = done.error().message();
+    }
+    place_.env.log.write(env::LogLevel::Error, done.error().message());
   }
 
   // One at a time, on a thread of its own: a base backup may take hours.
@@ -256,7 +298,8 @@ class Keeper {
   std::vector<Running>& databases_;
   const TakeBase& take_base_;
   BaseBackups base_;
-  std::string last_trouble_;
+  Mutex mutex_;  // also of every Running::spool_trouble
+  std::string last_trouble_ GUARDED_BY(mutex_);
 };
 
 }  // namespace
@@ -332,9 +375,8 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   const std::stop_token end = ending.get_token();
   Keeper keeper(place, databases, take_base);
   std::optional<Error> failure;
+  const std::unique_ptr<env::Thread> clocks = ask_clocks(env, databases);
   for (Running& database : databases) {
-    database.periods->refresh();
-    TRY(keeper.recover_spool(database));
     DatabaseStream* const stream = database.stream.get();
     auto thread = env.threads.start("stream-" + database.config->stream.dataset, [stream, end] {
       ignore(stream->run(end), "what ended it is in its status and in the log");
@@ -350,6 +392,15 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     const Status started = cuts.start(end);
     if (!started.ok()) failure = started.error();
   }
+  std::unique_ptr<env::Thread> spools;
+  if (!failure.has_value()) {
+    auto thread = env.threads.start("spools", [&keeper, end] { keeper.run_spools(end); });
+    if (thread.ok()) {
+      spools = thread.take();
+    } else {
+      failure = thread.take_error();
+    }
+  }
   if (!failure.has_value()) keeper.run(end);
   ending.request_stop();
   cuts.stop();
@@ -358,6 +409,8 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     for (Running& database : databases) {
       if (database.thread != nullptr) database.thread->join();
     }
+    if (spools != nullptr) spools->join();
+    if (clocks != nullptr) clocks->join();
   }
   TRY(keeper.write_status());
   if (failure.has_value()) return *failure;

@@ -4,7 +4,8 @@
 //   stream-DATASET   one per database: the log (database_stream.h)
 //   cuts-GROUP       one per group that it coordinates (cut_coordinator.h)
 //   door             what coordinators of other registries ask (cut_service.h), with wire::Server's threads
-//   keeper           every vault's clock, spools of earlier starts, the status file
+//   keeper           every vault's clock, the servers' settings, the status file
+//   spools           what earlier journals left for vaults that lack it
 //   base-DATASET     a base backup that is due, one at a time
 //
 // I1  A database that cannot go on (another server, a full disk) stops alone, with an alarm; the others go on.

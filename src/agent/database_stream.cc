@@ -21,6 +21,8 @@ constexpr auto kBusyWait = 300us;  // while frames are outstanding: how long a n
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 5s;
 constexpr auto kFinishTime = 10s;
+constexpr auto kShortFinish = 1s;       // once k vaults have everything: what the others lack is in the spool
+constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
 constexpr auto kCutLook = 5ms;
 constexpr std::size_t kMostAlarms = 20;
 constexpr std::string_view kSystemFile = "system";
@@ -50,7 +52,7 @@ bool is_waited_for(const std::string& names, const std::string& own) {
 
 }  // namespace
 
-std::string spool_directory(std::string_view directory) {
+std::string spools_folder(std::string_view directory) {
   return env::join_path(directory, kSpoolFolder);
 }
 
@@ -60,6 +62,11 @@ DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options)
 }
 
 DatabaseStream::~DatabaseStream() = default;
+
+std::string DatabaseStream::spool_in_use() const {
+  const MutexLock lock(mutex_);
+  return spool_in_use_;
+}
 
 DatabaseStatus DatabaseStream::status() const {
   const MutexLock lock(mutex_);
@@ -150,7 +157,7 @@ Status DatabaseStream::run(std::stop_token stop) {
   Status finished;
   if (journal_ != nullptr) {
     keep_position();
-    finished = journal_->finish(clock.monotonic() + kFinishTime);
+    finished = finish_journal();
   }
   publish();
   return finished;
@@ -269,10 +276,16 @@ Status DatabaseStream::follow_fork(pg::Timeline left, pg::Lsn switch_point) {
   return {};
 }
 
+Status DatabaseStream::finish_journal() {
+  const bool is_durable = journal_->durable() >= journal_->progress().appended;
+  return journal_->finish(place_.env.clock.monotonic() +
+                          (is_durable ? std::chrono::nanoseconds(kShortFinish) : kFinishTime));
+}
+
 // Records of one journal follow each other without overlap; who goes back begins another.
 Status DatabaseStream::end_journal() {
   if (journal_ == nullptr) return {};
-  const Status finished = journal_->finish(place_.env.clock.monotonic() + kFinishTime);
+  const Status finished = finish_journal();
   journal_.reset();
   ledger_.reset();
   commit_marks_.clear();
@@ -311,7 +324,13 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   env::Env& env = place_.env;
   spread::JournalOptions options;
   options.durable_copies = place_.policy.quorum.k;
-  options.spool_directory = spool_directory(place_.directory);
+  options.spool_directory =
+      env::join_path(spools_folder(place_.directory), std::to_string(env.clock.now().nanoseconds));
+  {
+    const MutexLock lock(mutex_);
+    spool_in_use_ = options.spool_directory;
+  }
+  options.longest_pause = kLongestLanePause;
   options.spool_limit_bytes = options_.spool_limit_bytes;
   options.wake = wake_.get();
   const format::StreamDescriptor descriptor = TRY(new_stream());

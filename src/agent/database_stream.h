@@ -39,8 +39,8 @@
 
 namespace exclave::agent {
 
-// Where the journal's frames wait for vaults, below a dataset's directory.
-std::string spool_directory(std::string_view directory);
+// Where journals' frames wait for vaults, below a dataset's directory: a folder for each journal.
+std::string spools_folder(std::string_view directory);
 
 struct DatabaseOptions {
   std::string dataset;
@@ -95,6 +95,8 @@ class DatabaseStream {
   // Streams until `stop`, through everything that can be mended by trying again.
   Status run(std::stop_token stop);
   DatabaseStatus status() const;
+  // The folder of the journal that is being written; empty before there is one. The others are left from before.
+  std::string spool_in_use() const;
 
   // Looks again at how the server is set up, over a connection of its own: settings change while the log streams. From
   // another thread than run's.
@@ -127,6 +129,7 @@ class DatabaseStream {
   // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
   Status end_journal();
+  Status finish_journal();
   Result<format::StreamDescriptor> new_stream() const;
   Status open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start);
   Status write_history();
@@ -191,6 +194,7 @@ class DatabaseStream {
 
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
+  std::string spool_in_use_ GUARDED_BY(mutex_);
   std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);  // not yet durable
   std::vector<std::string> cautions_ GUARDED_BY(mutex_);
 };

@@ -20,6 +20,11 @@ void PeriodSource::refresh() {
       });
 }
 
+bool PeriodSource::knows_enough() {
+  const MutexLock lock(mutex_);
+  return ahead_.size() >= copies_;
+}
+
 format::PeriodNumber PeriodSource::period_now() {
   const env::Timestamp here = env_.clock.now();
   std::vector<std::int64_t> times;

@@ -30,6 +30,8 @@ class PeriodSource {
 
   // Asks every vault what time it is.
   void refresh();
+  // Whether so many vaults have said what time it is that one clock ahead, here or there, decides nothing.
+  bool knows_enough();
   // The period that runs, by those clocks.
   format::PeriodNumber period_now();
   // The key to seal under now; good until the next call. One caller.

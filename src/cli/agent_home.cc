@@ -49,8 +49,11 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->lock_ =
       TRY(use == HomeUse::Captures ? lock_agent_directory(files, directory) : lock_journals(files, directory));
   home->keys_ = TRY(newest_agent_keys(files, directory));
-  home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_, Patience::Long));
-  home->acts_ = TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
+  home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_,
+                                        use == HomeUse::Journals ? Patience::Short : Patience::Long));
+  // A daemon that starts again has commits waiting for it: a vault that is away must not keep it. Captures exchange acts.
+  home->acts_ = use == HomeUse::Journals ? std::move(acts)
+                                         : TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
   home->registry_ = TRY(registry_of_writer(home->acts_, *home->writer_, directory));
   if (home->keys_.realm != home->policy().realm || home->keys_.registry != home->registry_->id) {
     return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry");

@@ -109,12 +109,24 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   if (!settings.paths.empty())
     return Error(Code::InvalidInput, "a database is restored whole").hint("leave the paths out");
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
-  const ReleasedSnapshot base = TRY(choose_base(context, site, std::move(newest), settings, goal));
+  ReleasedSnapshot base = TRY(choose_base(context, site, std::move(newest), settings, goal));
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
   const std::string wal = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
   const env::FileOwner owner = TRY(owner_of(files, settings.target));
-  const engine::DatabaseLog log = TRY(fetch(context, site, base, settings, goal, wal));
+  auto fetched = fetch(context, site, base, settings, goal, wal);
+  // Only the log tells where a cut is: bases that are younger than it are gone past.
+  const bool may_go_back = std::holds_alternative<engine::ToCut>(goal) && settings.snapshot == "latest";
+  const std::string dataset = base.content->record().dataset;
+  const std::vector<engine::FoundSnapshot> older = base.older;
+  for (std::size_t i = 0; may_go_back && i < std::min(older.size(), kMostBases); ++i) {
+    if (fetched.ok() || fetched.error().code() != Code::Precondition) break;
+    auto next = open_released(context, site, settings.open, older[i].object.name.hex());
+    if (!next.ok() || next.value().content->record().dataset != dataset) continue;
+    base = next.take();
+    fetched = fetch(context, site, base, settings, goal, wal);
+  }
+  const engine::DatabaseLog log = TRY(std::move(fetched));
 
   // 2. The base.
   engine::RestoreOptions options;
