@@ -105,6 +105,9 @@ class Databases:
         self.line.say("servers 'people' and 'land' stream their logs; every commit waits until 2 of 3 embassies hold it")
         for name in REGISTRIES:
             base = self.demo.run("backup", "--home", self.home(name), "--database", name)
+            if name == "people":
+                cluster = self.clusters[name]
+                cluster.sql(f"insert into persons values (0, '{self.demo.canary}')")
             self.line.say(f"base backup of {name}: {base['files']} files, {base['bytes'] / 1e6:.1f} MB in {base['seconds']:.2f} s, usable from {base['end']}")
 
     def start_agent(self, name):

@@ -163,6 +163,28 @@ class Restores(DatabaseTest):
         back.run("pg_checksums", "--check", "-D", back.data)
 
 
+class Hosts(DatabaseTest):
+    CANARY = "canary-Ludmila-1913-Vyborg"
+
+    def H1_no_planted_string_of_a_database_occurs_in_any_byte_that_a_vault_holds(self):
+        self.protect()
+        self.home.sql(f"insert into t select i, '{self.CANARY}' from generate_series(1, 200) i")
+        self.base()
+        for i in range(1000, 1040):  # small frames, which are not compressed
+            self.home.sql(f"insert into t values ({i}, '{self.CANARY}')")
+        self.wait_until_durable()
+        searched = 0
+        for vault in self.realm.ports:
+            for path in self.realm.vault(vault).rglob("*"):
+                if path.is_file():
+                    content = path.read_bytes()
+                    searched += len(content)
+                    for planted in (self.CANARY.encode(), self.CANARY.encode().lower(), b"pg_catalog", b"backup_label"):
+                        self.assertNotIn(planted, content, path)
+        self.assertGreater(searched, 3_000_000)
+        self.assertTrue(any((self.realm.vault("lux") / "journal").rglob("*")), "open segments were among them")
+
+
 class Truncation(DatabaseTest):
     """No failure of the way back may look like the end of the log: a server would open the database without the rest."""
 
