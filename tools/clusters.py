@@ -48,7 +48,7 @@ def as_server_user(arguments):
     """A server does not run as root."""
     if os.geteuid() != 0:
         return [str(a) for a in arguments]
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig", "KILL", *map(str, arguments)]
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *map(str, arguments)]
 
 
 def give_to_server(path):
