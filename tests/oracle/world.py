@@ -66,11 +66,10 @@ class Server(postgres.Cluster):
             pid_file.unlink()
 
     def crash(self):
+        """Of all its processes at once (tools/clusters.py says why)."""
         if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.kill_at_once()
         self.process = None
-
 
 
 class Templates:
@@ -272,6 +271,8 @@ class World:
         """Under load: nobody has a last word."""
         for who in dying:
             what, side = who.split()
+            if what == "server":
+                self.ledger.may_look[side] = False
             self.agents[side].kill() if what == "agent" else self.servers[side].crash()
             time.sleep(pause)
         for each in self.writers:
