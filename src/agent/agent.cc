@@ -32,14 +32,11 @@ struct Running {
 };
 
 // Before anything is sealed, k vaults are asked what time it is; not for long, because commits wait.
-std::unique_ptr<env::Thread> ask_clocks(env::Env& env, std::vector<Running>& databases) {
-  auto thread = env.threads.start("clocks", [&databases] {
-    for (Running& database : databases) database.periods->refresh();
-  });
+std::unique_ptr<env::Thread> ask_clocks(env::Env& env, VaultClocks& clocks) {
+  auto thread = env.threads.start("clocks", [&clocks] { clocks.refresh(); });
   if (!thread.ok()) return nullptr;
-  const auto knows_enough = [](const Running& database) { return database.periods->knows_enough(); };
   const env::Instant deadline = env.clock.monotonic() + kClocksTime;
-  while (!std::all_of(databases.begin(), databases.end(), knows_enough) && env.clock.monotonic() < deadline) {
+  while (!clocks.knows_enough() && env.clock.monotonic() < deadline) {
     if (!env.clock.sleep_until(env.clock.monotonic() + kClocksLook).ok()) break;
   }
   return thread.take();
@@ -181,8 +178,8 @@ class BaseBackups {
 
 class Keeper {
  public:
-  Keeper(const AgentPlace& place, std::vector<Running>& databases, const TakeBase& take_base)
-      : place_(place), databases_(databases), take_base_(take_base) {}
+  Keeper(const AgentPlace& place, std::vector<Running>& databases, VaultClocks& clocks, const TakeBase& take_base)
+      : place_(place), databases_(databases), clocks_(clocks), take_base_(take_base) {}
 
   // What earlier journals left in their spools goes to the vaults that lack it, beside the one that is written.
   Status recover_spools(Running& database) {
@@ -233,7 +230,7 @@ class Keeper {
     while (!stop.stop_requested()) {
       const env::Instant now = clock.monotonic();
       if (now >= next_clocks) {
-        for (Running& database : databases_) database.periods->refresh();
+        clocks_.refresh();
         next_clocks = now + kClocksEvery;
       }
       if (now >= next_look) {
@@ -296,6 +293,7 @@ class Keeper {
 
   const AgentPlace& place_;
   std::vector<Running>& databases_;
+  VaultClocks& clocks_;
   const TakeBase& take_base_;
   BaseBackups base_;
   Mutex mutex_;  // also of every Running::spool_trouble
@@ -355,12 +353,12 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
                  const std::function<void()>& leave_vaults, std::stop_token stop) {
   env::Env& env = place.env;
   TRY(env.files.make_directories(env::parent_path(agent_status_path(place.home)), 0700));
+  VaultClocks clocks(env, place.policy.quorum.k, place.vaults);
   std::vector<Running> databases;
   for (const DatabaseConfig& each : config.databases) {
     Running database;
     database.config = &each;
-    database.periods =
-        std::make_unique<PeriodSource>(env, place.era, place.policy.quorum.k, place.vaults, place.keys_path);
+    database.periods = std::make_unique<PeriodSource>(env.files, place.era, clocks, place.keys_path);
     const std::string directory = database_directory(place.home, each.stream.dataset);
     TRY(env.files.make_directories(directory, 0700));
     database.stream = std::make_unique<DatabaseStream>(
@@ -373,9 +371,9 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   std::stop_source ending;
   const std::stop_callback when_stopped(stop, [&ending] { ending.request_stop(); });
   const std::stop_token end = ending.get_token();
-  Keeper keeper(place, databases, take_base);
+  Keeper keeper(place, databases, clocks, take_base);
   std::optional<Error> failure;
-  const std::unique_ptr<env::Thread> clocks = ask_clocks(env, databases);
+  const std::unique_ptr<env::Thread> first_look = ask_clocks(env, clocks);
   for (Running& database : databases) {
     DatabaseStream* const stream = database.stream.get();
     auto thread = env.threads.start("stream-" + database.config->stream.dataset, [stream, end] {
@@ -410,7 +408,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
       if (database.thread != nullptr) database.thread->join();
     }
     if (spools != nullptr) spools->join();
-    if (clocks != nullptr) clocks->join();
+    if (first_look != nullptr) first_look->join();
   }
   TRY(keeper.write_status());
   if (failure.has_value()) return *failure;

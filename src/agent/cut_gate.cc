@@ -55,10 +55,4 @@ HoldEnd CutGate::release(const format::CutId& cut) {
   return held ? HoldEnd::Held : HoldEnd::Expired;
 }
 
-std::optional<pg::Lsn> CutGate::unproven_up_to() {
-  const MutexLock lock(mutex_);
-  if (is_connected_ && position_ >= proven_from_) return std::nullopt;
-  return proven_from_;
-}
-
 }  // namespace exclave::agent

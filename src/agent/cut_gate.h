@@ -66,8 +66,6 @@ class CutGate {
   // --- the cut ---
   Result<HeldPosition> hold(const format::CutId& cut);
   HoldEnd release(const format::CutId& cut);
-  // Up to where nobody knows in which order things were seen; nullopt: all is proven.
-  std::optional<pg::Lsn> unproven_up_to();
 
  private:
   bool is_holding() const REQUIRES(mutex_);

@@ -403,11 +403,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 3. Timeline after timeline.
   pg::Lsn at = start;
   while (true) {
-    pg::TimelineHistory history{timeline_, {}};
-    for (const pg::TimelineSwitch& change : history_.history.switches) {
-      if (change.parent < timeline_) history.switches.push_back(change);
-    }
-    watch(facts, history, at);
+    watch(facts, history_.history.as_of(timeline_), at);
     gate_.connected(timeline_, identity.flushed);
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
     state_ = StreamState::Streaming;

@@ -11,10 +11,6 @@
 namespace exclave::cli {
 namespace {
 
-double seconds(std::chrono::nanoseconds duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 // The durable line names what was reached, and who is behind.
 std::string where_it_is(const engine::CaptureReport& report) {
   std::string complete;
@@ -40,7 +36,7 @@ config::Json capture_json(const engine::CaptureReport& report) {
       .set("stored_bytes", report.packs.object_bytes)
       .set("unreadable", report.totals.unreadable)
       .set("excluded", report.excluded)
-      .set("seconds", seconds(report.duration));
+      .set("seconds", in_seconds(report.duration));
   config::Json vaults = config::Json::array();
   for (const spread::VaultProgress& vault : report.vaults) {
     config::Json entry = config::Json::object();
@@ -77,7 +73,7 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
                                  human_bytes(report.totals.bytes), human_bytes(report.packs.object_bytes),
                                  human_duration(report.duration),
                                  human_bytes(static_cast<std::uint64_t>(static_cast<double>(report.totals.bytes) /
-                                                                        std::max(1e-9, seconds(report.duration)))));
+                                                                        std::max(1e-9, in_seconds(report.duration)))));
   if (report.unchanged_files > 0)
     text += fmt::format("{} files unchanged, {} read\n", report.unchanged_files, human_bytes(report.read_bytes));
   text += where_it_is(report) + "\n" + ending.text;

@@ -36,7 +36,7 @@ pg::Until until(const Context& context, std::chrono::nanoseconds time) {
   return {context.env.clock.monotonic() + time, context.stop};
 }
 
-// Host and port, for people; the connection's text may hold a password.
+// For people; the connection's text may hold a password.
 std::string source_of(const pg::ServerFacts& facts) {
   return "PostgreSQL " + std::to_string(facts.version.major.value()) + "." + std::to_string(facts.version.minor) +
          ", system " + pg::to_text(facts.system);

@@ -36,24 +36,30 @@ bool may_serve(const format::Snapshot& base, const engine::RecoveryGoal& goal) {
   return true;
 }
 
-// The newest base of the dataset from which the goal can be reached.
-Result<ReleasedSnapshot> choose_base(const Context& context, SiteFolder& site, ReleasedSnapshot newest,
-                                     const RestoreSettings& settings, const engine::RecoveryGoal& goal) {
-  if (may_serve(newest.content->record(), goal)) return newest;
-  if (settings.snapshot == "latest") {
-    const std::string dataset = newest.content->record().dataset;
-    std::size_t tried = 0;
-    for (const engine::FoundSnapshot& older : newest.older) {
-      if (++tried > kMostBases) break;
-      auto base = open_released(context, site, settings.open, older.object.name.hex());
-      if (!base.ok() || base.value().content->record().dataset != dataset) continue;
-      if (base.value().content->record().base.has_value() && may_serve(base.value().content->record(), goal))
-        return base;
-    }
+// Goes back from base to base of one dataset, newest first, if the operator named none.
+class OlderBases {
+ public:
+  OlderBases(const Context& context, const RestoreSettings& settings, ReleasedSnapshot& base)
+      : context_(context), base_(base), dataset_(base.content->record().dataset) {
+    if (settings.snapshot == "latest") left_ = std::min(base.older.size(), kMostBases);
   }
-  return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to))
-      .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
-}
+  // `base` is the next older one then; false if there is none.
+  bool next() {
+    while (looked_at_ < left_) {
+      if (!open_another(context_, base_, base_.older[looked_at_++]).ok()) continue;
+      const format::Snapshot& record = base_.content->record();
+      if (record.dataset == dataset_ && record.base.has_value()) return true;
+    }
+    return false;
+  }
+
+ private:
+  const Context& context_;
+  ReleasedSnapshot& base_;
+  const std::string dataset_;
+  std::size_t left_ = 0;
+  std::size_t looked_at_ = 0;
+};
 
 std::string end_in_words(const engine::LogEnd& end) {
   std::string text = pg::to_text(end.end) + " on timeline " + pg::to_text(end.timeline);
@@ -103,27 +109,26 @@ Result<env::FileOwner> owner_of(env::FileSystem& files, const std::string& targe
 
 }  // namespace
 
-Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot newest,
+Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot base,
                                   const RestoreSettings& settings) {
   env::FileSystem& files = context.env.files;
   if (!settings.paths.empty())
     return Error(Code::InvalidInput, "a database is restored whole").hint("leave the paths out");
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
-  ReleasedSnapshot base = TRY(choose_base(context, site, std::move(newest), settings, goal));
+  OlderBases older(context, settings, base);
+  while (!may_serve(base.content->record(), goal)) {
+    if (older.next()) continue;
+    return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to))
+        .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
+  }
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
   const std::string wal = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
   const env::FileOwner owner = TRY(owner_of(files, settings.target));
   auto fetched = fetch(context, site, base, settings, goal, wal);
   // Only the log tells where a cut is: bases that are younger than it are gone past.
-  const bool may_go_back = std::holds_alternative<engine::ToCut>(goal) && settings.snapshot == "latest";
-  const std::string dataset = base.content->record().dataset;
-  const std::vector<engine::FoundSnapshot> older = base.older;
-  for (std::size_t i = 0; may_go_back && i < std::min(older.size(), kMostBases); ++i) {
-    if (fetched.ok() || fetched.error().code() != Code::Precondition) break;
-    auto next = open_released(context, site, settings.open, older[i].object.name.hex());
-    if (!next.ok() || next.value().content->record().dataset != dataset) continue;
-    base = next.take();
+  while (std::holds_alternative<engine::ToCut>(goal) && !fetched.ok() && fetched.error().code() == Code::Precondition &&
+         older.next()) {
     fetched = fetch(context, site, base, settings, goal, wal);
   }
   const engine::DatabaseLog log = TRY(std::move(fetched));

@@ -57,6 +57,10 @@ std::string render_table(const std::vector<std::vector<std::string>>& rows, std:
   return text;
 }
 
+double in_seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 std::string short_hex(ByteView id) {
   return to_hex(id).substr(0, 12);
 }

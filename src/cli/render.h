@@ -1,6 +1,7 @@
 // Rendering for people: aligned tables, progress lines, dates, shortened names.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ namespace exclave::cli {
 // Columns aligned by their widest cell; numbers right-aligned where `right` says so ('r' or 'l' per column).
 std::string render_table(const std::vector<std::vector<std::string>>& rows, std::string_view alignment);
 
+double in_seconds(std::chrono::nanoseconds duration);
 std::string short_hex(ByteView id);            // the first 12 digits
 std::string local_time(std::int64_t seconds);  // "2026-11-21 22:34:17Z"
 

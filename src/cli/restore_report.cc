@@ -10,10 +10,6 @@
 namespace exclave::cli {
 namespace {
 
-double seconds(std::chrono::nanoseconds duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 config::Json incidents_json(const std::vector<spread::ReadIncident>& incidents) {
   config::Json list = config::Json::array();
   for (const spread::ReadIncident& incident : incidents) {
@@ -40,8 +36,8 @@ config::Json restore_json(const engine::RestoreReport& report, const ReleasedSna
       .set("others", report.totals.others)
       .set("bytes", report.totals.bytes)
       .set("kept_files", report.kept_files)
-      .set("seconds", seconds(report.duration))
-      .set("sync_seconds", seconds(report.sync_duration))
+      .set("seconds", in_seconds(report.duration))
+      .set("sync_seconds", in_seconds(report.sync_duration))
       .set("ownership_restored", report.ownership_restored)
       .set("problem_count", report.problem_count)
       .set("incidents", incidents_json(released.reader->incidents()));
@@ -63,7 +59,7 @@ config::Json restore_json(const engine::RestoreReport& report, const ReleasedSna
 
 std::string restore_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
                          const std::string& target) {
-  const double rate = static_cast<double>(report.written_bytes) / std::max(1e-9, seconds(report.duration));
+  const double rate = static_cast<double>(report.written_bytes) / std::max(1e-9, in_seconds(report.duration));
   std::string text = fmt::format(
       "restored snapshot {} ({}) into {}: {} files, {} directories, {} others, {} in {} ({}/s), synced in {}\n",
       short_hex(released.snapshot.object.name.view()),

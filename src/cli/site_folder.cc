@@ -121,8 +121,7 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   }
   ReleasedSnapshot released;
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
-  for (const format::OpeningKey& key : release.keys)
-    released.keys.push_back({key.id, key.symmetric.clone(), key.decapsulation.clone()});
+  for (const format::OpeningKey& key : release.keys) released.keys.push_back(key.clone());
   released.older = holdings.snapshots;
   released.opener =
       std::make_unique<repo::ObjectOpener>(site.policy().realm, std::move(release.keys), *released.reader);
@@ -142,14 +141,20 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   released.later_not_released = not_released.size();
   if (!not_released.empty()) context.note("this is not the latest: later than it, " + in_words(not_released));
   released.approved_by = std::move(release.approved_by);
-  released.content = TRY(engine::SnapshotContent::open(*released.opener, released.snapshot.object, holdings.objects));
-  for (const std::string& note : released.content->notes()) context.note(note);
   std::erase_if(released.older, [&](const engine::FoundSnapshot& other) {
     return other.era != request.era || !engine::is_older(other, released.snapshot);
   });
   std::reverse(released.older.begin(), released.older.end());
   released.holdings = std::move(holdings);
+  TRY(open_another(context, released, engine::FoundSnapshot(released.snapshot)));
   return released;
+}
+
+Status open_another(const Context& context, ReleasedSnapshot& released, const engine::FoundSnapshot& snapshot) {
+  released.content = TRY(engine::SnapshotContent::open(*released.opener, snapshot.object, released.holdings.objects));
+  released.snapshot = snapshot;
+  for (const std::string& note : released.content->notes()) context.note(note);
+  return {};
 }
 
 }  // namespace exclave::cli

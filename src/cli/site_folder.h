@@ -64,4 +64,7 @@ struct ReleasedSnapshot {
 Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
                                        const std::string& snapshot);
 
+// Another snapshot with the same release: one of `released.older`. Nothing changes if it cannot be opened.
+Status open_another(const Context& context, ReleasedSnapshot& released, const engine::FoundSnapshot& snapshot);
+
 }  // namespace exclave::cli

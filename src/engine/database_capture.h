@@ -24,7 +24,7 @@ enum class BadPages { Refuse, KeepWithAlarm };
 
 struct DatabaseCaptureOptions {
   std::string dataset;
-  std::string source;  // for people: host and port, never a password
+  std::string source;  // for people: version and system identifier of the server
   BadPages bad_pages = BadPages::Refuse;
   pg::Checkpoint checkpoint = pg::Checkpoint::Fast;
   Behind behind = Behind::GracePeriod;

@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::size_t kCheckPieceBytes = 1U << 20;
 
-format::OpeningKey clone(const format::OpeningKey& key) {
-  return {key.id, key.symmetric.clone(), key.decapsulation.clone()};
-}
-
 pg::Lsn lsn(format::LogPosition position) {
   return pg::Lsn(position.value());
 }
@@ -116,7 +112,7 @@ class LogCheck {
     start.major = pg::ServerMajor(request.base.source.major);
     start.system = pg::SystemIdentifier(request.base.source.system);
     start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-    start.history = history_of(newest, timeline(request.base.timeline));
+    start.history = newest.as_of(timeline(request.base.timeline));
     start.start = lsn(request.base.start);
     start.starts_at = pg::StartsAt::RecordBoundary;
     return LogCheck(writer, request, newest, TRY(pg::WalChecker::create(start)));
@@ -127,8 +123,7 @@ class LogCheck {
              const std::optional<env::Timestamp>& time, const std::stop_token& stop) {
     Bytes piece(kCheckPieceBytes);
     for (const LogRange& range : ranges) {
-      if (range.timeline != ranges.front().timeline)
-        TRY(checker_.follow(history_of(newest_, range.timeline), range.from));
+      if (range.timeline != ranges.front().timeline) TRY(checker_.follow(newest_.as_of(range.timeline), range.from));
       for (pg::Lsn at = range.from; at < range.to;) {
         if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
         const auto some =
@@ -146,16 +141,8 @@ class LogCheck {
 
   const LogEnd& reached() const { return reached_; }
   const LogEnd& proven() const { return proven_; }
-  bool has_passed_goal() const { return goal_reached_; }
 
  private:
-  static pg::TimelineHistory history_of(const pg::TimelineHistory& newest, pg::Timeline of) {
-    pg::TimelineHistory history{of, {}};
-    for (const pg::TimelineSwitch& change : newest.switches) {
-      if (change.parent < of) history.switches.push_back(change);
-    }
-    return history;
-  }
   void note_end(pg::Timeline number, LogEnd& end) const {
     end.end = checker_.end_of_last_record().value_or(lsn(request_.base.start));
     end.timeline = number;
@@ -321,7 +308,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   std::size_t answered = vaults.size();
   for (const FoundStream* journal : journals) {
     std::vector<format::OpeningKey> own;
-    for (const format::OpeningKey& key : keys) own.push_back(clone(key));
+    for (const format::OpeningKey& key : keys) own.push_back(key.clone());
     JournalReader reader(request.realm, journal->stream, vaults, std::move(own));
     const JournalEnd end = TRY(reader.read(format::FrameNumber(0), [&](const JournalFrame& frame) -> Status {
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");

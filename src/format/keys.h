@@ -12,6 +12,8 @@ struct SealingKey {
   KeyId id;
   crypto::Secret<32> symmetric;           // S_p
   crypto::X25519PublicKey encapsulation;  // X_p
+
+  SealingKey clone() const { return {id, symmetric.clone(), encapsulation}; }
 };
 
 // S_p and x_p: combined from shares at an executing site.
@@ -19,6 +21,8 @@ struct OpeningKey {
   KeyId id;
   crypto::Secret<32> symmetric;      // S_p
   crypto::Secret<32> decapsulation;  // x_p
+
+  OpeningKey clone() const { return {id, symmetric.clone(), decapsulation.clone()}; }
 };
 
 // S_p = HKDF-SHA-512(ikm = A, salt = "", info = "exclave/period/v1 sym"); x_p likewise with "kem".

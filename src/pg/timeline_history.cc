@@ -35,6 +35,14 @@ Result<Lsn> TimelineHistory::left_at(Timeline ancestor) const {
   return Error(Code::NotFound, fmt::format("timeline {} does not descend from {}", timeline.value(), ancestor.value()));
 }
 
+TimelineHistory TimelineHistory::as_of(Timeline ancestor) const {
+  TimelineHistory history{ancestor, {}};
+  for (const TimelineSwitch& s : switches) {
+    if (s.parent < ancestor) history.switches.push_back(s);
+  }
+  return history;
+}
+
 Result<TimelineHistory> parse_timeline_history(Timeline timeline, ByteView text) {
   if (text.size() > kMaximumHistoryBytes) return Error(Code::Corrupt, "timeline history is too long");
   TimelineHistory history{timeline, {}};

@@ -35,6 +35,8 @@ struct TimelineHistory {
   Timeline timeline_of(Lsn position) const;
   // Where this timeline left `ancestor`; NotFound if it does not descend from it.
   Result<Lsn> left_at(Timeline ancestor) const;
+  // The history of `ancestor`, or of this timeline itself. Precondition: it descends from it, or is it.
+  TimelineHistory as_of(Timeline ancestor) const;
   friend bool operator==(const TimelineHistory&, const TimelineHistory&) = default;
 };
 

@@ -17,10 +17,6 @@ using detail::JournalState;
 constexpr std::size_t kRecentSegments = 2;
 constexpr int kMostNewSegments = 3;  // for one frame: one under an old key, one that is too small, and the right one
 
-format::SealingKey copy_of(const format::SealingKey& key) {
-  return {key.id, key.symmetric.clone(), key.encapsulation};
-}
-
 // A segment that frames can be sealed into.
 struct OpenEnd {
   std::uint64_t index = 0;
@@ -110,7 +106,7 @@ Status JournalWriterOfLanes::start(const std::vector<store::VaultApi*>& vaults) 
   }
   const format::SealingKey* const key = TRY(keys_());
   class_ = state_.options.classes.first;
-  end_ = TRY(open_segment({copy_of(*key), class_}));
+  end_ = TRY(open_segment({key->clone(), class_}));
   keeper_ = TRY(state_.world.threads.start("journal-keeper", [this] { keep(); }));
   for (const auto& lane : state_.lanes) {
     auto thread = state_.world.threads.start("journal-" + lane->progress.vault,
@@ -154,7 +150,7 @@ void JournalWriterOfLanes::request_next(const format::SealingKey& key, std::size
   const std::uint8_t size_class = next_class(plain_bytes);
   is_requested_ = true;
   const env::MonitorLock lock(*state_.monitor);
-  request_ = OpenRequest{copy_of(key), size_class};
+  request_ = OpenRequest{key.clone(), size_class};
   state_.monitor->notify_all();
 }
 
