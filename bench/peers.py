@@ -3,14 +3,16 @@
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import time
 
 from measuring import cpu_seconds_of, measure, size_of
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from processes import free_port  # noqa: E402
 
 OFFICIALS = ["alice", "bob", "carol"]
 VAULTS = ["lux", "oslo", "rome"]
@@ -160,16 +162,5 @@ def in_turn(everyone, round_number):
     """Who is first changes: a machine that slows down or speeds up favours nobody."""
     return everyone if round_number % 2 == 0 else everyone[::-1]
 
-
-def free_port():
-    """Below the kernel's own range, so that no outgoing connection takes it meanwhile."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 

@@ -15,18 +15,14 @@ import time
 from measuring import Deadline, Series, common_options, finish, measure, say, size_of, workspace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-from clusters import Cluster, as_server_user, binaries, end_with_parent, free_port, give_to_server  # noqa: E402
+from clusters import Cluster, as_server_user, binaries, give_to_server, number_of  # noqa: E402
+from processes import end_with_parent, free_port  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("EXCLAVE_BUILD", "build/release")).resolve() / "bin" / "exclave"
 OFFICIALS = ("a", "b", "c")
 WAIT_SECONDS = 300
 COMMIT_SECONDS = 8
 WAL_MEGABYTES = 600
-
-
-def position(text):
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
 
 
 class Exclave:
@@ -73,7 +69,7 @@ class Exclave:
 
     def wait_durable(self, end):
         deadline = time.monotonic() + WAIT_SECONDS
-        while position(self.slot()) < end:
+        while number_of(self.slot()) < end:
             if time.monotonic() > deadline:
                 sys.exit(f"bench: the agent does not catch up: {self.status()}")
             time.sleep(0.01)
@@ -175,7 +171,7 @@ class Receiver:
 
     def wait_durable(self, end):
         deadline = time.monotonic() + WAIT_SECONDS
-        while position(self.cluster.sql("select coalesce(max(flush_lsn), '0/0') from pg_stat_replication where application_name = 'receiver'")) < end:
+        while number_of(self.cluster.sql("select coalesce(max(flush_lsn), '0/0') from pg_stat_replication where application_name = 'receiver'")) < end:
             if time.monotonic() > deadline:
                 sys.exit("bench: pg_receivewal does not catch up")
             time.sleep(0.01)
@@ -203,9 +199,9 @@ def measure_commits(cluster, ours, receiver, series, number):
     for clients in (1, 16):
         series["nobody"].add(**{f"commit_c{clients}": pgbench(cluster, clients, COMMIT_SECONDS)})
     cluster.run("pgbench", "-i", "-s", max(1, WAL_MEGABYTES // 20), "-q", *cluster.where()[:6], "postgres")  # some hundred MB of log
-    end = position(cluster.sql("select pg_current_wal_flush_lsn()"))
+    end = number_of(cluster.sql("select pg_current_wal_flush_lsn()"))
     for name, peer, start, stop in (("receiver", receiver, receiver.start, receiver.stop), ("exclave", ours, ours.start_agent, ours.stop_agent)):
-        behind = end - position(cluster.sql(f"select restart_lsn from pg_replication_slots where slot_name = '{'receiver' if name == 'receiver' else 'exclave_db'}'"))
+        behind = end - number_of(cluster.sql(f"select restart_lsn from pg_replication_slots where slot_name = '{'receiver' if name == 'receiver' else 'exclave_db'}'"))
         began = time.monotonic()
         start()
         peer.wait_durable(end)
@@ -238,7 +234,7 @@ def run(arguments):
             cluster.sql("select pg_drop_replication_slot('exclave_db')")
             receiver = Receiver(cluster, area / "receiver")
             three.start_agent()
-            three.wait_durable(position(cluster.sql("select pg_current_wal_flush_lsn()")))
+            three.wait_durable(number_of(cluster.sql("select pg_current_wal_flush_lsn()")))
             three.stop_agent()
             for number in Deadline(arguments.minutes).rounds(arguments.rounds):
                 measure_commits(cluster, three, receiver, series, number)

@@ -10,7 +10,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-from clusters import Cluster, as_server_user, binaries, end_with_parent, free_port, give_to_server  # noqa: E402
+from clusters import Cluster, as_server_user, binaries, give_to_server  # noqa: E402
+from processes import end_with_parent, free_port  # noqa: E402
 
 REGISTRIES = ("people", "land")
 WAIT_SECONDS = 60

@@ -2,37 +2,18 @@
 socket and a loopback port, ended by their ids. Standard library only."""
 
 import contextlib
-import ctypes
 import glob
 import os
 import pathlib
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
+from processes import children_of, end_with_parent, free_port
+
 COMMAND_SECONDS = 120
-
-
-def end_with_parent():
-    """In a child: the kernel kills it when whoever started it dies, also by SIGKILL."""
-    set_death_signal = 1
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
-
-
-def free_port():
-    """A port below the kernel's own range, so that no outgoing connection takes it while its server is down."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with contextlib.closing(socket.socket()) as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
-
-
 START_SECONDS = 60
 
 
@@ -68,12 +49,10 @@ def let_pass(scratch):
             os.chmod(folder, folder.stat().st_mode | 0o011)
 
 
-def children_of(process):
-    children = []
-    for thread in pathlib.Path(f"/proc/{process}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            children += map(int, (thread / "children").read_text().split())
-    return children
+def number_of(position):
+    """A position of the log, "16/B374D848", as bytes."""
+    high, low = position.split("/")
+    return int(high, 16) << 32 | int(low, 16)
 
 
 class Cluster:

@@ -83,7 +83,7 @@ class Templates:
         if not template.exists():
             made = Server(self._scratch, template.name)
             with open(made.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-                conf.write("max_wal_size = 256MB\ndynamic_shared_memory_type = mmap\n"
+                conf.write("max_wal_size = 256MB\n"
                            f"synchronous_standby_names = 'exclave_{name}'\n")
         subprocess.run(["cp", "-a", template, scratch / name], check=True)
         return Server(scratch, name, create=False)

@@ -80,8 +80,7 @@ class DatabaseTest(harness.SystemTest):
 
     def wait_until_durable(self):
         end = self.home.sql("select pg_current_wal_flush_lsn()")
-        number = lambda lsn: int(lsn.split("/")[0], 16) << 32 | int(lsn.split("/")[1], 16)  # noqa: E731
-        self.agent.wait("people", lambda s: number(s["durable"]) >= number(end), f"durable up to {end}")
+        self.agent.wait("people", lambda s: postgres.number_of(s["durable"]) >= postgres.number_of(end), f"durable up to {end}")
 
     def wait_for(self, condition, what):
         deadline = time.monotonic() + 60
@@ -311,15 +310,13 @@ class Acknowledgements(DatabaseTest):
 
 
 class Failover(DatabaseTest):
-    def test_a_promoted_standby_is_followed_and_both_timelines_come_back(self):
-        self.protect()
-        self.base()
+    def make_standby(self):
+        """One that follows home, and an agent whose connection follows whichever of the two is primary."""
         standby = postgres.Cluster(self.scratch, "standby", create=False)
         self.clusters.append(standby)
         standby.data.mkdir(mode=0o700)
         postgres.give_to_server(standby.data)
         standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
-        (standby.data / "standby.signal").touch()
         standby.start()
         self.agent.stop()
         both = (f"host={self.home.sockets},{standby.sockets} port={self.home.port},{standby.port} user=postgres dbname=postgres "
@@ -327,6 +324,12 @@ class Failover(DatabaseTest):
         self.agent = postgres.Agent(self.realm, {"people": {"connection": both}})
         self.agents.append(self.agent)
         self.agent.wait_streaming("people")
+        return standby
+
+    def test_a_promoted_standby_is_followed_and_both_timelines_come_back(self):
+        self.protect()
+        self.base()
+        standby = self.make_standby()
         self.home.sql("insert into t select i, 'before' from generate_series(1, 500) i")
         self.wait_for(lambda: standby.sql("select count(*) from t") == "500", "replayed by the standby")
         self.home.kill()
@@ -346,18 +349,7 @@ class Failover(DatabaseTest):
     def test_a_standby_that_takes_over_without_the_last_commits_raises_an_alarm_and_is_followed(self):
         self.protect()
         self.base()
-        standby = postgres.Cluster(self.scratch, "standby", create=False)
-        self.clusters.append(standby)
-        standby.data.mkdir(mode=0o700)
-        postgres.give_to_server(standby.data)
-        standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
-        standby.start()
-        self.agent.stop()
-        both = (f"host={self.home.sockets},{standby.sockets} port={self.home.port},{standby.port} user=postgres dbname=postgres "
-                "target_session_attrs=read-write")
-        self.agent = postgres.Agent(self.realm, {"people": {"connection": both}})
-        self.agents.append(self.agent)
-        self.agent.wait_streaming("people")
+        standby = self.make_standby()
         self.home.sql("insert into t values (1, 'on both')")
         self.wait_for(lambda: standby.sql("select count(*) from t") == "1", "replayed by the standby")
         standby.stop()

@@ -6,7 +6,6 @@ Every process that a test starts ends with it, by its own id; if the test itself
 outside the scratch directory is written. Standard library only.
 """
 import contextlib
-import ctypes
 import fnmatch
 import functools
 import json
@@ -24,6 +23,9 @@ import tempfile
 import threading
 import time
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+from processes import children_of, end_with_parent, free_port  # noqa: E402,F401 (for the tests)
 
 VAULTS = ("lux", "oslo", "rome")
 OFFICIALS = ("alice", "bob", "carla", "dan", "eve")
@@ -46,22 +48,6 @@ def program():
 def is_sanitized():
     """Whether the program was built with the address sanitizer."""
     return b"__asan_init" in pathlib.Path(program()).read_bytes()
-
-
-def end_with_parent():
-    """In a child: the kernel kills it when the test dies, also by SIGKILL."""
-    set_death_signal = 1
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
-
-
-def free_port():
-    """A port below the kernel's own range, so that no outgoing connection takes it while its vault is down."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with contextlib.closing(socket.socket()) as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
 
 
 class Ended:

@@ -1,7 +1,6 @@
 """Ctrl-C and SIGTERM while the program waits for somebody else: it ends at once, writes nothing, and leaves no process behind."""
 import fcntl
 import os
-import contextlib
 import pathlib
 import pty
 import signal
@@ -12,17 +11,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
+from harness import children_of  # noqa: E402
 
 INTERRUPTED = 130
 SOON = 20
-
-
-def children_of(process):
-    children = []
-    for thread in pathlib.Path(f"/proc/{process}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it has ended since
-            children += map(int, (thread / "children").read_text().split())
-    return children
 
 
 class Stopping(harness.SystemTest):
