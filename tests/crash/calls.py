@@ -186,7 +186,7 @@ class Watcher(threading.Thread):
         self._roots = sorted_roots(roots)
         self._fault = fault
         self._lock = threading.Lock()
-        self._counts = collections.Counter()
+        self._counts, self._counted = collections.Counter(), None  # the identity of the call that was counted last
         self.calls, self.hit, self.is_full, self.failure = [], False, False, None
         self._is_watching = True
         self.pid = None  # of the watched process, once it is there
@@ -200,6 +200,7 @@ class Watcher(threading.Thread):
         with self._lock:
             self.calls, self._fault = [], fault
             self._counts.clear()
+            self._counted = None
 
     def rest(self):
         """From here on every call passes, none is counted; there is room on the disk again."""
@@ -246,8 +247,10 @@ class Watcher(threading.Thread):
                 answer = self._decide(NOTIFICATION.unpack(notification))
                 if answer is None:
                     continue
-                with contextlib.suppress(FileNotFoundError):  # killed meanwhile
+                try:
                     fcntl.ioctl(listener, NOTIF_SEND, ANSWER.pack(*answer))
+                except FileNotFoundError:  # killed meanwhile, or interrupted by a signal: then the call comes again
+                    self._take_back(answer)
         finally:
             os.close(listener)
             if self._memory is not None:
@@ -275,6 +278,7 @@ class Watcher(threading.Thread):
                 return passes
             self._counts[label, where] += 1
             call = Call(label, where, self._counts[label, where])
+            self._counted = identity
             self.calls.append(Seen(call, arguments[2] if name in DATA else 0, changes))
             if self.is_full and changes and name in NEED_ROOM:
                 return (identity, 0, -errno.ENOSPC, 0)
@@ -282,6 +286,12 @@ class Watcher(threading.Thread):
                 return passes
             self.hit = True
             return self._fail(identity, thread, name, arguments)
+
+    def _take_back(self, answer):
+        """The call that was counted last did not happen, if it was one that counts."""
+        with self._lock:
+            if answer[0] == self._counted and answer[3] == CONTINUE:
+                self._counts[self.calls.pop().call[:2]] -= 1
 
     def _fail(self, identity, thread, name, arguments):
         kind = self._fault.kind
