@@ -49,9 +49,13 @@ Result<HeldPosition> CutGate::hold(const format::CutId& cut) {
 }
 
 HoldEnd CutGate::release(const format::CutId& cut) {
-  const MutexLock lock(mutex_);
-  const bool held = is_connected_ && is_trusted_ && cut_ == cut && is_holding();
-  if (cut_ == cut) cut_.reset();
+  bool held = false;
+  {
+    const MutexLock lock(mutex_);
+    held = is_connected_ && is_trusted_ && cut_ == cut && is_holding();
+    if (cut_ == cut) cut_.reset();
+  }
+  if (on_release_) on_release_();
   return held ? HoldEnd::Held : HoldEnd::Expired;
 }
 

@@ -19,6 +19,7 @@
 // Errors: Precondition (I4), Conflict (held already, or I3).
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "base/mutex.h"
@@ -40,7 +41,9 @@ struct HeldPosition {
 
 class CutGate {
  public:
-  explicit CutGate(env::Clock& clock) : clock_(clock) {}
+  // `on_release`: called after a release, so that what was held back is reported at once.
+  explicit CutGate(env::Clock& clock, std::function<void()> on_release = {})
+      : clock_(clock), on_release_(std::move(on_release)) {}
 
   // --- the stream ---
   // Reports through `report(position)` what may be reported of `wanted`: it, or the held position. Under the gate's lock, so
@@ -71,6 +74,7 @@ class CutGate {
   bool is_holding() const REQUIRES(mutex_);
 
   env::Clock& clock_;
+  const std::function<void()> on_release_;
   Mutex mutex_;
   bool is_connected_ GUARDED_BY(mutex_) = false;
   bool is_trusted_ GUARDED_BY(mutex_) = false;

@@ -17,7 +17,7 @@ constexpr auto kPublishEvery = 500ms;
 constexpr auto kRollEvery = 60s;
 constexpr auto kPeriodLook = 500ms;
 constexpr auto kIdleWait = 200ms;
-constexpr auto kBusyWait = 300us;  // while frames are outstanding: how long a new commit may lie in the socket
+constexpr auto kBusyWait = 20ms;  // while frames are outstanding: how late a budget's end may be noticed
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 5s;
 constexpr auto kFinishTime = 10s;
@@ -56,8 +56,11 @@ std::string spools_folder(std::string_view directory) {
   return env::join_path(directory, kSpoolFolder);
 }
 
-DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options)
-    : place_(place), options_(std::move(options)), wake_(place.env.threads.make_monitor()), gate_(place.env.clock) {
+DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, pg::Waker waker)
+    : place_(place),
+      options_(std::move(options)),
+      waker_(std::move(waker)),
+      gate_(place.env.clock, [this] { waker_.wake(); }) {
   publish();
 }
 
@@ -93,7 +96,7 @@ void DatabaseStream::publish() {
   status.commits_outstanding = commits_ - commits_durable_;
   if (ledger_.has_value()) {
     status.is_degraded = ledger_->is_degraded();
-    status.received = framer_.is_empty() ? ledger_->appended_end() : framer_.end();
+    status.received = framer_.is_empty() ? std::max(framed_end_, ledger_->appended_end()) : framer_.end();
     status.durable = ledger_->durable_end();
     status.acknowledged = ledger_->flush();
     if (const auto oldest = ledger_->oldest_outstanding())
@@ -277,6 +280,8 @@ Status DatabaseStream::follow_fork(pg::Timeline left, pg::Lsn switch_point) {
 }
 
 Status DatabaseStream::finish_journal() {
+  ignore(settle(), "what could not be appended was not acknowledged: the server has it");
+  frames_.reset();
   const bool is_durable = journal_->durable() >= journal_->progress().appended;
   return journal_->finish(place_.env.clock.monotonic() +
                           (is_durable ? std::chrono::nanoseconds(kShortFinish) : kFinishTime));
@@ -332,7 +337,7 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   }
   options.longest_pause = kLongestLanePause;
   options.spool_limit_bytes = options_.spool_limit_bytes;
-  options.wake = wake_.get();
+  options.on_news = [this] { waker_.wake(); };
   const format::StreamDescriptor descriptor = TRY(new_stream());
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
@@ -347,7 +352,11 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   log_id_ = format::log_id(opening.dataset, opening.source);
   framer_.set_log(log_id_);
   TRY(journal->append(format::encode_record(opening)));
+  frames_ = TRY(FrameWriter::start(
+      env.threads, options_.dataset, [writer = journal.get()](ByteView record) { return writer->append(record); },
+      [this] { waker_.wake(); }));
   journal_ = std::move(journal);
+  framed_end_ = start;
   ++journals_opened_;
   ledger_.emplace(options_.policy, options_.budget, start);
   last_roll_ = env.clock.monotonic();
@@ -357,6 +366,7 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
 // Also now and then again: a release may open the journal from the middle on.
 Status DatabaseStream::write_history() {
   if (history_.history.timeline == pg::Timeline(1)) return {};
+  TRY(settle());
   TRY(journal_->append(format::encode_record(
       format::JournalHistory{log_id_, format::LogTimeline(history_.history.timeline.value()), history_.text})));
   return {};
@@ -383,6 +393,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // What a broken connection left half gathered comes again.
   framer_.clear();
   commits_ = commits_framed_;
+  if (frames_ != nullptr) TRY(settle());
 
   // 1. Is this our server, and is it set up so that protection is possible?
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, options_.endpoint, options_.slot, until()));
@@ -413,6 +424,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
     if (!ended.ok() && ended.error().code() == Code::Precondition && !journal_failed_) return begin_anew(ended.error());
     if (!TRY(ended).has_value()) return {};
     TRY(flush_frame());
+    TRY(settle());
     const pg::TimelineEnded& end = *ended.value();
     if (end.switch_point < ledger_->appended_end()) {
       TRY(follow_fork(timeline_, end.switch_point));
@@ -457,19 +469,11 @@ Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationC
 Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection, const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   if (outstanding_bytes_ > kMostOutstandingBytes) {  // I6
-    const env::MonitorLock lock(*wake_);
-    wake_->wait_until(clock.monotonic() + kIdleWait);
+    waker_.wait(kIdleWait);
     return pg::WalEvent(pg::Nothing{});
   }
-  pg::WalEvent event = TRY(connection.next_now());
-  if (!std::holds_alternative<pg::Nothing>(event)) return event;
-  if (!ledger_->has_outstanding()) return connection.next({clock.monotonic() + kIdleWait, stop});
-  {
-    // Woken when the vaults have more; a commit that arrives meanwhile waits for the next look at the socket.
-    const env::MonitorLock lock(*wake_);
-    if (journal_->durable() <= last_durable_) wake_->wait_until(clock.monotonic() + kBusyWait);
-  }
-  return connection.next_now();
+  const auto longest = ledger_->has_outstanding() ? kBusyWait : kIdleWait;
+  return connection.next({clock.monotonic() + longest, stop}, &waker_);
 }
 
 Status DatabaseStream::take(const pg::WalData& data) {
@@ -498,22 +502,43 @@ Status DatabaseStream::take(const pg::WalData& data) {
 Status DatabaseStream::flush_frame() {
   if (framer_.is_empty()) return {};
   const pg::Lsn end = framer_.end();
-  const ByteView record = TRY(framer_.take());
-  const auto position = journal_->append(record);
-  if (!position.ok()) {
+  const Status written = frames_->write(framer_, commits_);
+  if (!written.ok()) {
     journal_failed_ = true;
-    return position.error();
+    return written;
   }
-  ledger_->appended(position.value(), end, place_.env.clock.monotonic());
-  known_ = Known{timeline_, end};
-  outstanding_bytes_ += record.size();
+  framed_end_ = end;
   commits_framed_ = commits_;
-  commit_marks_.push_back({position.value(), commits_, record.size()});
+  return note_frames();
+}
+
+Status DatabaseStream::note_frames() {
+  const auto written = frames_->take_written();
+  if (!written.ok()) {
+    journal_failed_ = true;
+    return written.error();
+  }
+  for (const FrameWriter::Written& frame : written.value()) {
+    ledger_->appended(frame.frame, frame.end, place_.env.clock.monotonic());
+    known_ = Known{timeline_, frame.end};
+    outstanding_bytes_ += frame.bytes;
+    commit_marks_.push_back({frame.frame, frame.commits, frame.bytes});
+  }
   return {};
+}
+
+Status DatabaseStream::settle() {
+  const Status settled = frames_->settle();
+  if (!settled.ok()) {
+    journal_failed_ = true;
+    return settled;
+  }
+  return note_frames();
 }
 
 Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
+  TRY(note_frames());
   last_durable_ = journal_->durable();
   ledger_->durable(last_durable_);
   while (!commit_marks_.empty() && commit_marks_.front().frame.value() < last_durable_) {
@@ -523,6 +548,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   }
   if (ledger_->look(clock.monotonic(), clock.now())) TRY(note_mode());
   if (ledger_->wants_spool()) {
+    TRY(settle());
     const Status synced = journal_->sync_spool();
     if (!synced.ok()) {
       journal_failed_ = true;
@@ -563,6 +589,7 @@ Status DatabaseStream::note_mode() {
                                                    pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
                                                    pg::to_text(pg::Lsn(exposure->to.value())) +
                                                    " was acknowledged before");
+  TRY(settle());
   TRY(journal_->append(format::encode_record(*exposure)));
   return {};
 }
@@ -573,6 +600,7 @@ Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
     const MutexLock lock(mutex_);
     cuts_.push_back({cut, std::nullopt, 0});
   }
+  waker_.wake();
   while (clock.monotonic() < deadline) {
     TRY(clock.sleep_until(clock.monotonic() + kCutLook));
     const MutexLock lock(mutex_);
@@ -598,6 +626,7 @@ Status DatabaseStream::write_cuts() {
       if (!each.frame.has_value() || each.stream != journals_opened_) waiting.push_back(each.cut);
     }
   }
+  if (!waiting.empty()) TRY(settle());
   for (const format::Cut& cut : waiting) {
     const format::FrameNumber frame = TRY(journal_->append(format::encode_record(cut)));
     const MutexLock lock(mutex_);
@@ -620,6 +649,7 @@ Status DatabaseStream::roll_if_due() {
   period_ = period;
   if (!has_changed && now - last_roll_ < kRollEvery) return {};
   last_roll_ = now;
+  TRY(settle());
   const std::uint64_t frames = journal_->progress().appended;
   if (!has_changed && std::exchange(frames_at_roll_, frames) == frames) return {};
   const Status rolled = journal_->roll();

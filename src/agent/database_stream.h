@@ -2,7 +2,7 @@
 // what of it is safe. Journey 2 of docs/architecture.md.
 // Hides: connecting again and again, timelines, framing, acknowledging, when protection degrades.
 //
-//   server --WAL--> check records, gather --frame--> JournalWriter --> vaults
+//   server --WAL--> check records, gather --FrameWriter--> JournalWriter --> vaults
 //     ^                                                                  |
 //     '------------ flush position <-- AckLedger <-- durable at k <------'
 //
@@ -30,10 +30,12 @@
 
 #include "agent/ack_ledger.h"
 #include "agent/cut_gate.h"
+#include "agent/frame_writer.h"
 #include "agent/log_framer.h"
 #include "agent/period_source.h"
 #include "base/mutex.h"
 #include "pg/replication.h"
+#include "pg/waker.h"
 #include "pg/wal_checker.h"
 #include "spread/journal_writer.h"
 
@@ -89,7 +91,7 @@ class DatabaseStream {
     PeriodSource& periods;
     std::string directory;  // of this dataset in the agent's home: spool, and which server it is of
   };
-  DatabaseStream(const Place& place, DatabaseOptions options);
+  DatabaseStream(const Place& place, DatabaseOptions options, pg::Waker waker);
   ~DatabaseStream();
 
   // Streams until `stop`, through everything that can be mended by trying again.
@@ -141,6 +143,10 @@ class DatabaseStream {
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Status take(const pg::WalData& data);
   Status flush_frame();
+  // What has been appended becomes known to the ledger.
+  Status note_frames();
+  // Everything that was gathered into frames is appended: the journal takes other records, and can be looked at whole.
+  Status settle();
   Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
   Status note_mode();
   Status write_cuts();
@@ -150,13 +156,15 @@ class DatabaseStream {
 
   const Place place_;
   const DatabaseOptions options_;
-  const std::unique_ptr<env::Monitor> wake_;
+  const pg::Waker waker_;  // of the thread that runs: the vaults have more, a cut is to be written, a hold has ended
   std::unique_ptr<spread::JournalWriter> journal_;
   std::optional<AckLedger> ledger_;
   std::optional<pg::WalChecker> checker_;
   std::uint64_t commits_before_checker_ = 0;
   bool journal_failed_ = false;  // the spool takes no more: only a person can mend that
   LogFramer framer_;
+  std::unique_ptr<FrameWriter> frames_;  // into journal_, as long as that
+  pg::Lsn framed_end_;                   // given to frames_
   std::uint64_t outstanding_bytes_ = 0;
   std::uint64_t last_durable_ = 0;  // frames
   pg::Timeline timeline_;

@@ -20,6 +20,14 @@ void LogFramer::add(pg::Timeline timeline, pg::Lsn start, ByteView bytes) {
   append(log_, bytes);
 }
 
+void LogFramer::trade(LogFramer& other) {
+  CHECK(log_.empty());
+  log_id_ = other.log_id_;
+  timeline_ = other.timeline_;
+  start_ = other.start_;
+  log_.swap(other.log_);
+}
+
 Result<ByteView> LogFramer::take() {
   CHECK(!log_.empty());
   format::JournalLog head;

@@ -22,10 +22,13 @@ class LogFramer {
 
   void clear() { log_.clear(); }
   bool is_empty() const { return log_.empty(); }
+  std::size_t size() const { return log_.size(); }
   bool is_full() const { return log_.size() + kMostPieceBytes > format::kMaxLogBytes; }
   // Precondition: not full; bytes.size() <= kMostPieceBytes; contiguous.
   void add(pg::Timeline timeline, pg::Lsn start, ByteView bytes);
   pg::Lsn end() const { return start_ + log_.size(); }
+  // Hands over what was gathered, and whose log it is. Precondition: this one is empty.
+  void trade(LogFramer& other);
   // The record's bytes, good until the next call; the framer is empty then. Precondition: not empty.
   Result<ByteView> take();
 

@@ -192,14 +192,14 @@ Status ReplicationConnection::start_replication(std::string_view slot, Lsn posit
 
 // --- streaming state -----------------------------------------------------------------------------------------------
 
-Result<WalEvent> ReplicationConnection::next(const Until& until) {
+Result<WalEvent> ReplicationConnection::next(const Until& until, const Waker* waker) {
   CHECK(stream_->is_streaming);
   if (stream_->pending) {
     stream_->is_streaming = false;
     return WalEvent(*std::exchange(stream_->pending, std::nullopt));
   }
   if (stream_->has_ended) return end_of_copy(until);
-  const CopyPiece piece = TRY(connection_->copy_data(detail::Wait::UntilDeadline, until));
+  const CopyPiece piece = TRY(connection_->copy_data(detail::Wait::UntilDeadline, until, waker));
   if (piece.kind == CopyPiece::Kind::Nothing) return WalEvent(Nothing{});
   if (piece.kind == CopyPiece::Kind::End) return end_of_copy(until);
   return decode(piece.bytes);

@@ -32,6 +32,7 @@
 #include "base/bytes.h"
 #include "pg/server_facts.h"
 #include "pg/timeline_history.h"
+#include "pg/waker.h"
 
 namespace exclave::pg {
 
@@ -108,8 +109,8 @@ class ReplicationConnection {
   Status start_replication(std::string_view slot, Lsn position, Timeline timeline, const Until& until);
 
   // --- streaming state ---
-  // Waits for one event. Nothing: the deadline passed; the stream is whole.
-  Result<WalEvent> next(const Until& until);
+  // Waits for one event. Nothing: the deadline passed, or `waker` woke; the stream is whole.
+  Result<WalEvent> next(const Until& until, const Waker* waker = nullptr);
   // The same without waiting: drain everything readable, make it durable once, report once.
   Result<WalEvent> next_now();
   // Preconditions: streaming; flushed <= received() (CHECK). A smaller value than before is reported as the one before.

@@ -50,6 +50,19 @@ TEST_F(ReplicationProtocol, data_that_joins_is_taken) {
   EXPECT_EQ(connection_->received(), Lsn(kStart + 5));
 }
 
+TEST_F(ReplicationProtocol, a_waker_ends_the_wait_and_the_stream_is_whole) {
+  ASSERT_TRUE(event_after(wal_data(kStart, "abc")).ok());
+  const auto waker = Waker::create();
+  ASSERT_TRUE(waker.ok());
+  waker.value().wake();
+  const Until until = soon();
+  const auto event = connection_->next(until, &waker.value());
+  ASSERT_TRUE(event.ok()) << event.error().message();
+  EXPECT_TRUE(std::holds_alternative<Nothing>(event.value()));
+  EXPECT_LT(env_.clock.monotonic(), until.deadline);
+  EXPECT_TRUE(connection_->is_streaming());
+}
+
 TEST_F(ReplicationProtocol, a_gap_or_an_overlap_is_corrupt) {
   for (const std::uint64_t second : {kStart + 4, kStart + 2, kStart}) {
     const auto event = event_after(wal_data(kStart, "abc") + wal_data(second, "de"), 1);

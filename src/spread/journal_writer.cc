@@ -99,7 +99,7 @@ class JournalWriterOfLanes final : public JournalWriter {
 Status JournalWriterOfLanes::start(const std::vector<store::VaultApi*>& vaults) {
   TRY(state_.spool.create(state_.stream));
   for (store::VaultApi* vault : vaults) {
-    auto lane = std::make_unique<JournalLane>();
+    auto lane = std::make_unique<JournalLane>(state_.world.threads);
     lane->vault = vault;
     lane->progress.vault = vault->name();
     state_.lanes.push_back(std::move(lane));
@@ -149,21 +149,26 @@ void JournalWriterOfLanes::request_next(const format::SealingKey& key, std::size
   if (is_requested_) return;
   const std::uint8_t size_class = next_class(plain_bytes);
   is_requested_ = true;
-  const env::MonitorLock lock(*state_.monitor);
-  request_ = OpenRequest{key.clone(), size_class};
-  state_.monitor->notify_all();
+  {
+    const env::MonitorLock lock(*state_.monitor);
+    request_ = OpenRequest{key.clone(), size_class};
+  }
+  state_.keeper_bell.ring();
 }
 
 Status JournalWriterOfLanes::take_next() {
-  const env::MonitorLock lock(*state_.monitor);
-  while (!next_.has_value() && !state_.spool_error.has_value()) state_.monitor->wait();
-  if (!next_.has_value()) return *state_.spool_error;
-  if (end_.has_value()) state_.segments.at(end_->index).is_full = true;
-  end_ = std::move(*next_);
-  next_.reset();
-  is_requested_ = false;
-  class_ = end_->sealer.size_class();
-  state_.monitor->notify_all();
+  {
+    const env::MonitorLock lock(*state_.monitor);
+    while (!next_.has_value() && !state_.spool_error.has_value()) state_.monitor->wait();
+    if (!next_.has_value()) return *state_.spool_error;
+    if (end_.has_value()) state_.segments.at(end_->index).is_full = true;
+    end_ = std::move(*next_);
+    next_.reset();
+    is_requested_ = false;
+    class_ = end_->sealer.size_class();
+  }
+  state_.keeper_bell.ring();
+  state_.ring_lanes();
   return {};
 }
 
@@ -209,8 +214,8 @@ Result<JournalPosition> JournalWriterOfLanes::append(ByteView plaintext) {
     segment.end = end_->sealer.end();
     segment.frames_end = next_number_;
     state_.appended = next_number_;
-    state_.monitor->notify_all();
   }
+  state_.ring_lanes();
   if (!is_requested_ && end_->sealer.end() >= format::object_bytes(end_->sealer.size_class()) / 4 * 3) {
     // A key that cannot be had now will be asked for when the segment is full.
     const auto key = keys_();
@@ -293,11 +298,11 @@ Status JournalWriterOfLanes::finish(env::Instant deadline) {
     // One that is just being opened ahead is closed, too: nothing stays open at the vaults.
     while (is_requested_ && !next_.has_value() && !state_.spool_error.has_value()) state_.monitor->wait();
     for (auto& [index, segment] : state_.segments) segment.is_full = true;
-    state_.monitor->notify_all();
+    state_.keeper_bell.ring();
     while (state_.chain.size() < state_.opened && !state_.spool_error.has_value()) state_.monitor->wait();
     error = state_.spool_error;
     state_.is_finishing = !error.has_value();
-    state_.monitor->notify_all();
+    state_.ring_lanes();
     const auto is_sending = [](const auto& lane) { return !lane->is_done; };
     while (!error.has_value() && std::any_of(state_.lanes.begin(), state_.lanes.end(), is_sending) &&
            state_.world.clock.monotonic() < deadline) {
@@ -316,8 +321,9 @@ void JournalWriterOfLanes::stop() {
   {
     const env::MonitorLock lock(*state_.monitor);
     state_.is_stopping = true;
-    state_.monitor->notify_all();
   }
+  state_.keeper_bell.ring();
+  state_.ring_lanes();
   for (const auto& lane : state_.lanes) {
     if (lane->thread != nullptr) lane->thread->join();
   }
@@ -359,7 +365,6 @@ Result<OpenEnd> JournalWriterOfLanes::open_segment(const OpenRequest& request) {
   segment.frames_end = state_.appended;
   state_.segments.emplace(index, std::move(segment));
   ++state_.opened;
-  state_.monitor->notify_all();
   return OpenEnd{index, std::move(sealer), std::move(bytes), std::move(file)};
 }
 
@@ -444,7 +449,7 @@ bool JournalWriterOfLanes::keep_once() {
     state_.monitor->lock();
     if (!closed.ok() && !state_.spool_error.has_value()) state_.spool_error = closed.error();
     forget_old_bytes();
-    return closed.ok();
+    return true;
   }
   if (const auto index = to_drop()) {
     // First of all it is gone for the lanes: nobody reads a file that is being removed.
@@ -462,8 +467,11 @@ void JournalWriterOfLanes::keep() {
   while (!state_.is_stopping) {
     if (!state_.spool_error.has_value() && keep_once()) {
       state_.monitor->notify_all();
+      state_.ring_lanes();
     } else if (!state_.is_stopping) {
-      state_.monitor->wait();
+      state_.monitor->unlock();
+      state_.keeper_bell.wait();
+      state_.monitor->lock();
     }
   }
   state_.monitor->unlock();

@@ -67,9 +67,9 @@ struct JournalOptions {
   std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
   // An idle lane asks its vault so often: keeps the connection warm and notices a vault that is gone.
   std::chrono::nanoseconds heartbeat = std::chrono::seconds(20);
-  // Notified whenever durable() grows or a lane changes its state: for who waits for several things at once. Locked only
-  // for that, with no other lock held. Outlives the writer.
-  env::Monitor* wake = nullptr;
+  // Called whenever durable() grows or a lane changes its state: for who waits for several things at once. On a lane's
+  // thread, with no lock held; it shall be short.
+  std::function<void()> on_news;
 };
 
 struct JournalVaultProgress {

@@ -167,7 +167,10 @@ TEST_F(JournalTest, whoever_waits_for_several_things_is_woken) {
   run([](JournalBench& bench) {
     const auto wake = bench.env().threads.make_monitor();
     auto options = bench.options();
-    options.wake = wake.get();
+    options.on_news = [&wake] {
+      const env::MonitorLock lock(*wake);
+      wake->notify_all();
+    };
     auto writer = bench.open_writer("first", options);
     std::uint64_t next = 0;
     append(*writer, next, 1);

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -226,16 +227,20 @@ std::vector<std::string> Connection::take_notices() {
 
 // One slice, because a stop token wakes nobody who is in poll. NotYet is a reason to look again: with TLS, bytes may be
 // in libpq's hands that poll knows nothing of.
-Result<Connection::Ready> Connection::wait(short events, const Until& until) {
+Result<Connection::Ready> Connection::wait(short events, const Until& until, const Waker* waker) {
   if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
   const std::chrono::nanoseconds left = until.deadline - clock_.monotonic();
   if (left.count() <= 0) return Ready::DeadlinePassed;
   const auto slice = std::min(std::chrono::ceil<std::chrono::milliseconds>(left), kSlice);
-  pollfd socket{PQsocket(connection_), events, 0};
-  if (socket.fd < 0) return connection_lost();
-  const int ready = ::poll(&socket, 1, static_cast<int>(slice.count()));
+  std::array<pollfd, 2> watched{pollfd{PQsocket(connection_), events, 0},
+                                pollfd{waker == nullptr ? -1 : waker->descriptor(), POLLIN, 0}};
+  if (watched[0].fd < 0) return connection_lost();
+  const int ready = ::poll(watched.data(), watched.size(), static_cast<int>(slice.count()));
   if (ready < 0 && errno != EINTR) return Error(Code::Exhausted, "cannot wait for a connection");
-  return ready > 0 ? Ready::Yes : Ready::NotYet;
+  if (ready > 0 && watched[0].revents != 0) return Ready::Yes;
+  if (ready <= 0) return Ready::NotYet;
+  waker->clear();
+  return Ready::Woken;
 }
 
 Result<bool> Connection::is_ready(short events, const Until& until) {
@@ -313,7 +318,7 @@ Result<Answer> Connection::run(const std::string& command, const Until& until) {
   return first;
 }
 
-Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& until) {
+Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& until, const Waker* waker) {
   if (copied_ != nullptr) PQfreemem(std::exchange(copied_, nullptr));
   for (int reads = 0;; ++reads) {
     if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
@@ -325,8 +330,8 @@ Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& 
     if (size < 0) return connection_lost();
     if (reads >= kReadsBeforeWaiting) {
       if (wait_for == Wait::No) return CopyPiece{};
-      const Ready ready = TRY(wait(POLLIN, until));
-      if (ready == Ready::DeadlinePassed) return CopyPiece{};
+      const Ready ready = TRY(wait(POLLIN, until, waker));
+      if (ready == Ready::DeadlinePassed || ready == Ready::Woken) return CopyPiece{};
       if (ready == Ready::Yes) reads = 0;
     }
     if (PQconsumeInput(connection_) == 0) return connection_lost();

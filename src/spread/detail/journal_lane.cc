@@ -245,9 +245,12 @@ std::uint16_t drawn(JournalState& state) {
   return load_u16(random);
 }
 
-void wait_until(JournalState& state, env::Instant deadline, const std::function<bool()>& is_over) {
+// Under the monitor, which is left while waiting.
+void wait_until(JournalState& state, JournalLane& lane, env::Instant deadline, const std::function<bool()>& is_over) {
   while (!state.is_stopping && !is_over() && state.world.clock.monotonic() < deadline) {
-    state.monitor->wait_until(deadline);
+    state.monitor->unlock();
+    lane.bell.wait_until(deadline);
+    state.monitor->lock();
   }
 }
 
@@ -272,7 +275,7 @@ bool note(JournalState& state, JournalLane& lane, const Job& job, const Status& 
 Job wait_for_job(JournalState& state, JournalLane& lane) {
   const env::Instant heartbeat = state.world.clock.monotonic() + state.options.heartbeat;
   Job job;
-  wait_until(state, heartbeat, [&] {
+  wait_until(state, lane, heartbeat, [&] {
     job = next_job(state, lane);
     return job.kind != Job::Kind::Nothing || (state.is_finishing && lane.closed == state.opened);
   });
@@ -294,12 +297,6 @@ bool JournalState::update_durable() {
   if (reached <= durable) return false;
   durable = reached;
   return true;
-}
-
-void JournalState::wake() const {
-  if (options.wake == nullptr) return;
-  const env::MonitorLock lock(*options.wake);
-  options.wake->notify_all();
 }
 
 Status check_receipt(const format::StreamId& stream, const std::vector<format::ChainHash>& chain,
@@ -338,7 +335,7 @@ void run_lane(JournalState& state, JournalLane& lane) {
   state.monitor->lock();
   while (!state.is_stopping) {
     if (lane.pause.count() > 0) {
-      wait_until(state, lane.next_call, [] { return false; });
+      wait_until(state, lane, lane.next_call, [] { return false; });
       if (state.is_stopping) break;
     }
     Job job = next_job(state, lane);
@@ -357,9 +354,11 @@ void run_lane(JournalState& state, JournalLane& lane) {
     state.monitor->lock();
     const bool is_news = note(state, lane, job, done, chance);
     state.monitor->notify_all();
-    if (!is_news) continue;
+    const bool frees = job.kind == Job::Kind::Close;  // a segment that this vault has may be the keeper's to remove
+    if (!frees && !(is_news && state.options.on_news)) continue;
     state.monitor->unlock();
-    state.wake();
+    if (frees) state.keeper_bell.ring();
+    if (is_news && state.options.on_news) state.options.on_news();
     state.monitor->lock();
   }
   lane.is_done = true;

@@ -1,4 +1,5 @@
 // What the threads of one journal writer share: its segments, how far each vault is, and one monitor over all of it.
+// Who waits for work has a bell of its own (bell.h).
 // Hides: which bytes are in memory, and which in the spool alone.
 //
 //   segments   index -> filling | full (the keeper makes its entry) | closed (entry set)
@@ -16,6 +17,7 @@
 
 #include "env/env.h"
 #include "format/journal.h"
+#include "spread/detail/bell.h"
 #include "spread/detail/spool.h"
 #include "spread/journal_writer.h"
 
@@ -31,6 +33,8 @@ struct JournalSegment {
 };
 
 struct JournalLane {
+  explicit JournalLane(env::Threads& threads) : bell(threads) {}
+
   store::VaultApi* vault = nullptr;
   JournalVaultProgress progress;
   std::uint64_t closed = 0;                      // segments that need no more calls: put there, or dropped
@@ -40,6 +44,7 @@ struct JournalLane {
   bool is_done = false;                          // its thread has ended
   std::chrono::nanoseconds pause{};              // before the next call; 0: none
   env::Instant next_call;                        // not before this, if there is a pause
+  Bell bell;                                     // rung when there may be something to do
   std::unique_ptr<env::Thread> thread;
 };
 
@@ -50,14 +55,16 @@ struct JournalState {
         id(of_stream.descriptor.id()),
         options(std::move(with)),
         spool(world.files, options.spool_directory, id),
-        monitor(world.threads.make_monitor()) {}
+        monitor(world.threads.make_monitor()),
+        keeper_bell(world.threads) {}
 
   const JournalWriter::World world;
   const format::SignedStream stream;
   const format::StreamId id;
   const JournalOptions options;
   Spool spool;
-  const std::unique_ptr<env::Monitor> monitor;
+  const std::unique_ptr<env::Monitor> monitor;  // waited for by callers of the writer: lanes and keeper have bells
+  Bell keeper_bell;
 
   std::map<std::uint64_t, JournalSegment> segments;  // those in the spool
   std::uint64_t opened = 0;                          // segments ever opened
@@ -76,8 +83,10 @@ struct JournalState {
   }
   // Whether `durable` has grown.
   bool update_durable();
-  // With the monitor not held.
-  void wake() const;
+  // Frames came, a segment became full or was closed, or the end is near.
+  void ring_lanes() {
+    for (const auto& lane : lanes) lane->bell.ring();
+  }
 };
 
 // The body of a lane's thread.
