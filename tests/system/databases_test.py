@@ -1,5 +1,6 @@
 """Databases: the log abroad at every commit, base backups, and back to exactly one place."""
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -131,6 +132,38 @@ class Restores(DatabaseTest):
                 if goal == position:
                     self.assertEqual(position, restored["recovers_to"]["position"])
                 back.stop()
+
+    def test_a_base_and_what_pgbench_wrote_after_it_end_exactly_at_the_asked_position(self):
+        """A few seconds of pgbench; with EXCLAVE_LONG_TESTS ten minutes."""
+        seconds = 600 if os.environ.get("EXCLAVE_LONG_TESTS") else 4
+        self.protect(settings=("checkpoint_timeout = 30s",))
+        self.home.run("pgbench", "-i", "-q", *self.home.where()[:6], "postgres")
+        began = self.base()["start"]
+        bench = subprocess.Popen(
+            postgres.as_server_user([postgres.binaries() / "pgbench", "-n", "-c", "4", "-j", "2", "-T", str(seconds + 1),
+                                     *self.home.where()[:6], "postgres"]),
+            cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        time.sleep(seconds)
+        position = self.home.sql("select pg_current_wal_insert_lsn()")
+        self.assertEqual(0, bench.wait(120))
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people", "--to", position)
+        self.assertEqual(position, restored["recovers_to"]["position"])
+        # What the server will be given, read by the server's own tool: the log ends at the position, and nothing follows.
+        log = self.scratch / "log"
+        shutil.copytree(self.scratch / "back.wal", log)
+        postgres.give_to_server(log)
+        dump = self.home.run("pg_waldump", "-q", "--stats", "--start", began, "--path", log, "--timeline", "1", check=False)
+        self.assertRegex(dump.stderr, f"invalid record length at {position}: wanted 24, got 0")
+        commits = self.home.run("pg_waldump", "--rmgr", "Transaction", "--start", began, "--end", position, "--path", log).stdout
+        back = self.recover()
+        self.assertEqual(position, self.end_of_history(back))
+        rows = int(back.sql("select count(*) from pgbench_history"))
+        self.assertEqual(commits.count("desc: COMMIT"), rows, "one row for each transaction since the base")
+        sums = back.sql("select (select sum(abalance) from pgbench_accounts), (select sum(tbalance) from pgbench_tellers), "
+                        "(select sum(bbalance) from pgbench_branches), (select sum(delta) from pgbench_history)").split("|")
+        self.assertEqual(1, len(set(sums)), sums)
 
     def test_a_restore_passes_the_servers_own_checks(self):
         """pg_verifybackup before it starts, page checksums and amcheck behind."""
