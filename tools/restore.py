@@ -34,7 +34,7 @@ import re
 import sys
 
 from restorer.database_log import DatabaseLog, Opening, Unusable, Wal, read_journal_record
-from restorer.faults import Damaged, Denied, Fault, NotFound, Unproven, say, shown
+from restorer.faults import Damaged, Fault, NotFound, Unproven, say, shown
 from restorer.journals import FRONT_BYTES, Front, Journals, frame_bytes, open_frame
 from restorer.listing import DIRECTORY, SYMLINK
 from restorer.log_pages import shown_position
@@ -88,7 +88,7 @@ def open_vaults(options, keys):
         for path in options.streams:
             streams.load(path)
         streams.check()
-        for gap in streams.gaps:
+        for _, gap in streams.gaps:
             say(gap)
         vaults.listed, vaults.streams = streams.entries, streams
         say(f"streams: {len(streams.entries)} entries signed by the registry's writers")
@@ -229,7 +229,7 @@ def prove(log, options):
     for reason in reasons:
         say(f"NOT proven: {reason}")
     if reasons and not options.accept_unproven_end:
-        raise Unproven(log.noun, f"its end {shown_position(log.end)} is not proven to be the last that was acknowledged",
+        raise Unproven(log.noun, log.hole or f"its end {shown_position(log.end)} is not proven to be the last that was acknowledged",
                        "bring other vaults' directories; if there are none, --accept-unproven-end takes what is there")
     say(f"{log.noun}: ends at {shown_position(log.end)}, " + ("NOT proven" if reasons else "proven"))
 
@@ -292,8 +292,6 @@ def explain_journal(data, name, options):
     if options.keys is None:
         print("no keys given: what stands inside stays closed")
         return 0
-    if front.registry != options.keys.registry or front.era != options.keys.era or front.period not in options.keys.periods:
-        raise Denied(front.noun, "belongs to another registry, era or period than were released")
     front.unlock(options.keys, front.stream, front.index)
     at = FRONT_BYTES
     while at < len(data) and (raw := frame_bytes(data, at)):

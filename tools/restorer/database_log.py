@@ -239,13 +239,13 @@ class DatabaseLog:
         self.files = LogFiles(directory, base.segment_bytes)
         self.first = base.base_start - base.base_start % base.segment_bytes
         self.histories, self.switches, self.exposures = {}, {}, []
-        self.whose, self.doubts = {}, []
+        self.whose, self.doubts, self.hole = {}, [], None
         self.stored = set()  # timelines of which anything was found behind the base's start
         self.parts, self.end, self.reader = [], None, None
 
     def gather(self):
         """Reads every journal, and lays what is of this log at its positions."""
-        for stream in list(self.journals.segments):
+        for stream in self.journals.all_streams():
             if self.journals.streams and stream not in self.journals.streams.journals:
                 say(f"passed over: stream {stream.hex()[:12]}: no writer whom the policy pins signed it")
                 continue
@@ -260,6 +260,10 @@ class DatabaseLog:
                 if reader.is_mine is not False:
                     self.doubts.append(f"{reader.noun} breaks the rules of its format from there on")
             self.whose[stream] = reader.is_mine
+            for index, noun in self.journals.missing(stream) if reader.is_mine is not False else ():
+                say(f"{noun}: is in no vault given")
+                if index > max(self.journals.segments.get(stream, {}), default=-1):  # otherwise it shows in the positions
+                    self.doubts.append(f"{noun}, its writer signed for it, and it is in no vault given")
         for timeline, history in self.histories.items():
             self.switches[timeline] = ancestors(history, f"history of timeline {timeline}")
 
@@ -328,8 +332,9 @@ class DatabaseLog:
         if part.end is not None:
             begins.append(part.end)
         if begins:
-            self.doubts.append(f"{self.noun} is missing from {shown_position(at)} to {shown_position(begins[0])} on timeline "
-                               f"{part.timeline}, and goes on behind")
+            self.hole = f"is missing from {shown_position(at)} to {shown_position(begins[0])} on timeline {part.timeline}, and " \
+                        "goes on behind"
+            self.doubts.append(f"{self.noun} {self.hole}")
 
     def begin_timeline(self, part):
         """The segment in which a timeline begins has the bytes of the one before, up to the switch."""
@@ -365,9 +370,12 @@ class DatabaseLog:
                            "was acknowledged may be in the others alone")
         newest = (self.journals.keys.era, max(self.journals.keys.periods))
         for stream, places in self.journals.unreleased.items():
-            if self.whose.get(stream) is not False and max(places) > newest:
-                reasons.append(f"stream {stream.hex()[:12]} goes on in era {max(places)[0]}, period {max(places)[1]}, which was not "
-                               "released")
+            era, period = max(places.values())
+            if self.whose.get(stream) is not False and (era, period) > newest:
+                reasons.append(f"stream {stream.hex()[:12]} goes on in era {era}, period {period}, which was not released")
+        streams = self.journals.streams
+        reasons += [text for stream, text in streams.gaps if stream in streams.journals and self.whose.get(stream) is not False] \
+            if streams else []
         return reasons
 
     def finish(self):

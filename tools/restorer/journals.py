@@ -29,6 +29,9 @@ class Front:
         self.zeros = not any(data[152:FRONT_BYTES])
 
     def unlock(self, keys, stream, index):
+        if (self.registry, self.era) != (keys.registry, keys.era) or self.period not in keys.periods:
+            raise Denied(self.noun, f"belongs to registry {self.registry.hex()[:8]}, era {self.era}, period {self.period}, which "
+                                    "was not released")
         if (self.stream, self.index) != (stream, index) or not self.zeros:
             raise Damaged(self.noun, "its front is of another place, or not zero where zeros stand")
         self.realm = keys.realm
@@ -71,7 +74,7 @@ class Journals:
     def __init__(self, vaults, keys, streams=None):
         self.vaults, self.keys, self.streams = vaults, keys, streams
         self.segments = collections.defaultdict(lambda: collections.defaultdict(list))  # stream: index: copies
-        self.unreleased = collections.defaultdict(set)                                  # stream: (era, period)
+        self.unreleased = collections.defaultdict(dict)                                 # stream: index: (era, period)
         self.unread = collections.defaultdict(list)   # vault: (stream, what of it did not open)
         for name, copies in vaults.names().items():
             for path in copies:
@@ -98,13 +101,17 @@ class Journals:
         if front.registry != self.keys.registry:
             return
         if front.era != self.keys.era or front.period not in self.keys.periods:
-            self.unreleased[stream].add((front.era, front.period))
+            self.unreleased[stream][index] = (front.era, front.period)
             return
         self.segments[stream][index].append(Copy(vault, path, name))
 
+    def all_streams(self):
+        """Every stream that has a segment here, or a signed entry of one."""
+        return sorted(self.segments.keys() | ({s for s, _ in self.streams.segments} if self.streams else set()))
+
     def frames(self, stream):
         """(index, frame) of everything in a stream that opens, in order. What is missing shows in the frames' numbers."""
-        for index in sorted(self.segments[stream]):
+        for index in sorted(self.segments.get(stream, {})):
             try:
                 for frame in self.segment(stream, index):
                     yield index, frame
@@ -113,13 +120,20 @@ class Journals:
                 for copy in self.segments[stream][index]:
                     self.unread[copy.vault].append((stream, f"segment {index}"))
 
+    def missing(self, stream):
+        """What is known to be in a stream and lies in no vault given: segments before others, or with a signed entry."""
+        mine = self.segments.get(stream, {}).keys() | self.unreleased.get(stream, {}).keys()
+        listed = {index: name for (s, index), name in self.streams.segments.items() if s == stream} if self.streams else {}
+        for index in sorted({*range(max(mine, default=0)), *listed} - mine):
+            yield index, (f"object {listed[index].hex()}, " if index in listed else "") + f"segment {index} of stream {stream.hex()[:12]}"
+
     def believed(self, stream, index, noun):
         """The bytes of the copies that count; an object's is read once, wherever it lies, and has its name."""
         copies, datas, seen = self.segments[stream][index], [], set()
         listed = self.streams.segments.get((stream, index)) if self.streams else None
         for copy in copies:
             if copy.name in seen or (listed and copy.name != listed):
-                continue  # docs: what any vault holds open of a segment in a signed entry counts no more
+                continue  # journal.md: what any vault holds open of a segment in a signed entry counts no more
             if self.streams and copy.name and not listed:
                 self.vaults.incident(f"vault {copy.vault}: object {copy.name.hex()} ({noun}): stands in no signed stream")
                 continue
@@ -148,7 +162,7 @@ class Journals:
             try:
                 front = Front(data[:FRONT_BYTES], len(data), f"segment {index} of stream {stream.hex()[:12]}")
                 front.unlock(self.keys, stream, index)
-            except Damaged as error:
+            except (Damaged, Denied) as error:
                 self.vaults.incident(f"vault {copy.vault}: {error}")
                 reason = error
                 continue

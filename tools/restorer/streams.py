@@ -27,7 +27,7 @@ class Streams:
 
     def __init__(self, keys):
         self.keys, self.descriptors, self.rows, self.receipts = keys, {}, {}, []
-        self.entries, self.chains, self.gaps = {}, {}, []
+        self.entries, self.chains, self.gaps = {}, {}, []  # gaps: (stream, what is missing)
         self.journals, self.segments = set(), {}  # journals' ids; (stream, index) to a closed segment's name
 
     def load(self, path):
@@ -109,7 +109,7 @@ class Streams:
         chain = self.chains.get((receipt.stream, receipt.index))
         noun = f"stream {receipt.stream.hex()[:12]}"
         if chain is None:
-            self.gaps.append(f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them are not here")
+            self.gaps.append((receipt.stream, f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them are not here"))
         elif chain != receipt.chain:
             raise Denied(noun, f"vault {vault.name} signed for another history up to entry {receipt.index}")
 
@@ -119,7 +119,7 @@ class Streams:
         for expected, index in enumerate(mine):
             noun = f"stream {stream.hex()[:12]}, entry {index}"
             if index != expected:
-                self.gaps.append(f"{noun}: {expected} is missing before it")
+                self.gaps.append((stream, f"{noun}: {expected} is missing before it"))
                 return
             told = self.rows[stream, index]
             good = [row for row in told if self.follows(stream, index, chain, row, writer)]
