@@ -16,9 +16,9 @@ Needs Linux, Python 3.9 or later, python3-cryptography and libzstd.so.1 (used by
 The modules in tools/restorer/ follow the pages of docs/formats; each names its own.
 
 What it trusts: the hash given as --first-policy, and this machine. Policies, era documents, request, approvals, stream
-entries, object names, seals, chunk ids, content ids, frames and every record of a database's log are checked on the way, each as
-its page in docs/formats says. A file gets its name in the target only when its last byte was checked; whatever fails is named and left out, and everything else is
-restored. Copies are tried vault by vault, frames of journals too. Nothing is written outside of --target and --wal, and nothing
+entries, object names, seals, chunk ids, content ids, frames and every record of a database's log are checked on the way, each
+as its page in docs/formats says. A file gets its name in the target only when its last byte was checked; whatever fails is
+named and left out, and everything else is restored. Copies are tried vault by vault, frames of journals too. Nothing is written outside of --target and --wal, and nothing
 in the vaults' directories.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some attributes or entries could not be restored, 10 not found,

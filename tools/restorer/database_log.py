@@ -298,7 +298,8 @@ class DatabaseLog:
         for timeline in sorted(self.stored):
             left = next((part.end for part in follow if part.timeline == timeline), 0)
             if left is not None and any(end > left for _, end in self.files.covered[timeline]):
-                say(f"{self.noun}: timeline {timeline} goes on where {'home left it' if left else 'nothing leads to'}: not followed")
+                why = "behind the place where home left it" if left else "and does not lead to the newest"
+                say(f"{self.noun}: timeline {timeline} goes on {why}: not followed")
         return follow
 
     def find_end(self):
@@ -369,11 +370,13 @@ class DatabaseLog:
             reasons.append(f"{len(shown_by)} of {len(policy.vaults)} vaults show their journals whole, and {needed} are needed: what "
                            "was acknowledged may be in the others alone")
         newest = (self.journals.keys.era, max(self.journals.keys.periods))
+        streams = self.journals.streams
         for stream, places in self.journals.unreleased.items():
+            if streams and stream not in streams.journals:
+                continue
             era, period = max(places.values())
             if self.whose.get(stream) is not False and (era, period) > newest:
                 reasons.append(f"stream {stream.hex()[:12]} goes on in era {era}, period {period}, which was not released")
-        streams = self.journals.streams
         reasons += [text for stream, text in streams.gaps if stream in streams.journals and self.whose.get(stream) is not False] \
             if streams else []
         return reasons

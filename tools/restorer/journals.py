@@ -125,7 +125,8 @@ class Journals:
         mine = self.segments.get(stream, {}).keys() | self.unreleased.get(stream, {}).keys()
         listed = {index: name for (s, index), name in self.streams.segments.items() if s == stream} if self.streams else {}
         for index in sorted({*range(max(mine, default=0)), *listed} - mine):
-            yield index, (f"object {listed[index].hex()}, " if index in listed else "") + f"segment {index} of stream {stream.hex()[:12]}"
+            name = f"object {listed[index].hex()}, " if index in listed else ""
+            yield index, f"{name}segment {index} of stream {stream.hex()[:12]}"
 
     def believed(self, stream, index, noun):
         """The bytes of the copies that count; an object's is read once, wherever it lies, and has its name."""

@@ -109,7 +109,8 @@ class Streams:
         chain = self.chains.get((receipt.stream, receipt.index))
         noun = f"stream {receipt.stream.hex()[:12]}"
         if chain is None:
-            self.gaps.append((receipt.stream, f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them are not here"))
+            self.gaps.append((receipt.stream, f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them "
+                                              "are not here"))
         elif chain != receipt.chain:
             raise Denied(noun, f"vault {vault.name} signed for another history up to entry {receipt.index}")
 

@@ -81,7 +81,8 @@ class Vaults:
         for directory in self.directories:
             journal = directory / "journal"
             for folder in sorted(journal.iterdir()) if journal.is_dir() else []:
-                for path in sorted(folder.iterdir()) if re.fullmatch("[0-9a-f]{64}", folder.name) else []:
+                is_stream = re.fullmatch("[0-9a-f]{64}", folder.name) and folder.is_dir() and not folder.is_symlink()
+                for path in sorted(folder.iterdir()) if is_stream else []:
                     if re.fullmatch("0|[1-9][0-9]{0,18}", path.name):
                         yield directory, bytes.fromhex(folder.name), int(path.name), path
                     elif not path.name.startswith("."):
@@ -180,7 +181,8 @@ class Sealed:
                                     f" released: {keys.registry.hex()[:8]}, era {keys.era}, periods {sorted(keys.periods)}")
         ss, kek_salt, kek = encapsulated(keys, self.period, self.ct, self.header, self.noun)
         segment_key, nonce, commitment = chunked_keys(kek, self.salt, self.header + keys.realm)
-        self.steps = {"X_p": keys.periods[self.period].public, "realm": keys.realm, "ss": ss, "KEK salt": kek_salt, "KEK": kek, "key": segment_key,
+        self.steps = {"X_p": keys.periods[self.period].public, "realm": keys.realm, "ss": ss, "KEK salt": kek_salt,
+                      "KEK": kek, "key": segment_key,
                       "base nonce": nonce, "commitment": commitment}
         if not hmac.compare_digest(commitment, self.commitment):
             raise Damaged(self.noun, "was not sealed to the released key, or its first bytes were altered")
