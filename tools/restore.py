@@ -4,6 +4,7 @@
     tools/restore.py list      KEYS                               the snapshots that the released keys open
     tools/restore.py ls        KEYS [--snapshot S]                the entries of one
     tools/restore.py restore   KEYS [--snapshot S] --target DIR [PATH...]
+    tools/restore.py restore   KEYS --dataset D --target DIR [--wal DIR]   a database: its base backup and its log, ready to start
     tools/restore.py explain   [KEYS] --object FILE               one sealed object, step by step
     tools/restore.py check     --vault DIR...                     every object's name against its bytes; no keys
     tools/restore.py self-test                                    every worked example of docs/formats
@@ -15,12 +16,14 @@ Needs Linux, Python 3.9 or later, python3-cryptography and libzstd.so.1 (used by
 The modules in tools/restorer/ follow the pages of docs/formats; each names its own.
 
 What it trusts: the hash given as --first-policy, and this machine. Policies, era documents, request, approvals, stream
-entries, object names, seals, chunk ids and content ids are checked on the way, each as its page in docs/formats says. A file
-gets its name in the target only when its last byte was checked; whatever fails is named and left out, and everything else is
-restored. Copies are tried vault by vault. Nothing is written outside of --target, and nothing in the vaults' directories.
+entries, object names, seals, chunk ids, content ids, frames and every record of a database's log are checked on the way, each
+as its page in docs/formats says. A file gets its name in the target only when its last byte was checked; whatever fails is
+named and left out, and everything else is restored. Copies are tried vault by vault, frames of journals too. Nothing is written outside of --target and --wal, and nothing
+in the vaults' directories.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some attributes or entries could not be restored, 10 not found,
-12 a key, document or approval was refused, 13 damaged bytes: something was left out.
+12 a key, document or approval was refused, 13 damaged bytes: something was left out, 14 a database's log has a hole, or an end
+that the vaults given do not prove.
 """
 import argparse
 import datetime
@@ -30,17 +33,21 @@ import pathlib
 import re
 import sys
 
-from restorer.faults import Damaged, Fault, NotFound, say, shown
+from restorer.database_log import DatabaseLog, Opening, Unusable, Wal, read_journal_record
+from restorer.faults import Damaged, Fault, NotFound, Unproven, say, shown
+from restorer.journals import FRONT_BYTES, Front, Journals, frame_bytes, open_frame
 from restorer.listing import DIRECTORY, SYMLINK
-from restorer.plaintext import (FOOTER_BYTES, INDEX, SNAPSHOT, index_sections, pack_directory, payload_of, read_footer,
+from restorer.log_pages import shown_position
+from restorer.plaintext import (DATABASE, FOOTER_BYTES, INDEX, SNAPSHOT, index_sections, pack_directory, payload_of, read_footer,
                                 read_record)
 from restorer.policy import era_document, policy_chain
 from restorer.primitives import tree_hash
+from restorer.recovery import Place
 from restorer.release import Release, read_recipient_key, release_keys
 from restorer.signed_text import DOCUMENT_BYTES, read_file
 from restorer.snapshots import Chunks, snapshots
 from restorer.streams import Streams
-from restorer.vaults import Sealed, Vaults, open_object
+from restorer.vaults import JOURNAL_SUITE, Sealed, Vaults, is_journal, open_object, read_header
 from restorer.writing import Restorer, Target
 
 
@@ -81,9 +88,9 @@ def open_vaults(options, keys):
         for path in options.streams:
             streams.load(path)
         streams.check()
-        for gap in streams.gaps:
+        for _, gap in streams.gaps:
             say(gap)
-        vaults.listed = streams.entries
+        vaults.listed, vaults.streams = streams.entries, streams
         say(f"streams: {len(streams.entries)} entries signed by the registry's writers")
     else:
         say("no streams given: that an object comes from home is known from its seal alone, that none is missing is not known")
@@ -123,7 +130,10 @@ def command_list(options):
 
 def chunks_of_choice(options):
     vaults = open_vaults(options, options.keys)
-    record = choose(snapshots(vaults, options.keys), options)
+    return chunks_of(vaults, choose(snapshots(vaults, options.keys), options), options)
+
+
+def chunks_of(vaults, record, options):
     say(f"snapshot {record.name.hex()}: {shown(record.dataset)} number {record.number}, {record.files} files, "
         f"{record.bytes} bytes, opened by {', '.join(options.keys.approved_by)}")
     return Chunks(vaults, options.keys, record)
@@ -145,7 +155,15 @@ def wanted(entry, paths):
 
 
 def command_restore(options):
-    chunks = chunks_of_choice(options)
+    vaults = open_vaults(options, options.keys)
+    found = snapshots(vaults, options.keys)
+    record = choose(found, options)
+    if record.kind == DATABASE and not options.paths and not options.files_only:
+        return restore_database(vaults, record, found, options)
+    return restore_files(chunks_of(vaults, record, options), options)
+
+
+def restore_files(chunks, options, owner=None):
     paths = [os.fsencode(p).strip(b"/").split(b"/") for p in options.paths]
     seen, count = set(), 0
     for entry in chunks.entries():  # the whole listing is read once before anything is written
@@ -155,7 +173,7 @@ def command_restore(options):
         count += 1
     if len(seen) != len(paths):
         raise NotFound("snapshot", "has no " + ", ".join(shown(b"/".join(p)) for i, p in enumerate(paths) if i not in seen))
-    restorer = Restorer(chunks, Target(options.target))
+    restorer = Restorer(chunks, Target(options.target), owner)
     for entry in chunks.entries():
         if wanted(entry, paths):
             restorer.entry(entry)
@@ -170,6 +188,52 @@ def command_restore(options):
     return 3 if restorer.problems else 0
 
 
+def restore_database(vaults, record, found, options):
+    """The log first, whole and checked; then the base backup; then what lets a server start from both."""
+    place = Place(options.target, options.wal)
+    journals = Journals(vaults, options.keys, vaults.streams)
+    older = [r for r in found if r.kind == DATABASE and (r.dataset, r.system) == (record.dataset, record.system)
+             and r.started < record.started] if options.snapshot == "latest" else []
+    for base in [record, *reversed(older)]:
+        log = DatabaseLog(journals, base, place.log)
+        try:
+            log.gather()
+            log.find_end()
+            prove(log, options)
+            break
+        except BaseException as error:
+            log.files.remove_all()
+            if not isinstance(error, Unusable) or base is (older or [record])[0]:
+                raise
+            say(f"passed over: {error}")
+    place.write_plan(log, log.finish())
+    code = restore_files(chunks_of(vaults, base, options), options, place.owner)
+    if code == Damaged.exit_code:
+        say("the database was not made ready: no server must be started from files that are not whole")
+        return code
+    for space in place.make_ready(log):
+        say(f"tablespace: {space}")
+    for each in log.exposures:
+        say(f"exposure: {shown_position(each.begin)} to {shown_position(each.end)} were acknowledged before enough vaults had them, "
+            f"{instant(each.began)} to {instant(each.ended)}: {shown(each.reason)}")
+    last = f", the last at {instant(log.reader.last_commit * 1000)} UTC" if log.reader.commits else ""
+    print(f"a server of version {base.major} that is started from {place.target} recovers to {shown_position(log.end)} on timeline "
+          f"{log.parts[-1].timeline}: {log.reader.records} records, {log.reader.commits} commits{last}")
+    if options.sync:
+        os.sync()
+    return code
+
+
+def prove(log, options):
+    reasons = log.proof()
+    for reason in reasons:
+        say(f"NOT proven: {reason}")
+    if reasons and not options.accept_unproven_end:
+        raise Unproven(log.noun, log.hole or f"its end {shown_position(log.end)} is not proven to be the last that was acknowledged",
+                       "bring other vaults' directories; if there are none, --accept-unproven-end takes what is there")
+    say(f"{log.noun}: ends at {shown_position(log.end)}, " + ("NOT proven" if reasons else "proven"))
+
+
 def command_check(options):
     """Every file's name against its bytes, in every vault."""
     bad = good = 0
@@ -179,7 +243,7 @@ def command_check(options):
                 descriptor, size = open_object(path)
                 with open(descriptor, "rb") as file:
                     data = file.read(size)
-                Sealed.of_bytes(data, "header")
+                read_header(data[:48], size, "header", JOURNAL_SUITE) if is_journal(data) else Sealed.of_bytes(data, "header")
                 if tree_hash(data) != name:
                     raise ValueError("its bytes were altered")
                 good += 1
@@ -194,6 +258,8 @@ def command_explain(options):
     """One object, and every documented step from the file to what stands inside."""
     data = read_file(options.object, 1 << 24)
     name = tree_hash(data).hex()
+    if is_journal(data):
+        return explain_journal(data, name, options)
     sealed = Sealed.of_bytes(data, f"object {name}")
     steps = {"file": options.object, "name (tree hash)": name, "magic": data[:8], "suite": data[8:10], "version": data[10:12],
              "class": f"{data[12:13].hex()} (2^{sealed.object_class} bytes)", "registry": sealed.registry,
@@ -214,6 +280,29 @@ def command_explain(options):
     print_steps({"opened": f"{sealed.segments} segments, each tag matches",
                  "SHA-256 of plaintext": hashlib.sha256(plain).digest()})
     explain_plain(sealed, bytes.fromhex(name))
+    return 0
+
+
+def explain_journal(data, name, options):
+    """A segment of a journal, closed or still open, frame by frame."""
+    front = Front(data[:FRONT_BYTES], len(data), f"segment {name}")
+    print_steps({"file": options.object, "name if closed": name, "class": f"2^{front.object_class} bytes", "era": front.era,
+                 "period": front.period, "ct": front.ct, "stream": front.stream, "index": front.index,
+                 "commitment in the file": front.commitment})
+    if options.keys is None:
+        print("no keys given: what stands inside stays closed")
+        return 0
+    front.unlock(options.keys, front.stream, front.index)
+    at = FRONT_BYTES
+    while at < len(data) and (raw := frame_bytes(data, at)):
+        frame = open_frame(front, raw, at)
+        record = read_journal_record(frame.plain, f"frame {frame.number}")
+        says = " ".join(str(shown(v) if isinstance(v, bytes) else v) for v in record[1:]) if isinstance(record, Opening) else ""
+        if isinstance(record, Wal):
+            says = f"timeline {record.timeline} from {shown_position(record.start)}, {len(record.data)} bytes"
+        print(f"    frame {frame.number:6} at {at:9} {len(frame.plain):8} {type(record).__name__.lower()} {says}")
+        at = frame.end
+    print_steps({"behind the frames": "zeros" if data.count(0, at) == len(data) - at else "bytes that are no frame"})
     return 0
 
 
@@ -283,6 +372,10 @@ def parse_arguments(arguments):
     selecting(command("ls", command_ls, "list a snapshot's entries"))
     restore = selecting(command("restore", command_restore, "restore a snapshot into a fresh directory"))
     restore.add_argument("--target", required=True, metavar="DIR", help="a fresh directory; nothing is written outside of it")
+    restore.add_argument("--wal", metavar="DIR", help="of a database: where its log goes; TARGET.wal if not given")
+    restore.add_argument("--files-only", action="store_true", help="a base backup's files as they were captured, without the log")
+    restore.add_argument("--accept-unproven-end", action="store_true",
+                         help="of a database: take what is there, although the vaults given do not prove that it is all")
     restore.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait until everything is on disk")
     restore.add_argument("paths", nargs="*", metavar="PATH", help="only these paths, and what is below them")
     explain = command("explain", command_explain, "open one sealed object and print every step; without keys, its clear part",

@@ -24,6 +24,12 @@ class Damaged(Fault):
     exit_code = 13
 
 
+class Unproven(Fault):
+    """More may have been acknowledged than the vaults given show."""
+
+    exit_code = 14
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
 

@@ -28,6 +28,7 @@ from .plaintext import (STREAM, TREE, Reader, index_sections, pack_directory, pa
 from .policy import Era, Policy, era_document, policy_chain
 from .primitives import agree_x25519, combine, ed25519_signed, hkdf, raw_public, tree_hash, unwrap, x25519_public
 from .release import Approval, Keys, Release, period_key, read_recipient_key, release_keys, secret_check
+from .self_test_logs import LogTests
 from .signed_text import DOCUMENT_BYTES, FORBIDDEN, Document, read_file, text_of
 from .snapshots import Chunks, chunk_id, file_hash, open_record, snapshots
 from .streams import Receipt, Streams
@@ -69,7 +70,7 @@ def wrapped_to(public, context, secret):
     return b"\2" + salt[:32] + AESGCM(material[:32]).encrypt(material[32:], secret, context)
 
 
-class SelfTest:
+class SelfTest(LogTests):
     def __init__(self, repository):
         self.formats, self.data = repository / "docs/formats", repository / "testdata"
         self.failures = self.checks = 0
@@ -99,7 +100,8 @@ class SelfTest:
 
     def run(self):
         for test in (self.wrap, self.shares, self.segments, self.signed_text, self.policy, self.era, self.custody, self.object,
-                     self.pack, self.snapshot, self.listing, self.forged_listings, self.stream, self.whole_sample):
+                     self.pack, self.snapshot, self.listing, self.forged_listings, self.stream, self.whole_sample,
+                     self.journal, self.database_journal, self.log_files, self.pages_of_log, self.wal_plan):
             before = self.failures
             test()
             print(f"{'ok' if self.failures == before else 'FAILED':6} {test.__name__.replace('_', ' ')}")

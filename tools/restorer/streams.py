@@ -8,6 +8,8 @@ from .faults import Denied
 from .primitives import ed25519_signed
 from .signed_text import NUMBER, Document
 
+NO_NOTE = b"\xff" * 4
+
 
 class Receipt:
     def __init__(self, data, noun):
@@ -25,7 +27,8 @@ class Streams:
 
     def __init__(self, keys):
         self.keys, self.descriptors, self.rows, self.receipts = keys, {}, {}, []
-        self.entries, self.chains, self.gaps, self.journals = {}, {}, [], set()
+        self.entries, self.chains, self.gaps = {}, {}, []  # gaps: (stream, what is missing)
+        self.journals, self.segments = set(), {}  # journals' ids; (stream, index) to a closed segment's name
 
     def load(self, path):
         """A descriptor, an entry, a page of heads or entries as a vault answers it, or an `ldb ... dump --hex` of its table."""
@@ -54,7 +57,7 @@ class Streams:
             if key[:1] == b"s" and len(key) == 33:
                 self.descriptors[key[1:]], found = value, found + 1
             elif key[:1] == b"e" and len(key) == 41 and len(value) == 132:
-                self.rows[key[1:33], int.from_bytes(key[33:], "big")] = (value[:32], value[32:64], value[64:68], value[68:])
+                self.row(key[1:33], int.from_bytes(key[33:], "big"), (value[:32], value[32:64], value[64:68], value[68:]))
                 found += 1
         if not found:
             raise Denied(path, "holds no streams: neither a vault's answer nor a dump of its table")
@@ -62,14 +65,21 @@ class Streams:
     def add_entry(self, data, path):
         d = Document(data, path, "exclave/entry/v1")
         stream, index, name, chain = d.hex("stream", 32), d.number("index"), d.hex("object", 32), d.hex("chain", 32)
-        note = struct.pack(">I", d.number("snapshot", 0, 2**32 - 2)) if d.next_is("snapshot") else b"\xff" * 4
+        note = struct.pack(">I", d.number("snapshot", 0, 2**32 - 2)) if d.next_is("snapshot") else NO_NOTE
         d.end()
         if [s for s, _ in d.signatures] != ["writer"]:
             raise Denied(path, "an entry without its writer's signature")
-        self.rows[stream, index] = (name, chain, note, d.signatures[0][1])
+        self.row(stream, index, (name, chain, note, d.signatures[0][1]))
+
+    def row(self, stream, index, row):
+        """An entry as some vault tells it. Several vaults tell the same, unless one lies or the writer forked its stream."""
+        told = self.rows.setdefault((stream, index), [])
+        if row not in told:
+            told.append(row)
 
     def check(self):
-        """Fills `entries`: object name to (stream, index, note), of streams by writers whom the policy chain pins."""
+        """Of streams by writers whom the policy chain pins, fills `entries`: object name to (stream, index, note), and
+        `segments`."""
         keys = self.keys
         writers = {r.writer for p in keys.chain for r in p.registries.values() if r.id == keys.registry}
         for stream, data in sorted(self.descriptors.items()):
@@ -78,21 +88,19 @@ class Streams:
             era = d.number("era", 1, 2**32 - 1)
             kind = d.take("kind", "objects|journal")
             d.hex("start", 16), d.end()
-            if kind == "journal":  # docs/formats/journal.md: no snapshot refers to it
-                self.journals.add(stream)
-                continue
             if (realm, registry, era) != (keys.realm, keys.registry, keys.era):
                 continue
             if hashlib.sha256(d.text).digest() != stream or writer not in writers:
                 raise Denied(d.noun, "its writer is not pinned by the policy, or it stands under another name")
             d.one_signature("writer", writer)
+            self.journals |= {stream} if kind == "journal" else set()
             self.check_chain(stream, writer)
         for receipt in self.receipts:
             self.check_receipt(receipt)
 
     def check_receipt(self, receipt):
         """A vault signed for more entries than are here, or for others: either is said."""
-        if receipt.stream not in self.descriptors or receipt.stream in self.journals or receipt.realm != self.keys.realm:
+        if receipt.stream not in self.descriptors or receipt.realm != self.keys.realm:
             return
         vault = next((v for p in self.keys.chain for v in p.vaults.values() if v.receipt == receipt.vault), None)
         if vault is None:
@@ -101,7 +109,8 @@ class Streams:
         chain = self.chains.get((receipt.stream, receipt.index))
         noun = f"stream {receipt.stream.hex()[:12]}"
         if chain is None:
-            self.gaps.append(f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them are not here")
+            self.gaps.append((receipt.stream, f"{noun}: vault {vault.name} signed for entries 0 to {receipt.index}; some of them "
+                                              "are not here"))
         elif chain != receipt.chain:
             raise Denied(noun, f"vault {vault.name} signed for another history up to entry {receipt.index}")
 
@@ -109,16 +118,30 @@ class Streams:
         mine = sorted(index for s, index in self.rows if s == stream)
         chain = stream
         for expected, index in enumerate(mine):
-            name, claimed, note, signature = self.rows[stream, index]
             noun = f"stream {stream.hex()[:12]}, entry {index}"
             if index != expected:
-                self.gaps.append(f"{noun}: {expected} is missing before it")
+                self.gaps.append((stream, f"{noun}: {expected} is missing before it"))
                 return
-            chain = hashlib.sha256(chain + name + note).digest()
-            snapshot = b"" if note == b"\xff" * 4 else b"snapshot %d\n" % int.from_bytes(note, "big")
-            text = (f"exclave/entry/v1\nstream {stream.hex()}\nindex {index}\nobject {name.hex()}\n"
-                    f"chain {claimed.hex()}\n").encode() + snapshot
-            if claimed != chain or not ed25519_signed(writer, signature, text):
+            told = self.rows[stream, index]
+            good = [row for row in told if self.follows(stream, index, chain, row, writer)]
+            if not good:
                 raise Denied(noun, "does not follow from the entry before it, or is not signed by its writer")
+            if len({row[:3] for row in good}) > 1:
+                raise Denied(noun, "its writer signed two different ones: it forked the stream", "stop, and ask its people")
+            name, chain, note, _ = good[0]
+            snapshot = None if note == NO_NOTE else int.from_bytes(note, "big")
+            if stream in self.journals and snapshot is not None:
+                raise Denied(noun, "a journal's entry with a snapshot")
             self.chains[stream, index] = chain
-            self.entries[name] = (stream, index, None if note == b"\xff" * 4 else int.from_bytes(note, "big"))
+            if stream in self.journals:
+                self.segments[stream, index] = name
+            else:
+                self.entries[name] = (stream, index, snapshot)
+
+    @staticmethod
+    def follows(stream, index, chain, row, writer):
+        name, claimed, note, signature = row
+        snapshot = b"" if note == NO_NOTE else b"snapshot %d\n" % int.from_bytes(note, "big")
+        text = (f"exclave/entry/v1\nstream {stream.hex()}\nindex {index}\nobject {name.hex()}\n"
+                f"chain {claimed.hex()}\n").encode() + snapshot
+        return claimed == hashlib.sha256(chain + name + note).digest() and ed25519_signed(writer, signature, text)

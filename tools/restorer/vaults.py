@@ -17,6 +17,7 @@ from .primitives import agree_x25519, hkdf, hkdf_expand, tree_hash
 HEADER_BYTES = 136
 SEGMENT_BYTES = 16384
 CLASSES = (18, 20, 22, 24)
+OBJECT_SUITE, JOURNAL_SUITE = 1, 2
 
 
 class Recent:
@@ -51,7 +52,8 @@ class Vaults:
     """Directories of vaults, as one source of objects: a damaged or missing copy is named once, and the next one is tried."""
 
     def __init__(self, directories):
-        self.directories, self.told, self.listed = [pathlib.Path(d) for d in directories], set(), None
+        self.directories, self.told = [pathlib.Path(d) for d in directories], set()
+        self.listed = self.streams = None  # what the writers signed for, if that is known
         self.recent = Recent(128 << 20)
         for directory in self.directories:
             if not (directory / "objects").is_dir():
@@ -73,6 +75,18 @@ class Vaults:
                     elif not entry.startswith(".tmp-"):
                         self.incident(f"{folder / entry}: is no object")
         return dict(sorted(copies.items()))
+
+    def open_segments(self):
+        """vault-directory.md: (vault, stream, index, file) of every journal segment that is still open somewhere."""
+        for directory in self.directories:
+            journal = directory / "journal"
+            for folder in sorted(journal.iterdir()) if journal.is_dir() else []:
+                is_stream = re.fullmatch("[0-9a-f]{64}", folder.name) and folder.is_dir() and not folder.is_symlink()
+                for path in sorted(folder.iterdir()) if is_stream else []:
+                    if re.fullmatch("0|[1-9][0-9]{0,18}", path.name):
+                        yield directory, bytes.fromhex(folder.name), int(path.name), path
+                    elif not path.name.startswith("."):
+                        self.incident(f"{path}: is no open segment of a journal")
 
     def read(self, name):
         """The object's bytes, whose tree hash is its name."""
@@ -110,6 +124,34 @@ def segment_nonce(base, index):
     return (int.from_bytes(base, "big") ^ index).to_bytes(12, "big")
 
 
+def read_header(header, size, noun, wanted):
+    """object.md: (class, registry, era, period) of the first 48 bytes of an object of the suite `wanted` and of `size` bytes."""
+    magic, suite, version, object_class, zeros, registry, era, period, more = struct.unpack(">8sHHB3s16sII8s", header)
+    if magic != b"EXCLAVE\0" or any(zeros) or any(more):
+        raise Damaged(noun, "is no sealed object: its header is wrong")
+    if (suite, version) != (wanted, 1) or object_class not in CLASSES:
+        raise Damaged(noun, f"has suite {suite}, version {version}, class {object_class}: this program cannot read it")
+    if size != 1 << object_class:
+        raise Damaged(noun, "is longer or shorter than its class says")
+    return object_class, registry, era, period
+
+
+def is_journal(front):
+    """Whether these first bytes are those of a journal segment (journal.md): an object of suite 2."""
+    return front[:8] == b"EXCLAVE\0" and front[8:10] == struct.pack(">H", JOURNAL_SUITE)
+
+
+def encapsulated(keys, period, ct, header, noun):
+    """object.md, opening: what was agreed with the ephemeral key, the salt, and the KEK."""
+    key = keys.periods[period]
+    try:
+        ss = agree_x25519(key.kem, ct)
+    except ValueError:
+        raise Damaged(noun, "its ephemeral key is of small order") from None
+    salt = hashlib.sha512(ct + key.public + header).digest()
+    return ss, salt, hkdf("sha512", key.sym + ss, salt, b"exclave/kek/v1", 32)
+
+
 class Sealed:
     """One sealed object, opened with released keys: `plain` decrypts and authenticates just what is asked for."""
 
@@ -119,14 +161,7 @@ class Sealed:
             raise Damaged(noun, f"has {size} bytes, which no object has")
         front = read_at(0, HEADER_BYTES)
         self.header, self.ct, self.salt, self.commitment = front[:48], front[48:80], front[80:104], front[104:]
-        magic, suite, version, self.object_class, zeros, self.registry, self.era, self.period, more = \
-            struct.unpack(">8sHHB3s16sII8s", self.header)
-        if magic != b"EXCLAVE\0" or any(zeros) or any(more):
-            raise Damaged(noun, "is no sealed object: its header is wrong")
-        if (suite, version) != (1, 1) or self.object_class not in CLASSES:
-            raise Damaged(noun, f"has suite {suite}, version {version}, class {self.object_class}: this program cannot read it")
-        if size != 1 << self.object_class:
-            raise Damaged(noun, "is longer or shorter than its class says")
+        self.object_class, self.registry, self.era, self.period = read_header(self.header, size, noun, OBJECT_SUITE)
         payload = size - HEADER_BYTES
         self.segments = -(-payload // (SEGMENT_BYTES + 16))
         self.plain_size = payload - 16 * self.segments
@@ -144,15 +179,10 @@ class Sealed:
         if not self.is_for(keys):
             raise Denied(self.noun, f"belongs to registry {self.registry.hex()[:8]}, era {self.era}, period {self.period};"
                                     f" released: {keys.registry.hex()[:8]}, era {keys.era}, periods {sorted(keys.periods)}")
-        key = keys.periods[self.period]
-        try:
-            ss = agree_x25519(key.kem, self.ct)
-        except ValueError:
-            raise Damaged(self.noun, "its ephemeral key is of small order") from None
-        kek_salt = hashlib.sha512(self.ct + key.public + self.header).digest()
-        kek = hkdf("sha512", key.sym + ss, kek_salt, b"exclave/kek/v1", 32)
+        ss, kek_salt, kek = encapsulated(keys, self.period, self.ct, self.header, self.noun)
         segment_key, nonce, commitment = chunked_keys(kek, self.salt, self.header + keys.realm)
-        self.steps = {"X_p": key.public, "realm": keys.realm, "ss": ss, "KEK salt": kek_salt, "KEK": kek, "key": segment_key,
+        self.steps = {"X_p": keys.periods[self.period].public, "realm": keys.realm, "ss": ss, "KEK salt": kek_salt,
+                      "KEK": kek, "key": segment_key,
                       "base nonce": nonce, "commitment": commitment}
         if not hmac.compare_digest(commitment, self.commitment):
             raise Damaged(self.noun, "was not sealed to the released key, or its first bytes were altered")

@@ -57,8 +57,8 @@ class Target:
 class Restorer:
     """Writes a snapshot's entries below a target, and keeps account of what could not be."""
 
-    def __init__(self, chunks, target):
-        self.chunks, self.target, self.root = chunks, target, os.geteuid() == 0
+    def __init__(self, chunks, target, owner=None):
+        self.chunks, self.target, self.root, self.owner = chunks, target, os.geteuid() == 0, owner
         self.folders, self.links, self.problems, self.damaged, self.written = [], {}, [], [], 0
 
     def problem(self, entry, why):
@@ -162,7 +162,7 @@ class Restorer:
         follow = {} if name is None else {"follow_symlinks": False}
         mode = entry.mode
         if self.root:
-            self.attempt(entry, "owner", lambda: os.chown(place, entry.owner[0], entry.owner[1], **follow))
+            self.attempt(entry, "owner", lambda: os.chown(place, *(self.owner or entry.owner[:2]), **follow))
         else:
             mode &= 0o1777  # set-user-id for whoever restores would be a hole
         for key, value in entry.attributes:
