@@ -90,6 +90,13 @@ class WritableFile {
  public:
   virtual ~WritableFile() = default;
   virtual Status write_at(std::uint64_t offset, ByteView data) = 0;  // all of it, or an error
+  // write_at, and durable: `data` alone. Made for small appends to a file that has its size already; without a detour
+  // through memory where offset and size are multiples of kBlockBytes. After an error the place may hold anything.
+  virtual Status write_at_durably(std::uint64_t offset, ByteView data) {
+    TRY(write_at(offset, data));
+    return sync();
+  }
+  static constexpr std::size_t kBlockBytes = 4096;
   virtual Status append(ByteView data) = 0;
   virtual Status resize(std::uint64_t size) = 0;  // a grown part is a hole
   // Of the open file, whatever its name is by now. A later write undoes time and set-id bits: it comes last.

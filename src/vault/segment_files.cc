@@ -191,7 +191,7 @@ Status SegmentFiles::create_file(const format::SegmentPlace& place, const Segmen
     const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.row.bytes() - done));
     TRY(draft->file().append(ByteView(zeros).first(take)));
   }
-  const Status published = draft->publish_new(name);
+  Status published = draft->publish_new(name);
   // An earlier attempt failed after it had given the name: nothing was written since.
   if (!published.ok() && published.error().code() == Code::AlreadyExists) return draft->publish_replacing(name);
   return published;
@@ -252,12 +252,10 @@ Result<std::uint64_t> SegmentFiles::write(const format::SegmentPlace& place, Seg
     if (made.ok()) made = open_file(place, segment);
     if (!made.ok()) return failed(place, made.error());
   }
-  const Status written = segment.file->write_at(end, bytes);
-  if (!written.ok()) return failed(place, written.error());
-  const Status synced = segment.file->sync();
-  if (!synced.ok()) {
+  const Status written = segment.file->write_at_durably(end, bytes);
+  if (!written.ok()) {
     segment.is_poisoned = true;
-    return failed(place, synced.error());
+    return failed(place, written.error());
   }
   if (scan.last.has_value()) segment.last = scan.last;
   segment.end = end + bytes.size();

@@ -10,7 +10,7 @@
 //
 // Units/limits: bytes. A segment's row is in the table before its file is made (Deposits charges it).
 // I1  Bytes below a segment's end are durable, and never change.
-// I2  After a failed sync a segment takes no more frames and is not adopted: the disk may have other bytes than memory.
+// I2  After a failed write a segment takes no more frames and is not adopted: the disk may have other bytes than memory.
 // I3  Once a segment's file has an object's name, it is not written to again.
 // I4  At opening, what is behind the last whole frame is zeroed; files without a row were closed just before a crash, and
 //     are treated as forget() would; rows without a file are empty segments.

@@ -147,6 +147,39 @@ TEST_P(FileSystemConformance, append_goes_on_after_the_furthest_byte_written) {
   });
 }
 
+TEST_P(FileSystemConformance, write_at_durably_is_a_write_whatever_its_size_and_place) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    constexpr std::size_t kBlock = env::WritableFile::kBlockBytes;
+    auto file = must(d->create_file("f", 0600));
+    Bytes expected(40 * kBlock);
+    must(file->append(expected));
+    must(file->sync());
+    Byte next = 1;
+    const auto write = [&](std::uint64_t offset, std::size_t size) {
+      const Bytes data(size, next++);
+      if (offset + size > expected.size()) expected.resize(offset + size);
+      std::copy(data.begin(), data.end(), expected.begin() + static_cast<std::ptrdiff_t>(offset));
+      must(file->write_at_durably(offset, data));
+      EXPECT_EQ(content_of(*d, "f"), expected) << offset << ", " << size;
+    };
+    write(0, kBlock);
+    write(5 * kBlock, 3 * kBlock);
+    write(kBlock, 30 * kBlock);  // much at once
+    write(7, 100);
+    write(2 * kBlock, kBlock - 1);
+    must(file->write_at(3 * kBlock, Bytes(kBlock, 200)));  // beside what is only in memory so far
+    std::fill_n(expected.begin() + 3 * kBlock, kBlock, Byte{200});
+    write(4 * kBlock, kBlock);
+    write(39 * kBlock, 4 * kBlock);  // beyond the end
+    must(file->append(as_bytes("x")));
+    expected.push_back('x');
+    EXPECT_EQ(content_of(*d, "f"), expected);
+    must(file->write_at_durably(0, {}));
+    EXPECT_EQ(content_of(*d, "f"), expected);
+  });
+}
+
 TEST_P(FileSystemConformance, read_at_returns_less_only_at_the_end) {
   run([](env::Env env, const std::string& root) {
     auto d = must(env.files.open_directory(root));

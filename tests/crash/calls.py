@@ -308,12 +308,18 @@ class Watcher(threading.Thread):
     def _write_half(self, thread, name, arguments):
         descriptor, address, size, offset = arguments[:4]
         data = os.pread(self._memory_of(thread), size // 2, address)
+        if name == "pwrite64":  # not their descriptor, which may want whole blocks
+            file = os.open(f"/proc/{thread}/fd/{descriptor & 0xFFFFFFFF}", os.O_WRONLY)
+            try:
+                return os.pwrite(file, data, offset)
+            finally:
+                os.close(file)
         # Their own descriptor: write() goes on where its position is, and moves it.
         borrowed = ctypes.CDLL(None, use_errno=True).syscall(self._pidfd_getfd, self._process, descriptor, 0)
         if borrowed < 0:
             raise OSError(ctypes.get_errno(), "pidfd_getfd was refused")
         try:
-            return os.write(borrowed, data) if name == "write" else os.pwrite(borrowed, data, offset)
+            return os.write(borrowed, data)
         finally:
             os.close(borrowed)
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <memory>
 
 #include "base/text.h"
 #include "posix/detail/attributes.h"
@@ -122,6 +123,39 @@ Status OutputFile::write_at(std::uint64_t offset, ByteView data) {
     done += static_cast<std::size_t>(n);
   }
   end_ = std::max(end_, offset + done);
+  return {};
+}
+
+const Descriptor& OutputFile::direct() {
+  if (!direct_.has_value()) {
+    const std::string same = "/proc/self/fd/" + std::to_string(file_.get());
+    direct_.emplace(::open(same.c_str(), O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC));
+  }
+  return *direct_;
+}
+
+// Compared with a write and fdatasync: 31 us of CPU for each 4 KiB less, and one command to the disk (docs/performance.md).
+Status OutputFile::write_at_durably(std::uint64_t offset, ByteView data) {
+  constexpr std::size_t kMostDirect = 64 * 1024;  // what is more flows better through the page cache
+  const bool in_blocks = offset % kBlockBytes == 0 && data.size() % kBlockBytes == 0;
+  if (!in_blocks || data.empty() || data.size() > kMostDirect || !direct().valid()) {
+    TRY(write_at(offset, data));
+    return sync();
+  }
+  if (offset > kOffsetLimit || data.size() > kOffsetLimit - offset) return too_far();
+  if (sync_failure_.has_value()) return *sync_failure_;
+  if (direct_room_.empty()) direct_room_.resize(kMostDirect + kBlockBytes);
+  void* aligned = direct_room_.data();
+  std::size_t room = direct_room_.size();
+  CHECK(std::align(kBlockBytes, kMostDirect, aligned, room) != nullptr);
+  std::copy(data.begin(), data.end(), static_cast<Byte*>(aligned));
+  const auto n =
+      uninterrupted([&] { return ::pwrite(direct_->get(), aligned, data.size(), static_cast<off_t>(offset)); });
+  if (n != static_cast<ssize_t>(data.size())) {
+    sync_failure_ = system_error(n < 0 ? errno : EIO, Access::Write, "write", path_of(file_.get()));
+    return *sync_failure_;
+  }
+  end_ = std::max(end_, offset + data.size());
   return {};
 }
 

@@ -51,6 +51,7 @@ class OutputFile : public env::WritableFile {
   static Result<std::unique_ptr<OutputFile>> of_existing(Descriptor file);
 
   Status write_at(std::uint64_t offset, ByteView data) override;
+  Status write_at_durably(std::uint64_t offset, ByteView data) override;
   Status append(ByteView data) override;
   Status resize(std::uint64_t size) override;
   Status set_attributes(const env::FileAttributes& attributes) override;
@@ -59,7 +60,12 @@ class OutputFile : public env::WritableFile {
   int descriptor() const { return file_.get(); }
 
  private:
+  // The same file, open for writes that go to the disk at once and are durable then; invalid where there is no such thing.
+  const Descriptor& direct();
+
   const Descriptor file_;
+  std::optional<Descriptor> direct_;
+  Bytes direct_room_;
   std::uint64_t end_;
   std::optional<Error> sync_failure_;
 };

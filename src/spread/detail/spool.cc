@@ -105,7 +105,7 @@ Status Spool::remove_entry(std::uint64_t index) {
 Status Spool::remove_all() {
   std::vector<std::string> names = TRY(files_.list(directory_));
   // The descriptor last: what is left after a crash can still be told.
-  std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name != kStreamName; });
+  std::partition(names.begin(), names.end(), [](const std::string& name) { return name != kStreamName; });
   for (const std::string& name : names) TRY(files_.remove_file(env::join_path(directory_, name)));
   return TRY(files_.open_directory(root_))->remove(name_);
 }
