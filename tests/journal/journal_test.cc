@@ -363,6 +363,34 @@ TEST_F(JournalTest, what_a_dead_agent_left_is_completed_at_a_vault_whose_disk_fa
   });
 }
 
+// Found by the crash matrix: a segment whose entries had been removed before it stayed in the spool for ever.
+TEST_F(JournalTest, a_spool_whose_removal_failed_in_the_middle_is_removed_the_next_time) {
+  run([this](JournalBench& bench) {
+    const auto recover = [&] {
+      return spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min));
+    };
+    bench.door(2).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      std::uint64_t next = 0;
+      for (int segments = 0; segments < 3; ++segments) {
+        EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+        must(writer->roll());
+      }
+    }  // it dies without finish
+    bench.door(2).is_shut = false;
+    for (int failures = 0; failures < 2; ++failures) {
+      machine_->inject({.call = sim::FileCall::Name, .path_part = ".segment", .nth = 2});
+      EXPECT_FALSE(recover().ok()) << "the second of its segments stays";
+      machine_->clear_faults();
+    }
+    const auto left = must(recover());
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_TRUE(left[0].is_complete) << left[0].reasons.at(0);
+    EXPECT_TRUE(must(recover()).empty());
+  });
+}
+
 TEST_F(JournalTest, a_spool_that_lost_its_end_closes_nothing_and_loses_nothing) {
   run([](JournalBench& bench) {
     std::uint64_t next = 0;
