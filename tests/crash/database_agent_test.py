@@ -6,10 +6,9 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import calls  # noqa: E402
+import protected  # noqa: E402  (knows where the next ones are)
 import harness  # noqa: E402
 import matrix  # noqa: E402
-import protected  # noqa: E402
 from harness import OK, PARTIAL  # noqa: E402
 
 COMMITS = 24  # of which a quarter is large: segments fill up, and are closed
@@ -36,8 +35,7 @@ class DatabaseAgentCrash(protected.DatabaseCrashTest):
         """Rome is away for a while: what it lacks waits in the spool."""
         world.realm.start()
         world.start_server()
-        watcher = calls.Watcher({"home": world.realm.home}, fault)
-        world.start_agent(watcher)
+        watcher = world.start_watched_agent(fault)
         self.is_watched = True
         writer = world.start_writer()
         self.follow(world, watcher, fault, lambda: len(writer.acknowledged) >= COMMITS // 4 and
@@ -64,8 +62,7 @@ class DatabaseAgentCrash(protected.DatabaseCrashTest):
     def attempt_base(self, world, fault):
         world.realm.start()
         world.start_server()
-        watcher = calls.Watcher({"home": world.realm.home}, fault)
-        world.start_agent(watcher, **{"base-every": "1 h"})
+        watcher = world.start_watched_agent(fault, **{"base-every": "1 h"})
         self.is_watched = True
         writer = world.start_writer()
         self.follow(world, watcher, fault, lambda: "is durable" in world.agent.log() or "base backup failed" in world.agent.log())

@@ -80,22 +80,22 @@ class Writer(threading.Thread):
             raise AssertionError(f"the writer met {self.trouble or 'no answer'}")
 
 
-class WatchedAgent(postgres.Agent):
-    """Its first process is followed by `watcher`; those after it are as a supervisor starts them."""
+class LookedAtAgent(postgres.Agent):
+    """Its first process is started by `launcher`; those after it are as a supervisor starts them."""
 
-    def __init__(self, realm, databases, watcher=None):
-        self.watcher, self._at_start, self.began_ns = watcher, watcher, 0
+    def __init__(self, realm, databases, launcher=None):
+        self._launcher, self.began_ns = launcher, 0
         super().__init__(realm, databases)
 
     def start(self):
         self.began_ns = time.time_ns()
-        watcher, self._at_start = self._at_start, None
-        if watcher is None:
+        launcher, self._launcher = self._launcher, None
+        if launcher is None:
             super().start()
             return
         with open(self.log_path, "ab") as sink:
-            self.process = calls.popen(watcher, [harness.program(), "agent", "run", "--home", self.home], self.realm.scratch,
-                                       stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+            self.process = launcher([harness.program(), "agent", "run", "--home", self.home], self.realm.scratch, stdout=sink,
+                                    stderr=sink)
 
     def own_status(self):
         """Of this process; None if it has not written one yet."""
@@ -136,12 +136,22 @@ class ProtectedWorld(matrix.World):
             self.server = Server(self.scratch, "pg", create=bool(create), **create)
         self.server.start()
 
-    def start_agent(self, watcher=None, **options):
-        """Anew, by whoever keeps it running; the first time with `options` of its database."""
+    def start_agent(self, launcher=None, **options):
+        """Anew, by whoever keeps it running; the first time by `launcher`, with `options` of its database."""
         if self.agent is None:
-            self.agent = WatchedAgent(self.realm, {DATASET: {"connection": self.server.conninfo(), **options}}, watcher)
+            databases = {DATASET: {"connection": self.server.conninfo(), **options}}
+            self.agent = LookedAtAgent(self.realm, databases, launcher)
         else:
             self.agent.start()
+
+    def start_watched_agent(self, fault, **options):
+        watcher = calls.Watcher({"home": self.realm.home}, fault)
+
+        def launcher(arguments, cwd, **sinks):
+            return calls.popen(watcher, arguments, cwd, stdin=subprocess.DEVNULL, **sinks)
+
+        self.start_agent(launcher, **options)
+        return watcher
 
     def start_writer(self):
         self.writers.append(Writer(self.server, (len(self.writers) + 1) * 1_000_000))
