@@ -352,7 +352,10 @@ config::Json status_json(const DatabaseStatus& status) {
 Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeBase& take_base,
                  const std::function<void()>& leave_vaults, std::stop_token stop) {
   env::Env& env = place.env;
-  TRY(env.files.make_directories(env::parent_path(agent_status_path(place.home)), 0700));
+  // An agent that was killed has left drafts of its status and of its positions.
+  const std::string status_folder(env::parent_path(agent_status_path(place.home)));
+  TRY(env.files.make_directories(status_folder, 0700));
+  TRY(env.files.remove_temporaries(status_folder));
   VaultClocks clocks(env, place.policy.quorum.k, place.vaults);
   std::vector<Running> databases;
   for (const DatabaseConfig& each : config.databases) {
@@ -361,6 +364,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     database.periods = std::make_unique<PeriodSource>(env.files, place.era, clocks, place.keys_path);
     const std::string directory = database_directory(place.home, each.stream.dataset);
     TRY(env.files.make_directories(directory, 0700));
+    TRY(env.files.remove_temporaries(directory));
     database.stream = std::make_unique<DatabaseStream>(
         DatabaseStream::Place{env, place.policy, place.registry, place.era, place.writer, place.vaults,
                               *database.periods, directory},

@@ -126,6 +126,19 @@ void DatabaseStream::publish() {
 }
 
 Status DatabaseStream::run(std::stop_token stop) {
+  Status ended = stream_until(stop);
+  state_ = StreamState::Stopped;
+  if (ended.ok() && journal_ != nullptr) {
+    keep_position();
+    ended = finish_journal();
+  }
+  // Whatever it is: nobody else says why there is no stream.
+  if (!ended.ok()) raise(ended.error().message());
+  publish();
+  return ended;
+}
+
+Status DatabaseStream::stream_until(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   TRY(place_.env.files.make_directories(place_.directory, 0700));
   std::chrono::nanoseconds pause = kFirstPause;
@@ -139,12 +152,7 @@ Status DatabaseStream::run(std::stop_token stop) {
       const Code code = done.error().code();
       const bool can_mend = code == Code::Unavailable || code == Code::Precondition || code == Code::Denied ||
                             code == Code::NotFound || code == Code::Corrupt;
-      if (!can_mend || journal_failed_) {
-        state_ = StreamState::Stopped;
-        raise(done.error().message());
-        publish();
-        return done;
-      }
+      if (!can_mend || journal_failed_) return done;
       trouble_ = done.error().message();
       if (!done.error().hint_text().empty()) *trouble_ += " (" + done.error().hint_text() + ")";
     }
@@ -156,14 +164,7 @@ Status DatabaseStream::run(std::stop_token stop) {
     while (!stop.stop_requested() && clock.monotonic() < again)
       TRY(clock.sleep_until(clock.monotonic() + kFirstPause / 2));
   }
-  state_ = StreamState::Stopped;
-  Status finished;
-  if (journal_ != nullptr) {
-    keep_position();
-    finished = finish_journal();
-  }
-  publish();
-  return finished;
+  return {};
 }
 
 Status DatabaseStream::check_system(pg::SystemIdentifier system) {

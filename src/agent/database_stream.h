@@ -115,6 +115,8 @@ class DatabaseStream {
     std::uint64_t bytes;    // of the frame
   };
 
+  // Until a stop, or what cannot mend itself.
+  Status stream_until(const std::stop_token& stop);
   Status connect_and_stream(const std::stop_token& stop);
   Status prepare(const pg::ServerFacts& facts);
   void note_settings(const pg::ServerFacts& facts);

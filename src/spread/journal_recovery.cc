@@ -151,7 +151,7 @@ class StreamRecovery {
         answers_[i].closed.insert(segment.index);
         return {};
       }
-      // Too many are open there: it comes whole when the earlier ones are closed.
+      // Too many are open there, or its disk failed under this one: it comes whole when it is closed.
       if (!appended.ok() && appended.error().code() == Code::Precondition) return {};
       if (!appended.ok()) return appended.error();
       at = end;

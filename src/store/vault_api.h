@@ -97,9 +97,9 @@ class VaultApi : public ObjectReader {
   // multiple of 4,096: whole frames, and before them the front if offset is 0; at most kMaxAppendBytes. What is there
   // already and equal is fine, so every call may be repeated; with no bytes it only asks. Returns the segment's end.
   // DURABLE. Errors: NotFound (stream), Conflict (other bytes stand there, or the segment is closed), Precondition
-  // (`offset` is beyond the end, which the message names, or an earlier segment is to be closed first), InvalidInput
-  // (not whole frames, another class, an objects' stream), Denied, Exhausted (the segment's whole class counts against
-  // the quota when it opens), Unavailable (also: a sync failed, then this segment takes no more; put the whole object).
+  // (`offset` is beyond the end, which the message names; or an earlier segment is to be closed first; or a sync failed,
+  // and this segment takes no more: put the whole object), InvalidInput (not whole frames, another class, an objects'
+  // stream), Denied, Exhausted (the segment's whole class counts against the quota when it opens), Unavailable.
   // A segment is closed by put: with no bytes the vault takes what it holds, if that bears the entry's name; NotFound
   // otherwise, and the object has to be sent.
   virtual Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,

@@ -163,7 +163,9 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
     const RegistryRow row = TRY(parts_.records.registry(registry->id));
     const std::uint64_t cost = kEntryCharge + (held.has_value() ? 0 : closes ? open->bytes() : source.size());
     const std::uint64_t charge = cost - std::min(cost, open.has_value() ? open->bytes() : 0);
-    const Status room = claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
+    // What an open segment was charged pays for its entry, too, if its object counts already: commit() says when.
+    const Status room =
+        charge == 0 ? Status() : claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
     if (!room.ok()) return exhausted(*registry, room.error());
     has_room_again(*registry, row.used_bytes);
   }

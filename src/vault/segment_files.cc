@@ -227,7 +227,7 @@ Result<std::uint64_t> SegmentFiles::append(const format::SegmentPlace& place, st
   if (known == bytes.size()) return end;
   if (segment->is_closing) return Error(Code::Conflict, format::to_string(place) + " is being closed");
   if (segment->is_poisoned) {
-    return Error(Code::Unavailable,
+    return Error(Code::Precondition,
                  format::to_string(place) + " takes no more frames: its disk failed; close it with the whole object");
   }
   return write(place, *segment, bytes.subspan(known));

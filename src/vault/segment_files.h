@@ -15,8 +15,8 @@
 // I4  At opening, what is behind the last whole frame is zeroed; files without a row were closed just before a crash, and
 //     are treated as forget() would; rows without a file are empty segments.
 // Threads: from any thread; one segment's calls take turns, those of several do not wait for each other.
-// Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end), Unavailable (I2),
-//   Exhausted, Corrupt (disk).
+// Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end; I2: it takes the whole
+//   object), Unavailable, Exhausted, Corrupt (disk).
 // See: format/journal.h, ADR-0024.
 #pragma once
 

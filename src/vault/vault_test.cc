@@ -137,6 +137,32 @@ TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
   EXPECT_EQ(must(site().status()).object_count, 1U);
 }
 
+// Found by the crash matrix: nothing was left to charge the second time, and that counted as a programmer's error.
+TEST_F(VaultTest, H7_a_segment_whose_entry_failed_at_the_disk_is_closed_when_its_entry_comes_again) {
+  WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
+                       format::StreamKind::Journal);
+  must(writer().open_stream(journal.stream()));
+  std::vector<std::uint64_t> costs;
+  for (std::uint64_t index = 0; index < 2; ++index) {
+    const std::uint64_t before = used();
+    conformance::SegmentMaker segment({.registry = bench_.realm.land(),
+                                       .stream = journal.id(),
+                                       .index = index,
+                                       .first_number = index,
+                                       .label = "segment " + std::to_string(index)});
+    segment.add(1000);
+    must(segment.send(writer(), 0));
+    const auto entry = journal.next(object_name(segment.whole()));
+    if (index == 1) {
+      lux().inject({.call = sim::FileCall::Sync, .path_part = "/table/"});
+      EXPECT_FALSE(writer().put(entry, {}).ok());
+    }
+    EXPECT_TRUE(must(writer().put(entry, {})).has_value());
+    costs.push_back(used() - before);
+  }
+  EXPECT_EQ(costs[0], costs[1]);
+}
+
 TEST_F(VaultTest, what_the_disk_said_is_told_to_the_operator_and_not_to_the_caller) {
   const Bytes sealed = object(1);
   const auto entry = stream_.next(object_name(sealed));

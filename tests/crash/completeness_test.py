@@ -8,11 +8,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import calls  # noqa: E402
 import harness  # noqa: E402
 import matrix  # noqa: E402
+import protected  # noqa: E402
 from harness import OK  # noqa: E402
 
 # What touches a file and neither changes it nor can fail in a way that matters here.
@@ -75,7 +77,7 @@ class Strace:
         for line in log.read_text(errors="surrogateescape").splitlines():
             self._descriptors.update(re.findall(r"\b(\d+)<(/[^>]*)>", line))
             thread, text = line.split(maxsplit=1)
-            call = re.match(r"(\w+)\((.*)$", text)
+            call = re.match(r"(\w+)\((.*)$", text.removesuffix(" <unfinished ...>"))
             if call:
                 begun[thread] = call.group(1), arguments_of(call.group(2))
             # A tracer's signal interrupts a call before anybody answered it, and the kernel enters it again: one call.
@@ -148,21 +150,50 @@ class Completeness(matrix.CrashTest):
         self.assertEqual(OK, done.returncode, done.stderr.decode())
         self.agree(watcher, log, roots, least)
 
-    def test_no_call_of_a_vault_escapes(self):
-        world = self.grow(self.make_world())
-        world.realm.start("lux", "rome")
-        roots = {"vault": world.realm.vault("oslo")}
+    def by_launcher(self, world, roots):
+        """A watcher, strace's log, and how to start a daemon that both see."""
         watcher, log, prefix = self.traced(world, roots)
 
         def launcher(arguments, cwd, **options):
             return harness.launch([*prefix, *arguments], cwd, pass_fds=[watcher.channel.fileno()], **options)
 
+        return watcher, log, launcher
+
+    def drain(self, watcher, process, log):
+        os.kill(watcher.pid, harness.signal.SIGTERM)  # strace would not pass it on
+        self.assertEqual(OK, process.wait(harness.DRAIN_SECONDS), log())
+
+    def test_no_call_of_a_vault_escapes(self):
+        world = self.grow(self.make_world())
+        world.realm.start("lux", "rome")
+        roots = {"vault": world.realm.vault("oslo")}
+        watcher, log, launcher = self.by_launcher(world, roots)
         daemon = harness.Daemon(world.realm.vault("oslo"), world.scratch / "oslo.log", world.scratch, launcher=launcher)
         self.reaches_all(world.backup())
         self.holds(world)
-        os.kill(watcher.pid, harness.signal.SIGTERM)  # strace would not pass it on
-        self.assertEqual(OK, daemon.process.wait(harness.DRAIN_SECONDS), daemon.log())
+        self.drain(watcher, daemon.process, daemon.log)
         self.agree(watcher, log, roots, 600)
+
+    def test_no_call_of_a_databases_agent_and_of_its_vault_escapes(self):
+        world = protected.make_protected_world(self.scratch / "base")
+        self.addCleanup(world.end)
+        vault, home = {"vault": world.realm.vault("oslo")}, {"home": world.realm.home}
+        vault_watcher, vault_log, vault_launcher = self.by_launcher(world, vault)
+        daemon = harness.Daemon(world.realm.vault("oslo"), world.scratch / "oslo.log", world.scratch, launcher=vault_launcher)
+        world.realm.start("lux", "rome")
+        world.start_server()
+        home_watcher, home_log, home_launcher = self.by_launcher(world, home)
+        world.start_agent(home_launcher, **{"base-every": "1 h"})
+        writer = world.start_writer()
+        deadline = time.monotonic() + harness.COMMAND_SECONDS
+        while len(writer.acknowledged) < 24 or "is durable" not in world.agent.log() or len(world.spools()) > 1:
+            self.assertLess(time.monotonic(), deadline, world.agent.log())
+            self.assertIsNone(world.agent.process.poll(), world.agent.log())
+            time.sleep(0.05)
+        self.drain(home_watcher, world.agent.process, world.agent.log)
+        self.drain(vault_watcher, daemon.process, daemon.log)
+        self.agree(home_watcher, home_log, home, 250)
+        self.agree(vault_watcher, vault_log, vault, 300)
 
     def test_no_call_of_an_agent_escapes(self):
         world = self.grow(self.make_world())

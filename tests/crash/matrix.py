@@ -91,6 +91,10 @@ class World:
         realm.scratch, realm.daemons = scratch, {}
         return World(scratch, realm, self.opening)
 
+    def end(self):
+        """Of everything that runs in it."""
+        self.realm.kill_all()
+
     # --- commands whose outcome is looked at ---
 
     def backup_command(self, source="source"):
@@ -103,13 +107,17 @@ class World:
 class CrashTest(harness.SystemTest):
     """Base of the scenarios."""
 
-    def make_scratch(self):
+    @staticmethod
+    def new_scratch():
         # Processes die here, machines do not: memory is as good as a disk, and does not wait for one.
         memory = "/dev/shm"
         is_roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > 2**31
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="exclave-crash-", dir=memory if is_roomy else None))
+        return pathlib.Path(tempfile.mkdtemp(prefix="exclave-crash-", dir=memory if is_roomy else None)).resolve()
+
+    def make_scratch(self):
+        directory = self.new_scratch()
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-        return directory.resolve()
+        return directory
 
     def setUp(self):
         why = None
@@ -203,7 +211,7 @@ class CrashTest(harness.SystemTest):
                 subprocess.run(["cp", "-a", world.scratch, os.environ["EXCLAVE_CRASH_KEEP"]], check=True)
             raise
         finally:
-            world.realm.kill_all()
+            world.end()
             shutil.rmtree(world.scratch)
         return watcher
 

@@ -10,12 +10,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import calls  # noqa: E402
 import harness  # noqa: E402
 import matrix  # noqa: E402
+import victims  # noqa: E402
 from harness import OK, PARTIAL  # noqa: E402
+from victims import VICTIM  # noqa: E402
 
-VICTIM = "oslo"
 
-
-class VaultCrash(matrix.CrashTest):
+class VaultCrash(victims.Victims, matrix.CrashTest):
     """H7: two other vaults carry on meanwhile, so that no backup fails for it; none is told more than is held."""
 
     def test_H7_a_vault_that_fails_at_work_promises_nothing_that_it_does_not_hold(self):
@@ -104,41 +104,11 @@ class VaultCrash(matrix.CrashTest):
             file.seek(100_000)
             file.write(bytes([byte[0] ^ 1]))
 
-    def start_watched(self, world, fault=None):
-        watcher = calls.Watcher({"vault": world.realm.vault(VICTIM)}, fault)
-
-        def launcher(arguments, cwd, **options):
-            return calls.popen(watcher, arguments, cwd, stdin=subprocess.DEVNULL, **options)
-
-        world.realm.daemons[VICTIM] = harness.Daemon(world.realm.vault(VICTIM), world.scratch / f"realm-{VICTIM}.log",
-                                                     world.scratch, launcher=launcher, wait=False)
-        return watcher
-
     def start_all(self, world):
         watcher = self.start_watched(world)
         world.realm.start(*(v for v in harness.VAULTS if v != VICTIM))
         world.realm.daemons[VICTIM].wait_until_it_listens()
         return watcher
-
-    def comes_to_listen(self, world, fault):
-        daemon = world.realm.daemons[VICTIM]
-        deadline = time.monotonic() + harness.START_SECONDS
-        while "listens on" not in daemon.log():
-            self.assertLess(time.monotonic(), deadline, "the vault hangs when it starts")
-            if daemon.process.poll() is not None:
-                self.died_by(daemon, fault)
-                return False
-            time.sleep(0.01)
-        return True
-
-    def died_by(self, daemon, fault):
-        """The victim has ended: by our hand, or with a message."""
-        code = daemon.process.returncode
-        if fault is not None and fault.kind == "kill":
-            self.assertEqual(-signal.SIGKILL, code, daemon.log())
-        else:
-            self.assertIn(code, matrix.ERRORS, daemon.log())
-            self.assertIn("exclave: ", daemon.log())
 
     def backup_while_the_victim_may_die(self, world, fault):
         """A backup beside it; a victim that dies is started again at once, as systemd does. Returns whether it has

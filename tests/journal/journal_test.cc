@@ -344,6 +344,56 @@ TEST_F(JournalTest, what_a_dead_agent_left_in_the_spool_is_completed_before_the_
   });
 }
 
+// Found by the crash matrix: such a journal stayed in the spool until somebody restarted the vault.
+TEST_F(JournalTest, what_a_dead_agent_left_is_completed_at_a_vault_whose_disk_failed_under_it) {
+  run([this](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      auto writer = bench.open_writer();
+      append(*writer, next, 3);
+      wait_for_all(bench, *writer, next);
+      machine_->inject({.call = sim::FileCall::Sync, .path_part = "/vault-1/journal"});
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+      must(bench.env().clock.sleep_until(bench.in(1s)));
+      EXPECT_TRUE(of(writer->progress(), 1).failure.has_value()) << "it takes no more frames of this segment";
+    }  // it dies without finish
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_TRUE(recovered[0].is_complete) << recovered[0].reasons.at(0);
+    EXPECT_EQ(bench.objects_at(1, "first"), bench.objects_at(0, "first"));
+    EXPECT_TRUE(must(bench.door(1).open_segments(keys().registry().id)).empty());
+  });
+}
+
+// Found by the crash matrix: a segment whose entries had been removed before it stayed in the spool for ever.
+TEST_F(JournalTest, a_spool_whose_removal_failed_in_the_middle_is_removed_the_next_time) {
+  run([this](JournalBench& bench) {
+    const auto recover = [&] {
+      return spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min));
+    };
+    bench.door(2).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      std::uint64_t next = 0;
+      for (int segments = 0; segments < 3; ++segments) {
+        EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+        must(writer->roll());
+      }
+    }  // it dies without finish
+    bench.door(2).is_shut = false;
+    for (int failures = 0; failures < 2; ++failures) {
+      machine_->inject({.call = sim::FileCall::Name, .path_part = ".segment", .nth = 2});
+      EXPECT_FALSE(recover().ok()) << "the second of its segments stays";
+      machine_->clear_faults();
+    }
+    const auto left = must(recover());
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_TRUE(left[0].is_complete) << left[0].reasons.at(0);
+    EXPECT_TRUE(must(recover()).empty());
+  });
+}
+
 TEST_F(JournalTest, a_spool_that_lost_its_end_closes_nothing_and_loses_nothing) {
   run([](JournalBench& bench) {
     std::uint64_t next = 0;

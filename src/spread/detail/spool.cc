@@ -104,8 +104,12 @@ Status Spool::remove_entry(std::uint64_t index) {
 
 Status Spool::remove_all() {
   std::vector<std::string> names = TRY(files_.list(directory_));
-  // The descriptor last: what is left after a crash can still be told.
-  std::partition(names.begin(), names.end(), [](const std::string& name) { return name != kStreamName; });
+  // Segments, then entries, the descriptor last: what is left after a crash can still be told, and chained.
+  const auto rank = [](const std::string& name) {
+    return name == kStreamName ? 2 : name.ends_with(kSegmentKind) ? 0 : 1;
+  };
+  std::sort(names.begin(), names.end(),
+            [&](const std::string& one, const std::string& other) { return rank(one) < rank(other); });
   for (const std::string& name : names) TRY(files_.remove_file(env::join_path(directory_, name)));
   return TRY(files_.open_directory(root_))->remove(name_);
 }
