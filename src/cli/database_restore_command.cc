@@ -19,17 +19,26 @@ Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
   if (text == "latest") return engine::RecoveryGoal(engine::ToProvenEnd{});
   constexpr std::string_view kCut = "cut:";
   if (text.starts_with(kCut)) return engine::RecoveryGoal(engine::ToCut{text.substr(kCut.size())});
+  constexpr std::string_view kName = "name:";
+  if (text.starts_with(kName)) {
+    TRY(engine::check_point_name(std::string_view(text).substr(kName.size())));
+    return engine::RecoveryGoal(engine::ToRestorePoint{text.substr(kName.size())});
+  }
   if (const auto position = pg::parse_lsn(text); position.ok())
     return engine::RecoveryGoal(engine::ToLogPosition{position.value()});
   if (const auto time = env::parse_rfc3339(text); time.ok()) {
     return engine::RecoveryGoal(engine::ToCommitTime{time.value()});
   }
   return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
-      .hint("say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z) or cut:ID; times are in UTC");
+      .hint(
+          "say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z), cut:ID or name:LABEL; times are "
+          "in UTC");
 }
 
-// Whether a base can serve the goal at all, as far as that is known without its log.
-bool may_serve(const format::Snapshot& base, const engine::RecoveryGoal& goal) {
+// Whether a base can serve the goal at all, as far as that is known without its log. `place`: where the goal lies, if
+// another base's log told.
+bool may_serve(const format::Snapshot& base, const engine::RecoveryGoal& goal, const std::optional<pg::Lsn>& place) {
+  if (place.has_value() && base.base->end.value() > place->value()) return false;
   if (const auto* position = std::get_if<engine::ToLogPosition>(&goal))
     return base.base->end.value() <= position->position.value();
   if (const auto* time = std::get_if<engine::ToCommitTime>(&goal)) return base.finished_ns <= time->time.nanoseconds;
@@ -77,6 +86,23 @@ config::Json end_json(const engine::LogEnd& end) {
   return json;
 }
 
+// "restore point 'x' of 2026-11-21T22:34:17Z at 0/3000148, the last of 2 of that name"
+std::string point_in_words(const engine::RestorePoints::Found& found) {
+  const std::string text = "restore point '" + printable(found.point.name) + "' of " +
+                           env::to_rfc3339(found.point.time) + " at " + pg::to_text(found.point.end);
+  return found.of_that_name == 1 ? text
+                                 : text + ", the last of " + std::to_string(found.of_that_name) + " of that name";
+}
+
+config::Json point_json(const engine::RestorePoints::Found& found) {
+  config::Json json = config::Json::object();
+  json.set("name", found.point.name)
+      .set("time_ns", found.point.time.nanoseconds)
+      .set("position", pg::to_text(found.point.end))
+      .set("of_that_name", found.of_that_name);
+  return json;
+}
+
 Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, const ReleasedSnapshot& base,
                                   const RestoreSettings& settings, const engine::RecoveryGoal& goal,
                                   const std::string& directory) {
@@ -97,7 +123,30 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
         .hint("bring back another vault, or accept what is here: --accept-unproven-end (with a fresh --wal)");
   }
   if (wants_end && !log.is_proven) context.note("the end is not proven: " + log.why_not_proven);
+  if (log.point.has_value() && !log.is_proven)
+    context.note("a later point of this name may be missing, because the log's end is not proven: " +
+                 log.why_not_proven);
   return log;
+}
+
+// From the newest base that serves the goal, which is in `base` then. Only the log tells where a cut or a named point is:
+// bases that are younger are gone past.
+Result<engine::DatabaseLog> fetch_from_best_base(const Context& context, SiteFolder& site, ReleasedSnapshot& base,
+                                                 const RestoreSettings& settings, const engine::RecoveryGoal& goal,
+                                                 const std::string& directory) {
+  OlderBases older(context, settings, base);
+  std::optional<pg::Lsn> place;
+  while (true) {
+    while (!may_serve(base.content->record(), goal, place)) {
+      if (older.next()) continue;
+      return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to) +
+                                           (place.has_value() ? ", which lies at " + pg::to_text(*place) : ""))
+          .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
+    }
+    engine::DatabaseLog log = TRY(fetch(context, site, base, settings, goal, directory));
+    if (!log.needs_older_base) return log;
+    place = log.reached.end;
+  }
 }
 
 // Who made the target directory beforehand, or else whoever restores: a server does not run on files of another one.
@@ -115,23 +164,10 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   if (!settings.paths.empty())
     return Error(Code::InvalidInput, "a database is restored whole").hint("leave the paths out");
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
-  OlderBases older(context, settings, base);
-  while (!may_serve(base.content->record(), goal)) {
-    if (older.next()) continue;
-    return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to))
-        .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
-  }
-
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
   const std::string wal = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
   const env::FileOwner owner = TRY(owner_of(files, settings.target));
-  auto fetched = fetch(context, site, base, settings, goal, wal);
-  // Only the log tells where a cut is: bases that are younger than it are gone past.
-  while (std::holds_alternative<engine::ToCut>(goal) && !fetched.ok() && fetched.error().code() == Code::Precondition &&
-         older.next()) {
-    fetched = fetch(context, site, base, settings, goal, wal);
-  }
-  const engine::DatabaseLog log = TRY(std::move(fetched));
+  const engine::DatabaseLog log = TRY(fetch_from_best_base(context, site, base, settings, goal, wal));
 
   // 2. The base.
   engine::RestoreOptions options;
@@ -152,6 +188,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   const engine::DatabaseRestoreReport prepared = TRY(engine::prepare_recovery(files, recovery, log.plan));
 
   std::string text = restore_text(report, base, settings.target);
+  if (log.point.has_value()) text += "chosen: " + point_in_words(*log.point) + "\n";
   text += "the server will recover to " + end_in_words(log.reached) + ": " + std::to_string(log.reached.commits) +
           " commits after the base\n";
   text += "the log's end is " + end_in_words(log.proven) + (log.is_proven ? ", proven\n" : ", NOT proven\n");
@@ -168,6 +205,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
       .set("proven", log.is_proven)
       .set("wal", wal)
       .set("exposures", log.exposures.size());
+  if (log.point.has_value()) json.set("restore_point", point_json(*log.point));
   context.print(text, json);
   for (const std::string& note : prepared.notes) context.note(note);
   if (owner.first == 0) {

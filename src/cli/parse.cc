@@ -263,7 +263,7 @@ class Parser {
                            command
                                .add_option("--to", s.to,
                                            "of a database: 'latest', a position (16/B374D848), a time "
-                                           "(2026-11-21T22:34:17Z), or cut:ID")
+                                           "(2026-11-21T22:34:17Z), cut:ID, or name:LABEL")
                                ->capture_default_str();
                            command.add_option("--wal", s.wal,
                                               "of a database: where its log goes (default: TARGET.wal)");

@@ -132,6 +132,39 @@ class Restores(DatabaseTest):
                     self.assertEqual(position, restored["recovers_to"]["position"])
                 back.stop()
 
+    def test_to_a_named_point_ends_at_the_last_one_of_that_name(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        early = self.home.sql("select pg_create_restore_point('early')")
+        self.home.sql("select pg_create_restore_point('twice')")
+        self.home.sql("insert into t values (2, 'between')")
+        self.home.sql("select pg_create_restore_point('only one')")
+        self.base()  # from which the points before it cannot be reached any more
+        twice = self.home.sql("select pg_create_restore_point('twice')")
+        self.home.sql("insert into t values (3, 'after')")
+        self.home.sql("select pg_create_restore_point('last')")
+        self.home.sql("insert into t values (4, 'behind all')")
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people", "--to", "name:twice")
+        point = restored["restore_point"]
+        self.assertEqual(("twice", twice, 2), tuple(point[key] for key in ("name", "position", "of_that_name")))
+        self.assertLess(abs(point["time_ns"] / 1e9 - time.time()), 600)
+        self.assertEqual(twice, restored["recovers_to"]["position"])
+        back = self.recover()
+        self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+        self.assertEqual(twice, self.end_of_history(back))
+        release = self.realm.release("others")
+        told = self.realm.restore(release, self.scratch / "told", "--dataset", "people", "--to", "name:early")
+        self.ok(told)
+        self.assertRegex(told.out, f"chosen: restore point 'early' of 20.*Z at {early}\n")
+        self.assertIn(f"the server will recover to {early} ", told.out)
+        for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
+                                    "it holds: early, only one, twice, last"),
+                                   ("name:", harness.FAILED, "a restore point's name has 1 to 63 bytes")):
+            self.refused(self.realm.restore(release, self.scratch / "none", "--dataset", "people", "--to", goal), code, *texts)
+
     def test_a_restore_passes_the_servers_own_checks(self):
         """pg_verifybackup before it starts, page checksums and amcheck behind."""
         self.protect()
