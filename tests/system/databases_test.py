@@ -195,6 +195,78 @@ class Restores(DatabaseTest):
         back.run("pg_checksums", "--check", "-D", back.data)
 
 
+class OnePoint(DatabaseTest):
+    """A database and the tree of its documents, which are written before the rows that name them."""
+
+    def setUp(self):
+        super().setUp()
+        self.papers = self.scratch / "papers"
+        self.papers.mkdir()
+
+    def add(self, number):
+        (self.papers / str(number)).write_text(f"document {number}")
+        self.home.sql(f"insert into t values ({number}, 'a document')")
+
+    def walk(self):
+        return self.ok(self.realm.exclave("backup", "--home", self.realm.home, self.papers, "--dataset", "papers", "--json")).json()["snapshot"]
+
+    def restore_all(self, release, target, *options):
+        directory = self.scratch / target
+        directory.mkdir()
+        postgres.give_to_server(directory)
+        return self.realm.restore(release, directory, "--all", *options)
+
+    def documents(self, target):
+        return sorted(path.name for path in (self.scratch / target / "papers").iterdir())
+
+    def test_all_datasets_come_back_to_one_point_and_what_is_older_is_said(self):
+        self.protect()
+        self.base()
+        self.add(1)
+        walks = [self.walk()]
+        self.add(2)
+        position = self.home.sql("select pg_create_restore_point('p')")
+        time.sleep(0.1)
+        walks.append(self.walk())
+        self.add(3)
+        time.sleep(1.1)  # a time that is said has whole seconds
+        walks.append(self.walk())
+        self.add(4)
+        self.lose_home()
+        release = self.realm.release("all", request_options=("--all",))
+        which = self.realm.restore(release, self.scratch / "which")
+        self.refused(which, harness.FAILED, "several datasets: papers, people", "restore takes all of them with --all")
+        # The first walk behind the point, neither the one before it nor the newest.
+        restored = self.ok(self.restore_all(release, "back", "--to", "name:p", "--json")).json()
+        self.assertEqual({"ok", "point_ns", "datasets", "not_released", "incidents", "vaults", "approved_by"}, set(restored))
+        people, papers = restored["datasets"]
+        self.assertEqual(("people", "database", position), (people["dataset"], people["kind"], people["recovers_to"]["position"]))
+        self.assertEqual(("papers", "tree", walks[1], False), tuple(papers[key] for key in ("dataset", "kind", "snapshot", "behind")))
+        self.assertTrue(0 < papers["after_point_ns"] < 60e9, papers)
+        self.assertEqual(papers["began_ns"] - restored["point_ns"], papers["after_point_ns"])
+        self.assertEqual(["1", "2"], self.documents("back"))
+        back = self.recover("back/people")
+        self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+        self.assertEqual(position, self.end_of_history(back))
+        back.stop()
+        # Behind the newest walk the database names what the tree lacks.
+        latest = self.restore_all(release, "latest")
+        self.assertEqual(harness.PARTIAL, latest.code, str(latest))
+        self.assertEqual(["1", "2", "3"], self.documents("latest"))
+        self.assertRegex(latest.out, r"papers +tree +" + walks[2][:12] + r" .* BEFORE it")
+        self.assertRegex(latest.err, "dataset papers is older than the point: .* documents written since it began may be missing")
+        whole = latest.err.split("--to ")[1].split()[0]
+        self.ok(self.restore_all(release, "whole", "--to", whole))
+        # No server may be started on a part.
+        (self.scratch / "half/papers").mkdir(parents=True)
+        (self.scratch / "half/papers/other").write_text("in the way")
+        self.refused(self.realm.restore(release, self.scratch / "half", "--all", "--to", "name:p"), harness.FAILED, "papers")
+        self.assertTrue((self.scratch / "half/people/PG_VERSION").exists())
+        self.assertFalse((self.scratch / "half/people/recovery.signal").exists())
+        for options, code, text in ((("--dataset", "people"), harness.USAGE, "--dataset"), (("--to", "sometime"), harness.FAILED, "no place")):
+            self.refused(self.realm.restore(release, self.scratch / "none", "--all", *options), code, text)
+
+
 class Hosts(DatabaseTest):
     CANARY = "canary-Ludmila-1913-Vyborg"
 
