@@ -118,10 +118,11 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
   std::string in_words;
   while (auto base = next_base()) {
     if (!may_serve(*base, goal, place)) continue;
+    const env::Instant begin = context.env.clock.monotonic();
     engine::DatabaseLog log = TRY(fetch(context, site, released, settings, goal, *base, directory));
     if (!log.needs_older_base) {
       tell_if_the_time_is_behind_the_log(context, goal, log);
-      return FoundLog{std::move(*base), std::move(log), directory};
+      return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin};
     }
     place = log.reached.end;
     if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);

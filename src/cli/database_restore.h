@@ -23,9 +23,10 @@ Result<engine::RecoveryGoal> parse_goal(const std::string& text);
 using NextBase = std::function<std::optional<engine::DatasetSnapshot>()>;
 
 struct FoundLog {
-  engine::DatasetSnapshot base;  // from which it is replayed
-  engine::DatabaseLog log;       // planned
-  std::string directory;         // where it is
+  engine::DatasetSnapshot base;         // from which it is replayed
+  engine::DatabaseLog log;              // planned
+  std::string directory;                // where it is
+  std::chrono::nanoseconds duration{};  // of fetching and checking it
 };
 // Into `directory`. Says on the way what is wrong with it. Precondition (no base reaches the goal), Unavailable (the end is
 // wanted, not proven, and settings.accept_unproven_end is off), those of engine::fetch_log.

@@ -3,6 +3,7 @@
 #include "cli/database_restore.h"
 #include "cli/render.h"
 #include "cli/restore_report.h"
+#include "cli/speeds.h"
 #include "repo/chunk_source.h"
 
 namespace exclave::cli {
@@ -52,6 +53,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
 
   // 3. Set up so that its server recovers to exactly that end.
   const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, settings.target, owner));
+  note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);
   context.print(restore_text(report, released, settings.target) + database_text(found, ready, settings.target), json);

@@ -5,6 +5,7 @@
 #include "cli/database_restore.h"
 #include "cli/render.h"
 #include "cli/restore_report.h"
+#include "cli/speeds.h"
 #include "repo/chunk_source.h"
 
 namespace exclave::cli {
@@ -235,10 +236,11 @@ Result<ExitCode> restore_registry(const Context& context, SiteFolder& site, cons
     TRY(restore_files(context, released, member, settings).in([&] { return "dataset " + member.snapshot.dataset; }));
   }
   for (Member& member : members) {
-    if (member.is_database())
-      member.ready = TRY(make_ready(context, *member.log, member.target, *member.owner).in([&] {
-        return "database " + member.snapshot.dataset;
-      }));
+    if (!member.is_database()) continue;
+    member.ready = TRY(make_ready(context, *member.log, member.target, *member.owner).in([&] {
+      return "database " + member.snapshot.dataset;
+    }));
+    note_restore(context, site, *member.log, member.report);
   }
   show(context, released, members, instant, not_released.size());
   return show_notes(context, members, survey, instant) ? kPartial : kOk;

@@ -560,6 +560,33 @@ class Trouble(DatabaseTest):
         self.ok(accepted)
         self.assertIn("NOT proven", accepted.out)
 
+    def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):
+        self.protect()
+        self.base()
+        status = lambda *options: self.realm.exclave("status", *options)  # noqa: E731
+        home, site = ("--home", self.realm.home), ("--site", self.realm.site)
+        told = status(*home)
+        self.assertRegex(told.out, r"to restore people: a base of [0-9.]+ MB and .* of log since; how long is not measured yet: "
+                                   r"exclave restore measures it at a site, in SITE/speeds/docs\.people\.json")
+        self.assertNotIn("was restored here", status(*site).out)
+        self.home.sql("insert into t select i, repeat('x', 500) from generate_series(1, 5000) i")
+        self.wait_until_durable()
+        self.restore("--dataset", "people")
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*: base [0-9.]+ MB in .*, log [0-9.]+ MB in ")
+        measured = self.realm.site / "speeds/docs.people.json"
+        (self.realm.home / "speeds").mkdir()
+        shutil.copy(measured, self.realm.home / "speeds")
+        self.assertRegex(status(*home).out, r"to restore people: a base of [0-9.]+ MB and [0-9.]+ MB of log since; about .*s by what it "
+                                            r"took at site .* on 20.*Z \(base .* log .*\), and then the server's replay, which is not measured")
+        estimate = status(*home, "--json").json()["restore_estimates"][0]
+        noted = json.loads(measured.read_text())
+        self.assertAlmostEqual(noted["base_ms"] / 1000, estimate["base_seconds"], places=6)
+        self.assertGreater(estimate["log_bytes"], 2_500_000)
+        self.assertEqual(noted["at_ns"], estimate["measured_ns"])
+        for damage in ("", "[]", '{"site": "x"}', measured.read_text().replace('"base_bytes":', '"base_bytes":-')):
+            (self.realm.home / "speeds/docs.people.json").write_text(damage)
+            self.assertIn("how long is not measured yet", status(*home).out)
+
     def test_what_is_wrong_with_a_server_is_named_with_its_remedy(self):
         self.realm = self.make_realm()
         minimal = self.make_cluster("minimal", settings=("wal_level = minimal", "max_wal_senders = 0")).start()
