@@ -167,6 +167,7 @@ Result<ExitCode> run(const Context& context, const WalFetchSettings& settings) {
     show_error(context, fetched.error());
     return kWalTrouble;
   }
+  note_replay(context.env, settings.directory, settings.name, fetched.value());
   return fetched.value() == engine::FetchOutcome::HandedOver ? kOk : kWalAbsent;
 }
 

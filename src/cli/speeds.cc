@@ -28,10 +28,15 @@ struct Measure {
   std::uint64_t base_ms = 0;
   std::uint64_t log_bytes = 0;
   std::uint64_t log_ms = 0;
+  std::uint64_t replay_bytes = 0;
+  std::optional<std::uint64_t> replay_ms{};
 
   std::string in_words() const {
+    const std::string replay = replay_ms.has_value() ? ", replay of " + human_bytes(replay_bytes) + " in " +
+                                                           human_duration(std::chrono::milliseconds(*replay_ms))
+                                                     : "";
     return "base " + human_bytes(base_bytes) + " in " + human_duration(std::chrono::milliseconds(base_ms)) + ", log " +
-           human_bytes(log_bytes) + " in " + human_duration(std::chrono::milliseconds(log_ms));
+           human_bytes(log_bytes) + " in " + human_duration(std::chrono::milliseconds(log_ms)) + replay;
   }
 };
 
@@ -60,7 +65,11 @@ std::optional<Measure> read_measure(env::FileSystem& files, const std::string& p
   const auto log_bytes = number_in(*json, "log_bytes");
   const auto log_ms = number_in(*json, "log_ms");
   if (!at || !base_bytes || !base_ms || !log_bytes || !log_ms) return std::nullopt;
-  return Measure{(*json)["site"].string(), static_cast<std::int64_t>(*at), *base_bytes, *base_ms, *log_bytes, *log_ms};
+  Measure measure{(*json)["site"].string(), static_cast<std::int64_t>(*at), *base_bytes, *base_ms, *log_bytes, *log_ms};
+  const auto replay_bytes = number_in(*json, "replay_bytes");
+  if (replay_bytes) measure.replay_ms = number_in(*json, "replay_ms");
+  measure.replay_bytes = replay_bytes.value_or(0);
+  return measure;
 }
 
 std::uint64_t in_milliseconds(std::chrono::nanoseconds duration) {
@@ -78,6 +87,21 @@ void write(const Context& context, const std::string& path, const config::Json& 
   if (written.ok()) written = env::replace_file_durably(files, path, as_bytes(json.dump() + "\n"), 0600);
   if (!written.ok())
     context.note("how long this took could not be noted in '" + printable(path) + "': " + written.error().message());
+}
+
+std::string replay_path(const std::string& directory) {
+  return env::join_path(directory, "replay.json");
+}
+
+// What the server's replay took, if it has ended and can still be read.
+std::optional<std::uint64_t> replay_of(env::FileSystem& files, const config::Json& restore) {
+  if (!restore["wal"].is_string()) return std::nullopt;
+  const auto replay = read_object(files, replay_path(restore["wal"].string()));
+  if (!replay.has_value()) return std::nullopt;
+  const auto first = number_in(*replay, "first_ns");
+  const auto last = number_in(*replay, "last_ns");
+  if (!first || !last || *last < *first) return std::nullopt;
+  return in_milliseconds(std::chrono::nanoseconds(*last - *first));
 }
 
 // What a restore would have to bring: the last base, and the log since it.
@@ -112,6 +136,7 @@ void note_restore(const Context& context, const SiteFolder& site, const FoundLog
                   const engine::RestoreReport& report) {
   if (report.kept_files > 0) return;
   const pg::Lsn start(found.base.base->start.value());
+  const auto wal = context.env.files.canonical(found.directory);
   config::Json json = config::Json::object();
   json.set("registry", site.registry().name)
       .set("dataset", found.base.dataset)
@@ -120,9 +145,26 @@ void note_restore(const Context& context, const SiteFolder& site, const FoundLog
       .set("base_bytes", report.totals.bytes)
       .set("base_ms", in_milliseconds(report.duration + report.sync_duration))
       .set("log_bytes", pg::bytes_between(start, std::max(start, found.log.proven.end)))
-      .set("log_ms", in_milliseconds(found.duration));
+      .set("log_ms", in_milliseconds(found.duration))
+      .set("replay_bytes", pg::bytes_between(start, std::max(start, found.log.reached.end)))
+      .set("wal", wal.ok() ? wal.value() : found.directory);
   const std::string folder = env::join_path(site.directory(), kFolder);
   write(context, env::join_path(folder, file_name(site.registry().name, found.base.dataset)), json);
+}
+
+void note_replay(env::Env& env, const std::string& directory, std::string_view name, engine::FetchOutcome outcome) {
+  constexpr std::size_t kSegmentNameBytes = 24;
+  const std::string path = replay_path(directory);
+  auto noted = read_object(env.files, path);
+  const bool is_first = !noted.has_value() && outcome == engine::FetchOutcome::HandedOver;
+  const bool is_end = noted.has_value() && outcome == engine::FetchOutcome::Absent;
+  if (!is_end && !(is_first && name.size() == kSegmentNameBytes)) return;
+  config::Json json = config::Json::object();
+  const std::int64_t now = env.clock.now().nanoseconds;
+  json.set("first_ns", is_end ? (*noted)["first_ns"] : config::Json(now));
+  if (is_end) json.set("last_ns", now);
+  ignore(env::replace_file_durably(env.files, path, as_bytes(json.dump() + "\n"), 0600),
+         "a measure; the server's recovery does not depend on it");
 }
 
 std::string restore_estimates(const Context& context, const std::string& home, const std::string& registry,
@@ -145,11 +187,17 @@ std::string restore_estimates(const Context& context, const std::string& home, c
     if (measure.has_value()) {
       const double base = seconds_for(sizes->base_bytes, measure->base_bytes, measure->base_ms);
       const double log = seconds_for(sizes->log_bytes, measure->log_bytes, measure->log_ms);
-      const double most = 1e9;  // seconds: beyond it no duration is shown
-      const auto shown = std::chrono::milliseconds(std::llround(std::min(most, base + log) * 1000));
+      const double replay = measure->replay_ms.has_value()
+                                ? seconds_for(sizes->log_bytes, measure->replay_bytes, *measure->replay_ms)
+                                : 0;
+      constexpr double kMost = 1e9;  // seconds: beyond it no duration is shown
+      const auto shown = std::chrono::milliseconds(std::llround(std::min(kMost, base + log + replay) * 1000));
       text += "about " + human_duration(shown) + " by what it took at site " + printable(measure->site) + " on " +
-              local_time(env::Timestamp{measure->at_ns}.seconds()) + " (" + measure->in_words() +
-              "), and then the server's replay, which is not measured\n";
+              local_time(env::Timestamp{measure->at_ns}.seconds()) + " (" + measure->in_words() + ")" +
+              (measure->replay_ms.has_value() ? "\n"
+                                              : ", and then the server's replay, which is not measured yet: start a "
+                                                "restored server, then exclave status --site\n");
+      if (measure->replay_ms.has_value()) json.set("replay_seconds", replay);
       json.set("base_seconds", base).set("log_seconds", log).set("measured_ns", measure->at_ns);
     } else {
       text += "how long is not measured yet: exclave restore measures it at a site, in SITE/speeds/" + name +
@@ -167,7 +215,12 @@ std::string restores_in_words(const Context& context, const std::string& site, c
   std::string text;
   for (const std::string& name : names.value()) {
     if (!name.starts_with(registry + ".") || !name.ends_with(kSuffix)) continue;
-    const auto measure = read_measure(context.env.files, env::join_path(folder, name));
+    const std::string path = env::join_path(folder, name);
+    auto json = read_object(context.env.files, path);
+    const auto replay = json.has_value() ? replay_of(context.env.files, *json) : std::nullopt;
+    if (replay.has_value() && number_in(*json, "replay_ms") != replay)
+      write(context, path, json->set("replay_ms", *replay));
+    const auto measure = read_measure(context.env.files, path);
     if (!measure.has_value()) continue;
     const std::string dataset = name.substr(registry.size() + 1, name.size() - registry.size() - 1 - kSuffix.size());
     text += "database " + printable(dataset) + " was restored here on " +

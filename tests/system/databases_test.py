@@ -572,17 +572,25 @@ class Trouble(DatabaseTest):
         self.home.sql("insert into t select i, repeat('x', 500) from generate_series(1, 5000) i")
         self.wait_until_durable()
         self.restore("--dataset", "people")
-        self.assertRegex(status(*site).out, r"database people was restored here on 20.*: base [0-9.]+ MB in .*, log [0-9.]+ MB in ")
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*: base [0-9.]+ MB in .*, log [0-9.]+ MB in [^,]*\n")
         measured = self.realm.site / "speeds/docs.people.json"
         (self.realm.home / "speeds").mkdir()
         shutil.copy(measured, self.realm.home / "speeds")
         self.assertRegex(status(*home).out, r"to restore people: a base of [0-9.]+ MB and [0-9.]+ MB of log since; about .*s by what it "
-                                            r"took at site .* on 20.*Z \(base .* log .*\), and then the server's replay, which is not measured")
+                                            r"took at site .* on 20.*Z \(base .* log .*\), and then the server's replay, which is not measured yet")
         estimate = status(*home, "--json").json()["restore_estimates"][0]
         noted = json.loads(measured.read_text())
         self.assertAlmostEqual(noted["base_ms"] / 1000, estimate["base_seconds"], places=6)
         self.assertGreater(estimate["log_bytes"], 2_500_000)
         self.assertEqual(noted["at_ns"], estimate["measured_ns"])
+        self.assertNotIn("replay_seconds", estimate)
+        self.recover().stop()
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*, replay of [0-9.]+ MB in ")
+        shutil.rmtree(self.scratch / "back.wal")
+        self.assertIn(", replay of ", status(*site).out)
+        shutil.copy(measured, self.realm.home / "speeds")
+        self.assertNotIn("not measured", status(*home).out)
+        self.assertGreater(status(*home, "--json").json()["restore_estimates"][0]["replay_seconds"], 0)
         for damage in ("", "[]", '{"site": "x"}', measured.read_text().replace('"base_bytes":', '"base_bytes":-')):
             (self.realm.home / "speeds/docs.people.json").write_text(damage)
             self.assertIn("how long is not measured yet", status(*home).out)
