@@ -13,7 +13,7 @@ namespace {
 NextBase bases_of(const ReleasedSnapshot& released, const RestoreSettings& settings) {
   const std::size_t left = settings.snapshot == "latest" ? released.older.size() : 0;
   return [&released, left, first = true, at = std::size_t{0}]() mutable -> std::optional<engine::DatasetSnapshot> {
-    const engine::DatasetSnapshot newest = engine::describe(released.snapshot, released.content->record());
+    engine::DatasetSnapshot newest = engine::describe(released.snapshot, released.content->record());
     if (std::exchange(first, false)) return newest;
     while (at < left) {
       const engine::FoundSnapshot& found = released.older[at++];
