@@ -47,6 +47,7 @@ void read_as_it_is(ByteView input) {
   CHECK(all.ok() == each.ok());
   CHECK(whole.value().end_of_last_record() == pieces.end_of_last_record());
   CHECK(whole.value().records() == pieces.records());
+  CHECK(whole.value().last_restore_point() == pieces.last_restore_point());
   CHECK(!all.ok() || whole.value().position() == start.start + wal.size());
 }
 

@@ -10,6 +10,7 @@
 #include "cli/capture_report.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "cli/speeds.h"
 #include "config/json.h"
 #include "config/section.h"
 #include "engine/database_capture.h"
@@ -83,6 +84,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
   ProgressLine progress(context, "base backup");
   const engine::DatabaseCaptureReport report =
       TRY(capture(context, *home, *database, options, times, progress.callback()));
+  note_base(context, settings.home, settings.database, report);
   const pg::Lsn end(report.base.end.value());
   const bool usable = wait_for_log(context, settings.home, settings.database, end);
   CaptureEnding ending;
@@ -115,6 +117,7 @@ Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
     const auto captures = TRY(AgentHome::open(context, settings.home));
     engine::StageTimes times;
     const engine::DatabaseCaptureReport report = TRY(capture(context, *captures, database, {}, times, {}));
+    note_base(context, settings.home, database.stream.dataset, report);
     context.env.log.write(env::LogLevel::Info, "base backup " + short_hex(report.capture.snapshot.view()) + " of " +
                                                    database.stream.dataset + " is durable");
     return captures->erase_ended_periods(context);
@@ -164,6 +167,7 @@ Result<ExitCode> run(const Context& context, const WalFetchSettings& settings) {
     show_error(context, fetched.error());
     return kWalTrouble;
   }
+  note_replay(context.env, settings.directory, settings.name, fetched.value());
   return fetched.value() == engine::FetchOutcome::HandedOver ? kOk : kWalAbsent;
 }
 

@@ -1,185 +1,63 @@
-#include <fmt/format.h>
-
-#include <algorithm>
-
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/database_restore.h"
 #include "cli/render.h"
 #include "cli/restore_report.h"
-#include "engine/database_log.h"
-#include "engine/database_restore.h"
+#include "cli/speeds.h"
+#include "repo/chunk_source.h"
 
 namespace exclave::cli {
 namespace {
 
-// Base backups that are tried for an earlier goal, newest first.
-constexpr std::size_t kMostBases = 50;
-
-Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
-  if (text == "latest") return engine::RecoveryGoal(engine::ToProvenEnd{});
-  constexpr std::string_view kCut = "cut:";
-  if (text.starts_with(kCut)) return engine::RecoveryGoal(engine::ToCut{text.substr(kCut.size())});
-  if (const auto position = pg::parse_lsn(text); position.ok())
-    return engine::RecoveryGoal(engine::ToLogPosition{position.value()});
-  if (const auto time = env::parse_rfc3339(text); time.ok()) {
-    return engine::RecoveryGoal(engine::ToCommitTime{time.value()});
-  }
-  return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
-      .hint("say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z) or cut:ID; times are in UTC");
-}
-
-// Whether a base can serve the goal at all, as far as that is known without its log.
-bool may_serve(const format::Snapshot& base, const engine::RecoveryGoal& goal) {
-  if (const auto* position = std::get_if<engine::ToLogPosition>(&goal))
-    return base.base->end.value() <= position->position.value();
-  if (const auto* time = std::get_if<engine::ToCommitTime>(&goal)) return base.finished_ns <= time->time.nanoseconds;
-  return true;
-}
-
-// Goes back from base to base of one dataset, newest first, if the operator named none.
-class OlderBases {
- public:
-  OlderBases(const Context& context, const RestoreSettings& settings, ReleasedSnapshot& base)
-      : context_(context), base_(base), dataset_(base.content->record().dataset) {
-    if (settings.snapshot == "latest") left_ = std::min(base.older.size(), kMostBases);
-  }
-  // `base` is the next older one then; false if there is none.
-  bool next() {
-    while (looked_at_ < left_) {
-      if (!open_another(context_, base_, base_.older[looked_at_++]).ok()) continue;
-      const format::Snapshot& record = base_.content->record();
-      if (record.dataset == dataset_ && record.base.has_value()) return true;
+// The snapshot that was chosen, and, if the operator named none, the older bases of its dataset.
+NextBase bases_of(const ReleasedSnapshot& released, const RestoreSettings& settings) {
+  const std::size_t left = settings.snapshot == "latest" ? released.older.size() : 0;
+  return [&released, left, first = true, at = std::size_t{0}]() mutable -> std::optional<engine::DatasetSnapshot> {
+    engine::DatasetSnapshot newest = engine::describe(released.snapshot, released.content->record());
+    if (std::exchange(first, false)) return newest;
+    while (at < left) {
+      const engine::FoundSnapshot& found = released.older[at++];
+      const auto record = repo::open_snapshot(*released.opener, found.object);
+      if (!record.ok() || record.value().dataset != newest.dataset || !record.value().base.has_value()) continue;
+      return engine::describe(found, record.value());
     }
-    return false;
-  }
-
- private:
-  const Context& context_;
-  ReleasedSnapshot& base_;
-  const std::string dataset_;
-  std::size_t left_ = 0;
-  std::size_t looked_at_ = 0;
-};
-
-std::string end_in_words(const engine::LogEnd& end) {
-  std::string text = pg::to_text(end.end) + " on timeline " + pg::to_text(end.timeline);
-  if (end.last_commit.has_value()) text += ", last commit " + env::to_rfc3339(end.last_commit->time);
-  return text;
-}
-
-config::Json end_json(const engine::LogEnd& end) {
-  config::Json json = config::Json::object();
-  json.set("position", pg::to_text(end.end))
-      .set("timeline", end.timeline.value())
-      .set("records", end.records)
-      .set("commits", end.commits);
-  if (end.last_commit.has_value()) json.set("last_commit_ns", end.last_commit->time.nanoseconds);
-  return json;
-}
-
-Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, const ReleasedSnapshot& base,
-                                  const RestoreSettings& settings, const engine::RecoveryGoal& goal,
-                                  const std::string& directory) {
-  engine::LogRequest request;
-  request.dataset = base.content->record().dataset;
-  request.realm = site.policy().realm;
-  request.registry = site.registry().id;
-  request.vaults = static_cast<std::uint32_t>(site.policy().vaults.size());
-  request.copies = site.policy().quorum.k;
-  request.base = *base.content->record().base;
-  request.goal = goal;
-  engine::DatabaseLog log = TRY(engine::fetch_log(context.env.files, request, base.holdings, site.vaults().all(),
-                                                  base.keys, directory, context.stop));
-  for (const std::string& problem : log.problems) context.note("problem: " + problem);
-  const bool wants_end = std::holds_alternative<engine::ToProvenEnd>(goal);
-  if (wants_end && !log.is_proven && !settings.accept_unproven_end) {
-    return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
-        .hint("bring back another vault, or accept what is here: --accept-unproven-end (with a fresh --wal)");
-  }
-  if (wants_end && !log.is_proven) context.note("the end is not proven: " + log.why_not_proven);
-  return log;
-}
-
-// Who made the target directory beforehand, or else whoever restores: a server does not run on files of another one.
-Result<env::FileOwner> owner_of(env::FileSystem& files, const std::string& target) {
-  TRY(files.make_directories(target, 0700));
-  const env::FileInfo there = TRY(files.stat(target));
-  return env::FileOwner{there.user, there.group};
+    return std::nullopt;
+  };
 }
 
 }  // namespace
 
-Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot base,
+Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot released,
                                   const RestoreSettings& settings) {
-  env::FileSystem& files = context.env.files;
   if (!settings.paths.empty())
     return Error(Code::InvalidInput, "a database is restored whole").hint("leave the paths out");
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
-  OlderBases older(context, settings, base);
-  while (!may_serve(base.content->record(), goal)) {
-    if (older.next()) continue;
-    return Error(Code::Precondition, "no base backup that the release opens ends before " + printable(settings.to))
-        .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
-  }
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
-  const std::string wal = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
-  const env::FileOwner owner = TRY(owner_of(files, settings.target));
-  auto fetched = fetch(context, site, base, settings, goal, wal);
-  // Only the log tells where a cut is: bases that are younger than it are gone past.
-  while (std::holds_alternative<engine::ToCut>(goal) && !fetched.ok() && fetched.error().code() == Code::Precondition &&
-         older.next()) {
-    fetched = fetch(context, site, base, settings, goal, wal);
-  }
-  const engine::DatabaseLog log = TRY(std::move(fetched));
+  const env::FileOwner owner = TRY(make_target(context.env.files, settings.target));
+  const FoundLog found = TRY(find_log(context, site, released, settings, goal, bases_of(released, settings),
+                                      settings.wal.empty() ? settings.target + ".wal" : settings.wal));
 
   // 2. The base.
+  if (found.base.found.object.name != released.snapshot.object.name)
+    TRY(open_another(context, released, found.base.found));
   engine::RestoreOptions options;
   options.target = settings.target;
   options.owner = owner;
   if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
   engine::StageTimes times;
   ProgressLine progress(context, "restore");
-  const engine::RestoreReport report = TRY(engine::restore_snapshot(
-      context.env, *base.content, base.snapshot.object.name, options, times, progress.callback(), context.stop));
+  const engine::RestoreReport report =
+      TRY(engine::restore_snapshot(context.env, *released.content, released.snapshot.object.name, options, times,
+                                   progress.callback(), context.stop));
 
   // 3. Set up so that its server recovers to exactly that end.
-  engine::DatabaseRestoreOptions recovery;
-  recovery.target = settings.target;
-  recovery.wal_directory = wal;
-  recovery.program = TRY(files.canonical("/proc/self/exe"));
-  recovery.owner = options.owner;
-  const engine::DatabaseRestoreReport prepared = TRY(engine::prepare_recovery(files, recovery, log.plan));
-
-  std::string text = restore_text(report, base, settings.target);
-  text += "the server will recover to " + end_in_words(log.reached) + ": " + std::to_string(log.reached.commits) +
-          " commits after the base\n";
-  text += "the log's end is " + end_in_words(log.proven) + (log.is_proven ? ", proven\n" : ", NOT proven\n");
-  for (const format::LossExposure& exposure : log.exposures) {
-    text += "acknowledged before the vaults held it: " + pg::to_text(pg::Lsn(exposure.from.value())) + " to " +
-            pg::to_text(pg::Lsn(exposure.to.value())) + ", from " + env::to_rfc3339(env::Timestamp{exposure.began_ns}) +
-            " to " + env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
-  }
-  for (const std::string& tablespace : prepared.tablespaces) text += "tablespace at " + tablespace + "\n";
-  text += "start it: pg_ctl -D " + settings.target + " start; its log is in " + wal + "\n";
-  config::Json json = restore_json(report, base);
-  json.set("recovers_to", end_json(log.reached))
-      .set("log_end", end_json(log.proven))
-      .set("proven", log.is_proven)
-      .set("wal", wal)
-      .set("exposures", log.exposures.size());
-  context.print(text, json);
-  for (const std::string& note : prepared.notes) context.note(note);
-  if (owner.first == 0) {
-    context.note(
-        "the restored files belong to root, as whom no server runs: chown -R them, or make the target beforehand (" +
-        std::string("install -d -o postgres -g postgres -m 700 ") + printable(settings.target) + ")");
-  }
-  const auto* const time = std::get_if<engine::ToCommitTime>(&goal);
-  if (time != nullptr && log.reached.end == log.proven.end) {
-    context.note("no commit in the log is later than " + env::to_rfc3339(time->time) + ": this is the log's end" +
-                 (log.is_proven ? "" : ", which is not proven: " + log.why_not_proven));
-  }
+  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, settings.target, owner));
+  note_restore(context, site, found, report);
+  config::Json json = restore_json(report, released);
+  add_database(json, found);
+  context.print(restore_text(report, released, settings.target) + database_text(found, ready, settings.target), json);
+  show_database_notes(context, ready, settings.target, owner);
   show_restore_problems(context, report);
   return report.is_partial() ? kPartial : kOk;
 }

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
+#include "cli/speeds.h"
 #include "crypto/tree_hash.h"
 #include "engine/verify.h"
 #include "repo/catalogue.h"
@@ -284,6 +285,9 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
         return last;
       };
       view.headline += databases_in_words(databases, last_base, now, view.alarms);
+      config::Json estimates = config::Json::array();
+      view.headline += restore_estimates(context, settings.place.home, home->registry().name, databases, estimates);
+      view.json.set("restore_estimates", std::move(estimates));
       view.headline += cuts_in_words(context, settings.place.home, now, view.alarms);
       view.json.set("agent", std::move(databases));
     }
@@ -345,6 +349,7 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
     view.refusals = holdings.value().unreachable;
   }
   const std::vector<std::string> open = TRY(open_releases(context.env.files, site->directory()));
+  view.headline += restores_in_words(context, site->directory(), site->registry().name);
   view.headline += reminder_of(open, site->directory());
   view.json.set("registry", site->registry().name).set("open_releases", open.size());
   return show_status(context, std::move(view));

@@ -225,8 +225,10 @@ class Parser {
         *release, "request", "at the site: ask for the periods a snapshot needs",
         [](CLI::App& command, ReleaseRequestSettings& s) {
           add_place(command, s.place);
-          command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
-              ->capture_default_str();
+          auto* snapshot = command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
+                               ->capture_default_str();
+          command.add_flag("--all", s.all, "what all snapshots of the latest one's era need: for `restore --all`")
+              ->excludes(snapshot);
           command.add_option("--reason", s.reason, "what the officials will read")->required();
           command.add_option("--valid", s.valid, "how long the request may be approved")->capture_default_str();
           command.add_option("--out", s.output, "the request's file")->required();
@@ -257,21 +259,28 @@ class Parser {
                          [](CLI::App& command, RestoreSettings& s) {
                            add_place(command, s.place);
                            add_open(command, s.open);
-                           command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
-                               ->capture_default_str();
+                           auto* snapshot =
+                               command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
+                                   ->capture_default_str();
+                           auto* all = command.add_flag("--all", s.all,
+                                                        "all datasets of the registry at one point of its database, "
+                                                        "each in a directory of its name below the target");
                            command.add_option("--target", s.target, "a fresh directory")->required();
                            command
                                .add_option("--to", s.to,
                                            "of a database: 'latest', a position (16/B374D848), a time "
-                                           "(2026-11-21T22:34:17Z), or cut:ID")
+                                           "(2026-11-21T22:34:17Z), cut:ID, or name:LABEL")
                                ->capture_default_str();
                            command.add_option("--wal", s.wal,
-                                              "of a database: where its log goes (default: TARGET.wal)");
+                                              "of a database: where its log goes (default: TARGET.wal; with --all: a "
+                                              "directory for those of all)");
                            command.add_flag("--accept-unproven-end", s.accept_unproven_end,
                                             "of a database: go on though too few vaults show where its log ends");
                            command.add_flag("--no-sync", s.no_sync, "do not wait until everything is on disk");
-                           command.add_flag("--stages", s.stages, "print where the time went");
-                           command.add_option("paths", s.paths, "only these paths or patterns");
+                           auto* stages = command.add_flag("--stages", s.stages, "print where the time went");
+                           auto* paths = command.add_option("paths", s.paths, "only these paths or patterns");
+                           for (CLI::Option* of_one : {snapshot, stages, paths, command.get_option("--dataset")})
+                             all->excludes(of_one);
                          });
   }
 

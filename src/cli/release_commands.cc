@@ -60,7 +60,11 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const auto journals = engine::newest_journal_period(holdings, request.registry, request.era,
                                                       era->era.period_at(context.env.clock.now().seconds()));
   const std::uint32_t last = std::max(snapshot.object.period, journals.value_or(snapshot.object.period)).value();
-  for (std::uint32_t period = snapshot.oldest_period.value(); period <= last; ++period)
+  format::PeriodNumber first = snapshot.oldest_period;
+  for (const engine::FoundSnapshot& other : holdings.snapshots) {
+    if (settings.all && other.era == snapshot.era) first = std::min(first, other.oldest_period);
+  }
+  for (std::uint32_t period = first.value(); period <= last; ++period)
     request.periods.push_back(format::PeriodNumber(period));
   request.site = site->site().name;
   request.site_identity = site->identity().public_key();
@@ -86,10 +90,10 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
                                   ? "period " + std::to_string(request.periods.front().value())
                                   : "periods " + std::to_string(request.periods.front().value()) + " to " +
                                         std::to_string(request.periods.back().value());
-  std::string text = "request " + release.id.hex().substr(0, 12) + " for snapshot " +
-                     short_hex(snapshot.object.name.view()) + " of registry " + request.registry_name + " (" + periods +
-                     " of era " + std::to_string(request.era.value()) + ") is in " + settings.output + "\n" +
-                     "carry it to " + std::to_string(request.approvals) +
+  const std::string what = settings.all ? "all snapshots" : "snapshot " + short_hex(snapshot.object.name.view());
+  std::string text = "request " + release.id.hex().substr(0, 12) + " for " + what + " of registry " +
+                     request.registry_name + " (" + periods + " of era " + std::to_string(request.era.value()) +
+                     ") is in " + settings.output + "\n" + "carry it to " + std::to_string(request.approvals) +
                      " officials: exclave release approve --official DIRECTORY " + settings.output + " --out FILE\n";
   config::Json json = config::Json::object();
   json.set("ok", true)

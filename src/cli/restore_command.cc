@@ -12,6 +12,7 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
         .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");
   }
   const auto site = TRY(SiteFolder::open(context, settings.place));
+  if (settings.all) return restore_registry(context, *site, settings);
   ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
 
   if (released.content->record().kind == format::DatasetKind::Database)

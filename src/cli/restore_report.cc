@@ -26,11 +26,13 @@ constexpr std::size_t kShownProblems = 20;
 
 }  // namespace
 
-config::Json restore_json(const engine::RestoreReport& report, const ReleasedSnapshot& released) {
+config::Json restored_json(const engine::RestoreReport& report, const engine::FoundSnapshot& snapshot) {
+  config::Json problems = config::Json::array();
+  for (const engine::CaptureProblem& problem : report.problems) {
+    problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
+  }
   config::Json json = config::Json::object();
-  json.set("ok", true)
-      .set("snapshot", released.snapshot.object.name.hex())
-      .set("later_not_released", released.later_not_released)
+  json.set("snapshot", snapshot.object.name.hex())
       .set("files", report.totals.files)
       .set("directories", report.totals.directories)
       .set("others", report.totals.others)
@@ -40,7 +42,11 @@ config::Json restore_json(const engine::RestoreReport& report, const ReleasedSna
       .set("sync_seconds", in_seconds(report.sync_duration))
       .set("ownership_restored", report.ownership_restored)
       .set("problem_count", report.problem_count)
-      .set("incidents", incidents_json(released.reader->incidents()));
+      .set("problems", std::move(problems));
+  return json;
+}
+
+void add_reads(config::Json& json, const ReleasedRegistry& released) {
   config::Json vaults = config::Json::array();
   for (const spread::VaultReadStatistics& vault : released.reader->statistics()) {
     config::Json entry = config::Json::object();
@@ -49,25 +55,33 @@ config::Json restore_json(const engine::RestoreReport& report, const ReleasedSna
   }
   config::Json approved = config::Json::array();
   for (const std::string& official : released.approved_by) approved.push(official);
-  config::Json problems = config::Json::array();
-  for (const engine::CaptureProblem& problem : report.problems) {
-    problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
-  }
-  json.set("vaults", std::move(vaults)).set("approved_by", std::move(approved)).set("problems", std::move(problems));
+  json.set("incidents", incidents_json(released.reader->incidents()))
+      .set("vaults", std::move(vaults))
+      .set("approved_by", std::move(approved));
+}
+
+config::Json restore_json(const engine::RestoreReport& report, const ReleasedSnapshot& released) {
+  config::Json json = restored_json(report, released.snapshot);
+  json.set("ok", true).set("later_not_released", released.later_not_released);
+  add_reads(json, released);
   return json;
 }
 
-std::string restore_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
-                         const std::string& target) {
+std::string restored_text(const engine::RestoreReport& report, const engine::FoundSnapshot& snapshot,
+                          env::Timestamp began, const std::string& target) {
   const double rate = static_cast<double>(report.written_bytes) / std::max(1e-9, in_seconds(report.duration));
   std::string text = fmt::format(
       "restored snapshot {} ({}) into {}: {} files, {} directories, {} others, {} in {} ({}/s), synced in {}\n",
-      short_hex(released.snapshot.object.name.view()),
-      local_time(released.content->record().started_ns / 1'000'000'000), target, report.totals.files,
+      short_hex(snapshot.object.name.view()), local_time(began.seconds()), target, report.totals.files,
       report.totals.directories, report.totals.others, human_bytes(report.totals.bytes),
       human_duration(report.duration), human_bytes(static_cast<std::uint64_t>(rate)),
       human_duration(report.sync_duration));
   if (report.kept_files > 0) text += std::to_string(report.kept_files) + " files were finished by an earlier run\n";
+  return text;
+}
+
+std::string reads_text(const ReleasedRegistry& released) {
+  std::string text;
   for (const spread::VaultReadStatistics& vault : released.reader->statistics()) {
     if (vault.reads == 0) continue;
     text += fmt::format("  from vault {}: {} in {} reads, {} failed\n", vault.vault, human_bytes(vault.bytes),
@@ -82,6 +96,12 @@ std::string restore_text(const engine::RestoreReport& report, const ReleasedSnap
     text += "  and " + std::to_string(incidents.size() - kShownIncidents) + " more reads went round a failure\n";
   }
   return text;
+}
+
+std::string restore_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
+                         const std::string& target) {
+  const env::Timestamp began{released.content->record().started_ns};
+  return restored_text(report, released.snapshot, began, target) + reads_text(released);
 }
 
 void show_restore_problems(const Context& context, const engine::RestoreReport& report) {

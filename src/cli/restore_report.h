@@ -12,6 +12,12 @@ namespace exclave::cli {
 config::Json restore_json(const engine::RestoreReport& report, const ReleasedSnapshot& released);
 std::string restore_text(const engine::RestoreReport& report, const ReleasedSnapshot& released,
                          const std::string& target);
+// Their parts: what came back of one snapshot, and what all reads under one release went through.
+config::Json restored_json(const engine::RestoreReport& report, const engine::FoundSnapshot& snapshot);
+std::string restored_text(const engine::RestoreReport& report, const engine::FoundSnapshot& snapshot,
+                          env::Timestamp began, const std::string& target);
+void add_reads(config::Json& json, const ReleasedRegistry& released);
+std::string reads_text(const ReleasedRegistry& released);
 void show_restore_problems(const Context& context, const engine::RestoreReport& report);
 
 }  // namespace exclave::cli

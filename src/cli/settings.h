@@ -113,6 +113,7 @@ struct ListSettings {
 struct ReleaseRequestSettings {
   PlaceSettings place;
   std::string snapshot = "latest";
+  bool all = false;  // periods of every snapshot of the latest one's era
   std::string reason;
   std::string valid = "24 h";
   std::string output;
@@ -140,8 +141,9 @@ struct RestoreSettings {
   PlaceSettings place;
   OpenSettings open;
   std::string snapshot = "latest";
+  bool all = false;  // every dataset, each in TARGET/DATASET
   std::string target;
-  std::string wal;  // of a database: where its log goes; empty: TARGET.wal
+  std::string wal;  // of a database: where its log goes; empty: TARGET.wal. With all: WAL/DATASET
   std::string to = "latest";
   bool accept_unproven_end = false;
   std::vector<std::string> paths;

@@ -74,21 +74,19 @@ Status keep_dataset(const Context& context, repo::ObjectOpener& opener, const st
   std::string names = printable(latest.dataset);
   for (const std::string& other : latest.others) append_item(names, printable(other));
   return Error(Code::InvalidInput, "the registry has several datasets: " + names)
-      .hint("choose one with --dataset NAME");
+      .hint("choose one with --dataset NAME; restore takes all of them with --all");
 }
 
-// `others`: not empty, oldest first.
-std::string in_words(const std::vector<engine::FoundSnapshot>& others) {
+}  // namespace
+
+std::string not_released_in_words(const std::vector<engine::FoundSnapshot>& others) {
   const bool is_one = others.size() == 1;
   return std::to_string(others.size()) + (is_one ? " snapshot, of " : " snapshots, the newest of ") +
          local_time(others.back().taken_at_seconds) + (is_one ? ", lies" : ", lie") +
          " in periods, or in an era, that this release does not open";
 }
 
-}  // namespace
-
-Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
-                                       const std::string& snapshot) {
+Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, const OpenSettings& open) {
   if (open.release.empty()) {
     return Error(Code::InvalidInput, "no release was given")
         .hint("ask for one: exclave release request; then say --release FILE --approval FILE ...");
@@ -109,43 +107,57 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
       TRY(custody::combine_release(site.acts().policies, signed_release, *era, approvals, recipient.seed));
   for (const std::string& blame : release.blamed) context.note("bad share: " + blame);
 
-  auto holdings = TRY(engine::find_holdings(context.env.threads, site.pinned(), site.vaults().all()));
-  for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
-  for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
-  // "latest" means the latest that the released periods open.
-  std::vector<engine::FoundSnapshot> not_released;
-  if (snapshot == "latest") not_released = engine::set_aside_unreleased(holdings, request.era, request.periods);
-  if (holdings.snapshots.empty() && !not_released.empty()) {
-    return Error(Code::NotFound, "the released periods hold no whole snapshot, and " + in_words(not_released))
-        .hint("ask the officials for other periods: exclave release request");
-  }
-  ReleasedSnapshot released;
+  ReleasedRegistry released;
+  released.approved_by = std::move(release.approved_by);
+  released.era = request.era;
+  released.periods = request.periods;
+  released.holdings = TRY(engine::find_holdings(context.env.threads, site.pinned(), site.vaults().all()));
+  for (const std::string& problem : released.holdings.problems) context.note("problem: " + problem);
+  for (const std::string& lost : released.holdings.unreachable) context.note("vault " + lost);
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
   for (const format::OpeningKey& key : release.keys) released.keys.push_back(key.clone());
-  released.older = holdings.snapshots;
   released.opener =
       std::make_unique<repo::ObjectOpener>(site.policy().realm, std::move(release.keys), *released.reader);
+  return released;
+}
+
+Result<std::vector<engine::FoundSnapshot>> leave_released(ReleasedRegistry& released) {
+  auto others = engine::set_aside_unreleased(released.holdings, released.era, released.periods);
+  if (released.holdings.snapshots.empty() && !others.empty()) {
+    return Error(Code::NotFound, "the released periods hold no whole snapshot, and " + not_released_in_words(others))
+        .hint("ask the officials for other periods: exclave release request");
+  }
+  return others;
+}
+
+Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
+                                       const std::string& snapshot) {
+  ReleasedSnapshot released{TRY(open_release(context, site, open)), {}, 0, {}, {}};
+  engine::RegistryHoldings& holdings = released.holdings;
+  // "latest" means the latest that the released periods open.
+  std::vector<engine::FoundSnapshot> not_released;
+  if (snapshot == "latest") not_released = TRY(leave_released(released));
+  released.older = holdings.snapshots;
   if (snapshot == "latest" && !holdings.snapshots.empty())
     TRY(keep_dataset(context, *released.opener, open.dataset, holdings));
   released.snapshot = TRY(engine::choose_snapshot(holdings, snapshot));
   // Keys are found by period, and the other era's period of that number would be opened with the wrong one.
-  if (released.snapshot.era != request.era) {
+  if (released.snapshot.era != released.era) {
     return Error(Code::Denied, "snapshot " + released.snapshot.object.name.hex().substr(0, 12) + " is of era " +
                                    std::to_string(released.snapshot.era.value()) + ", and the release is for era " +
-                                   std::to_string(request.era.value()))
+                                   std::to_string(released.era.value()))
         .hint("ask the officials for it: exclave release request --snapshot " +
               released.snapshot.object.name.hex().substr(0, 12));
   }
   std::erase_if(not_released,
                 [&](const engine::FoundSnapshot& other) { return !engine::is_older(released.snapshot, other); });
   released.later_not_released = not_released.size();
-  if (!not_released.empty()) context.note("this is not the latest: later than it, " + in_words(not_released));
-  released.approved_by = std::move(release.approved_by);
+  if (!not_released.empty())
+    context.note("this is not the latest: later than it, " + not_released_in_words(not_released));
   std::erase_if(released.older, [&](const engine::FoundSnapshot& other) {
-    return other.era != request.era || !engine::is_older(other, released.snapshot);
+    return other.era != released.era || !engine::is_older(other, released.snapshot);
   });
   std::reverse(released.older.begin(), released.older.end());
-  released.holdings = std::move(holdings);
   TRY(open_another(context, released, engine::FoundSnapshot(released.snapshot)));
   return released;
 }

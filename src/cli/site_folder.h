@@ -48,23 +48,36 @@ class SiteFolder {
   std::unique_ptr<VaultSet> vaults_;
 };
 
-// A snapshot opened with what the officials released: everything that ls, restore and verify read it with.
-struct ReleasedSnapshot {
-  engine::FoundSnapshot snapshot;
+// What the officials released of a registry, and what the vaults hold of it.
+struct ReleasedRegistry {
   std::vector<std::string> approved_by;
-  std::size_t later_not_released = 0;  // of "latest": snapshots that are later, and that the release does not open
-  std::vector<engine::FoundSnapshot> older;  // that the release opens too, newest first, of whatever dataset
-  engine::RegistryHoldings holdings;
+  format::EraNumber era;
+  std::vector<format::PeriodNumber> periods;
+  engine::RegistryHoldings holdings;  // also what the release does not open
   std::vector<format::OpeningKey> keys;
   std::unique_ptr<spread::CopiesReader> reader;
-  std::unique_ptr<repo::ObjectOpener> opener;        // uses reader
+  std::unique_ptr<repo::ObjectOpener> opener;  // uses reader
+};
+// `site` outlives the result.
+Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, const OpenSettings& open);
+
+// Leaves the snapshots that the release opens, and returns the others. NotFound if none is left of some.
+Result<std::vector<engine::FoundSnapshot>> leave_released(ReleasedRegistry& released);
+// "3 snapshots, the newest of ..., lie in periods, or in an era, that this release does not open". Not empty, oldest first.
+std::string not_released_in_words(const std::vector<engine::FoundSnapshot>& others);
+
+// A snapshot opened with it: everything that ls, restore and verify read it with.
+struct ReleasedSnapshot : ReleasedRegistry {
+  engine::FoundSnapshot snapshot;
+  std::size_t later_not_released = 0;  // of "latest": snapshots that are later, and that the release does not open
+  std::vector<engine::FoundSnapshot> older;          // that the release opens too, newest first, of whatever dataset
   std::unique_ptr<engine::SnapshotContent> content;  // uses opener
 };
 // `site` outlives the result.
 Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site, const OpenSettings& open,
                                        const std::string& snapshot);
 
-// Another snapshot with the same release: one of `released.older`. Nothing changes if it cannot be opened.
+// Another snapshot with the same release, such as one of `released.older`. Nothing changes if it cannot be opened.
 Status open_another(const Context& context, ReleasedSnapshot& released, const engine::FoundSnapshot& snapshot);
 
 }  // namespace exclave::cli

@@ -20,8 +20,12 @@ pg::Timeline timeline(format::LogTimeline number) {
 // Takes the records of one stream after the other.
 class LogCollector {
  public:
-  LogCollector(const LogRequest& request, WalDirectoryWriter& writer, DatabaseLog& log)
-      : request_(request), log_id_(format::log_id(request.dataset, request.base.source)), writer_(writer), log_(log) {}
+  LogCollector(const LogRequest& request, WalDirectoryWriter& writer, RestorePoints* points, DatabaseLog& log)
+      : request_(request),
+        log_id_(format::log_id(request.dataset, request.base.source)),
+        writer_(writer),
+        points_(points),
+        log_(log) {}
 
   // Whether there is a journal of the wanted dataset and server.
   bool has_found_any() const { return has_found_any_; }
@@ -54,15 +58,25 @@ class LogCollector {
       TRY(decompressor_.decompress(log.stored, plain_));
       bytes = plain_;
     }
+    look_for_points(log, bytes);
     Status added = writer_.add(timeline(log.timeline), lsn(log.start), bytes);
     if (added.ok() || added.error().code() != Code::Precondition) return added;
     hole_ = added.error().message();
     return {};
   }
 
+  // Of what lies before the base: what lies behind it is looked at when it is checked.
+  void look_for_points(const format::JournalLog& log, ByteView bytes) {
+    if (points_ == nullptr || log.start >= request_.base.start) return;
+    const std::uint64_t before = request_.base.start.value() - log.start.value();
+    points_->look(timeline(log.timeline), lsn(log.start),
+                  bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), before))));
+  }
+
   const LogRequest& request_;
   const format::LogId log_id_;
   WalDirectoryWriter& writer_;
+  RestorePoints* const points_;  // nullptr: no name is wanted
   DatabaseLog& log_;
   bool has_found_any_ = false;
   std::optional<std::string> hole_;
@@ -100,28 +114,37 @@ Result<std::vector<LogRange>> ranges_of(const WalDirectoryWriter& writer, const 
   return ranges;
 }
 
-// Reads the assembled log record by record, up to the goal.
+// What ends the log, as the records show it. All empty: nothing but its end.
+struct Goal {
+  std::optional<pg::Lsn> position;
+  std::optional<env::Timestamp> time;
+  std::optional<std::string> point;
+};
+
+Result<pg::WalStart> start_of(const LogRequest& request) {
+  pg::WalStart start;
+  start.major = pg::ServerMajor(request.base.source.major);
+  start.system = pg::SystemIdentifier(request.base.source.system);
+  start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
+  start.start = lsn(request.base.start);
+  start.starts_at = pg::StartsAt::RecordBoundary;
+  return start;
+}
+
+// Reads the assembled log record by record, up to its end, and notes where the goal is.
 class LogCheck {
  public:
-  LogCheck(WalDirectoryWriter& writer, const LogRequest& request, pg::TimelineHistory newest, pg::WalChecker checker)
-      : writer_(writer), request_(request), newest_(std::move(newest)), checker_(std::move(checker)) {}
-
-  static Result<LogCheck> create(WalDirectoryWriter& writer, const LogRequest& request) {
-    const pg::TimelineHistory newest = TRY(writer.newest_history());
-    pg::WalStart start;
-    start.major = pg::ServerMajor(request.base.source.major);
-    start.system = pg::SystemIdentifier(request.base.source.system);
-    start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
+  static Result<LogCheck> create(WalDirectoryWriter& writer, const LogRequest& request, const Goal& goal,
+                                 RestorePoints* points) {
+    pg::TimelineHistory newest = TRY(writer.newest_history());
+    pg::WalStart start = TRY(start_of(request));
     start.history = newest.as_of(timeline(request.base.timeline));
-    start.start = lsn(request.base.start);
-    start.starts_at = pg::StartsAt::RecordBoundary;
-    return LogCheck(writer, request, newest, TRY(pg::WalChecker::create(start)));
+    return LogCheck(writer, goal, points, std::move(newest), start.start, TRY(pg::WalChecker::create(start)));
   }
 
-  // All of `ranges`; notes the last record that the goal still wants.
-  Status run(const std::vector<LogRange>& ranges, const std::optional<pg::Lsn>& position,
-             const std::optional<env::Timestamp>& time, const std::stop_token& stop) {
+  Status run(const std::vector<LogRange>& ranges, const std::stop_token& stop) {
     Bytes piece(kCheckPieceBytes);
+    note_end(ranges.front(), reached_);
     for (const LogRange& range : ranges) {
       if (range.timeline != ranges.front().timeline) TRY(checker_.follow(newest_.as_of(range.timeline), range.from));
       for (pg::Lsn at = range.from; at < range.to;) {
@@ -130,57 +153,63 @@ class LogCheck {
             static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
         const MutableByteView bytes = MutableByteView(piece).first(some);
         TRY(writer_.read(range.timeline, at, bytes));
-        TRY(feed(bytes, position, time));
+        TRY(check(range, bytes));
         at = at + some;
       }
-      note_end(range.timeline, proven_);
-      if (!goal_reached_) note_end(range.timeline, reached_);
+      note_end(range, proven_);
     }
     return {};
   }
 
   const LogEnd& reached() const { return reached_; }
   const LogEnd& proven() const { return proven_; }
+  const pg::TimelineHistory& history() const { return newest_; }
 
  private:
-  void note_end(pg::Timeline number, LogEnd& end) const {
-    end.end = checker_.end_of_last_record().value_or(lsn(request_.base.start));
-    end.timeline = number;
+  LogCheck(WalDirectoryWriter& writer, const Goal& goal, RestorePoints* points, pg::TimelineHistory newest,
+           pg::Lsn start, pg::WalChecker checker)
+      : writer_(writer),
+        goal_(goal),
+        points_(points),
+        newest_(std::move(newest)),
+        start_(start),
+        checker_(std::move(checker)) {}
+
+  void note_end(const LogRange& range, LogEnd& end) const {
+    end.end = checker_.end_of_last_record().value_or(start_);
+    end.timeline = range.timeline;
     end.records = checker_.records();
     end.commits = checker_.commits();
     end.last_commit = checker_.last_commit();
   }
-  bool is_past(const pg::WalChecker& checker, const std::optional<pg::Lsn>& position,
-               const std::optional<env::Timestamp>& time) const {
-    if (position.has_value() && checker.end_of_last_record().value_or(pg::Lsn(0)) > *position) return true;
-    return time.has_value() && checker.last_commit().has_value() && checker.last_commit()->time > *time;
-  }
-  // A piece that passes the goal is gone through again byte by byte, to find the record before it.
-  Status feed(ByteView bytes, const std::optional<pg::Lsn>& position, const std::optional<env::Timestamp>& time) {
-    if (goal_reached_ || (!position.has_value() && !time.has_value())) return checker_.feed(bytes);
-    pg::WalChecker before = checker_;
-    TRY(checker_.feed(bytes));
-    // Commit times are not monotone: one in the middle of the piece may be past the goal, and the last one not.
-    const bool look_closely =
-        time.has_value() ? checker_.commits() != before.commits() : is_past(checker_, position, {});
-    if (!look_closely) return {};
-    const pg::WalChecker after = std::exchange(checker_, before);
-    for (std::size_t i = 0; i < bytes.size() && !goal_reached_; ++i) {
-      pg::WalChecker last = checker_;
-      TRY(checker_.feed(bytes.subspan(i, 1)));
-      if (checker_.records() == last.records() || !is_past(checker_, position, time)) continue;
-      goal_reached_ = true;
-      checker_ = last;
-      note_end(checker_timeline(), reached_);
+  Status check(const LogRange& range, ByteView bytes) {
+    while (!bytes.empty()) {
+      const std::uint64_t records = checker_.records();
+      const std::uint64_t points = checker_.restore_points();
+      TRY(checker_.feed_record(bytes));
+      if (checker_.records() == records) continue;
+      const bool is_point = checker_.restore_points() != points;
+      if (is_point && points_ != nullptr) points_->note(range.timeline, *checker_.last_restore_point());
+      if (goal_.point.has_value()) {
+        if (is_point && checker_.last_restore_point()->name == *goal_.point) note_end(range, reached_);
+      } else if (!goal_reached_) {
+        goal_reached_ = is_past_goal();
+        if (!goal_reached_) note_end(range, reached_);
+      }
     }
-    checker_ = after;
     return {};
   }
-  pg::Timeline checker_timeline() const { return newest_.timeline_of(checker_.position()); }
+  // Commit times are not monotone: the first that is later ends it.
+  bool is_past_goal() const {
+    if (goal_.position.has_value() && *checker_.end_of_last_record() > *goal_.position) return true;
+    return goal_.time.has_value() && checker_.last_commit().has_value() && checker_.last_commit()->time > *goal_.time;
+  }
 
   WalDirectoryWriter& writer_;
-  const LogRequest& request_;
-  pg::TimelineHistory newest_;
+  const Goal goal_;
+  RestorePoints* const points_;  // nullptr: no name is wanted
+  const pg::TimelineHistory newest_;
+  const pg::Lsn start_;
   pg::WalChecker checker_;
   LogEnd reached_;
   LogEnd proven_;
@@ -201,23 +230,34 @@ Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& i
   return found;
 }
 
-struct Goal {
-  std::optional<pg::Lsn> position;
-  std::optional<env::Timestamp> time;
-};
-
-Result<Goal> resolve(const LogRequest& request, const DatabaseLog& log) {
-  if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return Goal{position->position, {}};
-  if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return Goal{{}, time->time};
+Result<Goal> resolve(const LogRequest& request, DatabaseLog& log) {
+  if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return Goal{position->position, {}, {}};
+  if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return Goal{{}, time->time, {}};
+  if (const auto* point = std::get_if<ToRestorePoint>(&request.goal)) return Goal{{}, {}, point->name};
   if (const auto* wanted = std::get_if<ToCut>(&request.goal)) {
-    const format::Cut* const cut = TRY(find_cut(log, wanted->id));
-    for (const format::CutMember& member : cut->members) {
+    log.cut = *TRY(find_cut(log, wanted->id));
+    for (const format::CutMember& member : log.cut->members) {
       if (member.registry == request.registry && member.dataset == request.dataset)
-        return Goal{lsn(member.position), {}};
+        return Goal{lsn(member.position), {}, {}};
     }
-    return Error(Code::NotFound, "dataset " + request.dataset + " takes no part in cut " + cut->id.hex().substr(0, 12));
+    return Error(Code::NotFound,
+                 "dataset " + request.dataset + " takes no part in cut " + log.cut->id.hex().substr(0, 12));
   }
   return Goal{};
+}
+
+// Which of the points the name means. One before the base's start is not among the records that were checked.
+Status choose_point(const LogRequest& request, const RestorePoints& points, const pg::TimelineHistory& history,
+                    DatabaseLog& log) {
+  log.point = points.last(history);
+  if (log.point.has_value()) {
+    log.reached.end = log.point->point.end;
+    return {};
+  }
+  const std::string others = points.names(history);
+  return Error(Code::NotFound, "the log of dataset " + request.dataset + " holds no restore point '" +
+                                   printable(std::get<ToRestorePoint>(request.goal).name) + "'")
+      .hint(others.empty() ? "it holds none at all" : "it holds: " + others);
 }
 
 // How far the plan reaches: the ranges, cut at the end.
@@ -227,18 +267,17 @@ std::vector<LogRange> cut_at(std::vector<LogRange> ranges, pg::Lsn end) {
   return ranges;
 }
 
-Status check_reach(const LogRequest& request, const DatabaseLog& log, const Goal& goal) {
-  if (log.reached.end < lsn(request.base.end)) {
-    return Error(Code::Precondition, "the backup is consistent from " + pg::to_text(lsn(request.base.end)) +
-                                         " on, and the log goes to " + pg::to_text(log.reached.end) +
-                                         (goal.position.has_value() || goal.time.has_value() ? " at that goal" : ""))
-        .hint("take an older base backup: --snapshot, see exclave snapshots");
-  }
+Status check_reach(const LogRequest& request, const Goal& goal, DatabaseLog& log) {
   if (goal.position.has_value() && *goal.position > log.proven.end) {
     return Error(Code::Precondition, "position " + pg::to_text(*goal.position) +
                                          " lies beyond the log, which ends at " + pg::to_text(log.proven.end));
   }
-  return {};
+  if (log.reached.end >= lsn(request.base.end)) return {};
+  log.needs_older_base = !std::holds_alternative<ToProvenEnd>(request.goal);
+  if (log.needs_older_base) return {};
+  return Error(Code::Precondition, "the backup is consistent from " + pg::to_text(lsn(request.base.end)) +
+                                       " on, and the log goes to " + pg::to_text(log.reached.end))
+      .hint("take an older base backup: --snapshot, see exclave snapshots");
 }
 
 void judge_end(const LogRequest& request, std::size_t answered, const std::optional<std::string>& hole,
@@ -293,7 +332,11 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
   const auto writer = TRY(WalDirectoryWriter::create(files, directory, size, lsn(request.base.start)));
   DatabaseLog log;
-  LogCollector collector(request, *writer, log);
+  std::optional<RestorePoints> points;
+  if (const auto* wanted = std::get_if<ToRestorePoint>(&request.goal))
+    points.emplace(wanted->name, TRY(start_of(request)));
+  RestorePoints* const wanted_points = points.has_value() ? &*points : nullptr;
+  LogCollector collector(request, *writer, wanted_points, log);
 
   // 1. Every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
   std::vector<const FoundStream*> journals;
@@ -326,12 +369,14 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   // 2. Every record from the backup's start on.
   std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
   const Goal goal = TRY(resolve(request, log));
-  LogCheck check = TRY(LogCheck::create(*writer, request));
-  TRY(check.run(ranges, goal.position, goal.time, stop).in([&] { return "log of dataset " + request.dataset; }));
+  LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
+  TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();
   log.proven = check.proven();
   judge_end(request, answered, collector.hole(), log);
-  TRY(check_reach(request, log, goal));
+  if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
+  TRY(check_reach(request, goal, log));
+  if (log.needs_older_base) return log;
 
   // 3. Ends exactly there.
   log.plan.system = pg::SystemIdentifier(request.base.source.system);

@@ -10,10 +10,12 @@
 // I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under
 //     periods before the oldest released one is passed over (journal_reader.h).
 // I5  Where the log has a hole, it ends: is_proven is false, and why_not_proven says from where to where it is missing.
-// I3  The end is a record's end: a server that replays up to it stops there, exactly.
+// I3  The end is a record's end: a server that replays up to it stops there, exactly. A named point's end is the end of
+//     its own record.
+// I6  A goal that lies before the backup is consistent plans nothing (needs_older_base): another base may serve it.
 // Threads: one. Memory: that of a JournalReader.
-// Errors: NotFound (no journal of this dataset), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),
-//   Precondition (the goal lies before the backup is consistent, or beyond the end), Denied (period not released),
+// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),
+//   Precondition (the log ends before the backup is consistent; a position beyond the end), Denied (period not released),
 //   Unavailable.
 // See: docs/formats/database-journal.md, ADR-0026.
 #pragma once
@@ -22,6 +24,7 @@
 #include <variant>
 
 #include "engine/journal_reader.h"
+#include "engine/restore_points.h"
 #include "engine/snapshot_finder.h"
 #include "engine/wal_directory.h"
 #include "format/database_journal.h"
@@ -40,7 +43,10 @@ struct ToCommitTime {  // everything before the first commit that is later, by t
 struct ToCut {  // by the first digits of its id, or "latest"
   std::string id;
 };
-using RecoveryGoal = std::variant<ToProvenEnd, ToLogPosition, ToCommitTime, ToCut>;
+struct ToRestorePoint {  // the last point of that name (restore_points.h)
+  std::string name;
+};
+using RecoveryGoal = std::variant<ToProvenEnd, ToLogPosition, ToCommitTime, ToCut, ToRestorePoint>;
 
 struct LogEnd {
   pg::Lsn end;
@@ -56,6 +62,10 @@ struct DatabaseLog {
   LogEnd proven;           // what there is
   bool is_proven = false;  // I1
   std::string why_not_proven;
+  // I6: there is no plan then; reached.end says where the goal lies, or, for a time, before what at least.
+  bool needs_older_base = false;
+  std::optional<format::Cut> cut;             // of ToCut: the one that was meant
+  std::optional<RestorePoints::Found> point;  // of ToRestorePoint
   std::vector<format::LossExposure> exposures;
   std::vector<format::Cut> cuts;  // in which this dataset takes part, by time
   std::vector<std::string> problems;
@@ -77,7 +87,7 @@ struct LogRequest {
   RecoveryGoal goal;
 };
 
-// Fills `directory` (fresh) and plans it. `keys`: of the released periods.
+// Fills `directory` (fresh) and plans it (I6). `keys`: of the released periods.
 Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
                               const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                               const std::string& directory, std::stop_token stop);

@@ -31,6 +31,8 @@ constexpr Byte kResourceXlog = 0;
 constexpr Byte kResourceTransaction = 1;
 constexpr Byte kInfoMask = 0xf0;
 constexpr Byte kInfoSwitch = 0x40;
+constexpr Byte kInfoRestorePoint = 0x70;
+constexpr std::size_t kPointNameBytes = 64;  // with the zero behind it
 constexpr Byte kTransactionMask = 0x70;
 constexpr Byte kInfoCommit = 0x00;
 constexpr Byte kInfoCommitPrepared = 0x30;
@@ -48,7 +50,7 @@ bool is_zero(ByteView bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](Byte b) { return b == 0; });
 }
 
-// Where a commit's own data begins within what follows the record's header.
+// Where a record's own data begins within what follows the record's header.
 std::optional<std::size_t> own_data_offset(ByteView data) {
   std::size_t at = 0;
   while (at < data.size()) {
@@ -102,7 +104,14 @@ Error WalChecker::corrupt(Lsn at, std::string what) const {
 
 Status WalChecker::feed(ByteView bytes) {
   if (failed_) return *failed_;
-  while (!bytes.empty()) {
+  while (!bytes.empty()) TRY(feed_record(bytes));
+  return {};
+}
+
+Status WalChecker::feed_record(ByteView& bytes) {
+  if (failed_) return *failed_;
+  const std::uint64_t before = records_;
+  while (!bytes.empty() && records_ == before) {
     if (auto status = consume(bytes); !status.ok()) {
       failed_ = status.error();
       return status;
@@ -126,7 +135,7 @@ Status WalChecker::follow(const TimelineHistory& history, Lsn switch_point) {
   return {};
 }
 
-// Takes some of `bytes`: of one page's header, or of one page.
+// Takes some of `bytes`: of one page's header, or of one page and one record.
 Status WalChecker::consume(ByteView& bytes) {
   const std::uint64_t offset = position_.value() % kPageBytes;
   if (offset == 0 && !in_page_header_ && state_ != State::Zeros) {
@@ -135,9 +144,10 @@ Status WalChecker::consume(ByteView& bytes) {
   }
   if (in_page_header_) return take_page_header(bytes);
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), kPageBytes - offset));
-  const ByteView part = bytes.first(size);
-  bytes = bytes.subspan(size);
-  return take_record_bytes(part);
+  ByteView part = bytes.first(size);
+  Status taken = take_record_bytes(part);
+  bytes = bytes.subspan(size - part.size());
+  return taken;
 }
 
 Status WalChecker::take_page_header(ByteView& bytes) {
@@ -232,12 +242,15 @@ Status WalChecker::check_continuation(std::uint16_t flags, std::uint32_t remaini
   return {};
 }
 
-Status WalChecker::take_record_bytes(ByteView bytes) {
-  while (!bytes.empty()) {
+// Up to a record's end.
+Status WalChecker::take_record_bytes(ByteView& bytes) {
+  const std::uint64_t before = records_;
+  while (!bytes.empty() && records_ == before) {
     switch (state_) {
       case State::Searching:
         position_ = position_ + bytes.size();
-        return {};
+        bytes = {};
+        break;
       case State::Skipping:
         take_unknown(bytes);
         break;
@@ -373,6 +386,24 @@ void WalChecker::complete_record() {
   end_of_last_record_ = position_;
   if (is_switch()) last_switch_ = position_;
   note_commit();
+  note_restore_point();
+}
+
+ByteView WalChecker::own_data() const {
+  const ByteView kept = ByteView(kept_).first(kept_have_);
+  const auto at = own_data_offset(kept);
+  return at && *at <= kept.size() ? kept.subspan(*at) : ByteView();
+}
+
+void WalChecker::note_restore_point() {
+  if (header_[17] != kResourceXlog || (header_[16] & kInfoMask) != kInfoRestorePoint) return;
+  const ByteView data = own_data();
+  if (data.size() < sizeof(std::uint64_t) + kPointNameBytes) return;
+  const std::string_view field = as_text(data.subspan(sizeof(std::uint64_t), kPointNameBytes));
+  ++restore_points_;
+  last_restore_point_ =
+      RestorePoint{std::string(field.substr(0, field.find('\0'))),
+                   detail::from_microseconds_since_2000(static_cast<std::int64_t>(little_u64(data))), position_};
 }
 
 void WalChecker::note_commit() {
@@ -381,11 +412,8 @@ void WalChecker::note_commit() {
   if (header_[17] != kResourceTransaction || !is_commit) return;
   ++commits_;
   LastCommit commit{TransactionId(little_u32(ByteView(header_).subspan(4))), {}, position_};
-  const ByteView kept = ByteView(kept_).first(kept_have_);
-  const auto at = own_data_offset(kept);
-  if (at && *at + sizeof(std::uint64_t) <= kept.size()) {
-    commit.time = detail::from_microseconds_since_2000(static_cast<std::int64_t>(little_u64(kept.subspan(*at))));
-  }
+  if (const ByteView data = own_data(); data.size() >= sizeof(std::uint64_t))
+    commit.time = detail::from_microseconds_since_2000(static_cast<std::int64_t>(little_u64(data)));
   last_commit_ = commit;
 }
 

@@ -23,6 +23,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/bytes.h"
 #include "env/time.h"
@@ -55,6 +56,13 @@ struct LastCommit {
   Lsn end;                    // of its record: durable once the flush position reaches it
 };
 
+struct RestorePoint {   // pg_create_restore_point
+  std::string name;     // as the server wrote it: 1 to 63 bytes
+  env::Timestamp time;  // by the server's clock
+  Lsn end;  // of its record: a server that replays up to here has everything before the point, and nothing later
+  friend bool operator==(const RestorePoint&, const RestorePoint&) = default;
+};
+
 class WalChecker {
  public:
   // Unsupported: a major outside 13 .. 17. InvalidInput: no record can begin at `start` (RecordBoundary).
@@ -62,6 +70,9 @@ class WalChecker {
 
   // The next bytes of the stream. After ok, `position()` has moved by bytes.size().
   Status feed(ByteView bytes);
+  // The same, but no further than one record's end, which may lie in the middle of `bytes`: what was taken is cut off
+  // from their front. For whoever looks at each record.
+  Status feed_record(ByteView& bytes);
 
   // The server left this timeline at `switch_point`, and the stream goes on there on `history.timeline`. Conflict if
   // more was fed than the switch point (bytes of the dead branch) or less: make a new checker then. A record that was
@@ -75,6 +86,8 @@ class WalChecker {
   std::uint64_t records() const { return records_; }
   std::uint64_t commits() const { return commits_; }  // COMMIT and COMMIT PREPARED
   const std::optional<LastCommit>& last_commit() const { return last_commit_; }
+  std::uint64_t restore_points() const { return restore_points_; }
+  const std::optional<RestorePoint>& last_restore_point() const { return last_restore_point_; }
   // The end of the last log switch record: the rest of its segment is zero, the next record is in the next segment.
   std::optional<Lsn> last_switch() const { return last_switch_; }
   // Records that a crash of the server cut off and its next start declared void (XLP_FIRST_IS_OVERWRITE_CONTRECORD).
@@ -83,7 +96,8 @@ class WalChecker {
  private:
   static constexpr std::size_t kLongHeaderBytes = 40;
   static constexpr std::size_t kRecordHeaderBytes = 24;
-  static constexpr std::size_t kKeptDataBytes = 32;  // of a record's data: enough for a commit's time
+  static constexpr std::size_t kKeptDataBytes =
+      96;  // of a record's data: enough for a commit's time, and for a point's name
 
   enum class State {
     Searching,  // skipping up to the next page, which says where a record begins
@@ -101,7 +115,7 @@ class WalChecker {
   Status check_magic(Lsn page) const;
   Status check_long_header();
   Status check_continuation(std::uint16_t flags, std::uint32_t remaining);
-  Status take_record_bytes(ByteView bytes);
+  Status take_record_bytes(ByteView& bytes);
   Status take_record_header(ByteView& bytes);
   Status check_record_header();
   Status take_data(ByteView& bytes);
@@ -111,6 +125,9 @@ class WalChecker {
   void expect_zeros(State state, std::uint64_t count);
   void complete_record();
   void note_commit();
+  void note_restore_point();
+  // The first bytes of the record's own data, as far as they were kept.
+  ByteView own_data() const;
   bool is_switch() const;
   std::uint64_t bytes_to_alignment() const;
   std::uint64_t bytes_to_segment_end() const;
@@ -139,8 +156,10 @@ class WalChecker {
   std::optional<Lsn> previous_;  // what the next record's prev-link must say
   std::optional<Lsn> last_switch_;
   std::optional<LastCommit> last_commit_;
+  std::optional<RestorePoint> last_restore_point_;
   std::uint64_t records_ = 0;
   std::uint64_t commits_ = 0;
+  std::uint64_t restore_points_ = 0;
   std::uint64_t overwritten_ = 0;
 };
 

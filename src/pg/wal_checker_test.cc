@@ -23,6 +23,7 @@ struct Sample {
   Lsn end;                   // what the server had flushed
   std::vector<Lsn> records;  // where each record begins
   std::uint64_t commits = 0;
+  Lsn point_end;  // what pg_create_restore_point answered
 
   WalStart at_start() const {
     WalStart begin;
@@ -60,6 +61,8 @@ Sample make_sample(env::Env env) {
   server->psql("commit prepared 'p'");
   server->psql("select pg_logical_emit_message(false, 'big', repeat('y', 300000))");  // crosses many pages
   server->psql("begin; insert into t values (-2, ''); rollback");
+  sample.point_end = lsn_of(server->psql("select pg_create_restore_point('before the \u00fcbergabe')"));
+  server->psql(fmt::format("select pg_create_restore_point('{}')", std::string(63, 'x')));
   server->psql("select pg_switch_wal()");
   server->psql("update t set b = b || 'z' where a < 50; checkpoint");
   const Lsn end = lsn_of(server->psql("insert into t values (-3, ''); select pg_current_wal_flush_lsn()"));
@@ -97,11 +100,14 @@ struct Outcome {
   std::optional<Lsn> last;
   std::uint64_t records = 0;
   std::uint64_t commits = 0;
+  std::uint64_t restore_points = 0;
+  std::optional<RestorePoint> point;
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
 Outcome outcome_of(const WalChecker& checker) {
-  return {checker.end_of_last_record(), checker.begin_of_last_record(), checker.records(), checker.commits()};
+  return {checker.end_of_last_record(), checker.begin_of_last_record(), checker.records(), checker.commits(),
+          checker.restore_points(),     checker.last_restore_point()};
 }
 
 TEST(WalChecker, finds_the_records_and_commits_that_pg_waldump_finds) {
@@ -127,6 +133,49 @@ TEST(WalChecker, finds_the_records_and_commits_that_pg_waldump_finds) {
   EXPECT_GT(age, std::chrono::minutes(-10));
   ASSERT_TRUE(checker.last_switch().has_value());
   EXPECT_EQ(checker.last_switch()->value() % kSegment, 0U);
+}
+
+TEST(WalChecker, finds_the_restore_points_with_name_time_and_the_end_that_the_server_says) {
+  const Sample& wal = sample();
+  auto checker = WalChecker::create(wal.at_start()).take();
+  std::vector<RestorePoint> points;
+  for (ByteView rest = wal.until_end(); !rest.empty();) {
+    ASSERT_TRUE(checker.feed_record(rest).ok());
+    if (checker.restore_points() != points.size()) points.push_back(*checker.last_restore_point());
+  }
+  ASSERT_EQ(points.size(), 2U);
+  EXPECT_EQ(points[0].name, "before the \u00fcbergabe");
+  EXPECT_EQ(points[0].end, wal.point_end);
+  EXPECT_EQ(points[1].name, std::string(63, 'x'));
+  posix::World world;
+  for (const RestorePoint& point : points) {
+    EXPECT_LT(world.env().clock.now() - point.time, std::chrono::minutes(10));
+    EXPECT_GT(world.env().clock.now() - point.time, std::chrono::minutes(-10));
+  }
+}
+
+TEST(WalChecker, fed_record_by_record_stops_at_each_end_and_says_the_same) {
+  const Sample& wal = sample();
+  auto whole = WalChecker::create(wal.at_start()).take();
+  ASSERT_TRUE(whole.feed(wal.until_end()).ok());
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{100}, std::size_t{8'192}, wal.bytes.size()}) {
+    auto checker = WalChecker::create(wal.at_start()).take();
+    for (ByteView all = wal.until_end(); !all.empty();) {
+      ByteView rest = all.first(std::min(piece, all.size()));
+      all = all.subspan(rest.size());
+      while (!rest.empty()) {
+        const std::uint64_t before = checker.records();
+        ASSERT_TRUE(checker.feed_record(rest).ok());
+        ASSERT_LE(checker.records(), before + 1);
+        if (checker.records() > before) {
+          ASSERT_EQ(checker.end_of_last_record(), checker.position());
+        } else {
+          ASSERT_TRUE(rest.empty());
+        }
+      }
+    }
+    EXPECT_EQ(outcome_of(checker), outcome_of(whole)) << piece;
+  }
 }
 
 TEST(WalChecker, says_the_same_however_the_stream_is_cut) {

@@ -165,6 +165,39 @@ class Restores(DatabaseTest):
                         "(select sum(bbalance) from pgbench_branches), (select sum(delta) from pgbench_history)").split("|")
         self.assertEqual(1, len(set(sums)), sums)
 
+    def test_to_a_named_point_ends_at_the_last_one_of_that_name(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        early = self.home.sql("select pg_create_restore_point('early')")
+        self.home.sql("select pg_create_restore_point('twice')")
+        self.home.sql("insert into t values (2, 'between')")
+        self.home.sql("select pg_create_restore_point('only one')")
+        self.base()  # from which the points before it cannot be reached any more
+        twice = self.home.sql("select pg_create_restore_point('twice')")
+        self.home.sql("insert into t values (3, 'after')")
+        self.home.sql("select pg_create_restore_point('last')")
+        self.home.sql("insert into t values (4, 'behind all')")
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people", "--to", "name:twice")
+        point = restored["restore_point"]
+        self.assertEqual(("twice", twice, 2), tuple(point[key] for key in ("name", "position", "of_that_name")))
+        self.assertLess(abs(point["time_ns"] / 1e9 - time.time()), 600)
+        self.assertEqual(twice, restored["recovers_to"]["position"])
+        back = self.recover()
+        self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+        self.assertEqual(twice, self.end_of_history(back))
+        release = self.realm.release("others")
+        told = self.realm.restore(release, self.scratch / "told", "--dataset", "people", "--to", "name:early")
+        self.ok(told)
+        self.assertRegex(told.out, f"chosen: restore point 'early' of 20.*Z at {early}\n")
+        self.assertIn(f"the server will recover to {early} ", told.out)
+        for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
+                                    "it holds: early, only one, twice, last"),
+                                   ("name:", harness.FAILED, "a restore point's name has 1 to 63 bytes")):
+            self.refused(self.realm.restore(release, self.scratch / "none", "--dataset", "people", "--to", goal), code, *texts)
+
     def test_a_restore_passes_the_servers_own_checks(self):
         """pg_verifybackup before it starts, page checksums and amcheck behind."""
         self.protect()
@@ -193,6 +226,78 @@ class Restores(DatabaseTest):
         self.assertEqual(0, amcheck.returncode, amcheck.stdout + amcheck.stderr)
         back.stop()
         back.run("pg_checksums", "--check", "-D", back.data)
+
+
+class OnePoint(DatabaseTest):
+    """A database and the tree of its documents, which are written before the rows that name them."""
+
+    def setUp(self):
+        super().setUp()
+        self.papers = self.scratch / "papers"
+        self.papers.mkdir()
+
+    def add(self, number):
+        (self.papers / str(number)).write_text(f"document {number}")
+        self.home.sql(f"insert into t values ({number}, 'a document')")
+
+    def walk(self):
+        return self.ok(self.realm.exclave("backup", "--home", self.realm.home, self.papers, "--dataset", "papers", "--json")).json()["snapshot"]
+
+    def restore_all(self, release, target, *options):
+        directory = self.scratch / target
+        directory.mkdir()
+        postgres.give_to_server(directory)
+        return self.realm.restore(release, directory, "--all", *options)
+
+    def documents(self, target):
+        return sorted(path.name for path in (self.scratch / target / "papers").iterdir())
+
+    def test_all_datasets_come_back_to_one_point_and_what_is_older_is_said(self):
+        self.protect()
+        self.base()
+        self.add(1)
+        walks = [self.walk()]
+        self.add(2)
+        position = self.home.sql("select pg_create_restore_point('p')")
+        time.sleep(0.1)
+        walks.append(self.walk())
+        self.add(3)
+        time.sleep(1.1)  # a time that is said has whole seconds
+        walks.append(self.walk())
+        self.add(4)
+        self.lose_home()
+        release = self.realm.release("all", request_options=("--all",))
+        which = self.realm.restore(release, self.scratch / "which")
+        self.refused(which, harness.FAILED, "several datasets: papers, people", "restore takes all of them with --all")
+        # The first walk behind the point, neither the one before it nor the newest.
+        restored = self.ok(self.restore_all(release, "back", "--to", "name:p", "--json")).json()
+        self.assertEqual({"ok", "point_ns", "datasets", "not_released", "incidents", "vaults", "approved_by"}, set(restored))
+        people, papers = restored["datasets"]
+        self.assertEqual(("people", "database", position), (people["dataset"], people["kind"], people["recovers_to"]["position"]))
+        self.assertEqual(("papers", "tree", walks[1], False), tuple(papers[key] for key in ("dataset", "kind", "snapshot", "behind")))
+        self.assertTrue(0 < papers["after_point_ns"] < 60e9, papers)
+        self.assertEqual(papers["began_ns"] - restored["point_ns"], papers["after_point_ns"])
+        self.assertEqual(["1", "2"], self.documents("back"))
+        back = self.recover("back/people")
+        self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+        self.assertEqual(position, self.end_of_history(back))
+        back.stop()
+        # Behind the newest walk the database names what the tree lacks.
+        latest = self.restore_all(release, "latest")
+        self.assertEqual(harness.PARTIAL, latest.code, str(latest))
+        self.assertEqual(["1", "2", "3"], self.documents("latest"))
+        self.assertRegex(latest.out, r"papers +tree +" + walks[2][:12] + r" .* BEFORE it")
+        self.assertRegex(latest.err, "dataset papers is older than the point: .* documents written since it began may be missing")
+        whole = latest.err.split("--to ")[1].split()[0]
+        self.ok(self.restore_all(release, "whole", "--to", whole))
+        # No server may be started on a part.
+        (self.scratch / "half/papers").mkdir(parents=True)
+        (self.scratch / "half/papers/other").write_text("in the way")
+        self.refused(self.realm.restore(release, self.scratch / "half", "--all", "--to", "name:p"), harness.FAILED, "papers")
+        self.assertTrue((self.scratch / "half/people/PG_VERSION").exists())
+        self.assertFalse((self.scratch / "half/people/recovery.signal").exists())
+        for options, code, text in ((("--dataset", "people"), harness.USAGE, "--dataset"), (("--to", "sometime"), harness.FAILED, "no place")):
+            self.refused(self.realm.restore(release, self.scratch / "none", "--all", *options), code, text)
 
 
 class Hosts(DatabaseTest):
@@ -487,6 +592,41 @@ class Trouble(DatabaseTest):
         accepted = self.realm.restore(release, target, "--dataset", "people", "--wal", self.scratch / "wal", "--accept-unproven-end")
         self.ok(accepted)
         self.assertIn("NOT proven", accepted.out)
+
+    def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):
+        self.protect()
+        self.base()
+        status = lambda *options: self.realm.exclave("status", *options)  # noqa: E731
+        home, site = ("--home", self.realm.home), ("--site", self.realm.site)
+        told = status(*home)
+        self.assertRegex(told.out, r"to restore people: a base of [0-9.]+ MB and .* of log since; how long is not measured yet: "
+                                   r"exclave restore measures it at a site, in SITE/speeds/docs\.people\.json")
+        self.assertNotIn("was restored here", status(*site).out)
+        self.home.sql("insert into t select i, repeat('x', 500) from generate_series(1, 5000) i")
+        self.wait_until_durable()
+        self.restore("--dataset", "people")
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*: base [0-9.]+ MB in .*, log [0-9.]+ MB in [^,]*\n")
+        measured = self.realm.site / "speeds/docs.people.json"
+        (self.realm.home / "speeds").mkdir()
+        shutil.copy(measured, self.realm.home / "speeds")
+        self.assertRegex(status(*home).out, r"to restore people: a base of [0-9.]+ MB and [0-9.]+ MB of log since; about .*s by what it "
+                                            r"took at site .* on 20.*Z \(base .* log .*\), and then the server's replay, which is not measured yet")
+        estimate = status(*home, "--json").json()["restore_estimates"][0]
+        noted = json.loads(measured.read_text())
+        self.assertAlmostEqual(noted["base_ms"] / 1000, estimate["base_seconds"], places=6)
+        self.assertGreater(estimate["log_bytes"], 2_500_000)
+        self.assertEqual(noted["at_ns"], estimate["measured_ns"])
+        self.assertNotIn("replay_seconds", estimate)
+        self.recover().stop()
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*, replay of [0-9.]+ MB in ")
+        shutil.rmtree(self.scratch / "back.wal")
+        self.assertIn(", replay of ", status(*site).out)
+        shutil.copy(measured, self.realm.home / "speeds")
+        self.assertNotIn("not measured", status(*home).out)
+        self.assertGreater(status(*home, "--json").json()["restore_estimates"][0]["replay_seconds"], 0)
+        for damage in ("", "[]", '{"site": "x"}', measured.read_text().replace('"base_bytes":', '"base_bytes":-')):
+            (self.realm.home / "speeds/docs.people.json").write_text(damage)
+            self.assertIn("how long is not measured yet", status(*home).out)
 
     def test_what_is_wrong_with_a_server_is_named_with_its_remedy(self):
         self.realm = self.make_realm()

@@ -1,0 +1,198 @@
+#include "cli/database_restore.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/render.h"
+
+namespace exclave::cli {
+namespace {
+
+// Whether a base can serve the goal at all, as far as that is known without its log. `place`: where the goal lies, if
+// another base's log told.
+bool may_serve(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& goal,
+               const std::optional<pg::Lsn>& place) {
+  if (place.has_value() && base.base->end.value() > place->value()) return false;
+  if (const auto* position = std::get_if<engine::ToLogPosition>(&goal))
+    return base.base->end.value() <= position->position.value();
+  if (const auto* time = std::get_if<engine::ToCommitTime>(&goal)) return base.finished <= time->time;
+  return true;
+}
+
+std::string end_in_words(const engine::LogEnd& end) {
+  std::string text = pg::to_text(end.end) + " on timeline " + pg::to_text(end.timeline);
+  if (end.last_commit.has_value()) text += ", last commit " + env::to_rfc3339(end.last_commit->time);
+  return text;
+}
+
+config::Json end_json(const engine::LogEnd& end) {
+  config::Json json = config::Json::object();
+  json.set("position", pg::to_text(end.end))
+      .set("timeline", end.timeline.value())
+      .set("records", end.records)
+      .set("commits", end.commits);
+  if (end.last_commit.has_value()) json.set("last_commit_ns", end.last_commit->time.nanoseconds);
+  return json;
+}
+
+// "restore point 'x' of 2026-11-21T22:34:17Z at 0/3000148, the last of 2 of that name"
+std::string point_in_words(const engine::RestorePoints::Found& found) {
+  const std::string text = "restore point '" + printable(found.point.name) + "' of " +
+                           env::to_rfc3339(found.point.time) + " at " + pg::to_text(found.point.end);
+  return found.of_that_name == 1 ? text
+                                 : text + ", the last of " + std::to_string(found.of_that_name) + " of that name";
+}
+
+config::Json point_json(const engine::RestorePoints::Found& found) {
+  config::Json json = config::Json::object();
+  json.set("name", found.point.name)
+      .set("time_ns", found.point.time.nanoseconds)
+      .set("position", pg::to_text(found.point.end))
+      .set("of_that_name", found.of_that_name);
+  return json;
+}
+
+Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
+                                  const RestoreSettings& settings, const engine::RecoveryGoal& goal,
+                                  const engine::DatasetSnapshot& base, const std::string& directory) {
+  engine::LogRequest request;
+  request.dataset = base.dataset;
+  request.realm = site.policy().realm;
+  request.registry = site.registry().id;
+  request.vaults = static_cast<std::uint32_t>(site.policy().vaults.size());
+  request.copies = site.policy().quorum.k;
+  request.base = *base.base;
+  request.goal = goal;
+  engine::DatabaseLog log = TRY(engine::fetch_log(context.env.files, request, released.holdings, site.vaults().all(),
+                                                  released.keys, directory, context.stop));
+  if (log.needs_older_base) return log;
+  for (const std::string& problem : log.problems) context.note("problem: " + problem);
+  if (log.is_proven) return log;
+  if (log.point.has_value())
+    context.note("a later point of this name may be missing, because the log's end is not proven: " +
+                 log.why_not_proven);
+  if (!std::holds_alternative<engine::ToProvenEnd>(goal)) return log;
+  if (!settings.accept_unproven_end) {
+    return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
+        .hint("bring back another vault, or accept what is here: --accept-unproven-end (with a fresh --wal)");
+  }
+  context.note("the end is not proven: " + log.why_not_proven);
+  return log;
+}
+
+void tell_if_the_time_is_behind_the_log(const Context& context, const engine::RecoveryGoal& goal,
+                                        const engine::DatabaseLog& log) {
+  const auto* const time = std::get_if<engine::ToCommitTime>(&goal);
+  if (time == nullptr || log.reached.end != log.proven.end) return;
+  context.note("no commit in the log is later than " + env::to_rfc3339(time->time) + ": this is the log's end" +
+               (log.is_proven ? "" : ", which is not proven: " + log.why_not_proven));
+}
+
+}  // namespace
+
+Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
+  if (text == "latest") return engine::RecoveryGoal(engine::ToProvenEnd{});
+  constexpr std::string_view kCut = "cut:";
+  if (text.starts_with(kCut)) return engine::RecoveryGoal(engine::ToCut{text.substr(kCut.size())});
+  constexpr std::string_view kName = "name:";
+  if (text.starts_with(kName)) {
+    TRY(engine::check_point_name(std::string_view(text).substr(kName.size())));
+    return engine::RecoveryGoal(engine::ToRestorePoint{text.substr(kName.size())});
+  }
+  if (const auto position = pg::parse_lsn(text); position.ok())
+    return engine::RecoveryGoal(engine::ToLogPosition{position.value()});
+  if (const auto time = env::parse_rfc3339(text); time.ok()) {
+    return engine::RecoveryGoal(engine::ToCommitTime{time.value()});
+  }
+  return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
+      .hint(
+          "say latest, a position (16/B374D848), a time (2026-11-21T22:34:17Z), cut:ID or name:LABEL; times are "
+          "in UTC");
+}
+
+// Only the log tells where a cut, a named point or a time is: bases that are younger are gone past.
+Result<FoundLog> find_log(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
+                          const RestoreSettings& settings, const engine::RecoveryGoal& goal, const NextBase& next_base,
+                          const std::string& directory) {
+  std::optional<pg::Lsn> place;
+  std::string in_words;
+  while (auto base = next_base()) {
+    if (!may_serve(*base, goal, place)) continue;
+    const env::Instant begin = context.env.clock.monotonic();
+    engine::DatabaseLog log = TRY(fetch(context, site, released, settings, goal, *base, directory));
+    if (!log.needs_older_base) {
+      tell_if_the_time_is_behind_the_log(context, goal, log);
+      return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin};
+    }
+    place = log.reached.end;
+    if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);
+  }
+  return Error(Code::Precondition,
+               "no base backup that the release opens ends before " + printable(settings.to) + in_words)
+      .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
+}
+
+Result<env::FileOwner> make_target(env::FileSystem& files, const std::string& target,
+                                   const std::optional<env::FileOwner>& of_new) {
+  if (of_new.has_value() && !files.stat(target).ok()) {
+    TRY(files.make_directories(target, 0700));
+    return *of_new;
+  }
+  TRY(files.make_directories(target, 0700));
+  const env::FileInfo there = TRY(files.stat(target));
+  return env::FileOwner{there.user, there.group};
+}
+
+Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
+                                                 const std::string& target, env::FileOwner owner) {
+  engine::DatabaseRestoreOptions recovery;
+  recovery.target = target;
+  recovery.wal_directory = found.directory;
+  recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
+  recovery.owner = owner;
+  return engine::prepare_recovery(context.env.files, recovery, found.log.plan);
+}
+
+std::string chosen_in_words(const engine::DatabaseLog& log) {
+  if (log.point.has_value()) return point_in_words(*log.point);
+  if (!log.cut.has_value()) return "";
+  return "cut " + log.cut->id.hex().substr(0, 12) + " of " + env::to_rfc3339(env::Timestamp{log.cut->taken_ns});
+}
+
+std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready,
+                          const std::string& target) {
+  const engine::DatabaseLog& log = found.log;
+  std::string text;
+  if (const std::string chosen = chosen_in_words(log); !chosen.empty()) text += "chosen: " + chosen + "\n";
+  text += "the server will recover to " + end_in_words(log.reached) + ": " + std::to_string(log.reached.commits) +
+          " commits after the base\n";
+  text += "the log's end is " + end_in_words(log.proven) + (log.is_proven ? ", proven\n" : ", NOT proven\n");
+  for (const format::LossExposure& exposure : log.exposures) {
+    text += "acknowledged before the vaults held it: " + pg::to_text(pg::Lsn(exposure.from.value())) + " to " +
+            pg::to_text(pg::Lsn(exposure.to.value())) + ", from " + env::to_rfc3339(env::Timestamp{exposure.began_ns}) +
+            " to " + env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
+  }
+  for (const std::string& tablespace : ready.tablespaces) text += "tablespace at " + tablespace + "\n";
+  return text + "start it: pg_ctl -D " + target + " start; its log is in " + found.directory + "\n";
+}
+
+void add_database(config::Json& json, const FoundLog& found) {
+  json.set("recovers_to", end_json(found.log.reached))
+      .set("log_end", end_json(found.log.proven))
+      .set("proven", found.log.is_proven)
+      .set("wal", found.directory)
+      .set("exposures", found.log.exposures.size());
+  if (found.log.point.has_value()) json.set("restore_point", point_json(*found.log.point));
+  if (found.log.cut.has_value()) json.set("cut", found.log.cut->id.hex());
+}
+
+void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready, const std::string& target,
+                         env::FileOwner owner) {
+  for (const std::string& note : ready.notes) context.note(note);
+  if (owner.first != 0) return;
+  context.note(
+      "the restored files belong to root, as whom no server runs: chown -R them, or make the target beforehand (" +
+      std::string("install -d -o postgres -g postgres -m 700 ") + printable(target) + ")");
+}
+
+}  // namespace exclave::cli
