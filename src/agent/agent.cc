@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/cut_taker.h"
 #include "base/text.h"
@@ -18,6 +19,7 @@ constexpr auto kLookEvery = 3s;  // at settings that change while the log stream
 constexpr auto kSpoolEvery = 60s;
 constexpr auto kSpoolTime = 20s;
 constexpr auto kFirstSpool = 1s;
+constexpr auto kBaseAgain = 60s;  // after one that failed
 constexpr auto kClocksTime = 2s;
 constexpr auto kClocksLook = 10ms;
 constexpr auto kLook = 100ms;
@@ -144,6 +146,11 @@ class BaseBackups {
     const auto found = troubles_.find(dataset);
     return found == troubles_.end() ? "" : found->second;
   }
+  // Whether the last one failed; said once.
+  bool take_failure(const std::string& dataset) {
+    const MutexLock lock(mutex_);
+    return failed_.erase(dataset) > 0;
+  }
   void start(env::Env& env, const TakeBase& take, const DatabaseConfig& database) {
     if (thread_ != nullptr) thread_->join();
     {
@@ -163,10 +170,11 @@ class BaseBackups {
   void run(env::Env& env, const TakeBase& take, const DatabaseConfig& database) {
     const Status taken = take(database);
     const std::string trouble =
-        taken.ok() ? "" : "the last base backup failed, and is tried again when it is due: " + taken.error().message();
+        taken.ok() ? "" : "the last base backup failed, and is tried again in a minute: " + taken.error().message();
     if (!taken.ok()) env.log.write(env::LogLevel::Error, "dataset " + database.stream.dataset + ": " + trouble);
     const MutexLock lock(mutex_);
     troubles_[database.stream.dataset] = trouble;
+    if (!taken.ok()) failed_.insert(database.stream.dataset);
     running_ = false;
   }
 
@@ -174,6 +182,7 @@ class BaseBackups {
   Mutex mutex_;
   bool running_ GUARDED_BY(mutex_) = false;
   std::map<std::string, std::string> troubles_ GUARDED_BY(mutex_);
+  std::set<std::string> failed_ GUARDED_BY(mutex_);
 };
 
 class Keeper {
@@ -283,6 +292,8 @@ class Keeper {
     if (base_.is_running()) return;
     for (Running& database : databases_) {
       const env::Instant now = place_.env.clock.monotonic();
+      if (base_.take_failure(database.config->stream.dataset))
+        database.next_base = std::min(database.next_base, now + kBaseAgain);
       if (!database.config->base_every.has_value() || now < database.next_base) continue;
       if (database.stream->status().state != StreamState::Streaming) continue;  // the log first
       database.next_base = now + *database.config->base_every;

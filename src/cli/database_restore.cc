@@ -60,7 +60,7 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   request.realm = site.policy().realm;
   request.registry = site.registry().id;
   request.vaults = static_cast<std::uint32_t>(site.policy().vaults.size());
-  request.copies = site.policy().quorum.k;
+  request.quorum = site.policy().quorum;
   request.base = *base.base;
   request.goal = goal;
   engine::DatabaseLog log = TRY(engine::fetch_log(context.env.files, request, released.holdings, site.vaults().all(),
@@ -116,6 +116,7 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
                           const std::string& directory) {
   std::optional<pg::Lsn> place;
   std::string in_words;
+  std::optional<Error> unusable;
   while (auto base = next_base()) {
     if (!may_serve(*base, goal, place)) continue;
     const env::Instant begin = context.env.clock.monotonic();
@@ -124,9 +125,16 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
       tell_if_the_time_is_behind_the_log(context, goal, log);
       return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin};
     }
+    if (log.why_older.has_value()) {
+      context.note("the base backup of " + env::to_rfc3339(base->finished) +
+                   " is of no use: " + log.why_older->message() + "; an older one is looked for");
+      if (!unusable.has_value()) unusable = std::move(log.why_older);
+      continue;
+    }
     place = log.reached.end;
     if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);
   }
+  if (unusable.has_value()) return *unusable;
   return Error(Code::Precondition,
                "no base backup that the release opens ends before " + printable(settings.to) + in_words)
       .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");

@@ -273,11 +273,12 @@ Status check_reach(const LogRequest& request, const Goal& goal, DatabaseLog& log
                                          " lies beyond the log, which ends at " + pg::to_text(log.proven.end));
   }
   if (log.reached.end >= lsn(request.base.end)) return {};
-  log.needs_older_base = !std::holds_alternative<ToProvenEnd>(request.goal);
-  if (log.needs_older_base) return {};
-  return Error(Code::Precondition, "the backup is consistent from " + pg::to_text(lsn(request.base.end)) +
-                                       " on, and the log goes to " + pg::to_text(log.reached.end))
-      .hint("take an older base backup: --snapshot, see exclave snapshots");
+  log.needs_older_base = true;
+  if (log.proven.end >= lsn(request.base.end)) return {};
+  log.why_older = Error(Code::Precondition, "the backup is consistent from " + pg::to_text(lsn(request.base.end)) +
+                                                " on, and the log goes to " + pg::to_text(log.proven.end))
+                      .hint("take an older base backup: --snapshot, see exclave snapshots");
+  return {};
 }
 
 void judge_end(const LogRequest& request, std::size_t answered, const std::optional<std::string>& hole,
@@ -287,7 +288,7 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
     log.why_not_proven = *hole + "; newer base backups reach further";
     return;
   }
-  const std::size_t needed = request.vaults - request.copies + 1;
+  const std::size_t needed = request.vaults - request.quorum.k + request.quorum.b + 1;
   log.is_proven = answered >= needed;
   if (log.is_proven) return;
   log.why_not_proven = "only " + std::to_string(answered) + " of " + std::to_string(request.vaults) +
@@ -361,9 +362,12 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
   }
   if (!collector.has_found_any() || writer->extents().empty()) {
-    return Error(Code::NotFound,
-                 "the vaults hold no journal of dataset '" + printable(request.dataset) + "' for this backup's server")
-        .hint("a base backup is of no use alone: was the agent running? restore an older one, or another dataset");
+    log.needs_older_base = true;
+    log.why_older =
+        Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
+                                  "' from this backup's start (" + pg::to_text(lsn(request.base.start)) + ") on")
+            .hint("a base backup is of no use alone: was the agent running? restore another dataset");
+    return log;
   }
 
   // 2. Every record from the backup's start on.

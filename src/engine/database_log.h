@@ -4,15 +4,16 @@
 //   journal streams of the era -> those of this dataset and server -> records in order -> WalDirectoryWriter
 //     -> checked from the base backup's start: pages, CRCs, links -> the last whole record at or before the goal
 //
-// I1  The end is proven if as many vaults answered as make k copies impossible among the others: what was acknowledged
-//     then lies in what was read. Otherwise is_proven is false, and the caller does not restore "the latest".
+// I1  The end is proven if so many vaults answered (n - k + b + 1) that, with b of them lying, one that holds what was
+//     acknowledged last has shown it. Otherwise is_proven is false, and the caller does not restore "the latest".
 // I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
 // I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under
 //     periods before the oldest released one is passed over (journal_reader.h).
 // I5  Where the log has a hole, it ends: is_proven is false, and why_not_proven says from where to where it is missing.
 // I3  The end is a record's end: a server that replays up to it stops there, exactly. A named point's end is the end of
 //     its own record.
-// I6  A goal that lies before the backup is consistent plans nothing (needs_older_base): another base may serve it.
+// I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
+//     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
 // Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),
 //   Precondition (the log ends before the backup is consistent; a position beyond the end), Denied (period not released),
@@ -30,6 +31,7 @@
 #include "format/database_journal.h"
 #include "format/snapshot.h"
 #include "pg/wal_checker.h"
+#include "policy/policy.h"
 
 namespace exclave::engine {
 
@@ -64,6 +66,7 @@ struct DatabaseLog {
   std::string why_not_proven;
   // I6: there is no plan then; reached.end says where the goal lies, or, for a time, before what at least.
   bool needs_older_base = false;
+  std::optional<Error> why_older;             // the backup is of no use: its own log is not there
   std::optional<format::Cut> cut;             // of ToCut: the one that was meant
   std::optional<RestorePoints::Found> point;  // of ToRestorePoint
   std::vector<format::LossExposure> exposures;
@@ -82,7 +85,7 @@ struct LogRequest {
   format::RealmId realm;
   format::RegistryId registry;
   std::uint32_t vaults = 0;  // of the policy
-  std::uint32_t copies = 0;  // k
+  policy::Quorum quorum;
   format::BaseBackupFacts base;
   RecoveryGoal goal;
 };

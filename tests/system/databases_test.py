@@ -198,6 +198,27 @@ class Restores(DatabaseTest):
                                    ("name:", harness.FAILED, "a restore point's name has 1 to 63 bytes")):
             self.refused(self.realm.restore(release, self.scratch / "none", "--dataset", "people", "--to", goal), code, *texts)
 
+    def test_a_base_backup_that_the_log_does_not_reach_is_passed_over_for_an_older_one(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'acknowledged')")
+        self.agent.kill()
+        self.home.sql("alter system set synchronous_standby_names = ''")
+        self.home.sql("select pg_reload_conf()")
+        self.home.sql("insert into t values (2, 'told to nobody')")
+        late = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--json")
+        self.assertEqual(harness.PARTIAL, late.code, late.err)
+        self.lose_home()
+        target = self.scratch / "back"
+        target.mkdir()
+        postgres.give_to_server(target)
+        ended = self.realm.restore(self.realm.release("late"), target, "--dataset", "people", "--json")
+        self.ok(ended)
+        self.assertRegex(ended.err, "the base backup of 20.*Z is of no use: the vaults hold no log of dataset 'people' from this "
+                                    "backup's start .* an older one is looked for")
+        self.assertTrue(ended.json()["proven"])
+        self.assertEqual("1", self.recover().sql("select string_agg(id::text, ' ') from t"))
+
     def test_a_restore_passes_the_servers_own_checks(self):
         """pg_verifybackup before it starts, page checksums and amcheck behind."""
         self.protect()
