@@ -379,7 +379,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     database.stream = std::make_unique<DatabaseStream>(
         DatabaseStream::Place{env, place.policy, place.registry, place.era, place.writer, place.vaults,
                               *database.periods, directory},
-        each.stream, TRY(pg::Waker::create()));
+        each.stream, TRY(env.network.make_waker()));
     databases.push_back(std::move(database));
   }
   // Ends everything too if one of the threads cannot be started.

@@ -56,11 +56,11 @@ std::string spools_folder(std::string_view directory) {
   return env::join_path(directory, kSpoolFolder);
 }
 
-DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, pg::Waker waker)
+DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, std::unique_ptr<env::Waker> waker)
     : place_(place),
       options_(std::move(options)),
       waker_(std::move(waker)),
-      gate_(place.env.clock, [this] { waker_.wake(); }) {
+      gate_(place.env.clock, [this] { waker_->wake(); }) {
   publish();
 }
 
@@ -338,7 +338,7 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   }
   options.longest_pause = kLongestLanePause;
   options.spool_limit_bytes = options_.spool_limit_bytes;
-  options.on_news = [this] { waker_.wake(); };
+  options.on_news = [this] { waker_->wake(); };
   const format::StreamDescriptor descriptor = TRY(new_stream());
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
@@ -355,7 +355,7 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   TRY(journal->append(format::encode_record(opening)));
   frames_ = TRY(FrameWriter::start(
       env.threads, options_.dataset, [writer = journal.get()](ByteView record) { return writer->append(record); },
-      [this] { waker_.wake(); }));
+      [this] { waker_->wake(); }));
   journal_ = std::move(journal);
   framed_end_ = start;
   ++journals_opened_;
@@ -470,11 +470,11 @@ Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationC
 Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection, const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   if (outstanding_bytes_ > kMostOutstandingBytes) {  // I6
-    waker_.wait(kIdleWait);
+    waker_->wait(kIdleWait);
     return pg::WalEvent(pg::Nothing{});
   }
   const auto longest = ledger_->has_outstanding() ? kBusyWait : kIdleWait;
-  return connection.next({clock.monotonic() + longest, stop}, &waker_);
+  return connection.next({clock.monotonic() + longest, stop}, waker_.get());
 }
 
 Status DatabaseStream::take(const pg::WalData& data) {
@@ -601,7 +601,7 @@ Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
     const MutexLock lock(mutex_);
     cuts_.push_back({cut, std::nullopt, 0});
   }
-  waker_.wake();
+  waker_->wake();
   while (clock.monotonic() < deadline) {
     TRY(clock.sleep_until(clock.monotonic() + kCutLook));
     const MutexLock lock(mutex_);

@@ -35,7 +35,6 @@
 #include "agent/period_source.h"
 #include "base/mutex.h"
 #include "pg/replication.h"
-#include "pg/waker.h"
 #include "pg/wal_checker.h"
 #include "spread/journal_writer.h"
 
@@ -91,7 +90,7 @@ class DatabaseStream {
     PeriodSource& periods;
     std::string directory;  // of this dataset in the agent's home: spool, and which server it is of
   };
-  DatabaseStream(const Place& place, DatabaseOptions options, pg::Waker waker);
+  DatabaseStream(const Place& place, DatabaseOptions options, std::unique_ptr<env::Waker> waker);
   ~DatabaseStream();
 
   // Streams until `stop`, through everything that can be mended by trying again.
@@ -158,7 +157,8 @@ class DatabaseStream {
 
   const Place place_;
   const DatabaseOptions options_;
-  const pg::Waker waker_;  // of the thread that runs: the vaults have more, a cut is to be written, a hold has ended
+  const std::unique_ptr<env::Waker>
+      waker_;  // of the thread that runs: the vaults have more, a cut is to be written, a hold has ended
   std::unique_ptr<spread::JournalWriter> journal_;
   std::optional<AckLedger> ledger_;
   std::optional<pg::WalChecker> checker_;

@@ -23,7 +23,7 @@ TEST(DatabaseStream, a_stream_that_cannot_begin_says_that_it_has_stopped_and_why
   DatabaseOptions options;
   options.dataset = "people";
   DatabaseStream stream({env, policy, registry, era, writer, {}, periods, "/dev/null/people"}, options,
-                        pg::Waker::create().take());
+                        env.network.make_waker().take());
   EXPECT_FALSE(stream.run({}).ok());
   const DatabaseStatus status = stream.status();
   EXPECT_EQ(status.state, StreamState::Stopped);

@@ -55,7 +55,7 @@ class FrameWriterTest : public ::testing::Test {
   bool is_stuck_ = false;
   std::optional<Error> error_;
   std::vector<std::uint64_t> starts_;
-  std::vector<std::thread::id> threads_;
+  std::vector<decltype(std::this_thread::get_id())> threads_;
 };
 
 TEST_F(FrameWriterTest, a_commit_is_appended_before_write_returns) {

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "env/time.h"
+#include "env/waker.h"
 
 namespace exclave::env {
 
@@ -43,6 +44,10 @@ class Network {
   // Address: "host:port", "[v6]:port". Port 0 = any free one.
   virtual Result<std::unique_ptr<Listener>> listen(std::string_view address) = 0;
   virtual Result<std::unique_ptr<Connection>> connect(std::string_view address, Instant deadline) = 0;
+  // Unsupported where there are no descriptors to poll.
+  virtual Result<std::unique_ptr<Waker>> make_waker() {
+    return Error(Code::Unsupported, "this world has no descriptors to wait at");
+  }
 };
 
 }  // namespace exclave::env

@@ -192,7 +192,7 @@ Status ReplicationConnection::start_replication(std::string_view slot, Lsn posit
 
 // --- streaming state -----------------------------------------------------------------------------------------------
 
-Result<WalEvent> ReplicationConnection::next(const Until& until, const Waker* waker) {
+Result<WalEvent> ReplicationConnection::next(const Until& until, env::Waker* waker) {
   CHECK(stream_->is_streaming);
   if (stream_->pending) {
     stream_->is_streaming = false;

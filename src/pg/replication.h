@@ -30,9 +30,9 @@
 #include <variant>
 
 #include "base/bytes.h"
+#include "env/waker.h"
 #include "pg/server_facts.h"
 #include "pg/timeline_history.h"
-#include "pg/waker.h"
 
 namespace exclave::pg {
 
@@ -110,7 +110,7 @@ class ReplicationConnection {
 
   // --- streaming state ---
   // Waits for one event. Nothing: the deadline passed, or `waker` woke; the stream is whole.
-  Result<WalEvent> next(const Until& until, const Waker* waker = nullptr);
+  Result<WalEvent> next(const Until& until, env::Waker* waker = nullptr);
   // The same without waiting: drain everything readable, make it durable once, report once.
   Result<WalEvent> next_now();
   // Preconditions: streaming; flushed <= received() (CHECK). A smaller value than before is reported as the one before.

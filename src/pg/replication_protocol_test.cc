@@ -52,11 +52,11 @@ TEST_F(ReplicationProtocol, data_that_joins_is_taken) {
 
 TEST_F(ReplicationProtocol, a_waker_ends_the_wait_and_the_stream_is_whole) {
   ASSERT_TRUE(event_after(wal_data(kStart, "abc")).ok());
-  const auto waker = Waker::create();
+  const auto waker = env_.network.make_waker();
   ASSERT_TRUE(waker.ok());
-  waker.value().wake();
+  waker.value()->wake();
   const Until until = soon();
-  const auto event = connection_->next(until, &waker.value());
+  const auto event = connection_->next(until, waker.value().get());
   ASSERT_TRUE(event.ok()) << event.error().message();
   EXPECT_TRUE(std::holds_alternative<Nothing>(event.value()));
   EXPECT_LT(env_.clock.monotonic(), until.deadline);

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "posix/descriptor.h"
 #include "posix/detail/errors.h"
+#include "posix/detail/waker.h"
 #include "posix/time.h"
 
 namespace exclave::posix {
@@ -187,6 +188,10 @@ Result<std::unique_ptr<env::Listener>> Network::listen(std::string_view address)
   Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return network_error(errno, "listen on", address);
   return std::make_unique<Listener>(std::move(socket), std::move(wake), bound.text());
+}
+
+Result<std::unique_ptr<env::Waker>> Network::make_waker() {
+  return posix::make_waker();
 }
 
 Result<std::unique_ptr<env::Connection>> Network::connect(std::string_view address, env::Instant deadline) {

@@ -22,6 +22,7 @@ class Network : public env::Network {
  public:
   Result<std::unique_ptr<env::Listener>> listen(std::string_view address) override;
   Result<std::unique_ptr<env::Connection>> connect(std::string_view address, env::Instant deadline) override;
+  Result<std::unique_ptr<env::Waker>> make_waker() override;
 
  private:
   Resolver resolver_;

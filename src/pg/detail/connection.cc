@@ -227,7 +227,7 @@ std::vector<std::string> Connection::take_notices() {
 
 // One slice, because a stop token wakes nobody who is in poll. NotYet is a reason to look again: with TLS, bytes may be
 // in libpq's hands that poll knows nothing of.
-Result<Connection::Ready> Connection::wait(short events, const Until& until, const Waker* waker) {
+Result<Connection::Ready> Connection::wait(short events, const Until& until, env::Waker* waker) {
   if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
   const std::chrono::nanoseconds left = until.deadline - clock_.monotonic();
   if (left.count() <= 0) return Ready::DeadlinePassed;
@@ -318,7 +318,7 @@ Result<Answer> Connection::run(const std::string& command, const Until& until) {
   return first;
 }
 
-Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& until, const Waker* waker) {
+Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& until, env::Waker* waker) {
   if (copied_ != nullptr) PQfreemem(std::exchange(copied_, nullptr));
   for (int reads = 0;; ++reads) {
     if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "env/waker.h"
 #include "pg/server_facts.h"
-#include "pg/waker.h"
 
 struct pg_conn;
 struct pg_result;
@@ -66,7 +66,7 @@ class Connection {
     ByteView bytes;  // valid until the next call
   };
   // Nothing: the deadline passed, `waker` woke, or with Wait::No nothing whole is there.
-  Result<CopyPiece> copy_data(Wait wait, const Until& until, const Waker* waker = nullptr);
+  Result<CopyPiece> copy_data(Wait wait, const Until& until, env::Waker* waker = nullptr);
   Status put_copy_data(ByteView message, const Until& until);
   Status put_copy_end(const Until& until);
 
@@ -85,7 +85,7 @@ class Connection {
   std::string cleaned(std::string text) const;
   Status flush(const Until& until);
   enum class Ready { Yes, NotYet, DeadlinePassed, Woken };
-  Result<Ready> wait(short events, const Until& until, const Waker* waker = nullptr);
+  Result<Ready> wait(short events, const Until& until, env::Waker* waker = nullptr);
   Result<bool> is_ready(short events, const Until& until);  // the same, with the deadline an error
   static void on_notice(void* self, const pg_result* result);
 
