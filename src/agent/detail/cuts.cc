@@ -1,0 +1,48 @@
+#include "agent/detail/cuts.h"
+
+#include <set>
+
+#include "base/text.h"
+
+namespace exclave::agent::detail {
+
+using namespace std::chrono_literals;
+
+Cuts::Cuts(const AgentPlace& place, const AgentConfig& config, std::vector<Running>& databases)
+    : place_(place), config_(config), find_([&databases](std::string_view dataset) -> DatabaseStream* {
+        for (Running& database : databases) {
+          if (database.config->stream.dataset == dataset) return database.stream.get();
+        }
+        return nullptr;
+      }) {}
+
+Status Cuts::start(const std::stop_token& stop) {
+  env::Env& env = place_.env;
+  for (const GroupConfig& group : config_.groups) {
+    takers_.push_back(
+        TRY(CutTaker::create({env, place_.transport, place_.policy, place_.registry, place_.home}, group, find_)));
+    CutTaker* const taker = takers_.back().get();
+    threads_.push_back(TRY(env.threads.start("cuts-" + group.name, [taker, stop] { taker->run(stop); })));
+  }
+  if (config_.listen.empty()) return {};
+  std::set<crypto::Ed25519PublicKey> coordinators;
+  for (const std::string& name : config_.coordinators) {
+    const policy::Registry* const registry = place_.policy.registry(name);
+    if (registry == nullptr)
+      return Error(Code::InvalidInput, "cuts.coordinators: the policy has no registry '" + printable(name) + "'");
+    coordinators.insert(registry->writer);
+  }
+  service_ = std::make_unique<CutService>(env.clock, std::move(coordinators), find_);
+  auto listener = TRY(env.network.listen(config_.listen).in([] { return "cuts"; }));
+  server_ =
+      TRY(wire::Server::start({env.clock, env.log, env.threads}, std::move(listener), place_.transport, *service_));
+  return {};
+}
+
+void Cuts::stop() {
+  for (const auto& thread : threads_) thread->join();
+  if (server_ != nullptr) server_->stop(place_.env.clock.monotonic() + 1s);
+  server_.reset();
+}
+
+}  // namespace exclave::agent::detail

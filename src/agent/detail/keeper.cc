@@ -1,0 +1,133 @@
+#include "agent/detail/keeper.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "env/file_system.h"
+
+namespace exclave::agent::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kStatusEvery = 2s;
+constexpr auto kClocksEvery = 30s;
+constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
+constexpr auto kSpoolEvery = 60s;
+constexpr auto kSpoolTime = 20s;
+constexpr auto kFirstSpool = 1s;
+constexpr auto kBaseAgain = 60s;  // after one that failed
+constexpr auto kLook = 100ms;
+
+}  // namespace
+
+Status Keeper::recover_spools(Running& database) {
+  env::FileSystem& files = place_.env.files;
+  const std::string folder = spools_folder(database_directory(place_.home, database.config->stream.dataset));
+  const auto names = files.list(folder);
+  if (!names.ok() && names.error().code() == Code::NotFound) return {};
+  std::string trouble;
+  for (const std::string& name : TRY(names)) {
+    const std::string spool = env::join_path(folder, name);
+    if (spool == database.stream->spool_in_use()) continue;
+    const auto left =
+        TRY(spread::recover_spool({place_.env.clock, place_.env.random, files, place_.env.threads}, spool,
+                                  place_.vaults, place_.writer, place_.env.clock.monotonic() + kSpoolTime));
+    std::string why;
+    for (const spread::SpooledStream& stream : left) {
+      for (const std::string& reason : stream.is_complete ? std::vector<std::string>() : stream.reasons)
+        append_item(why, reason, "; ");
+    }
+    if (why.empty()) {
+      TRY(TRY(files.open_directory(folder))->remove(name));
+    } else {
+      trouble = "the spool holds a journal of an earlier start that not every vault has (" + why + ")";
+    }
+  }
+  const MutexLock lock(mutex_);
+  database.spool_trouble = trouble;
+  return {};
+}
+
+void Keeper::run_spools(const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  env::Instant next = clock.monotonic() + kFirstSpool;
+  while (!stop.stop_requested()) {
+    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    if (clock.monotonic() < next) continue;
+    for (Running& database : databases_) note(recover_spools(database));
+    next = clock.monotonic() + kSpoolEvery;
+  }
+}
+
+void Keeper::run(const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  env::Instant next_status = clock.monotonic();
+  env::Instant next_clocks = clock.monotonic() + kClocksEvery;
+  env::Instant next_look = clock.monotonic() + kLookEvery;
+  while (!stop.stop_requested()) {
+    const env::Instant now = clock.monotonic();
+    if (now >= next_clocks) {
+      clocks_.refresh();
+      next_clocks = now + kClocksEvery;
+    }
+    if (now >= next_look) {
+      for (Running& database : databases_) {
+        if (database.stream->status().state == StreamState::Streaming) database.stream->look_at_server(stop);
+      }
+      next_look = now + kLookEvery;
+    }
+    take_bases();
+    if (now >= next_status) {
+      note(write_status());
+      next_status = now + kStatusEvery;
+    }
+    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+  }
+}
+
+Status Keeper::write_status() {
+  config::Json json = config::Json::object();
+  json.set("registry", place_.registry.name).set("at_ns", place_.env.clock.now().nanoseconds);
+  config::Json list = config::Json::array();
+  for (const Running& database : databases_) {
+    DatabaseStatus status = database.stream->status();
+    {
+      const MutexLock lock(mutex_);
+      if (!database.spool_trouble.empty()) status.alarms.push_back(database.spool_trouble);
+    }
+    const std::string base = base_.trouble_of(status.dataset);
+    if (!base.empty()) status.alarms.push_back(base);
+    list.push(status_json(status));
+  }
+  json.set("databases", std::move(list));
+  return env::replace_file_durably(place_.env.files, agent_status_path(place_.home), as_bytes(json.dump() + "\n"),
+                                   0600);
+}
+
+void Keeper::note(const Status& done) {
+  if (done.ok()) return;
+  {
+    const MutexLock lock(mutex_);
+    if (done.error().message() == last_trouble_) return;
+    last_trouble_ = done.error().message();
+  }
+  place_.env.log.write(env::LogLevel::Error, done.error().message());
+}
+
+void Keeper::take_bases() {
+  if (base_.is_running()) return;
+  for (Running& database : databases_) {
+    const env::Instant now = place_.env.clock.monotonic();
+    if (base_.take_failure(database.config->stream.dataset))
+      database.next_base = std::min(database.next_base, now + kBaseAgain);
+    if (!database.config->base_every.has_value() || now < database.next_base) continue;
+    if (database.stream->status().state != StreamState::Streaming) continue;  // the log first
+    database.next_base = now + *database.config->base_every;
+    base_.start(place_.env, take_base_, *database.config);
+    return;
+  }
+}
+
+}  // namespace exclave::agent::detail

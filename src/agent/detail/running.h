@@ -1,0 +1,22 @@
+// Running: one database of a running agent, and what belongs to it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/agent_config.h"
+#include "agent/database_stream.h"
+#include "agent/period_source.h"
+
+namespace exclave::agent::detail {
+
+struct Running {
+  const DatabaseConfig* config = nullptr;
+  std::unique_ptr<PeriodSource> periods;
+  std::unique_ptr<DatabaseStream> stream;
+  std::unique_ptr<env::Thread> thread;
+  std::string spool_trouble;
+  env::Instant next_base;
+};
+
+}  // namespace exclave::agent::detail
