@@ -1,4 +1,4 @@
-// What needs no server; the rest is in tests/system/databases_test.py, tests/crash and tests/oracle.
+// What needs no server; the rest is in tests/system/database_*_test.py, tests/crash and tests/oracle.
 #include "agent/database_stream.h"
 
 #include <gmock/gmock.h>

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 import postgres  # noqa: E402
-from databases_test import DatabaseTest  # noqa: E402
+from database_case import DatabaseTest  # noqa: E402
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ROWS = "select count(*), sum(id), md5(string_agg(id || what, '' order by id)) from t"

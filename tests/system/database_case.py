@@ -1,0 +1,90 @@
+"""What tests of databases share: a realm, real servers, agents, and the way back."""
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+import postgres  # noqa: E402
+
+
+class DatabaseTest(harness.SystemTest):
+    SYNCHRONOUS = "synchronous_standby_names = 'exclave_people'"
+
+    def setUp(self):
+        super().setUp()
+        self.clusters, self.agents = [], []
+        self.addCleanup(self.end_all)
+
+    def end_all(self):
+        for agent in self.agents:
+            agent.kill()
+        for cluster in self.clusters:
+            cluster.kill()
+
+    def make_cluster(self, name="pg", **options):
+        cluster = postgres.Cluster(self.scratch, name, **options)
+        self.clusters.append(cluster)
+        return cluster
+
+    def make_agent(self, realm, cluster, dataset="people", **options):
+        agent = postgres.Agent(realm, {dataset: {"connection": cluster.conninfo(), **options}})
+        self.agents.append(agent)
+        agent.wait_streaming(dataset)
+        return agent
+
+    def protect(self, realm=(), **options):
+        """A realm, a server with a table, and an agent that every commit waits for."""
+        self.realm = self.make_realm(extra=realm)
+        self.home = self.make_cluster(**options).start()
+        self.home.sql("create table t (id bigint primary key, what text)")
+        self.agent = self.make_agent(self.realm, self.home)
+        self.wait_for_commits(self.home)
+
+    def wait_for_commits(self, cluster):
+        """From here on every commit waits for the vaults."""
+        cluster.sql("alter system set synchronous_standby_names = 'exclave_people'")
+        cluster.sql("select pg_reload_conf()")
+        deadline = time.monotonic() + 60
+        while cluster.sql("select sync_state from pg_stat_replication where application_name = 'exclave_people'") != "sync":
+            self.assertLess(time.monotonic(), deadline, cluster.sql("select * from pg_stat_replication"))
+            time.sleep(0.1)
+
+    def base(self, *options):
+        return self.ok(self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--json", *options)).json()
+
+    def lose_home(self):
+        self.agent.kill()
+        self.home.destroy()
+
+    def restore(self, *options, target="back"):
+        directory = self.scratch / target
+        directory.mkdir()
+        postgres.give_to_server(directory)
+        ended = self.realm.restore(self.realm.release(f"for-{target}"), directory, "--json", *options)
+        self.ok(ended)
+        return ended.json()
+
+    def recover(self, target="back"):
+        """Starts what was restored, and waits until it has recovered."""
+        cluster = self.make_cluster(target, create=False).start()
+        deadline = time.monotonic() + 60
+        while cluster.sql("select pg_is_in_recovery()") != "f":
+            self.assertLess(time.monotonic(), deadline, cluster.log()[-3000:])
+            time.sleep(0.1)
+        return cluster
+
+    def wait_until_durable(self):
+        end = self.home.sql("select pg_current_wal_flush_lsn()")
+        self.agent.wait("people", lambda s: postgres.number_of(s["durable"]) >= postgres.number_of(end), f"durable up to {end}")
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, f"not {what}")
+            time.sleep(0.2)
+
+    def end_of_history(self, cluster):
+        """Where the server left its old timeline: what it recovered to."""
+        history = sorted(p for p in (cluster.data / "pg_wal").glob("*.history"))[-1]
+        return history.read_text().splitlines()[-1].split("\t")[1]

@@ -1,0 +1,298 @@
+"""Databases, the way back: to exactly one place, whole, and never further or less far than is said."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+import postgres  # noqa: E402
+from database_case import DatabaseTest  # noqa: E402
+
+
+class Restores(DatabaseTest):
+    def test_to_the_proven_end_brings_back_every_commit(self):
+        self.protect()
+        self.home.sql("insert into t select i, repeat('x', 100) from generate_series(1, 5000) i")
+        base = self.base()
+        self.assertTrue(base["usable"])
+        for i in range(6001, 6051):
+            self.home.sql(f"insert into t values ({i}, 'one by one')")
+        wanted = self.home.sql("select count(*), sum(id), md5(string_agg(id || what, '' order by id)) from t")
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertTrue(restored["proven"])
+        back = self.recover()
+        self.assertEqual(wanted, back.sql("select count(*), sum(id), md5(string_agg(id || what, '' order by id)) from t"))
+        self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+
+    def test_to_a_position_and_to_a_time_end_exactly_there(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        position = self.home.sql("select pg_current_wal_insert_lsn()")
+        time.sleep(1.1)
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        time.sleep(1.1)
+        self.home.sql("insert into t values (2, 'after')")
+        self.home.sql("insert into t values (3, 'much later')")
+        self.wait_until_durable()
+        self.lose_home()
+        for target, goal in (("by-position", position), ("by-time", at)):
+            with self.subTest(goal=goal):
+                restored = self.restore("--dataset", "people", "--to", goal, target=target)
+                back = self.recover(target)
+                self.assertEqual("1", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+                self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+                if goal == position:
+                    self.assertEqual(position, restored["recovers_to"]["position"])
+                back.stop()
+
+    def test_a_base_and_what_pgbench_wrote_after_it_end_exactly_at_the_asked_position(self):
+        """A few seconds of pgbench; with EXCLAVE_LONG_TESTS ten minutes."""
+        seconds = 600 if os.environ.get("EXCLAVE_LONG_TESTS") else 4
+        self.protect(settings=("checkpoint_timeout = 30s",))
+        self.home.run("pgbench", "-i", "-q", *self.home.where()[:6], "postgres")
+        began = self.base()["start"]
+        bench = subprocess.Popen(
+            postgres.as_server_user([postgres.binaries() / "pgbench", "-n", "-c", "4", "-j", "2", "-T", str(seconds + 1),
+                                     *self.home.where()[:6], "postgres"]),
+            cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        time.sleep(seconds)
+        position = self.home.sql("select pg_current_wal_insert_lsn()")
+        self.assertEqual(0, bench.wait(120))
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people", "--to", position)
+        self.assertEqual(position, restored["recovers_to"]["position"])
+        # What the server will be given, read by the server's own tool: the log ends at the position, and nothing follows.
+        log = self.scratch / "log"
+        shutil.copytree(self.scratch / "back.wal", log)
+        postgres.give_to_server(log)
+        dump = self.home.run("pg_waldump", "-q", "--stats", "--start", began, "--path", log, "--timeline", "1", check=False)
+        self.assertRegex(dump.stderr, f"invalid record length at {position}: wanted 24, got 0")
+        commits = self.home.run("pg_waldump", "--rmgr", "Transaction", "--start", began, "--end", position, "--path", log).stdout
+        back = self.recover()
+        self.assertEqual(position, self.end_of_history(back))
+        rows = int(back.sql("select count(*) from pgbench_history"))
+        self.assertEqual(commits.count("desc: COMMIT"), rows, "one row for each transaction since the base")
+        sums = back.sql("select (select sum(abalance) from pgbench_accounts), (select sum(tbalance) from pgbench_tellers), "
+                        "(select sum(bbalance) from pgbench_branches), (select sum(delta) from pgbench_history)").split("|")
+        self.assertEqual(1, len(set(sums)), sums)
+
+    def test_to_a_named_point_ends_at_the_last_one_of_that_name(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        early = self.home.sql("select pg_create_restore_point('early')")
+        self.home.sql("select pg_create_restore_point('twice')")
+        self.home.sql("insert into t values (2, 'between')")
+        self.home.sql("select pg_create_restore_point('only one')")
+        self.base()  # from which the points before it cannot be reached any more
+        twice = self.home.sql("select pg_create_restore_point('twice')")
+        self.home.sql("insert into t values (3, 'after')")
+        self.home.sql("select pg_create_restore_point('last')")
+        self.home.sql("insert into t values (4, 'behind all')")
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people", "--to", "name:twice")
+        point = restored["restore_point"]
+        self.assertEqual(("twice", twice, 2), tuple(point[key] for key in ("name", "position", "of_that_name")))
+        self.assertLess(abs(point["time_ns"] / 1e9 - time.time()), 600)
+        self.assertEqual(twice, restored["recovers_to"]["position"])
+        back = self.recover()
+        self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+        self.assertEqual(twice, self.end_of_history(back))
+        release = self.realm.release("others")
+        told = self.realm.restore(release, self.scratch / "told", "--dataset", "people", "--to", "name:early")
+        self.ok(told)
+        self.assertRegex(told.out, f"chosen: restore point 'early' of 20.*Z at {early}\n")
+        self.assertIn(f"the server will recover to {early} ", told.out)
+        for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
+                                    "it holds: early, only one, twice, last"),
+                                   ("name:", harness.FAILED, "a restore point's name has 1 to 63 bytes")):
+            self.refused(self.realm.restore(release, self.scratch / "none", "--dataset", "people", "--to", goal), code, *texts)
+
+    def test_a_base_backup_that_the_log_does_not_reach_is_passed_over_for_an_older_one(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'acknowledged')")
+        self.agent.kill()
+        self.home.sql("alter system set synchronous_standby_names = ''")
+        self.home.sql("select pg_reload_conf()")
+        self.home.sql("insert into t values (2, 'told to nobody')")
+        late = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--json")
+        self.assertEqual(harness.PARTIAL, late.code, late.err)
+        self.lose_home()
+        target = self.scratch / "back"
+        target.mkdir()
+        postgres.give_to_server(target)
+        ended = self.realm.restore(self.realm.release("late"), target, "--dataset", "people", "--json")
+        self.ok(ended)
+        self.assertRegex(ended.err, "the base backup of 20.*Z is of no use: the vaults hold no log of dataset 'people' from this "
+                                    "backup's start .* an older one is looked for")
+        self.assertTrue(ended.json()["proven"])
+        self.assertEqual("1", self.recover().sql("select string_agg(id::text, ' ') from t"))
+
+    def test_a_restore_passes_the_servers_own_checks(self):
+        """pg_verifybackup before it starts, page checksums and amcheck behind."""
+        self.protect()
+        self.home.sql("create extension amcheck; create index on t (what)")
+        spaces = self.scratch / "space"
+        spaces.mkdir()
+        postgres.give_to_server(spaces)
+        self.home.sql(f"create tablespace elsewhere location '{spaces}'")
+        self.home.sql("create table u tablespace elsewhere as select i, repeat('y', 300) y from generate_series(1, 3000) i")
+        self.home.sql("insert into t select i, repeat('x', 100) from generate_series(1, 20000) i")
+        self.base()
+        self.home.sql("update t set what = 'changed' where id % 7 = 0; delete from u where i > 2990")
+        wanted = self.home.sql("select (select count(*) from u), md5(string_agg(id || what, '' order by id)) from t")
+        self.lose_home()
+        shutil.rmtree(spaces)
+        self.restore("--dataset", "people")
+        # The tablespaces' place and their map are the restore's own.
+        manifest = json.loads((self.scratch / "back/backup_manifest").read_text())
+        self.assertTrue(any(f["Path"].startswith("pg_tblspc/") for f in manifest["Files"]))
+        checked = postgres.Cluster.run(self.home, "pg_verifybackup", "-n", "-i", "exclave_tablespaces", "-i", "tablespace_map",
+                                       "-i", "pg_tblspc", self.scratch / "back", check=False)
+        self.assertEqual(0, checked.returncode, checked.stdout + checked.stderr)
+        back = self.recover()
+        self.assertEqual(wanted, back.sql("select (select count(*) from u), md5(string_agg(id || what, '' order by id)) from t"))
+        amcheck = back.run("pg_amcheck", *back.where()[:6], "-d", "postgres", "--heapallindexed", check=False)
+        self.assertEqual(0, amcheck.returncode, amcheck.stdout + amcheck.stderr)
+        back.stop()
+        back.run("pg_checksums", "--check", "-D", back.data)
+
+
+class OnePoint(DatabaseTest):
+    """A database and the tree of its documents, which are written before the rows that name them."""
+
+    def setUp(self):
+        super().setUp()
+        self.papers = self.scratch / "papers"
+        self.papers.mkdir()
+
+    def add(self, number):
+        (self.papers / str(number)).write_text(f"document {number}")
+        self.home.sql(f"insert into t values ({number}, 'a document')")
+
+    def walk(self):
+        return self.ok(self.realm.exclave("backup", "--home", self.realm.home, self.papers, "--dataset", "papers", "--json")).json()["snapshot"]
+
+    def restore_all(self, release, target, *options):
+        directory = self.scratch / target
+        directory.mkdir()
+        postgres.give_to_server(directory)
+        return self.realm.restore(release, directory, "--all", *options)
+
+    def documents(self, target):
+        return sorted(path.name for path in (self.scratch / target / "papers").iterdir())
+
+    def test_all_datasets_come_back_to_one_point_and_what_is_older_is_said(self):
+        self.protect()
+        self.base()
+        self.add(1)
+        walks = [self.walk()]
+        self.add(2)
+        position = self.home.sql("select pg_create_restore_point('p')")
+        time.sleep(0.1)
+        walks.append(self.walk())
+        self.add(3)
+        time.sleep(1.1)  # a time that is said has whole seconds
+        walks.append(self.walk())
+        self.add(4)
+        self.lose_home()
+        release = self.realm.release("all", request_options=("--all",))
+        which = self.realm.restore(release, self.scratch / "which")
+        self.refused(which, harness.FAILED, "several datasets: papers, people", "restore takes all of them with --all")
+        # The first walk behind the point, neither the one before it nor the newest.
+        restored = self.ok(self.restore_all(release, "back", "--to", "name:p", "--json")).json()
+        self.assertEqual({"ok", "point_ns", "datasets", "not_released", "incidents", "vaults", "approved_by"}, set(restored))
+        people, papers = restored["datasets"]
+        self.assertEqual(("people", "database", position), (people["dataset"], people["kind"], people["recovers_to"]["position"]))
+        self.assertEqual(("papers", "tree", walks[1], False), tuple(papers[key] for key in ("dataset", "kind", "snapshot", "behind")))
+        self.assertTrue(0 < papers["after_point_ns"] < 60e9, papers)
+        self.assertEqual(papers["began_ns"] - restored["point_ns"], papers["after_point_ns"])
+        self.assertEqual(["1", "2"], self.documents("back"))
+        back = self.recover("back/people")
+        self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
+        self.assertEqual(position, self.end_of_history(back))
+        back.stop()
+        # Behind the newest walk the database names what the tree lacks.
+        latest = self.restore_all(release, "latest")
+        self.assertEqual(harness.PARTIAL, latest.code, str(latest))
+        self.assertEqual(["1", "2", "3"], self.documents("latest"))
+        self.assertRegex(latest.out, r"papers +tree +" + walks[2][:12] + r" .* BEFORE it")
+        self.assertRegex(latest.err, "dataset papers is older than the point: .* documents written since it began may be missing")
+        whole = latest.err.split("--to ")[1].split()[0]
+        self.ok(self.restore_all(release, "whole", "--to", whole))
+        # No server may be started on a part.
+        (self.scratch / "half/papers").mkdir(parents=True)
+        (self.scratch / "half/papers/other").write_text("in the way")
+        self.refused(self.realm.restore(release, self.scratch / "half", "--all", "--to", "name:p"), harness.FAILED, "papers")
+        self.assertTrue((self.scratch / "half/people/PG_VERSION").exists())
+        self.assertFalse((self.scratch / "half/people/recovery.signal").exists())
+        for options, code, text in ((("--dataset", "people"), harness.USAGE, "--dataset"), (("--to", "sometime"), harness.FAILED, "no place")):
+            self.refused(self.realm.restore(release, self.scratch / "none", "--all", *options), code, text)
+
+
+class Truncation(DatabaseTest):
+    """No failure of the way back may look like the end of the log: a server would open the database without the rest."""
+
+    def test_a_log_that_cannot_be_read_stops_recovery_and_never_opens_the_database_early(self):
+        self.protect()
+        self.base()
+        for i in range(3):
+            self.home.sql(f"insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) from generate_series({i * 9000}, {i * 9000 + 8999}) i")
+        self.lose_home()
+        self.restore("--dataset", "people")
+        log = self.scratch / "back.wal"
+        segments = sorted(p for p in log.iterdir() if len(p.name) == 24)
+        self.assertGreater(len(segments), 3)
+        pristine = self.scratch / "pristine"
+        shutil.copytree(self.scratch / "back", pristine, symlinks=True)
+        away = self.scratch / "away"
+        for lost in [log / "wal.plan", *segments]:
+            with self.subTest(lost=lost.name):
+                shutil.rmtree(self.scratch / "back")
+                shutil.copytree(pristine, self.scratch / "back", symlinks=True)
+                postgres.give_to_server(self.scratch / "back")
+                lost.rename(away)
+                back = self.make_cluster("back", create=False)
+                back.launch()
+                self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
+                self.assertFalse(list((self.scratch / "back/pg_wal").glob("*.history")), "a new timeline: it was opened")
+                away.rename(lost)
+        shutil.rmtree(self.scratch / "back")
+        shutil.copytree(pristine, self.scratch / "back", symlinks=True)
+        postgres.give_to_server(self.scratch / "back")
+        self.assertEqual("27000", self.recover().sql("select count(*) from t"))
+
+    def test_wal_fetch_says_absent_only_when_that_is_proven(self):
+        fetch = lambda *arguments: self.realm.exclave(*arguments).code  # noqa: E731
+        self.realm = self.make_realm(start=False)
+        self.assertEqual(200, fetch("wal", "fetch", "nowhere", "000000010000000000000001", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", "nowhere"))
+        self.assertEqual(200, fetch("wal"))
+        self.assertEqual(200, fetch("--json", "wal", "fetch", "--what"))
+        directory = self.scratch / "wal"
+        directory.mkdir()
+        plan = "exclave/wal-plan/v1\nsystem 7\nsegment-bytes 16777216\ntimeline 1 0/2000028 0/3000148\n"
+        (directory / "wal.plan").write_text(plan)
+        self.assertEqual(1, fetch("wal", "fetch", directory, "000000010000000000000004", "x"))
+        self.assertEqual(1, fetch("wal", "fetch", directory, "00000002.history", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", directory, "000000010000000000000001", "x"))
+        self.assertEqual(200, fetch("wal", "fetch", directory, "../../etc/passwd", "x"))
+        (directory / "000000010000000000000003").write_bytes(b"short")
+        self.assertEqual(200, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
+        (directory / "000000010000000000000003").write_bytes(bytes(16 << 20))
+        self.assertEqual(0, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
+        self.assertEqual(16 << 20, (self.scratch / "x").stat().st_size)
+
+
+if __name__ == "__main__":
+    harness.main()
