@@ -144,7 +144,7 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
   std::chrono::nanoseconds pause = kFirstPause;
   while (!stop.stop_requested()) {
     const env::Instant began = clock.monotonic();
-    const Status done = connect_and_stream(stop);
+    Status done = connect_and_stream(stop);
     gate_.disconnected();
     state_ = StreamState::Connecting;
     if (stop.stop_requested()) break;
@@ -308,7 +308,7 @@ Status DatabaseStream::begin_anew(const Error& why) {
         options_.dataset + " (" + why.message() + ")");
   TRY(end_journal());
   known_.reset();
-  const Status removed = place_.env.files.remove_file(env::join_path(place_.directory, kPositionFile));
+  Status removed = place_.env.files.remove_file(env::join_path(place_.directory, kPositionFile));
   if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
   return Error(Code::Unavailable, "a new journal begins where the server's slot does");
 }
@@ -503,7 +503,7 @@ Status DatabaseStream::take(const pg::WalData& data) {
 Status DatabaseStream::flush_frame() {
   if (framer_.is_empty()) return {};
   const pg::Lsn end = framer_.end();
-  const Status written = frames_->write(framer_, commits_);
+  Status written = frames_->write(framer_, commits_);
   if (!written.ok()) {
     journal_failed_ = true;
     return written;
@@ -529,7 +529,7 @@ Status DatabaseStream::note_frames() {
 }
 
 Status DatabaseStream::settle() {
-  const Status settled = frames_->settle();
+  Status settled = frames_->settle();
   if (!settled.ok()) {
     journal_failed_ = true;
     return settled;
@@ -653,7 +653,7 @@ Status DatabaseStream::roll_if_due() {
   TRY(settle());
   const std::uint64_t frames = journal_->progress().appended;
   if (!has_changed && std::exchange(frames_at_roll_, frames) == frames) return {};
-  const Status rolled = journal_->roll();
+  Status rolled = journal_->roll();
   if (!rolled.ok()) {
     journal_failed_ = true;
     return rolled;

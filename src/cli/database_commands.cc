@@ -95,7 +95,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
   ending.json.set("start", pg::to_text(pg::Lsn(report.base.start.value())))
       .set("end", pg::to_text(end))
       .set("usable", usable);
-  const ExitCode code = TRY(finish_capture(context, *home, report.capture, times, std::move(ending)));
+  const ExitCode code = TRY(finish_capture(context, *home, report.capture, times, ending));
   for (const std::string& page : report.bad_pages) context.note("bad page kept: " + printable(page));
   if (!usable) {
     context.note("the log up to " + pg::to_text(end) +

@@ -82,7 +82,7 @@ Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& s
     member.owner = TRY(make_target(files, member.target, owner));
     member.log = TRY(find_log(context, site, released, settings, goal, newest_first(bases),
                               settings.wal.empty() ? member.target + ".wal" : env::join_path(settings.wal, dataset))
-                         .in([&] { return "database " + dataset; }));
+                         .in([&, name = dataset] { return "database " + name; }));
     member.snapshot = member.log->base;
     members.push_back(std::move(member));
   }

@@ -18,6 +18,11 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
   if (released.content->record().kind == format::DatasetKind::Database)
     return restore_database(context, *site, std::move(released), settings);
 
+  if (settings.to != "latest" || !settings.wal.empty() || settings.accept_unproven_end) {
+    return Error(Code::InvalidInput, "dataset " + printable(released.content->record().dataset) +
+                                         " is no database: --to, --wal and --accept-unproven-end are for a log")
+        .hint("choose one of its snapshots: --snapshot ID; or bring all datasets to one point: --all");
+  }
   engine::RestoreOptions options;
   options.target = settings.target;
   options.paths = settings.paths;

@@ -159,6 +159,12 @@ Result<ReleasedSnapshot> open_released(const Context& context, SiteFolder& site,
   });
   std::reverse(released.older.begin(), released.older.end());
   TRY(open_another(context, released, engine::FoundSnapshot(released.snapshot)));
+  const std::string& dataset = released.content->record().dataset;
+  if (!open.dataset.empty() && open.dataset != dataset) {
+    return Error(Code::InvalidInput, "snapshot " + released.snapshot.object.name.hex().substr(0, 12) +
+                                         " is of dataset " + printable(dataset) + ", not of " + printable(open.dataset))
+        .hint("leave --dataset out, or name another snapshot");
+  }
   return released;
 }
 

@@ -80,6 +80,7 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
       give_up(*failed);
       continue;
     }
+    bool is_damaged = false;
     const auto open = vault.open_segments(stream_.descriptor.registry);
     if (!open.ok() && open.error().code() != Code::Unsupported) {
       give_up(open.error());
@@ -87,8 +88,13 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
     }
     if (open.ok()) {
       for (const store::OpenSegment& segment : open.value()) {
-        if (segment.stream == id) copy.open[segment.index.value()] = segment.end;
+        if (segment.stream != id) continue;
+        copy.open[segment.index.value()] = segment.end;
+        // What it shows is good. Whether it is all that it confirmed, it does not know itself.
+        is_damaged = is_damaged || segment.is_damaged;
       }
+      if (is_damaged)
+        give_up(Error(Code::Corrupt, "a segment that it has open was damaged, and may have reached further"));
     }
     copies.push_back(std::move(copy));
   }
@@ -99,7 +105,7 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
 Status JournalReader::read_closed(const std::vector<Copy>& copies, format::EntryIndex index,
                                   const format::ObjectName& name, JournalEnd& end, format::FrameNumber from,
                                   const Visitor& visit) {
-  const std::string noun = format::to_string(format::SegmentPlace{stream_.descriptor.id(), index});
+  std::string noun = format::to_string(format::SegmentPlace{stream_.descriptor.id(), index});
   Bytes object;
   std::string reasons;
   for (const Copy& copy : copies) {

@@ -76,7 +76,8 @@ struct OpenSegment {
   format::StreamId stream;
   format::EntryIndex index;
   std::uint8_t size_class = 0;
-  std::uint64_t end = 0;  // durable bytes: whole frames only; 0 if nothing came yet
+  std::uint64_t end = 0;    // durable bytes: whole frames only; 0 if nothing came yet
+  bool is_damaged = false;  // its disk had whole frames behind a bad one: the vault may have confirmed more than `end`
   friend bool operator==(const OpenSegment&, const OpenSegment&) = default;
 };
 

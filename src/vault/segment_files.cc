@@ -17,6 +17,14 @@ constexpr std::uint32_t kFileMode = 0600;
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::string_view kAsideName = "aside";
 
+// Whether whole frames stand anywhere in what follows a place where none stands.
+bool has_whole_frame(ByteView tail) {
+  for (std::size_t at = format::kFrameStep; at < tail.size(); at += format::kFrameStep) {
+    if (format::scan_frames(tail.subspan(at)).frames > 0) return true;
+  }
+  return false;
+}
+
 bool is_zero(ByteView bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
 }
@@ -27,6 +35,7 @@ struct SegmentFiles::Segment {
   Segment(env::Threads& threads, const SegmentRow& segment_row) : row(segment_row), gate(threads) {}
   const SegmentRow row;
   std::atomic<std::uint64_t> end = 0;  // written by who holds the gate
+  bool is_damaged = false;             // I4; not changed after opening
   detail::Gate gate;
   // Behind the gate:
   std::optional<format::FrameNumber> last;
@@ -115,18 +124,48 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
   if (!info.ok()) return info.error();
   if (info.value().size != segment.row.bytes()) return Error(Code::Corrupt, "its file has another size than its class");
   segment.is_closing = info.value().link_count > 1;
+  segment.is_damaged = parts_.files.stat(damaged_file_of(place)).ok();
   const Bytes bytes = TRY(look(place, segment));
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));
   const std::uint64_t end = segment.end;
   const ByteView tail = ByteView(bytes).subspan(static_cast<std::size_t>(end));
   if (!is_zero(tail)) {
-    parts_.log.write(env::LogLevel::Info, format::to_string(place) + ": a torn frame behind byte " +
-                                              std::to_string(end) + " was cleared; it was never confirmed");
+    const std::string where = format::to_string(place) + ": what stands behind byte " + std::to_string(end);
+    if (has_whole_frame(tail)) {
+      TRY(keep_damaged(place, bytes));
+      segment.is_damaged = true;
+      parts_.log.write(env::LogLevel::Error, where +
+                                                 " is damaged, and whole frames follow it: some of them may have been "
+                                                 "confirmed. The segment was set aside as '" +
+                                                 printable(damaged_file_of(place)) +
+                                                 "' and cleared there; its writer sends them again, if there is one");
+    } else {
+      parts_.log.write(env::LogLevel::Warning,
+                       where +
+                           " is no whole frame and was cleared: the power tore it before it was confirmed, unless "
+                           "the disk has spoiled it since");
+    }
     TRY(segment.file->write_at(end, Bytes(tail.size())));
   }
   // What was read may be in memory only, if the program died and the machine did not.
   return segment.file->sync();
+}
+
+std::string SegmentFiles::damaged_file_of(const format::SegmentPlace& place) const {
+  return env::join_path(env::join_path(directory_, kAsideName),
+                        place.stream.hex() + "-" + std::to_string(place.index.value()) + "-damaged");
+}
+
+Status SegmentFiles::keep_damaged(const format::SegmentPlace& place, ByteView bytes) {
+  const std::string path = damaged_file_of(place);
+  const std::string aside(env::parent_path(path));
+  TRY(parts_.files.make_directories(aside, kDirectoryMode));
+  TRY(parts_.files.remove_temporaries(aside));
+  const Status kept = env::create_file_durably(parts_.files, path, bytes, kFileMode);
+  // From a start that ended before it had cleared: the same bytes.
+  if (!kept.ok() && kept.error().code() == Code::AlreadyExists) return {};
+  return kept;
 }
 
 Status SegmentFiles::open_file(const format::SegmentPlace& place, Segment& segment) {
@@ -169,14 +208,14 @@ std::optional<SegmentRow> SegmentFiles::row(const format::SegmentPlace& place) c
 std::optional<store::OpenSegment> SegmentFiles::segment(const format::SegmentPlace& place) const {
   const auto segment = find(place);
   if (segment == nullptr) return std::nullopt;
-  return store::OpenSegment{place.stream, place.index, segment->row.size_class, segment->end};
+  return store::OpenSegment{place.stream, place.index, segment->row.size_class, segment->end, segment->is_damaged};
 }
 
 std::vector<store::OpenSegment> SegmentFiles::list() const {
   std::vector<store::OpenSegment> all;
   const MutexLock lock(mutex_);
   for (const auto& [place, segment] : segments_) {
-    all.push_back({place.stream, place.index, segment->row.size_class, segment->end});
+    all.push_back({place.stream, place.index, segment->row.size_class, segment->end, segment->is_damaged});
   }
   return all;
 }

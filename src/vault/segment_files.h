@@ -5,6 +5,7 @@
 //   create -> zeros of the whole class, synced -> append append ... -> adopt (hash; second name in the store) -> forget
 //   JOURNAL/<stream>/<index>        one open segment
 //   JOURNAL/aside/<stream>-<index>  confirmed frames that the closed object does not have: kept as evidence
+//   JOURNAL/aside/<stream>-<index>-damaged   a segment as it was found, with whole frames behind a bad one
 //
 //   | front | frame | frame | torn? zeros ...          end = behind the last whole frame
 //
@@ -12,7 +13,9 @@
 // I1  Bytes below a segment's end are durable, and never change.
 // I2  After a failed write a segment takes no more frames and is not adopted: the disk may have other bytes than memory.
 // I3  Once a segment's file has an object's name, it is not written to again.
-// I4  At opening, what is behind the last whole frame is zeroed; files without a row were closed just before a crash, and
+// I4  At opening, what is behind the last whole frame is zeroed. If whole frames follow a bad one there, it may be more than
+//     a frame that the power tore: the segment's bytes are set aside first, and it is said to be damaged until it is closed.
+//     A last frame that its disk spoiled cannot be told from one that was torn. Files without a row were closed just before a crash, and
 //     are treated as forget() would; rows without a file are empty segments.
 // Threads: from any thread; one segment's calls take turns, those of several do not wait for each other.
 // Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end; I2: it takes the whole
@@ -83,6 +86,8 @@ class SegmentFiles {
   // What stands in the file; the end and the last frame's number go into `segment`.
   Result<Bytes> look(const format::SegmentPlace& place, Segment& segment);
   Status recover(const format::SegmentPlace& place, Segment& segment);
+  Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
+  std::string damaged_file_of(const format::SegmentPlace& place) const;
   Status remove_strays();
   Status remove_strays_in(const std::string& folder, const format::StreamId& stream);
   Status compare(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes);

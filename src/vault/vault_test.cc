@@ -163,6 +163,60 @@ TEST_F(VaultTest, H7_a_segment_whose_entry_failed_at_the_disk_is_closed_when_its
   EXPECT_EQ(costs[0], costs[1]);
 }
 
+// Found by a stranger: confirmed frames behind a flipped byte were cleared as "never confirmed", and nobody was told.
+TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the_segment_says_that_it_is_damaged) {
+  WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
+                       format::StreamKind::Journal);
+  must(writer().open_stream(journal.stream()));
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  const std::uint64_t good = segment.add(1000);
+  segment.add(1000);
+  segment.add(1000);
+  const std::uint64_t confirmed = must(segment.send(writer(), 0));
+  const Bytes as_confirmed = to_bytes(segment.from(0));
+  EXPECT_FALSE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
+
+  bench_.close();
+  env::FileSystem& files = lux().env().files;
+  const std::string folder = "/srv/vault/journal/" + journal.id().hex();
+  const auto spoil = [&](std::uint64_t at) {
+    must(must(must(files.open_directory(folder))->open_for_write("0"))->write_at(at, Bytes(64, 0xEE)));
+  };
+  spoil(good + 100);
+  bench_.restart();
+  auto held = must(site().open_segments(bench_.realm.land())).at(0);
+  EXPECT_EQ(held.end, good);
+  EXPECT_TRUE(held.is_damaged) << "what it confirmed reached further";
+  EXPECT_TRUE(lux().has_logged("whole frames follow it"));
+  const Bytes aside = must(files.read_file("/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged", 1 << 20));
+  const auto last = static_cast<std::size_t>(confirmed - format::kFrameStep);
+  EXPECT_TRUE(equal(ByteView(aside).subspan(last, format::kFrameStep), ByteView(as_confirmed).subspan(last)));
+
+  // Also after the next start; and the writer, who has everything, mends it.
+  bench_.restart();
+  EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
+  EXPECT_EQ(must(segment.send(writer(), good)), confirmed);
+  must(writer().put(journal.next(object_name(segment.whole())), {}));
+  EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).empty());
+}
+
+TEST_F(VaultTest, a_torn_last_frame_is_cleared_and_no_damage) {
+  WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
+                       format::StreamKind::Journal);
+  must(writer().open_stream(journal.stream()));
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  const std::uint64_t good = segment.add(1000);
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  bench_.close();
+  must(must(must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()))->open_for_write("0"))
+           ->write_at(good + 100, Bytes(64, 0xEE)));
+  bench_.restart();
+  const auto held = must(site().open_segments(bench_.realm.land())).at(0);
+  EXPECT_EQ(held.end, good);
+  EXPECT_FALSE(held.is_damaged);
+}
+
 TEST_F(VaultTest, what_the_disk_said_is_told_to_the_operator_and_not_to_the_caller) {
   const Bytes sealed = object(1);
   const auto entry = stream_.next(object_name(sealed));

@@ -188,7 +188,8 @@ std::string segments_document(const format::RegistryId& registry, const std::vec
     writer.field("stream", segment.stream.hex())
         .field("index", segment.index.value())
         .field("class", std::uint64_t{segment.size_class})
-        .field("end", segment.end);
+        .field("end", segment.end)
+        .field("damaged", std::uint64_t{segment.is_damaged ? 1U : 0U});
   }
   return writer.text();
 }
@@ -210,6 +211,9 @@ Result<std::vector<store::OpenSegment>> parse_segments(ByteView document, const 
     if (segment.end > format::object_bytes(segment.size_class) || segment.end % format::kFrameStep != 0) {
       return reader.bad("end is out of range");
     }
+    const std::uint64_t damaged = TRY(reader.number("damaged"));
+    if (damaged > 1) return reader.bad("damaged is 0 or 1");
+    segment.is_damaged = damaged == 1;
     segments.push_back(segment);
   }
   TRY(expect_unsigned_end(reader));

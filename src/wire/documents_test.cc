@@ -108,7 +108,7 @@ TEST(Documents, entries_read_back_and_belong_to_the_stream) {
 
 TEST(Documents, open_segments_read_back_and_impossible_ones_are_refused) {
   const std::vector<store::OpenSegment> segments = {
-      {seeded_id<format::StreamId>("one"), format::EntryIndex(7), 18, 8192},
+      {seeded_id<format::StreamId>("one"), format::EntryIndex(7), 18, 8192, true},
       {seeded_id<format::StreamId>("two"), format::EntryIndex(0), 24, std::uint64_t{1} << 24}};
   EXPECT_EQ(must(parse_segments(as_bytes(segments_document(kRegistry, segments)), kRegistry)), segments);
   EXPECT_TRUE(must(parse_segments(as_bytes(segments_document(kRegistry, {})), kRegistry)).empty());

@@ -235,6 +235,10 @@ class OnePoint(DatabaseTest):
         self.refused(self.realm.restore(release, self.scratch / "half", "--all", "--to", "name:p"), harness.FAILED, "papers")
         self.assertTrue((self.scratch / "half/people/PG_VERSION").exists())
         self.assertFalse((self.scratch / "half/people/recovery.signal").exists())
+        # What belongs to a log is not passed over in silence for a tree, nor one dataset for another.
+        for options, text in ((("--dataset", "papers", "--to", "2026-01-01T00:00:00Z"), "dataset papers is no database: --to"),
+                              (("--dataset", "people", "--snapshot", walks[0]), "is of dataset papers, not of people")):
+            self.refused(self.realm.restore(release, self.scratch / "none", *options), harness.FAILED, text)
         for options, code, text in ((("--dataset", "people"), harness.USAGE, "--dataset"), (("--to", "sometime"), harness.FAILED, "no place")):
             self.refused(self.realm.restore(release, self.scratch / "none", "--all", *options), code, text)
 
