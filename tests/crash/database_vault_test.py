@@ -48,7 +48,7 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
         has_survived = self.comes_to_listen(world, fault)
         watcher.rest()
         if has_survived:
-            self.assertIn("a torn frame behind byte", world.realm.daemons[VICTIM].log())
+            self.assertIn("is no whole frame and was cleared", world.realm.daemons[VICTIM].log())
         self.is_whole(world, fault, has_survived)
         watcher.end()
         return watcher
