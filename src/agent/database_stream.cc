@@ -503,22 +503,20 @@ Status DatabaseStream::take(const pg::WalData& data) {
 Status DatabaseStream::flush_frame() {
   if (framer_.is_empty()) return {};
   const pg::Lsn end = framer_.end();
-  Status written = frames_->write(framer_, commits_);
-  if (!written.ok()) {
-    journal_failed_ = true;
-    return written;
-  }
+  TRY(of_journal(frames_->write(framer_, commits_)));
   framed_end_ = end;
   commits_framed_ = commits_;
-  return note_frames();
+  return {};
+}
+
+Status DatabaseStream::of_journal(Status done) {
+  if (!done.ok()) journal_failed_ = true;
+  return done;
 }
 
 Status DatabaseStream::note_frames() {
   const auto written = frames_->take_written();
-  if (!written.ok()) {
-    journal_failed_ = true;
-    return written.error();
-  }
+  if (!written.ok()) return of_journal(written.error());
   for (const FrameWriter::Written& frame : written.value()) {
     ledger_->appended(frame.frame, frame.end, place_.env.clock.monotonic());
     known_ = Known{timeline_, frame.end};
@@ -529,11 +527,7 @@ Status DatabaseStream::note_frames() {
 }
 
 Status DatabaseStream::settle() {
-  Status settled = frames_->settle();
-  if (!settled.ok()) {
-    journal_failed_ = true;
-    return settled;
-  }
+  TRY(of_journal(frames_->settle()));
   return note_frames();
 }
 
@@ -550,11 +544,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   if (ledger_->look(clock.monotonic(), clock.now())) TRY(note_mode());
   if (ledger_->wants_spool()) {
     TRY(settle());
-    const Status synced = journal_->sync_spool();
-    if (!synced.ok()) {
-      journal_failed_ = true;
-      return synced;
-    }
+    TRY(of_journal(journal_->sync_spool()));
     ledger_->spooled();
   }
   gate_.set_trusted(is_waited_for_ && !ledger_->is_degraded());
@@ -653,11 +643,7 @@ Status DatabaseStream::roll_if_due() {
   TRY(settle());
   const std::uint64_t frames = journal_->progress().appended;
   if (!has_changed && std::exchange(frames_at_roll_, frames) == frames) return {};
-  Status rolled = journal_->roll();
-  if (!rolled.ok()) {
-    journal_failed_ = true;
-    return rolled;
-  }
+  TRY(of_journal(journal_->roll()));
   return write_history();
 }
 

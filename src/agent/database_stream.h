@@ -144,6 +144,8 @@ class DatabaseStream {
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Status take(const pg::WalData& data);
   Status flush_frame();
+  // What the journal or its spool answered: if that failed, only a person can mend it.
+  Status of_journal(Status done);
   // What has been appended becomes known to the ledger.
   Status note_frames();
   // Everything that was gathered into frames is appended: the journal takes other records, and can be looked at whole.

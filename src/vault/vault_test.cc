@@ -42,6 +42,20 @@ class VaultTest : public testing::Test {
     return must(site().entries(stream_.id(), format::EntryIndex(index), 1)).at(0).retain_until_seconds;
   }
 
+  WriterStream open_journal() {
+    WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
+                         format::StreamKind::Journal);
+    must(writer().open_stream(journal.stream()));
+    return journal;
+  }
+  // While the vault is away, its disk spoils the journal's first segment.
+  void restart_with_segment_spoiled_at(const WriterStream& journal, std::uint64_t at) {
+    bench_.close();
+    const auto folder = must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()));
+    must(must(folder->open_for_write("0"))->write_at(at, Bytes(64, 0xEE)));
+    bench_.restart();
+  }
+
   sim::Universe universe_{1};
   VaultBench bench_;
   WriterStream stream_{bench_.realm, bench_.realm.writer(), bench_.realm.land()};
@@ -139,9 +153,7 @@ TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
 
 // Found by the crash matrix: nothing was left to charge the second time, and that counted as a programmer's error.
 TEST_F(VaultTest, H7_a_segment_whose_entry_failed_at_the_disk_is_closed_when_its_entry_comes_again) {
-  WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
-                       format::StreamKind::Journal);
-  must(writer().open_stream(journal.stream()));
+  WriterStream journal = open_journal();
   std::vector<std::uint64_t> costs;
   for (std::uint64_t index = 0; index < 2; ++index) {
     const std::uint64_t before = used();
@@ -165,9 +177,7 @@ TEST_F(VaultTest, H7_a_segment_whose_entry_failed_at_the_disk_is_closed_when_its
 
 // Found by a stranger: confirmed frames behind a flipped byte were cleared as "never confirmed", and nobody was told.
 TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the_segment_says_that_it_is_damaged) {
-  WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
-                       format::StreamKind::Journal);
-  must(writer().open_stream(journal.stream()));
+  WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
   const std::uint64_t good = segment.add(1000);
   segment.add(1000);
@@ -176,19 +186,13 @@ TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the
   const Bytes as_confirmed = to_bytes(segment.from(0));
   EXPECT_FALSE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
 
-  bench_.close();
-  env::FileSystem& files = lux().env().files;
-  const std::string folder = "/srv/vault/journal/" + journal.id().hex();
-  const auto spoil = [&](std::uint64_t at) {
-    must(must(must(files.open_directory(folder))->open_for_write("0"))->write_at(at, Bytes(64, 0xEE)));
-  };
-  spoil(good + 100);
-  bench_.restart();
+  restart_with_segment_spoiled_at(journal, good + 100);
   auto held = must(site().open_segments(bench_.realm.land())).at(0);
   EXPECT_EQ(held.end, good);
   EXPECT_TRUE(held.is_damaged) << "what it confirmed reached further";
   EXPECT_TRUE(lux().has_logged("whole frames follow it"));
-  const Bytes aside = must(files.read_file("/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged", 1 << 20));
+  const Bytes aside =
+      must(lux().env().files.read_file("/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged", 1 << 20));
   const auto last = static_cast<std::size_t>(confirmed - format::kFrameStep);
   EXPECT_TRUE(equal(ByteView(aside).subspan(last, format::kFrameStep), ByteView(as_confirmed).subspan(last)));
 
@@ -201,17 +205,12 @@ TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the
 }
 
 TEST_F(VaultTest, a_torn_last_frame_is_cleared_and_no_damage) {
-  WriterStream journal(bench_.realm, bench_.realm.writer(), bench_.realm.land(), "journal",
-                       format::StreamKind::Journal);
-  must(writer().open_stream(journal.stream()));
+  WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
   const std::uint64_t good = segment.add(1000);
   segment.add(1000);
   must(segment.send(writer(), 0));
-  bench_.close();
-  must(must(must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()))->open_for_write("0"))
-           ->write_at(good + 100, Bytes(64, 0xEE)));
-  bench_.restart();
+  restart_with_segment_spoiled_at(journal, good + 100);
   const auto held = must(site().open_segments(bench_.realm.land())).at(0);
   EXPECT_EQ(held.end, good);
   EXPECT_FALSE(held.is_damaged);

@@ -134,7 +134,7 @@ const Descriptor& OutputFile::direct() {
   return *direct_;
 }
 
-// Compared with a write and fdatasync: 31 us of CPU for each 4 KiB less, and one command to the disk (docs/performance.md).
+// Compared with a write and fdatasync: 31 us of CPU less for each 4 KiB (docs/performance.md).
 Status OutputFile::write_at_durably(std::uint64_t offset, ByteView data) {
   constexpr std::size_t kMostDirect = 64 * 1024;  // what is more flows better through the page cache
   const bool in_blocks = offset % kBlockBytes == 0 && data.size() % kBlockBytes == 0;
