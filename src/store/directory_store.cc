@@ -14,6 +14,7 @@ constexpr std::uint32_t kDirectoryMode = 0700;
 constexpr std::uint32_t kObjectMode = 0400;
 constexpr std::string_view kAsideName = "damaged";
 constexpr unsigned kMostAside = 1000;  // copies of one object: a disk that spoils one more often is to be replaced
+constexpr std::size_t kCopyBytes = 1U << 20;
 
 std::string fan_out_name(Byte first) {
   return to_hex(ByteView(&first, 1));
@@ -44,9 +45,14 @@ class Promises {
 class DirectoryUpload final : public ObjectUpload {
  public:
   // `files` and `promises` outlive the upload; `expected_bytes` has been added to the promises.
-  DirectoryUpload(env::FileSystem& files, Promises& promises, std::string directory, const format::ObjectName& name,
-                  std::uint64_t expected_bytes)
-      : files_(files), promises_(promises), directory_(std::move(directory)), name_(name), missing_(expected_bytes) {}
+  DirectoryUpload(env::FileSystem& files, Promises& promises, std::string directory, std::string aside,
+                  const format::ObjectName& name, std::uint64_t expected_bytes)
+      : files_(files),
+        promises_(promises),
+        directory_(std::move(directory)),
+        aside_(std::move(aside)),
+        name_(name),
+        missing_(expected_bytes) {}
   DirectoryUpload(const DirectoryUpload&) = delete;
   DirectoryUpload& operator=(const DirectoryUpload&) = delete;
   ~DirectoryUpload() override { promises_.release(missing_); }
@@ -66,9 +72,13 @@ class DirectoryUpload final : public ObjectUpload {
     return {};
   }
 
-  Result<PutOutcome> publish() override {
+  Result<PutOutcome> publish(IfPresent if_present) override {
     if (missing_ != 0) {
       return Error(Code::InvalidInput, noun_of(name_) + ": " + std::to_string(missing_) + " bytes are missing");
+    }
+    if (if_present == IfPresent::SetAside) {
+      TRY(replace().in([&] { return noun_of(name_); }));
+      return PutOutcome::Stored;
     }
     const Status published = draft_->publish_new(name_.hex());
     if (published.ok()) return PutOutcome::Stored;
@@ -80,9 +90,30 @@ class DirectoryUpload final : public ObjectUpload {
   }
 
  private:
+  // Cut off anywhere, it leaves the old file under the name, or the new one.
+  Status replace() {
+    TRY(draft_->file().sync());  // first: a disk that cannot sync shall not collect copies of what it has
+    TRY(keep_aside());
+    return draft_->publish_replacing(name_.hex());
+  }
+
+  // A second name for the file that has the object's, where no reader looks. Without one there is nothing to keep.
+  Status keep_aside() {
+    TRY(files_.make_directories(aside_, kDirectoryMode));
+    const auto source = TRY(files_.open_directory(directory_));
+    const auto target = TRY(files_.open_directory(aside_));
+    for (unsigned copy = 1;; ++copy) {
+      Status linked = target->create_link(name_.hex() + "-" + std::to_string(copy), *source, name_.hex());
+      if (linked.ok()) return files_.sync_directory(aside_);
+      if (linked.error().code() == Code::NotFound) return {};
+      if (linked.error().code() != Code::AlreadyExists || copy == kMostAside) return linked;
+    }
+  }
+
   env::FileSystem& files_;
   Promises& promises_;
   const std::string directory_;
+  const std::string aside_;
   const format::ObjectName name_;
   std::uint64_t missing_;
   std::unique_ptr<env::FileSystem::Draft> draft_;
@@ -116,7 +147,8 @@ class DirectoryStore final : public ObjectStore {
                                                      std::uint64_t expected_bytes) override {
     // Promised before looking, so that of two uploads racing for the last room at least one sees the other.
     promises_.add(expected_bytes);
-    auto upload = std::make_unique<DirectoryUpload>(files_, promises_, directory_of(name), name, expected_bytes);
+    auto upload =
+        std::make_unique<DirectoryUpload>(files_, promises_, directory_of(name), aside(), name, expected_bytes);
     const std::uint64_t wanted = TRY(checked_add(promises_.sum(), options_.reserve_bytes));
     const std::uint64_t free = TRY(files_.free_bytes(path_));
     if (free < wanted) {
@@ -129,7 +161,8 @@ class DirectoryStore final : public ObjectStore {
   }
 
   Result<PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
-                           const std::string& file) override {
+                           const std::string& file, IfPresent if_present) override {
+    if (if_present == IfPresent::SetAside) return copy(name, env::join_path(directory, file));
     const auto source = TRY(files_.open_directory(directory));
     const auto target = TRY(files_.open_directory(directory_of(name)));
     TRY(source->set_attributes(file, {.mode = kObjectMode, .owner = {}, .modified = {}, .xattrs = {}}).in([&] {
@@ -140,23 +173,6 @@ class DirectoryStore final : public ObjectStore {
     // As in publish: whoever gave it the name may not have made that last.
     TRY(files_.sync_directory(directory_of(name)).in([&] { return noun_of(name); }));
     return linked.ok() ? PutOutcome::Stored : PutOutcome::AlreadyPresent;
-  }
-
-  Status set_aside(const format::ObjectName& name) override {
-    const std::string aside = env::join_path(path_, kAsideName);
-    TRY(files_.make_directories(aside, kDirectoryMode));
-    const auto source = TRY(files_.open_directory(directory_of(name)));
-    const auto target = TRY(files_.open_directory(aside));
-    // Linked before it is unlinked: a crash in between leaves it under both names, and repair comes again.
-    for (unsigned copy = 1;; ++copy) {
-      Status linked = target->create_link(name.hex() + "-" + std::to_string(copy), *source, name.hex());
-      if (linked.ok()) break;
-      if (linked.error().code() != Code::AlreadyExists || copy == kMostAside)
-        return linked.take_error().in(noun_of(name));
-    }
-    TRY(files_.sync_directory(aside));
-    TRY(source->remove(name.hex()).in([&] { return noun_of(name); }));
-    return files_.sync_directory(directory_of(name));
   }
 
   Status list(const std::function<Status(const format::ObjectName&)>& visit) override {
@@ -172,6 +188,23 @@ class DirectoryStore final : public ObjectStore {
   }
 
  private:
+  // A name changes hands at once only by a rename, which would take the file's other name.
+  Result<PutOutcome> copy(const format::ObjectName& name, const std::string& path) {
+    const auto file = TRY(files_.open_file(path).in([&] { return noun_of(name); }));
+    const std::uint64_t size = TRY(file->info()).size;
+    const auto upload = TRY(begin_upload(name, size));
+    Bytes piece;
+    for (std::uint64_t at = 0; at < size; at += piece.size()) {
+      piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kCopyBytes, size - at)));
+      if (TRY(file->read_at(at, piece).in([&] { return noun_of(name); })) != piece.size()) {
+        return Error(Code::Corrupt, noun_of(name) + ": " + path + " is cut short");
+      }
+      TRY(upload->append(piece));
+    }
+    return upload->publish(IfPresent::SetAside);
+  }
+
+  std::string aside() const { return env::join_path(path_, kAsideName); }
   std::string directory_of(const format::ObjectName& name) const {
     return env::join_path(path_, fan_out_name(name.view()[0]));
   }

@@ -61,9 +61,9 @@ TEST(DirectoryStore, a_file_is_adopted_without_a_copy_and_survives_power_loss) {
     auto store = must(make_and_open(env, "/srv"));
     must(env.files.make_directories("/srv/journal", 0700));
     must(env::create_file_durably(env.files, "/srv/journal/0", object, 0600));
-    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0")), PutOutcome::Stored);
-    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0")), PutOutcome::AlreadyPresent);
-    EXPECT_TRUE(failed_with(store->adopt(name_of(object), "/srv/journal", "1"), Code::NotFound));
+    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0", IfPresent::Keep)), PutOutcome::Stored);
+    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0", IfPresent::Keep)), PutOutcome::AlreadyPresent);
+    EXPECT_TRUE(failed_with(store->adopt(name_of(object), "/srv/journal", "1", IfPresent::Keep), Code::NotFound));
     const std::string path = "/srv/objects/" + name_of(object).hex().substr(0, 2) + "/" + name_of(object).hex();
     EXPECT_EQ(must(env.files.stat(path)).inode, must(env.files.stat("/srv/journal/0")).inode);
     EXPECT_EQ(must(env.files.stat(path)).mode, 0400U);
@@ -171,6 +171,68 @@ struct Deposits {
 
 TEST(DirectoryStore, H7_published_objects_survive_power_loss_at_every_file_call) {
   EXPECT_TRUE(sim::for_each_crash_point<Deposits>({.seed = 3, .lotteries = 2}).ok());
+}
+
+// A good copy takes the place of a damaged one, sent or from a journal's file: after any crash the name has one of them,
+// and the damaged bytes are somewhere.
+struct Replacement {
+  const Bytes good = object_of(1);
+  const Bytes damaged = Bytes(10'000, 9);
+  const std::string path = "/srv/objects/" + name_of(good).hex().substr(0, 2) + "/" + name_of(good).hex();
+  bool is_replaced = false;
+
+  void prepare(sim::Machine& machine) {
+    auto store = must(make_and_open(machine.env(), "/srv"));
+    must(put_object(*store, name_of(good), damaged));
+  }
+  void work(sim::Machine& machine) { is_replaced = replace(machine).ok(); }
+  static Result<PutOutcome> replace(sim::Machine& machine) {
+    const Bytes object = object_of(1);
+    auto store = TRY(make_and_open(machine.env(), "/srv"));
+    auto upload = TRY(store->begin_upload(name_of(object), object.size()));
+    TRY(upload->append(object));
+    return upload->publish(IfPresent::SetAside);
+  }
+  Status check(sim::Machine& machine) {
+    env::FileSystem& files = machine.env().files;
+    const Bytes there = TRY(files.read_file(path, 1 << 20));
+    if (there != good && (is_replaced || there != damaged)) return Error(Code::Corrupt, "the name has neither");
+    if (there == damaged) return {};
+    if (TRY(files.read_file("/srv/objects/damaged/" + name_of(good).hex() + "-1", 1 << 20)) != damaged)
+      return Error(Code::Corrupt, "the evidence is gone");
+    return {};
+  }
+};
+struct ReplacementFromJournal : Replacement {
+  void prepare(sim::Machine& machine) {
+    Replacement::prepare(machine);
+    must(machine.env().files.make_directories("/srv/journal", 0700));
+    must(env::create_file_durably(machine.env().files, "/srv/journal/0", good, 0600));
+  }
+  void work(sim::Machine& machine) {
+    auto store = make_and_open(machine.env(), "/srv");
+    is_replaced = store.ok() && store.value()->adopt(name_of(good), "/srv/journal", "0", IfPresent::SetAside).ok();
+  }
+};
+
+TEST(DirectoryStore, H7_a_damaged_object_is_replaced_or_stays_after_power_loss_at_any_file_call) {
+  EXPECT_TRUE(sim::for_each_crash_point<Replacement>({.seed = 5, .lotteries = 2}).ok());
+  EXPECT_TRUE(sim::for_each_crash_point<ReplacementFromJournal>({.seed = 6, .lotteries = 2}).ok());
+}
+
+TEST(DirectoryStore, H7_a_replacement_that_the_disk_refuses_leaves_what_was_there) {
+  for (const auto call : {sim::FileCall::Write, sim::FileCall::Sync, sim::FileCall::SyncDirectory, sim::FileCall::Name}) {
+    sim::Universe universe(1);
+    sim::Machine& lux = universe.machine("lux");
+    Replacement replacement;
+    replacement.prepare(lux);
+    lux.inject({.call = call, .times = sim::kForEver});
+    EXPECT_FALSE(Replacement::replace(lux).ok());
+    lux.clear_faults();
+    EXPECT_EQ(must(lux.disk().content(replacement.path)), replacement.damaged);
+    must(Replacement::replace(lux));
+    EXPECT_EQ(must(lux.disk().content(replacement.path)), replacement.good);
+  }
 }
 
 // After any crash while it is made, the same call makes it usable.

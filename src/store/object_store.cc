@@ -2,7 +2,8 @@
 
 namespace exclave::store {
 
-Result<PutOutcome> ObjectStore::adopt(const format::ObjectName& name, const std::string&, const std::string&) {
+Result<PutOutcome> ObjectStore::adopt(const format::ObjectName& name, const std::string&, const std::string&,
+                                      IfPresent) {
   return Error(Code::Unsupported, noun_of(name) + ": this store takes no files over");
 }
 
@@ -13,7 +14,7 @@ std::string noun_of(const format::ObjectName& name) {
 Result<PutOutcome> put_object(ObjectStore& store, const format::ObjectName& name, ByteView object) {
   auto upload = TRY(store.begin_upload(name, object.size()));
   TRY(upload->append(object));
-  return upload->publish();
+  return upload->publish(IfPresent::Keep);
 }
 
 Status ObjectReader::read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,

@@ -5,12 +5,12 @@
 //                                                            bears its name; the store does not know what a name means
 //
 // I1  Nothing is visible under a name before publish returned ok; then the bytes survive power loss (DURABLE).
-// I2  publish of a name that exists changes nothing and answers AlreadyPresent, and what is there survives power loss.
-//     Nobody has looked at those bytes. The draft stays until the upload is dropped: it may be published again once the
-//     name is free.
-// I3  There is no overwrite and no delete. What a check found damaged can be set aside, where its bytes stay as
-// evidence,
-//     so that a good copy can be published under the name; only repair does that (vault/repairer.h).
+// I2  With IfPresent::Keep, publish of a name that exists changes nothing and answers AlreadyPresent, and what is there
+//     survives power loss. Nobody has looked at those bytes. The draft stays until the upload is dropped: it may be
+//     published again with IfPresent::SetAside.
+// I3  Nothing is ever deleted. IfPresent::SetAside is for what a check found damaged: the good copy takes its name, its
+//     bytes stay as evidence where no reader looks. Whenever that fails or is cut off, the name has the bytes that it had
+//     or the new ones: what a failing disk called damaged may be good, and all that there is.
 // Threads: all calls from any thread; one upload by one thread.
 // Errors: NotFound, Exhausted (no space), Unavailable (try later), Corrupt (the medium cannot be read).
 #pragma once
@@ -50,13 +50,14 @@ class ObjectReader {
 };
 
 enum class PutOutcome { Stored, AlreadyPresent };
+enum class IfPresent { Keep, SetAside };
 
 class ObjectUpload {
  public:
   virtual ~ObjectUpload() = default;  // not published = abandoned, leaves nothing
   virtual Status append(ByteView data) = 0;
-  // DURABLE. InvalidInput unless exactly the expected bytes were appended.
-  virtual Result<PutOutcome> publish() = 0;
+  // DURABLE. InvalidInput unless exactly the expected bytes were appended. Stored always, with SetAside.
+  virtual Result<PutOutcome> publish(IfPresent if_present) = 0;
 };
 
 class ObjectStore : public ObjectReader {
@@ -66,11 +67,9 @@ class ObjectStore : public ObjectReader {
                                                              std::uint64_t expected_bytes) = 0;
   // DURABLE. Gives the file `file` in `directory` of the same file system the name of an object, without copying; it
   // keeps its old name too, and is not written to any more. Precondition: its bytes are durable and bear the name.
-  // Unsupported where objects are no files, or not on that file system.
+  // Unsupported where objects are no files, or not on that file system. With SetAside its bytes are copied.
   virtual Result<PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
-                                   const std::string& file);
-  // DURABLE. Afterwards the name is free, and its bytes lie where no reader looks. NotFound if there are none.
-  virtual Status set_aside(const format::ObjectName& name) = 0;
+                                   const std::string& file, IfPresent if_present);
   // Every stored name, in no order; stops at the first error of `visit`.
   virtual Status list(const std::function<Status(const format::ObjectName&)>& visit) = 0;
 };

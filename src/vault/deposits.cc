@@ -373,23 +373,21 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
     return Error(Code::InvalidInput,
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());
   }
-  TRY(publish([&] { return upload->publish(); }, found, size));
+  TRY(publish([&](store::IfPresent if_present) { return upload->publish(if_present); }, found, size));
   TRY(parts_.damages.clear(found));
   return row;
 }
 
 Status Deposits::publish(const SegmentFiles::Attempt& attempt, const format::ObjectName& name, std::uint64_t bytes) {
-  if (TRY(attempt()) == store::PutOutcome::Stored) return {};
+  if (TRY(attempt(store::IfPresent::Keep)) == store::PutOutcome::Stored) return {};
   const auto damage = TRY(detail::find_damage(parts_.objects, name, bytes, [](std::size_t) -> Status { return {}; }));
   if (!damage.has_value()) {
     if (!TRY(parts_.records.object(name)).has_value()) ++adopted_objects_;
     return {};
   }
-  parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there is set aside: " + *damage);
-  Status aside = parts_.objects.set_aside(name);
-  if (!aside.ok() && aside.error().code() != Code::NotFound) return aside;
-  if (TRY(attempt()) == store::PutOutcome::Stored) return {};
-  return Error(Code::Unavailable, "object " + name.hex() + " is being stored by somebody else");
+  TRY(attempt(store::IfPresent::SetAside));
+  parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there was set aside: " + *damage);
+  return {};
 }
 
 Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescriptor& stream,

@@ -300,7 +300,7 @@ Result<bool> Repairer::replace(const format::ObjectName& name, const std::string
     problem(format::object_words(name) + " is damaged (" + damage + "), and " + good.error().message());
     return false;
   }
-  // The damaged file may be all that can be had of the object one day: it moves only when the good one has its room.
+  // The damaged file may be all that can be had of the object one day: it stays until the good one takes its place.
   auto upload = parts_.objects.begin_upload(name, good.value().size());
   if (upload.ok()) {
     Status written = upload.value()->append(good.value());
@@ -312,12 +312,7 @@ Result<bool> Repairer::replace(const format::ObjectName& name, const std::string
             "), and there is no room for a good copy: " + upload.error().message());
     return false;
   }
-  const Status aside = parts_.objects.set_aside(name);
-  if (!aside.ok() && aside.error().code() != Code::NotFound) {
-    problem(format::object_words(name) + " is damaged and cannot be set aside: " + aside.error().message());
-    return false;
-  }
-  TRY(upload.value()->publish());
+  TRY(upload.value()->publish(store::IfPresent::SetAside));
   ++report_.replaced;
   parts_.log.write(env::LogLevel::Info, format::object_words(name) + " was replaced by a good copy from another vault");
   return true;

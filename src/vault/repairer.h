@@ -3,13 +3,13 @@
 //
 //   acts -> per registry: every other vault's heads -> entries beyond our head -> their objects -> put (deposits.h)
 //   scrub: every object row, by name: is the file there, has it its size, do its bytes bear its name?
-//          if not: a good copy from another vault -> the damaged file set aside -> the good one published
+//          if not: a good copy from another vault, published under the name; the damaged file is set aside
 //          if nobody has one: noted (damages.h), shown in status, asked for again by each repair
 //
 // Units/limits: bytes. One object is in memory at a time (at most 16 MiB).
 // I1  Another vault's word counts for nothing: acts, streams and entries carry signatures that are checked as if their
 //     signer had brought them, and an object's bytes must bear its name.
-// I2  A damaged file is set aside only when a good copy has been written beside it, and never deleted. What no vault has
+// I2  A damaged file keeps its name until a good copy is durable and takes it, and is never deleted. What no vault has
 //     whole stays as it is. Damaged is what is gone, cannot be read, or has another size or other bytes; a machine that
 //     fails in any other way, having no more open files to give for instance, ends the scrub.
 // I3  Killed at any point, the next repair goes on; a scrub goes on where it was, give or take kScrubStep objects.

@@ -340,7 +340,9 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
   segment->is_closing = true;
   const Status published =
-      publish([&] { return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value())); });
+      publish([&](store::IfPresent if_present) {
+        return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value()), if_present);
+      });
   // Where no file can be taken over, the writer sends the object.
   if (!published.ok() && published.error().code() == Code::Unsupported) return std::optional<SegmentRow>();
   if (!published.ok()) return published.error();

@@ -66,7 +66,7 @@ class SegmentFiles {
   Status read(const format::SegmentPlace& place, std::uint64_t offset, MutableByteView out);
   // Gives the segment the object's name in the store, if it bears it: DURABLE; the segment takes no more frames then.
   // nullopt: it does not, or cannot be relied upon. `publish` calls its argument, which tries to give the name.
-  using Attempt = std::function<Result<store::PutOutcome>()>;
+  using Attempt = std::function<Result<store::PutOutcome>(store::IfPresent)>;
   Result<std::optional<SegmentRow>> adopt(const format::SegmentPlace& place, const format::ObjectName& name,
                                           const std::function<Status(const Attempt&)>& publish);
   // The segment's entry is durable, its row gone, and its object in the store: the file goes, or is set aside if it held

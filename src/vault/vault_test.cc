@@ -129,7 +129,7 @@ TEST_F(VaultTest, H7_a_damaged_leftover_is_replaced_by_the_bytes_that_were_just_
     expect_whole(sealed);
   }
   EXPECT_EQ(must(lux().env().files.list("/srv/vault/objects/damaged")).size(), 2U);
-  EXPECT_TRUE(lux().has_logged("the file that lay there is set aside"));
+  EXPECT_TRUE(lux().has_logged("the file that lay there was set aside"));
 
   // With a row: another size is as good as lost.
   lay_down(object_name(first), ByteView(first).first(1000));

@@ -89,7 +89,7 @@ TEST_P(ObjectStoreConformance, nothing_is_visible_before_publish) {
     must(upload->append(object));
     EXPECT_TRUE(failed_with(store.size_of(name_of(object)), Code::NotFound));
     EXPECT_TRUE(names_in(store).empty());
-    EXPECT_EQ(must(upload->publish()), store::PutOutcome::Stored);
+    EXPECT_EQ(must(upload->publish(store::IfPresent::Keep)), store::PutOutcome::Stored);
     EXPECT_EQ(names_in(store), std::set{name_of(object)});
   });
 }
@@ -118,6 +118,29 @@ TEST_P(ObjectStoreConformance, second_put_of_a_name_changes_nothing) {
   });
 }
 
+TEST_P(ObjectStoreConformance, what_sets_a_damaged_object_aside_takes_its_name) {
+  run([](const Reopen& reopen) {
+    store::ObjectStore& store = reopen();
+    const Bytes object = object_of(10'000, 11);
+    must(store::put_object(store, name_of(object), object_of(9'000, 12)));
+    for (int time = 0; time < 2; ++time) {
+      auto upload = must(store.begin_upload(name_of(object), object.size()));
+      must(upload->append(object));
+      if (time == 0) {
+        EXPECT_EQ(must(upload->publish(store::IfPresent::Keep)), store::PutOutcome::AlreadyPresent);
+      }
+      EXPECT_EQ(must(upload->publish(store::IfPresent::SetAside)), store::PutOutcome::Stored);
+      EXPECT_EQ(must(store::read_object(store, name_of(object), object.size())), object);
+      EXPECT_EQ(names_in(store), std::set{name_of(object)});
+    }
+    const Bytes fresh = object_of(8'000, 13);
+    auto upload = must(store.begin_upload(name_of(fresh), fresh.size()));
+    must(upload->append(fresh));
+    EXPECT_EQ(must(upload->publish(store::IfPresent::SetAside)), store::PutOutcome::Stored) << "nothing was there";
+    EXPECT_EQ(must(store::read_object(reopen(), name_of(fresh), fresh.size())), fresh);
+  });
+}
+
 TEST_P(ObjectStoreConformance, two_uploads_of_one_name_end_as_one_object) {
   run([](const Reopen& reopen) {
     store::ObjectStore& store = reopen();
@@ -126,8 +149,8 @@ TEST_P(ObjectStoreConformance, two_uploads_of_one_name_end_as_one_object) {
     auto second = must(store.begin_upload(name_of(object), object.size()));
     must(first->append(object));
     must(second->append(object));
-    EXPECT_EQ(must(second->publish()), store::PutOutcome::Stored);
-    EXPECT_EQ(must(first->publish()), store::PutOutcome::AlreadyPresent);
+    EXPECT_EQ(must(second->publish(store::IfPresent::Keep)), store::PutOutcome::Stored);
+    EXPECT_EQ(must(first->publish(store::IfPresent::Keep)), store::PutOutcome::AlreadyPresent);
     EXPECT_EQ(names_in(store).size(), 1U);
   });
 }
@@ -140,7 +163,7 @@ TEST_P(ObjectStoreConformance, upload_takes_exactly_what_was_announced) {
     EXPECT_TRUE(failed_with(longer->append(object), Code::InvalidInput));
     auto shorter = must(store.begin_upload(name_of(object), 1'001));
     must(shorter->append(object));
-    EXPECT_TRUE(failed_with(shorter->publish(), Code::InvalidInput));
+    EXPECT_TRUE(failed_with(shorter->publish(store::IfPresent::Keep), Code::InvalidInput));
     EXPECT_TRUE(failed_with(store.size_of(name_of(object)), Code::NotFound));
   });
 }

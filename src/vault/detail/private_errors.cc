@@ -78,8 +78,8 @@ class PrivateUpload final : public store::ObjectUpload {
     if (appended.ok() || is_answer(appended.error())) return appended;
     return private_error(log_, store::noun_of(name_), appended.error());
   }
-  Result<store::PutOutcome> publish() override {
-    auto published = upload_->publish();
+  Result<store::PutOutcome> publish(store::IfPresent if_present) override {
+    auto published = upload_->publish(if_present);
     if (published.ok() || is_answer(published.error())) return published;
     return private_error(log_, store::noun_of(name_), published.error());
   }
@@ -111,15 +111,10 @@ class PrivateStore final : public store::ObjectStore {
     return std::unique_ptr<store::ObjectUpload>(std::make_unique<PrivateUpload>(upload.take(), log_, name));
   }
   Result<store::PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
-                                  const std::string& file) override {
-    auto adopted = store_->adopt(name, directory, file);
+                                  const std::string& file, store::IfPresent if_present) override {
+    auto adopted = store_->adopt(name, directory, file, if_present);
     if (adopted.ok() || is_answer(adopted.error()) || adopted.error().code() == Code::Unsupported) return adopted;
     return private_error(log_, store::noun_of(name), adopted.error());
-  }
-  Status set_aside(const format::ObjectName& name) override {
-    Status aside = store_->set_aside(name);
-    if (aside.ok() || is_answer(aside.error())) return aside;
-    return private_error(log_, store::noun_of(name), aside.error());
   }
   Status list(const std::function<Status(const format::ObjectName&)>& visit) override { return store_->list(visit); }
 
