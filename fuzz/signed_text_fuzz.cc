@@ -1,6 +1,6 @@
-// Stream descriptor, entry and receipt: rejected, or the document is written back byte for byte.
+// Stream descriptor, entry, receipt, mark and mark receipt: rejected, or the document is written back byte for byte.
 #include "base/check.h"
-#include "format/stream.h"
+#include "format/mark.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const exclave::ByteView input(data, size);
@@ -13,5 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (entry.ok()) CHECK(entry.value().document() == exclave::as_text(input));
   const auto receipt = exclave::format::SignedReceipt::parse(input, "input");
   if (receipt.ok()) CHECK(receipt.value().document() == exclave::as_text(input));
+  const auto mark = exclave::format::SignedMark::parse(input, "input");
+  if (mark.ok()) CHECK(mark.value().document() == exclave::as_text(input));
+  const auto mark_receipt = exclave::format::SignedMarkReceipt::parse(input, "input");
+  if (mark_receipt.ok()) CHECK(mark_receipt.value().document() == exclave::as_text(input));
   return 0;
 }

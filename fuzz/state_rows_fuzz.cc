@@ -64,6 +64,9 @@ void read_records(OneRow& table, ByteView input) {
   if (count.ok()) CHECK(written_by([](auto& change, auto row) { change.put_object_count(row); }, count.value()));
   const auto fork = records.fork(stream);
   if (fork.ok()) CHECK(written_by([&](auto& change, auto& row) { change.put_fork(stream, row); }, *fork.value()));
+  ignore(records.segment({}), "only that it returns matters");
+  const auto mark = records.mark({});
+  if (mark.ok()) CHECK(written_by([](auto& change, auto& row) { change.put_mark(row); }, *mark.value()));
   const auto see_entry = [](format::EntryIndex, const vault::EntryRow&) -> Result<table::Visit> {
     return table::Visit::Continue;
   };

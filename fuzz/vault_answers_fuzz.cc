@@ -54,6 +54,7 @@ struct Known {
   policy::testing::TestRealm realm = policy::testing::make_realm();
   format::SignedStream stream;
   format::SignedEntry entry;
+  format::SignedMark mark;
 
   Known() {
     format::StreamDescriptor descriptor;
@@ -66,6 +67,8 @@ struct Known {
         {descriptor.id(), format::EntryIndex(0), policy::testing::seeded_id<format::ObjectName>("object"),
          policy::testing::seeded_id<format::ChainHash>("chain"), std::nullopt},
         realm.writer);
+    mark = format::SignedMark::sign({{descriptor.id(), format::EntryIndex(0)}, 8192, 1, crypto::sha256({}), 0},
+                                    realm.writer);
   }
 };
 
@@ -86,6 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const format::RegistryId& registry = kKnown.realm.policy.registries[0].id;
   const format::StreamId& stream = kKnown.entry.entry.stream;
 
+  std::array<Byte, 20> piece{};
   ignore(vault.status(), "both answers are right");
   ignore(vault.open_stream(kKnown.stream), "both answers are right");
   const auto receipt = vault.put(kKnown.entry, as_bytes("object"));
@@ -102,13 +106,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       CHECK(held.entry.entry.stream == stream && held.entry.entry.index.value() >= 1);
     }
   }
+  const auto open = vault.open_segments(registry);
+  if (open.ok()) {
+    for (const store::OpenSegment& segment : open.value())
+      CHECK(segment.end <= format::object_bytes(segment.size_class));
+  }
+  const auto end = vault.append_frames(stream, format::EntryIndex(0), 18, 4096, piece);
+  if (end.ok()) CHECK(end.value() >= 4096 + piece.size());
+  const auto mark_receipt = vault.put_mark(kKnown.mark);
+  if (mark_receipt.ok()) CHECK(mark_receipt.value().receipt.end == kKnown.mark.mark.end);
+  ignore(vault.read_frames(stream, format::EntryIndex(0), 0, piece), "both answers are right");
   ignore(vault.acts(), "both answers are right");
   const crypto::Hash256 hash = crypto::sha256(as_bytes("an act\n"));
   const auto act = vault.act(hash);
   if (act.ok()) CHECK(crypto::sha256(act.value()) == hash);
   ignore(vault.put_act(as_bytes("an act\n")), "both answers are right");
   ignore(vault.has(kKnown.entry.entry.object), "both answers are right");
-  std::array<Byte, 20> piece{};
   ignore(vault.read(kKnown.entry.entry.object, 10, piece), "both answers are right");
   return 0;
 }

@@ -42,6 +42,10 @@ class CarefulHandler final : public wire::testing::FakeHandler {
     CHECK(size_class <= format::kLargestClass && bytes.size() <= store::kMaxAppendBytes);
     return offset / 2 + bytes.size();
   }
+  Result<format::SignedMarkReceipt> put_mark(const wire::Caller&, const format::SignedMark& mark) override {
+    CHECK(mark.mark.end % format::kFrameStep == 0 && mark.mark.frames > 0);
+    return Error(Code::Precondition, "ends elsewhere");
+  }
   Status read_frames(const wire::Caller&, const format::SegmentPlace&, std::uint64_t offset,
                      MutableByteView out) override {
     if (offset > kObjectBytes || out.size() > kObjectBytes - offset) return Error(Code::InvalidInput, "too far");

@@ -56,6 +56,10 @@ config::Json status_json(const DatabaseStatus& status) {
       .set("commits_behind", status.commits_outstanding)
       .set("oldest_behind_ms",
            status.oldest_outstanding.has_value() ? status.oldest_outstanding->count() / kNanosecondsPerMillisecond : 0)
+      .set("unsigned_ms", status.journal.unvouched_since.has_value()
+                              ? std::max<std::int64_t>(0, status.at_ns - status.journal.unvouched_since->nanoseconds) /
+                                    kNanosecondsPerMillisecond
+                              : 0)
       .set("spool_bytes", status.journal.spool_bytes);
   if (status.system.has_value()) json.set("system", pg::to_text(*status.system));
   config::Json vaults = config::Json::array();

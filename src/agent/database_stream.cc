@@ -111,6 +111,11 @@ void DatabaseStream::publish() {
         "commits have waited for the vaults for " +
         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*status.oldest_outstanding).count()) + " s");
   }
+  status.at_ns = place_.env.clock.now().nanoseconds;
+  if (status.journal.unvouched_since.has_value() &&
+      status.at_ns - status.journal.unvouched_since->nanoseconds > std::chrono::nanoseconds(kLongWait).count()) {
+    status.alarms.push_back("vaults have confirmed what they do not sign for: their word alone says that they hold it");
+  }
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
   if (ledger_.has_value() && ledger_->is_degraded() && options_.policy == RpoPolicy::Bounded)
     status.alarms.push_back("commits are acknowledged that the vaults do not hold: protection is degraded");
@@ -118,7 +123,6 @@ void DatabaseStream::publish() {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
   }
-  status.at_ns = place_.env.clock.now().nanoseconds;
   last_publish_ = place_.env.clock.monotonic();
   const MutexLock lock(mutex_);
   status.cautions.insert(status.cautions.begin(), cautions_.begin(), cautions_.end());

@@ -61,16 +61,16 @@ std::string databases_in_words(const config::Json& status, const LastBase& last_
                                std::vector<std::string>& alarms) {
   std::string cautions;
   std::vector<std::vector<std::string>> rows = {
-      {"database", "state", "policy", "behind", "commits", "oldest", "durable at", "last base"}};
+      {"database", "state", "policy", "behind", "commits", "oldest", "unsigned", "durable at", "last base"}};
   for (const config::Json& each : status["databases"].elements()) {
     const std::string dataset = each["dataset"].string();
     const std::optional<std::int64_t> base = last_base(dataset);
-    rows.push_back({dataset, each["state"].string(), each["policy"].string(), human_bytes(each["bytes_behind"].u64()),
-                    std::to_string(each["commits_behind"].u64()),
-                    std::to_string(each["oldest_behind_ms"].u64()) + " ms", each["durable"].string(),
-                    base.has_value()
-                        ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - *base))) + " ago"
-                        : "none"});
+    rows.push_back(
+        {dataset, each["state"].string(), each["policy"].string(), human_bytes(each["bytes_behind"].u64()),
+         std::to_string(each["commits_behind"].u64()), std::to_string(each["oldest_behind_ms"].u64()) + " ms",
+         std::to_string(each["unsigned_ms"].u64()) + " ms", each["durable"].string(),
+         base.has_value() ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - *base))) + " ago"
+                          : "none"});
     if (!base.has_value())
       alarms.push_back("database " + dataset +
                        " has no base backup in this era: its log alone restores nothing (exclave backup --database " +
@@ -82,7 +82,7 @@ std::string databases_in_words(const config::Json& status, const LastBase& last_
     for (const config::Json& caution : each["cautions"].elements())
       cautions += "caution: database " + dataset + ": " + printable(caution.string()) + "\n";
   }
-  return render_table(rows, "lllrrrll") + cautions;
+  return render_table(rows, "lllrrrrll") + cautions;
 }
 
 }  // namespace exclave::cli

@@ -97,6 +97,14 @@ void Sha256Hasher::update(ByteView data) {
   CHECK(EVP_DigestUpdate(state_->context.get(), data.data(), data.size()) == 1);
 }
 
+Hash256 Sha256Hasher::so_far() const {
+  const DigestContext copy(EVP_MD_CTX_new());
+  CHECK(copy != nullptr && EVP_MD_CTX_copy_ex(copy.get(), state_->context.get()) == 1);
+  Hash256 hash;
+  CHECK(EVP_DigestFinal_ex(copy.get(), hash.mutable_view().data(), nullptr) == 1);
+  return hash;
+}
+
 Hash256 Sha256Hasher::finish() {
   Hash256 hash;
   CHECK(EVP_DigestFinal_ex(state_->context.get(), hash.mutable_view().data(), nullptr) == 1);

@@ -29,7 +29,8 @@ class Sha256Hasher {
   Sha256Hasher(Sha256Hasher&&) noexcept;
   Sha256Hasher& operator=(Sha256Hasher&&) noexcept;
   void update(ByteView data);
-  Hash256 finish();  // and is ready for a new message
+  Hash256 so_far() const;  // of what came up to here; more may follow
+  Hash256 finish();        // and is ready for a new message
 
  private:
   struct State;

@@ -281,11 +281,20 @@ Status check_reach(const LogRequest& request, const Goal& goal, DatabaseLog& log
   return {};
 }
 
+// Of one journal: what its writer signed for and no vault shows. nullopt: nothing is known to be missing.
+std::optional<std::string> shortfall(const FoundStream& journal, const JournalEnd& end) {
+  const bool is_of_earlier_periods = !end.has_begun && end.passed_over > 0;
+  if (is_of_earlier_periods || end.marked <= end.frames) return std::nullopt;
+  return "its writer had signed for " + std::to_string(end.marked) + " frames of journal " +
+         journal.stream.descriptor.id().hex().substr(0, 16) + ", and the vaults that answered show " +
+         std::to_string(end.frames);
+}
+
 void judge_end(const LogRequest& request, std::size_t answered, const std::optional<std::string>& hole,
-               DatabaseLog& log) {
-  if (hole.has_value()) {
+               const std::optional<std::string>& missing, DatabaseLog& log) {
+  if (hole.has_value() || missing.has_value()) {
     log.is_proven = false;
-    log.why_not_proven = *hole + "; newer base backups reach further";
+    log.why_not_proven = hole.has_value() ? *hole + "; newer base backups reach further" : *missing;
     return;
   }
   const std::size_t needed = request.vaults - request.quorum.k + request.quorum.b + 1;
@@ -350,6 +359,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
     return a->stream.descriptor.start < b->stream.descriptor.start;
   });
   std::size_t answered = vaults.size();
+  std::optional<std::string> missing;
   for (const FoundStream* journal : journals) {
     std::vector<format::OpeningKey> own;
     for (const format::OpeningKey& key : keys) own.push_back(key.clone());
@@ -360,6 +370,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
     }));
     answered = std::min(answered, vaults.size() - std::min(vaults.size(), end.unreachable.size()));
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
+    if (auto less = shortfall(*journal, end)) missing = std::move(less);
   }
   if (!collector.has_found_any() || writer->extents().empty()) {
     log.needs_older_base = true;
@@ -377,7 +388,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();
   log.proven = check.proven();
-  judge_end(request, answered, collector.hole(), log);
+  judge_end(request, answered, collector.hole(), missing, log);
   if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
   TRY(check_reach(request, goal, log));
   if (log.needs_older_base) return log;

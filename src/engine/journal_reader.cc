@@ -80,26 +80,45 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
       give_up(*failed);
       continue;
     }
-    bool is_damaged = false;
     const auto open = vault.open_segments(stream_.descriptor.registry);
     if (!open.ok() && open.error().code() != Code::Unsupported) {
       give_up(open.error());
       continue;
     }
+    // What it shows is good, whether it is all or not.
     if (open.ok()) {
-      for (const store::OpenSegment& segment : open.value()) {
-        if (segment.stream != id) continue;
-        copy.open[segment.index.value()] = segment.end;
-        // What it shows is good. Whether it is all that it confirmed, it does not know itself.
-        is_damaged = is_damaged || segment.is_damaged;
-      }
-      if (is_damaged)
-        give_up(Error(Code::Corrupt, "a segment that it has open was damaged, and may have reached further"));
+      if (const auto less = look_at_open(open.value(), copy, end)) give_up(*less);
     }
     copies.push_back(std::move(copy));
   }
   if (copies.empty()) return Error(Code::Unavailable, "no vault answers");
   return copies;
+}
+
+std::optional<Error> JournalReader::look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy,
+                                                 JournalEnd& end) const {
+  std::optional<Error> less;
+  for (const store::OpenSegment& segment : open) {
+    if (segment.stream != stream_.descriptor.id()) continue;
+    copy.open[segment.index.value()] = segment.end;
+    if (segment.is_damaged) {
+      less = Error(Code::Corrupt, "a segment that it has open was damaged, and may have reached further");
+    }
+    if (!segment.mark.has_value()) continue;
+    if (!segment.mark->check_signature(stream_.descriptor.writer).ok()) {
+      end.problems.push_back(vaults_[copy.vault]->name() + " shows a mark of segment " +
+                             std::to_string(segment.index.value()) + " that its writer did not sign");
+      continue;
+    }
+    const format::Mark& mark = segment.mark->mark;
+    end.marked = std::max(end.marked, mark.frames);
+    if (mark.end > segment.end) {
+      less = Error(Code::Corrupt, "it shows " + std::to_string(segment.end) + " bytes of segment " +
+                                      std::to_string(segment.index.value()) + " and had vouched for " +
+                                      std::to_string(mark.end));
+    }
+  }
+  return less;
 }
 
 Status JournalReader::read_closed(const std::vector<Copy>& copies, format::EntryIndex index,

@@ -11,7 +11,9 @@
 // I5  Segments of periods before the oldest that was released are passed over as long as nothing was read: whoever
 //     restores needs the log from its base backup on. One of a later period is Denied: it would be missed at the end.
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
-// I4  A vault that gives wrong bytes is named in `problems` and passed over.
+// I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
+//     (format/mark.h) beyond what it holds has lost what it confirmed: it is named in `unreachable`, for its end says
+//     nothing.
 // Threads: one at a time. Memory: one segment for each vault, 16 MiB at most.
 // Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (no vault gives a closed segment's bytes right),
 //   Unavailable (no vault answers), and those of the visitor.
@@ -41,6 +43,7 @@ struct JournalEnd {
   std::uint64_t passed_over = 0;  // segments at the front (I5)
   bool has_begun = false;         // at least one frame was read
   bool has_open_tail = false;     // frames of an open segment follow the closed ones
+  std::uint64_t marked = 0;       // frames that the writer signed for in open segments, as any vault shows
   // How many frames each vault that answered holds, closed ones by its entries: the k-th highest is what k vaults confirm.
   std::map<std::string, std::uint64_t> frames_by_vault;
   std::vector<std::string> problems;     // damage, lies, a hole behind which frames stand
@@ -62,6 +65,8 @@ class JournalReader {
  private:
   struct Copy;    // what one vault says it holds
   struct Prefix;  // and what of an open segment is authentic
+  // Why the open segments that a vault shows are not all that it confirmed; nullopt: nothing tells so.
+  std::optional<Error> look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy, JournalEnd& end) const;
   Result<std::vector<Copy>> look(JournalEnd& end) const;
   Status read_closed(const std::vector<Copy>& copies, format::EntryIndex index, const format::ObjectName& name,
                      JournalEnd& end, format::FrameNumber from, const Visitor& visit);

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "format/journal.h"
+#include "format/mark.h"
 #include "format/testing/samples.h"
 
 namespace exclave::format {
@@ -43,6 +44,8 @@ StreamDescriptor sample_stream() {
 struct Sample {
   std::string stream;
   std::string entry;
+  std::string mark;          // as it was before the entry: of both frames
+  std::string mark_receipt;  // a vault's for that
   Bytes segment;
 };
 Sample make_sample() {
@@ -61,6 +64,24 @@ Sample make_sample() {
   const ObjectName name = testing::name_of(sample.segment);
   const ChainHash chain = next_chain(chain_start(descriptor.id()), name, {});
   sample.entry = SignedEntry::sign({descriptor.id(), EntryIndex(0), name, chain, {}}, writer).document();
+  Mark mark;
+  mark.place = {descriptor.id(), EntryIndex(0)};
+  mark.end = sealer.end();
+  mark.frames = 2;
+  mark.hash = crypto::sha256(ByteView(sample.segment).first(static_cast<std::size_t>(mark.end)));
+  mark.at_seconds = 1'800'000'200;
+  sample.mark = SignedMark::sign(mark, writer).document();
+  const auto vault = crypto::Ed25519SigningKey::from_seed(secret_of("vault"));
+  sample.mark_receipt = SignedMarkReceipt::sign({.vault = vault.public_key(),
+                                                 .realm = sample_realm(),
+                                                 .policy = PolicyVersion(1),
+                                                 .place = mark.place,
+                                                 .end = mark.end,
+                                                 .hash = mark.hash,
+                                                 .term = Term(1),
+                                                 .durable_at_seconds = 1'800'000'201},
+                                                vault)
+                            .document();
   return sample;
 }
 
@@ -77,7 +98,11 @@ TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
   const Sample made = make_sample();
   write(std::string(kFolder) + "stream.txt", made.stream);
   write(std::string(kFolder) + "entry-0.txt", made.entry);
+  write(std::string(kFolder) + "mark.txt", made.mark);
+  write(std::string(kFolder) + "mark-receipt.txt", made.mark_receipt);
   write(std::string(kFolder) + "segment-0", as_text(made.segment));
+  write("fuzz/seeds/signed_text/mark", made.mark);
+  write("fuzz/seeds/signed_text/mark-receipt", made.mark_receipt);
   write("fuzz/seeds/journal/segment", as_text(ByteView(made.segment).first(5 * kFrameStep)));
   std::cout << "| name | `" << testing::name_of(made.segment).hex() << "` |\n";
   std::cout << to_hex(ByteView(made.segment).first(152)) << "\n";
@@ -113,14 +138,55 @@ TEST(JournalSample, this_build_still_makes_the_same_bytes) {
   EXPECT_EQ(as_text(made.segment), sample("segment-0"));
   EXPECT_EQ(made.entry, sample("entry-0.txt"));
   EXPECT_EQ(made.stream, sample("stream.txt"));
+  EXPECT_EQ(made.mark, sample("mark.txt"));
+  EXPECT_EQ(made.mark_receipt, sample("mark-receipt.txt"));
 }
 
-TEST(JournalSample, the_page_shows_its_front_and_first_frame) {
+TEST(JournalSample, the_frozen_mark_and_its_receipt_are_read_and_are_of_the_segment) {
+  const std::string segment = sample("segment-0");
+  const auto stream = SignedStream::parse(as_bytes(sample("stream.txt")), "stream");
+  const auto mark = SignedMark::parse(as_bytes(sample("mark.txt")), "mark");
+  ASSERT_TRUE(stream.ok() && mark.ok());
+  EXPECT_EQ(mark.value().document(), sample("mark.txt"));
+  EXPECT_TRUE(mark.value().check_signature(stream.value().descriptor.writer).ok());
+  const Mark& said = mark.value().mark;
+  EXPECT_EQ(said.place.stream, stream.value().descriptor.id());
+  EXPECT_EQ(said.frames, scan_frames(as_bytes(segment).subspan(kSegmentFrontBytes)).last->value() + 1);
+  EXPECT_EQ(said.hash, crypto::sha256(as_bytes(segment).first(static_cast<std::size_t>(said.end))));
+  const auto receipt = SignedMarkReceipt::parse(as_bytes(sample("mark-receipt.txt")), "mark receipt");
+  ASSERT_TRUE(receipt.ok());
+  EXPECT_EQ(receipt.value().document(), sample("mark-receipt.txt"));
+  EXPECT_TRUE(receipt.value().check_signature().ok());
+  EXPECT_EQ(receipt.value().receipt.hash, said.hash);
+}
+
+TEST(JournalSample, marks_that_no_frame_can_have_are_refused) {
+  const std::string good = sample("mark.txt");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    const std::size_t at = text.find(from);
+    CHECK(at != std::string::npos);
+    text.replace(at, from.size(), to);
+    return SignedMark::parse(as_bytes(text), "mark");
+  };
+  EXPECT_TRUE(with("end 16384", "end 8192").ok()) << "this only shows that the text has such a line";
+  for (const char* const end : {"end 0", "end 4096", "end 16385", "end 33554432", "end 016384"}) {
+    EXPECT_FALSE(with("end 16384", end).ok()) << end;
+  }
+  EXPECT_FALSE(with("frames 2", "frames 0").ok());
+  EXPECT_FALSE(with("at 18", "at x").ok());
+  EXPECT_FALSE(with("hash ", "hash 0").ok());
+  EXPECT_FALSE(with("signature writer", "signature vault").ok());
+}
+
+TEST(JournalSample, the_page_shows_its_front_its_first_frame_and_its_marks) {
   const std::string segment = sample("segment-0");
   const Bytes front = testing::hex_in(page("journal.md"), "front");
   EXPECT_EQ(as_text(front), segment.substr(0, 152));
   const Bytes frame = testing::hex_in(page("journal.md"), "frame");
   EXPECT_EQ(as_text(frame), segment.substr(4096, 40 + kFirst.size() + 16));
+  EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark"), sample("mark.txt"));
+  EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark-receipt"), sample("mark-receipt.txt"));
   EXPECT_EQ(value_in(page("journal.md"), "name"), testing::name_of(as_bytes(segment)).hex());
   EXPECT_EQ(value_in(page("journal.md"), "plaintext of frame 0"), to_hex(as_bytes(kFirst)));
   EXPECT_EQ(value_in(page("journal.md"), "stream id"), sample_stream().id().hex());

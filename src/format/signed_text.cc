@@ -192,6 +192,13 @@ Result<std::uint64_t> TextReader::number(std::string_view key) {
   return parsed;
 }
 
+Result<std::int64_t> TextReader::seconds(std::string_view key) {
+  const std::string value = TRY(field(key));
+  auto parsed = parse_i64(value);
+  if (!parsed.ok()) return bad(parsed.error().message());
+  return parsed;
+}
+
 Status TextReader::end() {
   if (next_ == lines_.size()) return {};
   return at_line(source_, next_ + 2, "unexpected field '" + lines_[next_].key + "'");

@@ -71,6 +71,7 @@ class TextReader {
 
   Result<std::string> field(std::string_view key);
   Result<std::uint64_t> number(std::string_view key);
+  Result<std::int64_t> seconds(std::string_view key);  // since 1970, perhaps with a minus sign
   bool next_is(std::string_view key) const;
   Status end();  // no fields are left
 

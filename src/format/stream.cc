@@ -162,9 +162,7 @@ Result<SignedReceipt> SignedReceipt::parse(ByteView document, std::string source
   receipt.index = EntryIndex(TRY(reader.number("index")));
   receipt.chain = TRY(id_field<ChainHash>(reader, "chain"));
   receipt.term = Term(TRY(reader.number("term")));
-  auto seconds = parse_i64(TRY(reader.field("durable-at")));
-  if (!seconds.ok()) return reader.bad(seconds.error().message());
-  receipt.durable_at_seconds = seconds.value();
+  receipt.durable_at_seconds = TRY(reader.seconds("durable-at"));
   TRY(reader.end());
   signed_receipt.signature = TRY(single_signature(reader, kVaultSigner));
   return signed_receipt;
@@ -202,9 +200,7 @@ Result<SignedReading> SignedReading::parse(ByteView document, std::string source
   reading.reader = TRY(id_field<crypto::Ed25519PublicKey>(reader, "reader"));
   reading.holder = TRY(id_field<crypto::Ed25519PublicKey>(reader, "holder"));
   reading.object = TRY(id_field<ObjectName>(reader, "object"));
-  auto seconds = parse_i64(TRY(reader.field("at")));
-  if (!seconds.ok()) return reader.bad(seconds.error().message());
-  reading.at_seconds = seconds.value();
+  reading.at_seconds = TRY(reader.seconds("at"));
   TRY(reader.end());
   signed_reading.signature = TRY(single_signature(reader, kVaultSigner));
   return signed_reading;

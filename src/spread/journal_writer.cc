@@ -35,7 +35,7 @@ class JournalWriterOfLanes final : public JournalWriter {
  public:
   JournalWriterOfLanes(const World& world, const format::SignedStream& stream,
                        const crypto::Ed25519SigningKey& writer_key, JournalKeys keys, const JournalOptions& options)
-      : state_(world, stream, options), writer_key_(writer_key), keys_(std::move(keys)) {}
+      : state_(world, stream, writer_key, options), keys_(std::move(keys)) {}
   JournalWriterOfLanes(const JournalWriterOfLanes&) = delete;
   JournalWriterOfLanes& operator=(const JournalWriterOfLanes&) = delete;
   ~JournalWriterOfLanes() override { stop(); }
@@ -78,7 +78,6 @@ class JournalWriterOfLanes final : public JournalWriter {
   std::string reasons() const;
 
   mutable JournalState state_;
-  const crypto::Ed25519SigningKey& writer_key_;
   const JournalKeys keys_;
   std::unique_ptr<env::Thread> keeper_;
 
@@ -103,6 +102,12 @@ Status JournalWriterOfLanes::start(const std::vector<store::VaultApi*>& vaults) 
     lane->vault = vault;
     lane->progress.vault = vault->name();
     state_.lanes.push_back(std::move(lane));
+  }
+  // One after the other through the interval: k others are free for frames while one vault reads back and signs.
+  env::Instant first_mark = state_.world.clock.monotonic();
+  for (const auto& lane : state_.lanes) {
+    first_mark = first_mark + state_.options.mark_every / static_cast<std::int64_t>(vaults.size());
+    lane->next_mark = first_mark;
   }
   const format::SealingKey* const key = TRY(keys_());
   class_ = state_.options.classes.first;
@@ -276,6 +281,8 @@ JournalProgress JournalWriterOfLanes::progress() const {
   JournalProgress all;
   all.appended = state_.appended;
   all.durable = state_.durable;
+  all.vouched = state_.vouched;
+  all.unvouched_since = state_.unvouched_since;
   all.spool_bytes = spool_bytes();
   all.segments = state_.chain.size();
   for (const auto& lane : state_.lanes) {
@@ -381,7 +388,7 @@ Status JournalWriterOfLanes::close_segment(std::uint64_t index) {
   }
   entry.object = format::ObjectName(crypto::tree_hash(*bytes).array());
   entry.chain = format::next_chain(before, entry.object, std::nullopt);
-  const format::SignedEntry signed_entry = format::SignedEntry::sign(entry, writer_key_);
+  const format::SignedEntry signed_entry = format::SignedEntry::sign(entry, state_.writer_key);
   TRY(state_.spool.sync_segment(index).in([] { return "journal spool"; }));
   TRY(state_.spool.put_entry(signed_entry).in([] { return "journal spool"; }));
   const env::MonitorLock lock(*state_.monitor);

@@ -7,6 +7,7 @@
 //
 //   segments   0 closed | 1 closed | 2 being filled | 3 opened ahead, from 3/4 of 2 on
 //   a lane     follows --a call fails--> behind (pause, doubles, up to longest_pause; for ever) --all sent--> follows
+//   evidence   each `mark_every` a lane signs how far its vault is (format/mark.h), and the vault signs that it is so
 //
 //   SPOOL/<stream>/stream            the signed descriptor
 //   SPOOL/<stream>/<index>.segment   front and frames, as sealed
@@ -67,6 +68,8 @@ struct JournalOptions {
   std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
   // An idle lane asks its vault so often: keeps the connection warm and notices a vault that is gone.
   std::chrono::nanoseconds heartbeat = std::chrono::seconds(20);
+  // So long may the word of a vault be without its signature. The lanes take turns in it.
+  std::chrono::nanoseconds mark_every = std::chrono::seconds(1);
   // Called whenever durable() grows or a lane changes its state: for who waits for several things at once. On a lane's
   // thread, with no lock held; it shall be short.
   std::function<void()> on_news;
@@ -77,15 +80,19 @@ struct JournalVaultProgress {
   std::uint64_t frames = 0;    // confirmed: frames 0..frames-1
   std::uint64_t segments = 0;  // with a receipt: 0..segments-1
   std::optional<format::SignedReceipt> receipt;
-  std::optional<Error> failure;  // of the last call, while it is behind
+  std::optional<format::SignedMarkReceipt> mark_receipt;  // of the segment behind that
+  std::uint64_t vouched = 0;                              // frames that the two vouch for
+  std::optional<Error> failure;                           // of the last call, while it is behind
   std::optional<env::Timestamp> behind_since;
   std::uint64_t bytes_behind = 0;      // sealed bytes appended here that it has not confirmed
   std::uint64_t dropped_segments = 0;  // that left the spool (I4) before it had them
 };
 
 struct JournalProgress {
-  std::uint64_t appended = 0;  // frames
-  std::uint64_t durable = 0;   // frames
+  std::uint64_t appended = 0;                     // frames
+  std::uint64_t durable = 0;                      // frames
+  std::uint64_t vouched = 0;                      // frames that k vaults have signed for: evidence, which lags
+  std::optional<env::Timestamp> unvouched_since;  // while it lags
   std::uint64_t spool_bytes = 0;
   std::uint64_t segments = 0;  // closed
   std::vector<JournalVaultProgress> vaults;

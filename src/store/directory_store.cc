@@ -160,8 +160,8 @@ class DirectoryStore final : public ObjectStore {
     return std::unique_ptr<ObjectUpload>(std::move(upload));
   }
 
-  Result<PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
-                           const std::string& file, IfPresent if_present) override {
+  Result<PutOutcome> adopt(const format::ObjectName& name, const std::string& directory, const std::string& file,
+                           IfPresent if_present) override {
     if (if_present == IfPresent::SetAside) return copy(name, env::join_path(directory, file));
     const auto source = TRY(files_.open_directory(directory));
     const auto target = TRY(files_.open_directory(directory_of(name)));

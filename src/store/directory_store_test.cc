@@ -221,7 +221,8 @@ TEST(DirectoryStore, H7_a_damaged_object_is_replaced_or_stays_after_power_loss_a
 }
 
 TEST(DirectoryStore, H7_a_replacement_that_the_disk_refuses_leaves_what_was_there) {
-  for (const auto call : {sim::FileCall::Write, sim::FileCall::Sync, sim::FileCall::SyncDirectory, sim::FileCall::Name}) {
+  for (const auto call :
+       {sim::FileCall::Write, sim::FileCall::Sync, sim::FileCall::SyncDirectory, sim::FileCall::Name}) {
     sim::Universe universe(1);
     sim::Machine& lux = universe.machine("lux");
     Replacement replacement;

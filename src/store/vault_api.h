@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "format/mark.h"
 #include "format/stream.h"
 #include "store/object_store.h"
 
@@ -77,7 +78,8 @@ struct OpenSegment {
   format::EntryIndex index;
   std::uint8_t size_class = 0;
   std::uint64_t end = 0;    // durable bytes: whole frames only; 0 if nothing came yet
-  bool is_damaged = false;  // its disk had whole frames behind a bad one: the vault may have confirmed more than `end`
+  bool is_damaged = false;  // the vault confirmed, or may have confirmed, more than `end`, and its disk lost that
+  std::optional<format::SignedMark> mark = {};  // the last one that came; as its writer signed it, unchecked
   friend bool operator==(const OpenSegment&, const OpenSegment&) = default;
 };
 
@@ -105,6 +107,12 @@ class VaultApi : public ObjectReader {
   // otherwise, and the object has to be sent.
   virtual Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
                                               std::uint8_t size_class, std::uint64_t offset, ByteView bytes);
+  // Evidence of an open segment: the vault reads back what it holds before `mark.end`, keeps the mark, and signs for it.
+  // DURABLE; may be repeated. Errors: NotFound (not open), Precondition (the mark does not stand where the segment ends),
+  // Conflict (the vault holds other bytes than the writer signed for, and takes no more of that segment but the whole
+  // object), Denied (not signed by the stream's writer), InvalidInput (another number of frames), Unavailable. The
+  // receipt was checked as I2 says, and is for this mark.
+  virtual Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark);
   // By stream and index. Also for sites.
   virtual Result<std::vector<OpenSegment>> open_segments(const format::RegistryId& registry);
 
@@ -137,6 +145,9 @@ inline constexpr std::uint64_t kMostOpenSegments = 2;
 // A vault without journals, such as a test's: Unsupported.
 inline Result<std::uint64_t> VaultApi::append_frames(const format::StreamId&, format::EntryIndex, std::uint8_t,
                                                      std::uint64_t, ByteView) {
+  return Error(Code::Unsupported, "vault " + name() + " keeps no journals");
+}
+inline Result<format::SignedMarkReceipt> VaultApi::put_mark(const format::SignedMark&) {
   return Error(Code::Unsupported, "vault " + name() + " keeps no journals");
 }
 inline Result<std::vector<OpenSegment>> VaultApi::open_segments(const format::RegistryId&) {

@@ -386,7 +386,8 @@ Status Deposits::publish(const SegmentFiles::Attempt& attempt, const format::Obj
     return {};
   }
   TRY(attempt(store::IfPresent::SetAside));
-  parts_.log.write(env::LogLevel::Error, "object " + name.hex() + ": the file that lay there was set aside: " + *damage);
+  parts_.log.write(env::LogLevel::Error,
+                   "object " + name.hex() + ": the file that lay there was set aside: " + *damage);
   return {};
 }
 

@@ -15,6 +15,12 @@ Result<std::optional<format::SignedReceipt>> EmbeddedVault::put(const format::Si
   return put;
 }
 
+Result<format::SignedMarkReceipt> EmbeddedVault::put_mark(const format::SignedMark& mark) {
+  auto receipt = TRY(handler_.put_mark(caller_, mark));
+  TRY(wire::check_mark_receipt(pinned_, receipt, mark.mark));
+  return receipt;
+}
+
 Result<bool> EmbeddedVault::has(const format::ObjectName& name) {
   const auto size = handler_.size_of(caller_, name);
   if (size.ok()) return true;

@@ -31,6 +31,7 @@ class EmbeddedVault final : public store::VaultApi {
                                       std::uint64_t offset, ByteView bytes) override {
     return handler_.append_frames(caller_, {stream, index}, size_class, offset, bytes);
   }
+  Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark) override;
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {
     return handler_.open_segments(caller_, registry);
   }

@@ -30,21 +30,31 @@ Result<format::StreamDescriptor> Journals::stream_of(const format::StreamId& id)
   return stream->descriptor;
 }
 
-Result<std::uint64_t> Journals::append(const wire::Caller& caller, const format::SegmentPlace& place,
-                                       std::uint8_t size_class, std::uint64_t offset, ByteView bytes) {
+Result<format::StreamDescriptor> Journals::own_journal(const wire::Caller& caller, const format::StreamId& id) {
   const auto acts = parts_.acts.in_force();
   const policy::Registry* const registry = TRY(require_writer(acts->policy.policy, caller));
-  const format::StreamDescriptor stream = TRY(stream_of(place.stream));
+  format::StreamDescriptor stream = TRY(stream_of(id));
   // As with put: another registry's streams are as good as not there.
-  if (stream.registry != registry->id) {
-    return Error(Code::NotFound, "stream " + place.stream.hex() + " is not open here");
-  }
+  if (stream.registry != registry->id) return Error(Code::NotFound, "stream " + id.hex() + " is not open here");
   if (stream.writer != caller.identity) {
-    return Error(Code::Denied, "stream " + place.stream.hex() + " was opened by an earlier writer");
+    return Error(Code::Denied, "stream " + id.hex() + " was opened by an earlier writer");
   }
   if (stream.kind != format::StreamKind::Journal) {
-    return Error(Code::InvalidInput, "stream " + place.stream.hex() + " is one of objects: it has no segments");
+    return Error(Code::InvalidInput, "stream " + id.hex() + " is one of objects: it has no segments");
   }
+  return stream;
+}
+
+Status Journals::put_mark(const wire::Caller& caller, const format::SignedMark& mark) {
+  const format::StreamDescriptor stream = TRY(own_journal(caller, mark.mark.place.stream));
+  const Status genuine = mark.check_signature(stream.writer);
+  if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
+  return parts_.segments.put_mark(mark);
+}
+
+Result<std::uint64_t> Journals::append(const wire::Caller& caller, const format::SegmentPlace& place,
+                                       std::uint8_t size_class, std::uint64_t offset, ByteView bytes) {
+  const format::StreamDescriptor stream = TRY(own_journal(caller, place.stream));
   if (std::count(format::kSizeClasses.begin(), format::kSizeClasses.end(), size_class) == 0) {
     return invalid(place, "there is no size class " + std::to_string(size_class));
   }

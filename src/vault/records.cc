@@ -34,6 +34,10 @@ Bytes segment_key(const format::SegmentPlace& place) {
   return indexed_key('j', place.stream, place.index);
 }
 
+Bytes mark_key(const format::SegmentPlace& place) {
+  return indexed_key('m', place.stream, place.index);
+}
+
 Bytes encode_head(const HeadRow& row) {
   BinaryWriter writer;
   writer.u64(row.next.value());
@@ -176,6 +180,15 @@ Result<std::optional<SegmentRow>> Records::segment(const format::SegmentPlace& p
   return load(table_, segment_key(place), decode_segment);
 }
 
+Result<std::optional<format::SignedMark>> Records::mark(const format::SegmentPlace& place) const {
+  return load(table_, mark_key(place), [&](ByteView bytes) -> Result<format::SignedMark> {
+    auto mark = format::SignedMark::parse(bytes, "row of a mark");
+    if (!mark.ok()) return Error(Code::Corrupt, mark.error().message());
+    if (mark.value().mark.place != place) return Error(Code::Corrupt, "row of a mark: it is of another segment");
+    return mark;
+  });
+}
+
 Status Records::scan_segments(const SegmentVisitor& visit) const {
   return table_.scan(table::KeyRange::prefix(key_of('j')), [&](ByteView key, ByteView value) -> Result<table::Visit> {
     TRY(expect_key_size(key, 1 + format::StreamId::kSize + 8, "row of a segment"));
@@ -311,8 +324,13 @@ void Records::Change::put_segment(const format::SegmentPlace& place, const Segme
   batch_.put(segment_key(place), writer.view());
 }
 
+void Records::Change::put_mark(const format::SignedMark& mark) {
+  batch_.put(mark_key(mark.mark.place), as_bytes(mark.document()));
+}
+
 void Records::Change::erase_segment(const format::SegmentPlace& place) {
   batch_.erase(segment_key(place));
+  batch_.erase(mark_key(place));
 }
 
 void Records::Change::put_registry(const format::RegistryId& id, const RegistryRow& row) {

@@ -14,6 +14,7 @@
 //   "c"                   object (32) | begun-at i64 | finished u8            the newest scrub, and how far it has come
 //   "d" object stream     as "h": the stream's head when the object was found damaged; stream 0: no entry names it
 //   "j" stream index      class u8 | registry (16) | era u32 | period u32     a journal's segment that is open (journals.h)
+//   "m" stream index      its mark, as a document (format/mark.h); goes with the row above
 //   "a" ...               acts, see act_book.h                                "vault" above: its receipt key
 //
 // I1  A row that does not decode, or whose key has another length, is Corrupt, naming its kind.
@@ -27,6 +28,7 @@
 #include <string_view>
 
 #include "format/journal.h"
+#include "format/mark.h"
 #include "format/stream.h"
 #include "table/table.h"
 
@@ -97,6 +99,7 @@ class Records {
   Result<std::optional<EntryRow>> entry(const format::StreamId& stream, format::EntryIndex index) const;
   Result<std::optional<ObjectRow>> object(const format::ObjectName& name) const;
   Result<std::optional<SegmentRow>> segment(const format::SegmentPlace& place) const;
+  Result<std::optional<format::SignedMark>> mark(const format::SegmentPlace& place) const;
   Result<RegistryRow> registry(const format::RegistryId& id) const;  // zeros if there is none yet
   Result<std::uint64_t> object_count() const;
   Result<std::optional<ForkEvidence>> fork(const format::StreamId& id) const;
@@ -135,7 +138,8 @@ class Records {
     void put_entry(const format::SignedEntry& entry);
     void put_object(const format::ObjectName& name, const ObjectRow& row);
     void put_segment(const format::SegmentPlace& place, const SegmentRow& row);
-    void erase_segment(const format::SegmentPlace& place);
+    void put_mark(const format::SignedMark& mark);
+    void erase_segment(const format::SegmentPlace& place);  // and its mark
     void put_registry(const format::RegistryId& id, const RegistryRow& row);
     void put_object_count(std::uint64_t count);
     void put_fork(const format::StreamId& id, const ForkEvidence& evidence);

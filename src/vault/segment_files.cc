@@ -34,15 +34,18 @@ bool is_zero(ByteView bytes) {
 struct SegmentFiles::Segment {
   Segment(env::Threads& threads, const SegmentRow& segment_row) : row(segment_row), gate(threads) {}
   const SegmentRow row;
-  std::atomic<std::uint64_t> end = 0;  // written by who holds the gate
-  bool is_damaged = false;             // I4; not changed after opening
+  std::atomic<std::uint64_t> end = 0;      // written by who holds the gate
+  bool is_damaged = false;                 // I4; not changed after opening
+  std::optional<format::SignedMark> mark;  // under mutex_
   detail::Gate gate;
   // Behind the gate:
   std::optional<format::FrameNumber> last;
   std::unique_ptr<env::WritableFile> file;
   bool is_poisoned = false;
-  bool is_closing = false;  // it has an object's name, too
-  bool is_gone = false;     // forgotten while somebody waited at the gate
+  bool is_closing = false;      // it has an object's name, too
+  bool is_gone = false;         // forgotten while somebody waited at the gate
+  crypto::Sha256Hasher hasher;  // of what lies before `hashed`
+  std::uint64_t hashed = 0;
 };
 
 std::string SegmentFiles::folder_of(const format::SegmentPlace& place) const {
@@ -96,7 +99,7 @@ Status SegmentFiles::remove_strays_in(const std::string& folder, const format::S
     const auto info = TRY(parts_.files.stat(file_of(place)));
     const auto size_class = format::class_of_bytes(info.size);
     if (!entry.has_value() || !size_class.has_value()) {
-      TRY(set_aside(place));
+      TRY(set_aside(place, std::nullopt));
       continue;
     }
     Segment segment(parts_.threads, {*size_class, {}});
@@ -119,8 +122,20 @@ Result<Bytes> SegmentFiles::look(const format::SegmentPlace& place, Segment& seg
 }
 
 Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment) {
+  const auto mark = TRY(parts_.records.mark(place));
+  {
+    const MutexLock lock(mutex_);
+    segment.mark = mark;
+  }
   const auto info = parts_.files.stat(file_of(place));
-  if (!info.ok() && info.error().code() == Code::NotFound) return {};
+  if (!info.ok() && info.error().code() == Code::NotFound) {
+    segment.is_damaged = mark.has_value();
+    if (mark.has_value()) {
+      parts_.log.write(env::LogLevel::Error, format::to_string(place) + ": its file is gone, and " +
+                                                 std::to_string(mark->mark.end) + " bytes of it had been confirmed");
+    }
+    return {};
+  }
   if (!info.ok()) return info.error();
   if (info.value().size != segment.row.bytes()) return Error(Code::Corrupt, "its file has another size than its class");
   segment.is_closing = info.value().link_count > 1;
@@ -128,33 +143,41 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
   const Bytes bytes = TRY(look(place, segment));
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));
-  const std::uint64_t end = segment.end;
-  const ByteView tail = ByteView(bytes).subspan(static_cast<std::size_t>(end));
-  if (!is_zero(tail)) {
-    const std::string where = format::to_string(place) + ": what stands behind byte " + std::to_string(end);
-    if (has_whole_frame(tail)) {
-      TRY(keep_damaged(place, bytes));
-      segment.is_damaged = true;
-      parts_.log.write(env::LogLevel::Error, where +
-                                                 " is damaged, and whole frames follow it: some of them may have been "
-                                                 "confirmed. The segment was set aside as '" +
-                                                 printable(damaged_file_of(place)) +
-                                                 "' and cleared there; its writer sends them again, if there is one");
-    } else {
-      parts_.log.write(env::LogLevel::Warning,
-                       where +
-                           " is no whole frame and was cleared: the power tore it before it was confirmed, unless "
-                           "the disk has spoiled it since");
-    }
-    TRY(segment.file->write_at(end, Bytes(tail.size())));
-  }
+  TRY(judge_tail(place, segment, bytes));
+  const ByteView tail = ByteView(bytes).subspan(static_cast<std::size_t>(segment.end));
+  if (!is_zero(tail)) TRY(segment.file->write_at(segment.end, Bytes(tail.size())));
   // What was read may be in memory only, if the program died and the machine did not.
   return segment.file->sync();
 }
 
-std::string SegmentFiles::damaged_file_of(const format::SegmentPlace& place) const {
+Status SegmentFiles::judge_tail(const format::SegmentPlace& place, Segment& segment, ByteView bytes) {
+  const std::uint64_t end = segment.end;
+  const ByteView tail = bytes.subspan(static_cast<std::size_t>(end));
+  const std::string where = format::to_string(place) + ": what stands behind byte " + std::to_string(end);
+  const auto mark = TRY(parts_.records.mark(place));
+  const bool is_short_of_mark = mark.has_value() && mark->mark.end > end;
+  if (is_short_of_mark || has_whole_frame(tail)) {
+    TRY(keep_damaged(place, bytes));
+    segment.is_damaged = true;
+    const std::string why =
+        is_short_of_mark ? ", and bytes up to " + std::to_string(mark->mark.end) + " had been confirmed and marked"
+                         : ", and whole frames follow it: some of them may have been confirmed";
+    parts_.log.write(env::LogLevel::Error, where + " is damaged" + why + ". The segment was set aside as '" +
+                                               printable(damaged_file_of(place)) +
+                                               "' and cleared there; its writer sends them again, if there is one");
+    return {};
+  }
+  if (is_zero(tail)) return {};
+  parts_.log.write(env::LogLevel::Warning,
+                   where +
+                       " is no whole frame and was cleared: the power tore it before it was confirmed, unless the disk "
+                       "has spoiled it within a second");
+  return {};
+}
+
+std::string SegmentFiles::aside_file_of(const format::SegmentPlace& place, std::string_view what) const {
   return env::join_path(env::join_path(directory_, kAsideName),
-                        place.stream.hex() + "-" + std::to_string(place.index.value()) + "-damaged");
+                        place.stream.hex() + "-" + std::to_string(place.index.value()) + std::string(what));
 }
 
 Status SegmentFiles::keep_damaged(const format::SegmentPlace& place, ByteView bytes) {
@@ -208,14 +231,19 @@ std::optional<SegmentRow> SegmentFiles::row(const format::SegmentPlace& place) c
 std::optional<store::OpenSegment> SegmentFiles::segment(const format::SegmentPlace& place) const {
   const auto segment = find(place);
   if (segment == nullptr) return std::nullopt;
-  return store::OpenSegment{place.stream, place.index, segment->row.size_class, segment->end, segment->is_damaged};
+  const MutexLock lock(mutex_);
+  return shown(place, *segment);
+}
+
+store::OpenSegment SegmentFiles::shown(const format::SegmentPlace& place, const Segment& segment) const {
+  return {place.stream, place.index, segment.row.size_class, segment.end, segment.is_damaged, segment.mark};
 }
 
 std::vector<store::OpenSegment> SegmentFiles::list() const {
   std::vector<store::OpenSegment> all;
   const MutexLock lock(mutex_);
   for (const auto& [place, segment] : segments_) {
-    all.push_back({place.stream, place.index, segment->row.size_class, segment->end, segment->is_damaged});
+    all.push_back(shown(place, *segment));
   }
   return all;
 }
@@ -301,6 +329,49 @@ Result<std::uint64_t> SegmentFiles::write(const format::SegmentPlace& place, Seg
   return end + bytes.size();
 }
 
+Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
+  const format::Mark& mark = signed_mark.mark;
+  const std::string noun = format::to_string(mark.place);
+  const auto segment = find(mark.place);
+  if (segment == nullptr) return Error(Code::NotFound, noun + " is not open here");
+  const detail::GatePass pass(segment->gate);
+  if (segment->is_gone) return Error(Code::NotFound, noun + " is not open here");
+  if (mark.end != segment->end) {
+    return Error(Code::Precondition,
+                 noun + " ends at " + std::to_string(segment->end) + ", its mark at " + std::to_string(mark.end));
+  }
+  if (!segment->last.has_value() || mark.frames != segment->last->value() + 1) {
+    return Error(Code::InvalidInput, noun + ": its mark names another number of frames than stand there");
+  }
+  const auto hash = hash_of(mark.place, *segment);
+  if (!hash.ok()) return failed(mark.place, hash.error());
+  if (hash.value() != mark.hash) {
+    segment->is_poisoned = true;
+    parts_.log.write(env::LogLevel::Error, noun + ": its disk gives other bytes than its writer has signed for");
+    return Error(Code::Conflict, noun + " has other bytes here than the mark says; close it with the whole object");
+  }
+  Records::Change change;
+  change.put_mark(signed_mark);
+  TRY(parts_.records.commit(change));
+  const MutexLock lock(mutex_);
+  segment->mark = signed_mark;
+  return {};
+}
+
+Result<crypto::Hash256> SegmentFiles::hash_of(const format::SegmentPlace& place, Segment& segment) {
+  const auto file = TRY(parts_.files.open_file(file_of(place)));
+  Bytes piece;
+  while (segment.hashed < segment.end) {
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.end - segment.hashed)));
+    if (TRY(file->read_at(segment.hashed, piece)) != piece.size()) {
+      return Error(Code::Corrupt, "its file ends before its end");
+    }
+    segment.hasher.update(piece);
+    segment.hashed += piece.size();
+  }
+  return segment.hasher.so_far();
+}
+
 Status SegmentFiles::read(const format::SegmentPlace& place, std::uint64_t offset, MutableByteView out) {
   const auto segment = find(place);
   if (segment == nullptr) return Error(Code::NotFound, format::to_string(place) + " is not open here");
@@ -339,10 +410,9 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   }
   if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
   segment->is_closing = true;
-  const Status published =
-      publish([&](store::IfPresent if_present) {
-        return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value()), if_present);
-      });
+  const Status published = publish([&](store::IfPresent if_present) {
+    return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value()), if_present);
+  });
   // Where no file can be taken over, the writer sends the object.
   if (!published.ok() && published.error().code() == Code::Unsupported) return std::optional<SegmentRow>();
   if (!published.ok()) return published.error();
@@ -369,7 +439,12 @@ void SegmentFiles::forget(const format::SegmentPlace& place, const format::Objec
 
 Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment,
                                          const format::ObjectName& name) {
-  if (!segment.is_closing && !TRY(is_prefix_of(place, segment, name))) return set_aside(place);
+  std::optional<format::SignedMark> mark;
+  {
+    const MutexLock lock(mutex_);
+    mark = segment.mark;
+  }
+  if (!segment.is_closing && !TRY(is_prefix_of(place, segment, name))) return set_aside(place, mark);
   return parts_.files.remove_file(file_of(place));
 }
 
@@ -390,12 +465,15 @@ Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const
   return true;
 }
 
-Status SegmentFiles::set_aside(const format::SegmentPlace& place) {
+Status SegmentFiles::set_aside(const format::SegmentPlace& place, const std::optional<format::SignedMark>& mark) {
   parts_.log.write(env::LogLevel::Error, format::to_string(place) +
                                              " was closed with other frames than were confirmed here: those are set "
                                              "aside; its writer went two ways");
   const std::string aside = env::join_path(directory_, kAsideName);
   TRY(parts_.files.make_directories(aside, kDirectoryMode));
+  if (mark.has_value()) {
+    TRY(env::replace_file_durably(parts_.files, aside_file_of(place, "-mark"), as_bytes(mark->document()), kFileMode));
+  }
   const auto source = TRY(parts_.files.open_directory(folder_of(place)));
   const auto target = TRY(parts_.files.open_directory(aside));
   const std::string name = std::to_string(place.index.value());

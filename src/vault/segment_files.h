@@ -2,10 +2,11 @@
 // returns; nothing here knows who may do what (journals.h).
 // Hides: preallocation, syncing, finding the end again, and how a closed segment becomes an object without being copied.
 //
-//   create -> zeros of the whole class, synced -> append append ... -> adopt (hash; second name in the store) -> forget
+//   create -> zeros of the whole class, synced -> append mark append ... -> adopt (hash; second name in the store) -> forget
 //   JOURNAL/<stream>/<index>        one open segment
 //   JOURNAL/aside/<stream>-<index>  confirmed frames that the closed object does not have: kept as evidence
-//   JOURNAL/aside/<stream>-<index>-damaged   a segment as it was found, with whole frames behind a bad one
+//   JOURNAL/aside/<stream>-<index>-mark      what its writer signed about them, if it did
+//   JOURNAL/aside/<stream>-<index>-damaged   a segment as it was found, with less than its mark or its frames say
 //
 //   | front | frame | frame | torn? zeros ...          end = behind the last whole frame
 //
@@ -13,14 +14,17 @@
 // I1  Bytes below a segment's end are durable, and never change.
 // I2  After a failed write a segment takes no more frames and is not adopted: the disk may have other bytes than memory.
 // I3  Once a segment's file has an object's name, it is not written to again.
-// I4  At opening, what is behind the last whole frame is zeroed. If whole frames follow a bad one there, it may be more than
-//     a frame that the power tore: the segment's bytes are set aside first, and it is said to be damaged until it is closed.
-//     A last frame that its disk spoiled cannot be told from one that was torn. Files without a row were closed just before a crash, and
-//     are treated as forget() would; rows without a file are empty segments.
+// I4  At opening, what is behind the last whole frame is zeroed. If the segment's mark stands further on, or whole frames
+//     follow a bad one there, it is more than a frame that the power tore: the segment's bytes are set aside first, and it
+//     is said to be damaged until it is closed. A last frame behind the mark that its disk spoiled cannot be told from one
+//     that was torn. Files without a row were closed just before a crash, and are treated as forget() would; rows without
+//     a file are empty segments.
+// I5  What was marked was read back from the disk. Where that gives other bytes than the writer signed for, the segment
+//     takes no more frames, as after I2.
 // Threads: from any thread; one segment's calls take turns, those of several do not wait for each other.
 // Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end; I2: it takes the whole
 //   object), Unavailable, Exhausted, Corrupt (disk).
-// See: format/journal.h, ADR-0024.
+// See: format/journal.h, format/mark.h, ADR-0024, ADR-0029.
 #pragma once
 
 #include <map>
@@ -63,6 +67,8 @@ class SegmentFiles {
 
   // `bytes`: whole frames, with the front before them at offset 0; see VaultApi::append_frames. The end. DURABLE.
   Result<std::uint64_t> append(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes);
+  // See VaultApi::put_mark; the signature was checked. DURABLE.
+  Status put_mark(const format::SignedMark& mark);
   Status read(const format::SegmentPlace& place, std::uint64_t offset, MutableByteView out);
   // Gives the segment the object's name in the store, if it bears it: DURABLE; the segment takes no more frames then.
   // nullopt: it does not, or cannot be relied upon. `publish` calls its argument, which tries to give the name.
@@ -86,8 +92,14 @@ class SegmentFiles {
   // What stands in the file; the end and the last frame's number go into `segment`.
   Result<Bytes> look(const format::SegmentPlace& place, Segment& segment);
   Status recover(const format::SegmentPlace& place, Segment& segment);
+  // What stands behind the end: damage is set aside, and said. `bytes`: the whole file.
+  Status judge_tail(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
-  std::string damaged_file_of(const format::SegmentPlace& place) const;
+  std::string aside_file_of(const format::SegmentPlace& place, std::string_view what) const;
+  std::string damaged_file_of(const format::SegmentPlace& place) const { return aside_file_of(place, "-damaged"); }
+  store::OpenSegment shown(const format::SegmentPlace& place, const Segment& segment) const REQUIRES(mutex_);
+  // The hash of the segment's first bytes up to its end, read from the disk as far as it has not been.
+  Result<crypto::Hash256> hash_of(const format::SegmentPlace& place, Segment& segment);
   Status remove_strays();
   Status remove_strays_in(const std::string& folder, const format::StreamId& stream);
   Status compare(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes);
@@ -95,7 +107,7 @@ class SegmentFiles {
   Result<std::uint64_t> write(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
   Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
-  Status set_aside(const format::SegmentPlace& place);
+  Status set_aside(const format::SegmentPlace& place, const std::optional<format::SignedMark>& mark);
   Error failed(const format::SegmentPlace& place, const Error& error) const;
 
   const Parts parts_;

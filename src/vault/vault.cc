@@ -266,6 +266,21 @@ Result<std::uint64_t> Vault::append_frames(const wire::Caller& caller, const for
   return journals_->append(caller, place, size_class, offset, bytes);
 }
 
+Result<format::SignedMarkReceipt> Vault::put_mark(const wire::Caller& caller, const format::SignedMark& mark) {
+  TRY(journals_->put_mark(caller, mark));
+  const auto acts = acts_->in_force();
+  format::MarkReceipt receipt;
+  receipt.vault = receipt_key_.public_key();
+  receipt.realm = acts->policy.policy.realm;
+  receipt.policy = acts->policy.policy.version;
+  receipt.place = mark.mark.place;
+  receipt.end = mark.mark.end;
+  receipt.hash = mark.mark.hash;
+  receipt.term = kFirstTerm;
+  receipt.durable_at_seconds = world_.clock.now().seconds();
+  return format::SignedMarkReceipt::sign(receipt, receipt_key_);
+}
+
 Result<std::vector<store::OpenSegment>> Vault::open_segments(const wire::Caller& caller,
                                                              const format::RegistryId& registry) {
   return journals_->list(caller, registry);

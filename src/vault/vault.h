@@ -91,6 +91,7 @@ class Vault final : public wire::Handler {
   Result<store::QuotaUse> quota(const wire::Caller& caller, const format::RegistryId& registry) override;
   Result<std::uint64_t> append_frames(const wire::Caller& caller, const format::SegmentPlace& place,
                                       std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override;
+  Result<format::SignedMarkReceipt> put_mark(const wire::Caller& caller, const format::SignedMark& mark) override;
   Result<std::vector<store::OpenSegment>> open_segments(const wire::Caller& caller,
                                                         const format::RegistryId& registry) override;
   Status read_frames(const wire::Caller& caller, const format::SegmentPlace& place, std::uint64_t offset,

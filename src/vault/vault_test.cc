@@ -204,6 +204,58 @@ TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).empty());
 }
 
+TEST_F(VaultTest, H7_a_last_frame_that_was_marked_is_not_taken_for_a_torn_one) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  const std::uint64_t good = segment.add(1000);
+  const std::uint64_t confirmed = segment.add(1000);
+  must(segment.send(writer(), 0));
+  must(writer().put_mark(format::SignedMark::sign(segment.mark(), bench_.realm.writer())));
+  restart_with_segment_spoiled_at(journal, good + 100);
+  auto held = must(site().open_segments(bench_.realm.land())).at(0);
+  EXPECT_EQ(held.end, good);
+  EXPECT_TRUE(held.is_damaged);
+  ASSERT_TRUE(held.mark.has_value());
+  EXPECT_EQ(held.mark->mark.end, confirmed);
+  EXPECT_TRUE(lux().has_logged("had been confirmed and marked"));
+  EXPECT_TRUE(lux().env().files.stat("/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged").ok());
+
+  // The file may be gone as well.
+  must(lux().env().files.remove_file("/srv/vault/journal/" + journal.id().hex() + "/0"));
+  bench_.restart();
+  held = must(site().open_segments(bench_.realm.land())).at(0);
+  EXPECT_EQ(held.end, 0U);
+  EXPECT_TRUE(held.is_damaged);
+  EXPECT_EQ(must(segment.send(writer(), 0)), confirmed) << "and the writer mends it";
+}
+
+TEST_F(VaultTest, H7_a_mark_is_signed_only_for_what_the_disk_gives_back) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  must(lux().disk().flip_bit("/srv/vault/journal/" + journal.id().hex() + "/0", 5000));
+  const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
+  EXPECT_TRUE(failed_with(writer().put_mark(mark), Code::Conflict));
+  EXPECT_TRUE(lux().has_logged("its disk gives other bytes than its writer has signed for"));
+  EXPECT_FALSE(must(site().open_segments(bench_.realm.land())).at(0).mark.has_value());
+}
+
+TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
+  must(writer().put_mark(mark));
+  conformance::SegmentMaker other({.registry = bench_.realm.land(), .stream = journal.id(), .label = "clone"});
+  other.add(2000, "clone");
+  must(writer().put(journal.next(object_name(other.whole())), other.whole()));
+  const Bytes kept =
+      must(lux().env().files.read_file("/srv/vault/journal/aside/" + journal.id().hex() + "-0-mark", 1 << 16));
+  EXPECT_EQ(must(format::SignedMark::parse(kept, "kept")), mark);
+}
+
 TEST_F(VaultTest, a_torn_last_frame_is_cleared_and_no_damage) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});

@@ -21,12 +21,6 @@ constexpr std::string_view kSegmentsDomain = "exclave/segments/v1";
 constexpr std::string_view kNone = "none";
 constexpr std::size_t kMaxReaders = 1000;  // receipt keys that ever were a vault's
 
-Result<std::int64_t> seconds_field(TextReader& reader, std::string_view key) {
-  auto seconds = parse_i64(TRY(reader.field(key)));
-  if (!seconds.ok()) return reader.bad(seconds.error().message());
-  return seconds;
-}
-
 template <typename AnyId>
 Status expect_id(TextReader& reader, std::string_view key, const AnyId& expected) {
   if (TRY(id_field<AnyId>(reader, key)) != expected) return reader.bad("is not the one that was asked for");
@@ -77,7 +71,7 @@ Result<store::VaultStatus> parse_status(ByteView document) {
   store::VaultStatus status;
   status.name = TRY(reader.field("name"));
   status.policy = format::PolicyVersion(TRY(reader.number("policy")));
-  status.now_seconds = TRY(seconds_field(reader, "now"));
+  status.now_seconds = TRY(reader.seconds("now"));
   status.free_bytes = TRY(reader.number("free"));
   status.object_count = TRY(reader.number("objects"));
   status.unlisted_objects = TRY(reader.number("unlisted"));
@@ -88,7 +82,7 @@ Result<store::VaultStatus> parse_status(ByteView document) {
     peer.vault = TRY(reader.field("read-by"));
     peer.objects = TRY(reader.number("read-objects"));
     peer.bytes = TRY(reader.number("read-bytes"));
-    peer.last_at_seconds = TRY(seconds_field(reader, "read-last"));
+    peer.last_at_seconds = TRY(reader.seconds("read-last"));
     status.readings.push_back(std::move(peer));
     if (status.readings.size() > kMaxReaders) return reader.bad("lists more readers than a realm can have vaults");
   }
@@ -154,7 +148,7 @@ Result<std::vector<store::HeldEntry>> parse_entries(ByteView document, const for
     held.entry = TRY(parse_inner<format::SignedEntry>(reader, entry));
     if (held.entry.entry.stream != stream) return reader.bad("is an entry of another stream");
     held.object_bytes = TRY(reader.number("bytes"));
-    held.retain_until_seconds = TRY(seconds_field(reader, "retain-until"));
+    held.retain_until_seconds = TRY(reader.seconds("retain-until"));
     const std::uint64_t period = TRY(reader.number("period"));
     if (period > std::numeric_limits<std::uint32_t>::max()) return reader.bad("is no period");
     held.period = format::PeriodNumber(static_cast<std::uint32_t>(period));
@@ -189,7 +183,8 @@ std::string segments_document(const format::RegistryId& registry, const std::vec
         .field("index", segment.index.value())
         .field("class", std::uint64_t{segment.size_class})
         .field("end", segment.end)
-        .field("damaged", std::uint64_t{segment.is_damaged ? 1U : 0U});
+        .field("damaged", std::uint64_t{segment.is_damaged ? 1U : 0U})
+        .field("mark", segment.mark.has_value() ? inner(segment.mark->document()) : std::string(kNone));
   }
   return writer.text();
 }
@@ -214,7 +209,14 @@ Result<std::vector<store::OpenSegment>> parse_segments(ByteView document, const 
     const std::uint64_t damaged = TRY(reader.number("damaged"));
     if (damaged > 1) return reader.bad("damaged is 0 or 1");
     segment.is_damaged = damaged == 1;
-    segments.push_back(segment);
+    const std::string mark = TRY(reader.field("mark"));
+    if (mark != kNone) {
+      segment.mark = TRY(parse_inner<format::SignedMark>(reader, mark));
+      if (segment.mark->mark.place != format::SegmentPlace{segment.stream, segment.index}) {
+        return reader.bad("mark is of another segment");
+      }
+    }
+    segments.push_back(std::move(segment));
   }
   TRY(expect_unsigned_end(reader));
   return segments;

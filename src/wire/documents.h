@@ -6,7 +6,8 @@
 //   exclave/heads/v1          registry, (stream BASE64, entries N, receipt none|BASE64)*, next none|STREAM
 //   exclave/entries/v1        stream, (entry BASE64, bytes N, retain-until SECONDS)*
 //   exclave/acts/v1           (policy HASH | era HASH)*
-//   exclave/segments/v1       registry, (stream STREAM, index N, class N, end BYTES)*
+//   exclave/segments/v1       registry, (stream STREAM, index N, class N, end BYTES, damaged 0|1,
+//                             mark none|BASE64)*
 //   exclave/quota/v1          registry, used BYTES, quota BYTES
 //
 // Units/limits: a document is at most 4 MiB; a heads page at most 500 streams, entries at most 1,000.

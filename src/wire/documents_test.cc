@@ -106,9 +106,16 @@ TEST(Documents, entries_read_back_and_belong_to_the_stream) {
       << "an entry of another stream inside";
 }
 
+store::OpenSegment marked_segment() {
+  const format::SegmentPlace place{seeded_id<format::StreamId>("marked"), format::EntryIndex(9)};
+  const format::Mark mark{place, 8192, 4, seeded_id<crypto::Hash256>("prefix"), 1'800'000'000};
+  return {place.stream, place.index, 20, 12288, false, format::SignedMark::sign(mark, machine_key("writer"))};
+}
+
 TEST(Documents, open_segments_read_back_and_impossible_ones_are_refused) {
   const std::vector<store::OpenSegment> segments = {
-      {seeded_id<format::StreamId>("one"), format::EntryIndex(7), 18, 8192, true},
+      {seeded_id<format::StreamId>("one"), format::EntryIndex(7), 18, 8192, true, {}},
+      marked_segment(),
       {seeded_id<format::StreamId>("two"), format::EntryIndex(0), 24, std::uint64_t{1} << 24}};
   EXPECT_EQ(must(parse_segments(as_bytes(segments_document(kRegistry, segments)), kRegistry)), segments);
   EXPECT_TRUE(must(parse_segments(as_bytes(segments_document(kRegistry, {})), kRegistry)).empty());
@@ -118,6 +125,11 @@ TEST(Documents, open_segments_read_back_and_impossible_ones_are_refused) {
     EXPECT_TRUE(
         failed_with(parse_segments(as_bytes(segments_document(kRegistry, {wrong})), kRegistry), Code::InvalidInput));
   }
+  store::OpenSegment other = marked_segment();
+  other.index = format::EntryIndex(8);
+  EXPECT_TRUE(
+      failed_with(parse_segments(as_bytes(segments_document(kRegistry, {other})), kRegistry), Code::InvalidInput))
+      << "another segment's mark";
 }
 
 TEST(Documents, acts_and_quota_read_back) {

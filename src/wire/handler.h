@@ -51,6 +51,7 @@ class Handler : public Service {
   // See store::VaultApi. A handler without journals, such as a test's: Unsupported.
   virtual Result<std::uint64_t> append_frames(const Caller& caller, const format::SegmentPlace& place,
                                               std::uint8_t size_class, std::uint64_t offset, ByteView bytes);
+  virtual Result<format::SignedMarkReceipt> put_mark(const Caller& caller, const format::SignedMark& mark);
   virtual Result<std::vector<store::OpenSegment>> open_segments(const Caller& caller,
                                                                 const format::RegistryId& registry);
   virtual Status read_frames(const Caller& caller, const format::SegmentPlace& place, std::uint64_t offset,
@@ -77,6 +78,9 @@ inline Error no_journals() {
 }
 inline Result<std::uint64_t> Handler::append_frames(const Caller&, const format::SegmentPlace&, std::uint8_t,
                                                     std::uint64_t, ByteView) {
+  return no_journals();
+}
+inline Result<format::SignedMarkReceipt> Handler::put_mark(const Caller&, const format::SignedMark&) {
   return no_journals();
 }
 inline Result<std::vector<store::OpenSegment>> Handler::open_segments(const Caller&, const format::RegistryId&) {

@@ -246,6 +246,23 @@ Result<std::uint64_t> HttpVault::append_frames(const format::StreamId& stream, f
       1);
 }
 
+Result<format::SignedMarkReceipt> HttpVault::put_mark(const format::SignedMark& mark) {
+  const format::SegmentPlace& place = mark.mark.place;
+  const std::string target = stream_target(place.stream) + "/" + std::to_string(place.index.value()) + "/mark";
+  return call(
+      [&](http::Client& client) -> Result<format::SignedMarkReceipt> {
+        const http::ResponseHead head = TRY(client.request("PUT", target, {}, as_bytes(mark.document())));
+        if (!head.is_success()) return client.read_error(head);
+        if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to PUT " + target);
+        if (head.content_length > kMaxReceiptBytes) return nonsense("answers with a receipt that is too long");
+        const Bytes document = TRY(client.body().read_all(kMaxReceiptBytes));
+        auto receipt = TRY(readable(format::SignedMarkReceipt::parse(document, "mark receipt")));
+        TRY(check_mark_receipt(pinned_, receipt, mark.mark));
+        return receipt;
+      },
+      1);
+}
+
 Result<std::vector<store::OpenSegment>> HttpVault::open_segments(const format::RegistryId& registry) {
   const Bytes document = TRY(get(registry_target(registry) + "/segments", kMaxDocumentBytes));
   return readable(parse_segments(document, registry));

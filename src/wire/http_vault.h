@@ -63,6 +63,7 @@ class HttpVault final : public store::VaultApi {
   // One attempt (and another one if the connection had gone stale): who appends retries by itself, and knows better when.
   Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
                                       std::uint64_t offset, ByteView bytes) override;
+  Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark) override;  // one attempt, too
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override;
   Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
                      MutableByteView out) override;

@@ -147,6 +147,50 @@ TEST_F(HttpVaultTest, H9_ends_of_segments_that_cannot_be_are_corrupt) {
   });
 }
 
+TEST_F(HttpVaultTest, H10_a_receipt_for_a_mark_is_taken_only_from_the_pinned_key_and_for_that_mark) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    const format::Mark mark{
+        {kStream, format::EntryIndex(5)}, 8192, 4, seeded_id<crypto::Hash256>("prefix"), 1'800'000'000};
+    const auto put = [&] { return client.put_mark(format::SignedMark::sign(mark, machine_key("writer"))); };
+    const format::MarkReceipt good = {.vault = receipt_key().public_key(),
+                                      .realm = kRealm,
+                                      .policy = format::PolicyVersion(1),
+                                      .place = mark.place,
+                                      .end = mark.end,
+                                      .hash = mark.hash,
+                                      .term = format::Term(1),
+                                      .durable_at_seconds = 1'800'000'001};
+    const auto say = [&](const format::MarkReceipt& receipt, const std::string& key = "lux receipt") {
+      vault.will_say(format::SignedMarkReceipt::sign(receipt, machine_key(key)).document());
+    };
+    say(good);
+    EXPECT_EQ(must(put()).receipt.end, mark.end);
+    EXPECT_EQ(vault.requests.at(0).line, "PUT /v1/streams/" + kStream.hex() + "/5/mark");
+    const auto with = [&](const auto& change) {
+      format::MarkReceipt receipt = good;
+      change(receipt);
+      return receipt;
+    };
+    for (const format::MarkReceipt& lie :
+         {with([](auto& receipt) { receipt.end = 12288; }),
+          with([](auto& receipt) { receipt.hash = seeded_id<crypto::Hash256>("another"); }),
+          with([](auto& receipt) { receipt.place.index = format::EntryIndex(6); }),
+          with([](auto& receipt) { receipt.place.stream = seeded_id<format::StreamId>("another"); }),
+          with([](auto& receipt) { receipt.realm = seeded_id<format::RealmId>("another"); })}) {
+      say(lie);
+      EXPECT_TRUE(failed_with(put(), Code::Corrupt)) << lie.text();
+    }
+    say(good, "est receipt");
+    EXPECT_TRUE(failed_with(put(), Code::Corrupt)) << "signed by another key";
+    say(with([](auto& receipt) { receipt.vault = machine_key("est receipt").public_key(); }), "est receipt");
+    EXPECT_TRUE(failed_with(put(), Code::Corrupt)) << "another vault's";
+    vault.will_say("fine\n");
+    EXPECT_TRUE(failed_with(put(), Code::Corrupt));
+    vault.will({.status = 503});
+    EXPECT_TRUE(failed_with(put(), Code::Unavailable));
+  });
+}
+
 TEST_F(HttpVaultTest, H9_answers_that_are_too_large_or_without_end_are_refused_in_bounded_memory) {
   run([](ScriptedVault& vault, HttpVault& client) {
     vault.will_say(std::string((4U << 20) + 1, 'x'));

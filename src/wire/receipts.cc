@@ -26,6 +26,18 @@ Status check_receipt(const PinnedVault& vault, const format::SignedReceipt& rece
   return {};
 }
 
+Status check_mark_receipt(const PinnedVault& vault, const format::SignedMarkReceipt& receipt,
+                          const format::Mark& sent) {
+  const format::MarkReceipt& said = receipt.receipt;
+  if (said.vault != vault.receipt_key) return not_credible(vault, "another key than its pinned one signed");
+  if (said.realm != vault.realm) return not_credible(vault, "is of another realm");
+  if (said.place != sent.place || said.end != sent.end || said.hash != sent.hash) {
+    return not_credible(vault, "is for another mark");
+  }
+  if (!receipt.check_signature().ok()) return not_credible(vault, "does not verify");
+  return {};
+}
+
 void ReceiptMemory::remember(const format::Entry& entry) {
   const MutexLock lock(mutex_);
   entries_.push_back(entry);

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/mutex.h"
+#include "format/mark.h"
 #include "format/stream.h"
 
 namespace exclave::wire {
@@ -25,6 +26,9 @@ struct PinnedVault {
 
 // I1.
 Status check_receipt(const PinnedVault& vault, const format::SignedReceipt& receipt, const format::StreamId& stream);
+
+// I1, for the mark that was sent.
+Status check_mark_receipt(const PinnedVault& vault, const format::SignedMarkReceipt& receipt, const format::Mark& sent);
 
 class ReceiptMemory {
  public:

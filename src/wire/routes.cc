@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::uint64_t kMaxStreamBytes = 16 * 1024;
+constexpr std::uint64_t kMaxMarkBytes = 16 * 1024;
 constexpr std::uint64_t kMaxReadingBytes = 4 * 1024;
 
 using Segments = std::vector<std::string_view>;
@@ -257,6 +258,17 @@ Result<http::Response> post_frames(const Request& request) {
   return response;
 }
 
+Result<http::Response> put_mark(const Request& request) {
+  const format::SegmentPlace place = TRY(segment_in(request));
+  const Bytes document = TRY(request.body.read_all(kMaxMarkBytes));
+  const auto mark = TRY(format::SignedMark::parse(document, "mark"));
+  if (mark.mark.place != place) return bad_request("the path names another segment than the body");
+  const auto receipt = request.handler.put_mark(request.caller, mark);
+  if (!receipt.ok() && receipt.error().code() == Code::InvalidInput) return refusal(422, receipt.error());
+  if (!receipt.ok()) return receipt.error();
+  return document_response(receipt.value().document());
+}
+
 Result<http::Response> get_frames(const Request& request) {
   const format::SegmentPlace place = TRY(segment_in(request));
   // Asked first: who may not read shall hear that.
@@ -327,7 +339,7 @@ struct Route {
   Result<http::Response> (*answer)(const Request&);
 };
 
-constexpr std::array<Route, 15> kRoutes = {{
+constexpr std::array<Route, 16> kRoutes = {{
     {"GET", "status", get_status},
     {"GET", "acts", get_acts},
     {"GET", "acts/*", get_act},
@@ -337,6 +349,7 @@ constexpr std::array<Route, 15> kRoutes = {{
     {"PUT", "streams/*/*", put_entry},
     {"POST", "streams/*/*/frames", post_frames},
     {"GET", "streams/*/*/frames", get_frames},
+    {"PUT", "streams/*/*/mark", put_mark},
     {"GET", "registries/*/segments", get_segments},
     {"HEAD", "objects/*", get_object},
     {"GET", "objects/*", get_object},

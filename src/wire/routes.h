@@ -7,6 +7,7 @@
 //   HEAD, GET /v1/objects/NAME                       GET  /v1/registries/REGISTRY/quota
 //   PUT  /v1/readings/NAME                           GET  /v1/registries/REGISTRY/segments
 //   POST, GET /v1/streams/STREAM/INDEX/frames        (POST: ?class=N&offset=N)
+//   PUT  /v1/streams/STREAM/INDEX/mark
 //
 // Units/limits: an object's body is never in memory as a whole: 256 KiB at a time.
 // I1  There is no other verb: everything else is 404 or 405. Nothing can be deleted or replaced through here.

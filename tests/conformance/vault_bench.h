@@ -187,6 +187,11 @@ class SegmentMaker {
   ByteView from(std::uint64_t offset) const {
     return ByteView(bytes_).subspan(offset, static_cast<std::size_t>(sealer_.end() - offset));
   }
+  // What the writer signs of it as it is now.
+  format::Mark mark() const {
+    return {place(), end(), next_, crypto::sha256(ByteView(bytes_).first(static_cast<std::size_t>(end()))),
+            1'800'000'000};
+  }
   // Appends what stands from `offset` on.
   Result<std::uint64_t> send(store::VaultApi& vault, std::uint64_t offset) const {
     return vault.append_frames(looks_.stream, format::EntryIndex(looks_.index), looks_.size_class, offset,

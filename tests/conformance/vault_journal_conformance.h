@@ -138,6 +138,67 @@ TEST_P(VaultJournalConformance, what_is_no_whole_frame_of_this_segment_is_refuse
   });
 }
 
+TEST_P(VaultJournalConformance, a_mark_is_kept_and_shown_and_the_vault_signs_that_it_holds_so_much) {
+  run([](VaultBench& bench, Journal& journal) {
+    SegmentMaker segment = journal.segment(0, 7);
+    segment.add(100);
+    must(segment.send(*journal.writer, 0));
+    EXPECT_FALSE(journal.open().at(0).mark.has_value());
+    const auto put = [&] {
+      const auto mark = format::SignedMark::sign(segment.mark(), bench.realm.writer());
+      const auto receipt = must(journal.writer->put_mark(mark));
+      EXPECT_EQ(receipt.receipt.place, segment.place());
+      EXPECT_EQ(receipt.receipt.end, segment.end());
+      EXPECT_EQ(receipt.receipt.policy, bench.realm.policy().version);
+      EXPECT_EQ(journal.open().at(0).mark, mark);
+      return mark;
+    };
+    put();
+    const auto mark = put();  // may be repeated
+    const std::uint64_t end = segment.end();
+    segment.add(150'000);
+    must(segment.send(*journal.writer, end));
+    EXPECT_EQ(journal.open().at(0).mark, mark) << "it stays where it is";
+    EXPECT_NE(put(), mark);
+    must(journal.close(segment));
+    EXPECT_TRUE(journal.open().empty());
+  });
+}
+
+TEST_P(VaultJournalConformance, a_mark_that_is_not_of_what_the_vault_holds_is_refused) {
+  run([](VaultBench& bench, Journal& journal) {
+    SegmentMaker segment = journal.segment(0);
+    segment.add(100);
+    const auto put = [&](const format::Mark& mark) {
+      return journal.writer->put_mark(format::SignedMark::sign(mark, bench.realm.writer()));
+    };
+    EXPECT_TRUE(failed_with(put(segment.mark()), Code::NotFound)) << "nothing is open";
+    must(segment.send(*journal.writer, 0));
+    format::Mark mark = segment.mark();
+    mark.end += format::kFrameStep;
+    EXPECT_TRUE(failed_with(put(mark), Code::Precondition)) << "beyond the end";
+    mark = segment.mark();
+    mark.frames = 2;
+    EXPECT_TRUE(failed_with(put(mark), Code::InvalidInput)) << "another number of frames";
+    EXPECT_TRUE(
+        failed_with(journal.site->put_mark(format::SignedMark::sign(segment.mark(), bench.realm.site())), Code::Denied))
+        << "no writer";
+    EXPECT_TRUE(failed_with(journal.writer->put_mark(format::SignedMark::sign(segment.mark(), bench.realm.site())),
+                            Code::Denied))
+        << "signed by somebody else";
+    EXPECT_FALSE(journal.open().at(0).mark.has_value());
+
+    mark = segment.mark();
+    mark.hash = crypto::sha256(as_bytes("other bytes"));
+    EXPECT_TRUE(failed_with(put(mark), Code::Conflict));
+    const std::uint64_t end = segment.end();
+    segment.add(100);
+    EXPECT_TRUE(failed_with(segment.send(*journal.writer, end), Code::Precondition))
+        << "whoever reads other bytes than it was sent builds nothing on them";
+    EXPECT_TRUE(must(journal.close(segment, segment.whole())).has_value());
+  });
+}
+
 TEST_P(VaultJournalConformance, a_segment_closes_with_its_entry_alone_and_is_an_object_then) {
   run([](VaultBench&, Journal& journal) {
     const std::uint64_t before = journal.used();

@@ -40,6 +40,8 @@ class Door final : public store::VaultApi {
 
   std::atomic<bool> is_shut{false};
   std::atomic<std::uint64_t> appends{0};
+  std::atomic<std::uint64_t> marks{0};
+  std::atomic<bool> refuses_marks{false};
   std::atomic<std::uint64_t> whole_puts{0};
   std::atomic<std::uint64_t> empty_puts{0};
   std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_end;
@@ -69,6 +71,12 @@ class Door final : public store::VaultApi {
     auto end = inner_->append_frames(stream, index, size_class, offset, bytes);
     ++appends;
     return retells_end ? retells_end(std::move(end)) : std::move(end);
+  }
+  Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark) override {
+    TRY(check());
+    if (refuses_marks) return Error(Code::Unavailable, "vault " + name() + " signs nothing");
+    ++marks;
+    return inner_->put_mark(mark);
   }
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {
     TRY(check());
@@ -161,8 +169,10 @@ class JournalBench {
     std::vector<std::unique_ptr<store::VaultApi>> sites;
     std::vector<store::VaultApi*> asked;
     for (const std::size_t i : from) {
-      sites.push_back(hosts_.at(i)->door(keys().site()));
-      asked.push_back(sites.back().get());
+      auto site = std::make_unique<Door>(hosts_.at(i)->door(keys().site()));
+      if (shows_site.contains(i)) site->retells_segments = shows_site.at(i);
+      asked.push_back(site.get());
+      sites.push_back(std::move(site));
     }
     engine::JournalReader reader(keys().policy().realm, stream_named(start), asked, keys().opening_keys());
     return reader.read(format::FrameNumber(0), [&](const engine::JournalFrame& frame) -> Status {
@@ -194,6 +204,8 @@ class JournalBench {
   }
 
   std::size_t period = 3;
+  // What a vault shows to who reads, if it lies.
+  std::map<std::size_t, std::function<void(std::vector<store::OpenSegment>&)>> shows_site;
 
  private:
   void open_doors() {

@@ -1,4 +1,5 @@
 // A journal's life without power failures: durability by k, lanes that are behind, lies, spools and their recovery.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "sim/universe.h"
@@ -9,6 +10,8 @@ namespace exclave::journal_tests {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Contains;
+using testing::HasSubstr;
 
 class JournalTest : public testing::Test {
  protected:
@@ -279,6 +282,99 @@ TEST_F(JournalTest, lies_about_ends_and_receipts_are_alarms_and_count_for_nothin
     EXPECT_EQ(of(progress, 1).segments, 0U);
     EXPECT_EQ(of(progress, 2).segments, 1U);
     EXPECT_FALSE(must(bench.env().files.list(bench.spool())).empty()) << "it is kept for the one without a receipt";
+  });
+}
+
+TEST_F(JournalTest, within_a_second_each_vault_has_signed_for_what_it_confirmed) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    auto progress = writer->progress();
+    EXPECT_EQ(progress.vouched, 0U) << "their word, and no more";
+    EXPECT_TRUE(progress.unvouched_since.has_value());
+    must(bench.env().clock.sleep_until(bench.in(1100ms)));
+    progress = writer->progress();
+    EXPECT_EQ(progress.vouched, next);
+    EXPECT_FALSE(progress.unvouched_since.has_value());
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(of(progress, i).vouched, next);
+      ASSERT_TRUE(of(progress, i).mark_receipt.has_value());
+      EXPECT_TRUE(is_ok(of(progress, i).mark_receipt->check_signature()));
+      EXPECT_EQ(bench.door(i).marks, 1U);
+      const auto open = must(bench.door(i).open_segments(keys().registry().id));
+      ASSERT_TRUE(open.at(0).mark.has_value());
+      EXPECT_EQ(open.at(0).mark->mark.frames, next);
+      EXPECT_TRUE(is_ok(open.at(0).mark->check_signature(keys().writer().public_key())));
+    }
+    must(bench.env().clock.sleep_until(bench.in(10s)));
+    EXPECT_EQ(bench.door(0).marks, 1U) << "nothing new, nothing to sign";
+
+    // A writer that never rests: evidence lags by a second at most, and costs one call in a second.
+    const auto end = bench.in(20s);
+    while (bench.env().clock.monotonic() < end) {
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1, 4000), bench.in(1min))));
+      progress = writer->progress();
+      if (progress.unvouched_since.has_value()) {
+        EXPECT_LT(bench.env().clock.now().nanoseconds - progress.unvouched_since->nanoseconds, 1'500'000'000);
+      }
+    }
+    EXPECT_GT(progress.segments, 3U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(bench.door(i).marks, 25U);
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    EXPECT_EQ(writer->progress().vouched, next) << "receipts say more than marks";
+  });
+}
+
+TEST_F(JournalTest, vaults_that_sign_nothing_hold_up_no_frames_and_it_shows) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    for (const std::size_t i : {0U, 1U}) bench.door(i).refuses_marks = true;
+    const auto end = bench.in(15s);
+    while (bench.env().clock.monotonic() < end) {
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1), bench.in(3s))));
+      must(bench.env().clock.sleep_until(bench.in(50ms)));
+    }
+    const auto progress = writer->progress();
+    EXPECT_LT(progress.vouched, progress.durable);
+    ASSERT_TRUE(progress.unvouched_since.has_value());
+    EXPECT_GT(bench.env().clock.now().nanoseconds - progress.unvouched_since->nanoseconds, 3'000'000'000);
+    EXPECT_GT(bench.door(0).appends, 50U) << "frames go on between the attempts";
+  });
+}
+
+TEST_F(JournalTest, L1_whoever_shows_less_than_its_writer_signed_for_says_nothing_about_the_end) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 5);
+    wait_for_all(bench, *writer, next);
+    must(bench.env().clock.sleep_until(bench.in(2s)));
+    const auto short_end = [](std::vector<store::OpenSegment>& open) {
+      for (auto& segment : open) segment.end = 2 * format::kFrameStep;
+    };
+    bench.shows_site = {{0, short_end}, {1, short_end}};
+    std::vector<Bytes> frames;
+    auto read = must(bench.read("first", frames, {0, 1}));
+    EXPECT_EQ(read.frames, 1U);
+    EXPECT_EQ(read.marked, next);
+    EXPECT_EQ(read.unreachable.size(), 2U);
+    EXPECT_THAT(read.unreachable, Contains(HasSubstr("had vouched for")));
+
+    // A mark that somebody else signed is nothing but a lie.
+    bench.shows_site[0] = [](std::vector<store::OpenSegment>& open) {
+      for (auto& segment : open) {
+        format::Mark mark = segment.mark.value().mark;
+        mark.frames = 100;
+        segment.mark = format::SignedMark::sign(mark, keys().site());
+      }
+    };
+    frames.clear();
+    read = must(bench.read("first", frames, {0}));
+    EXPECT_EQ(read.frames, next);
+    EXPECT_EQ(read.marked, 0U);
+    EXPECT_THAT(read.problems, Contains(HasSubstr("that its writer did not sign")));
   });
 }
 

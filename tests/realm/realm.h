@@ -241,6 +241,10 @@ class TapVault final : public store::VaultApi {
     TRY(check_up());
     return inner_->append_frames(stream, index, size_class, offset, bytes);
   }
+  Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark) override {
+    TRY(check_up());
+    return inner_->put_mark(mark);
+  }
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {
     TRY(check_up());
     return inner_->open_segments(registry);

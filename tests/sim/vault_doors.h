@@ -44,6 +44,9 @@ class VaultDoor : public wire::Handler {
                                       std::uint8_t size_class, std::uint64_t offset, ByteView bytes) override {
     return inner_.append_frames(caller, place, size_class, offset, bytes);
   }
+  Result<format::SignedMarkReceipt> put_mark(const wire::Caller& caller, const format::SignedMark& mark) override {
+    return inner_.put_mark(caller, mark);
+  }
   Result<std::vector<store::OpenSegment>> open_segments(const wire::Caller& caller,
                                                         const format::RegistryId& registry) override {
     return inner_.open_segments(caller, registry);

@@ -251,6 +251,27 @@ class Trouble(DatabaseTest):
         self.ok(accepted)
         self.assertIn("NOT proven", accepted.out)
 
+    def test_L1_a_log_that_lacks_what_its_writer_signed_for_is_not_proven_however_many_vaults_show_it(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'x')")
+        self.wait_until_durable()
+        self.agent.wait("people", lambda s: s["unsigned_ms"] == 0, "signed for by the vaults")
+        release = self.realm.release("early")
+        self.lose_home()
+        self.realm.stop("oslo")
+        for name in ("lux", "rome"):  # under the running vaults' feet
+            for path in (p for p in (self.realm.vault(name) / "journal").rglob("*") if p.is_file()):
+                data = path.read_bytes()
+                last = (len(data.rstrip(b"\0")) - 1) // 4096 * 4096
+                path.write_bytes(data[:last] + b"\xff" * 4096 + data[last + 4096:])
+        refused = self.realm.restore(release, self.scratch / "back", "--dataset", "people")
+        self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: its writer had signed for", "show")
+        self.realm.start("oslo")
+        whole = self.realm.restore(release, self.scratch / "whole", "--dataset", "people")
+        self.ok(whole)
+        self.assertNotIn("NOT proven", whole.out)
+
     def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):
         self.protect()
         self.base()

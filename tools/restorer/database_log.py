@@ -377,6 +377,8 @@ class DatabaseLog:
             era, period = max(places.values())
             if self.whose.get(stream) is not False and (era, period) > newest:
                 reasons.append(f"stream {stream.hex()[:12]} goes on in era {era}, period {period}, which was not released")
+        reasons += [text for stream in sorted(streams.journals) if self.whose.get(stream) is not False
+                    for text in self.journals.beyond(stream)] if streams else []
         reasons += [text for stream, text in streams.gaps if stream in streams.journals and self.whose.get(stream) is not False] \
             if streams else []
         return reasons

@@ -76,6 +76,7 @@ class Journals:
         self.segments = collections.defaultdict(lambda: collections.defaultdict(list))  # stream: index: copies
         self.unreleased = collections.defaultdict(dict)                                 # stream: index: (era, period)
         self.unread = collections.defaultdict(list)   # vault: (stream, what of it did not open)
+        self.frames_read = {}                         # (stream, index): one more than the last frame's number
         for name, copies in vaults.names().items():
             for path in copies:
                 self.add(path.parents[2], path, name)
@@ -127,6 +128,16 @@ class Journals:
         for index in sorted({*range(max(mine, default=0)), *listed} - mine):
             name = f"object {listed[index].hex()}, " if index in listed else ""
             yield index, f"{name}segment {index} of stream {stream.hex()[:12]}"
+
+    def beyond(self, stream):
+        """What its writer had signed for and nobody shows, of segments that no entry has closed."""
+        for (marked, index), frames in sorted(self.streams.marks.items()) if self.streams else ():
+            if marked != stream or (stream, index) in self.streams.segments or index in self.unreleased.get(stream, {}):
+                continue
+            shown = self.frames_read.get((stream, index), 0)
+            if frames > shown:
+                yield f"stream {stream.hex()[:12]}, segment {index}: its writer had signed for frames up to number " \
+                      f"{frames - 1}, and here " + (f"they end before {shown}" if shown else "are none")
 
     def believed(self, stream, index, noun):
         """The bytes of the copies that count; an object's is read once, wherever it lies, and has its name."""
@@ -202,6 +213,7 @@ class Journals:
                 break
             yield found
             at, last = found.end, found.number
+            self.frames_read[stream, index] = last + 1
         for copy, data in datas:
             if data.count(0, at) != len(data) - at:
                 self.vaults.incident(f"vault {copy.vault}: {noun}: what it has from {at} on does not open")

@@ -635,6 +635,11 @@ class SelfTest(LogTests):
 
     # --- streams, and the sample as a whole ---
 
+    def pinning(self, writer, vault=bytes(32)):
+        policy = types.SimpleNamespace(registries={"r": types.SimpleNamespace(id=self.keys.registry, writer=writer)},
+                                       vaults={"v": types.SimpleNamespace(name="v", receipt=vault)})
+        return Keys(self.keys.realm, self.keys.registry, 1, self.keys.periods, [policy], [])
+
     def stream(self):
         page = self.page("stream")
         texts = [page.only_text(f"exclave/{kind}/v1") for kind in ("stream", "entry", "receipt")]
@@ -644,9 +649,7 @@ class SelfTest(LogTests):
         writer = bytes.fromhex(re.search(rb"^writer (.*)$", texts[0], re.M)[1].decode())
         vault = Receipt(texts[2], "receipt").vault
         self.sample("pack")
-        policy = types.SimpleNamespace(registries={"r": types.SimpleNamespace(id=self.keys.registry, writer=writer)},
-                                       vaults={"v": types.SimpleNamespace(name="v", receipt=vault)})
-        keys = Keys(self.keys.realm, self.keys.registry, 1, self.keys.periods, [policy], [])
+        keys = self.pinning(writer, vault)
         files = ("stream.txt", "entry-0.txt", "entry-1.txt", "entry-2.txt", "receipt.txt")
         streams = self.read_streams(keys, [(folder / f).read_bytes() for f in files])
         (stream,) = streams.descriptors
@@ -664,7 +667,7 @@ class SelfTest(LogTests):
                 if k in (0, 3, 4) and old in altered[k]:
                     altered[k] = altered[k].replace(old, new)
             self.refused(f"streams with another {what}", lambda a=altered: self.whole_streams(keys, a))
-        policy.registries["r"].writer = bytes(32)
+        keys.chain[-1].registries["r"].writer = bytes(32)
         self.refused("a writer that is not pinned", lambda: self.read_streams(keys, texts))
 
     def table_dump(self, keys, texts):

@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -17,7 +18,8 @@ from .journals import FRONT_BYTES, Frame, Front, Journals, frame_bytes, open_fra
 from .log_pages import CONTINUED, LONG, LONG_HEADER, MAGIC, OVERWRITES, PAGE, SHORT, LogReader, shown_position
 from .primitives import Crc32c, tree_hash
 from .recovery import Place
-from .signed_text import text_of
+from .signed_text import Document, text_of
+from .streams import Mark
 from .vaults import Vaults
 
 
@@ -99,6 +101,38 @@ class LogTests:
         self.refused("another place", lambda: Front(data[:4096], len(data), "sample").unlock(self.keys, stream, 1))
         self.refused("a segment that was cut", lambda: self.frames_of(data[:-1], stream))
         self.several_vaults(data, stream)
+        self.marks(page, data, stream, len(frames))
+
+    def marks(self, page, data, stream, frames):
+        """journal.md: the mark is of the sample, its signature counts, and what it says is missed where it is not shown."""
+        folder = self.data / "format/journal"
+        for name, kind in (("mark.txt", "mark"), ("mark-receipt.txt", "mark-receipt")):
+            self.equal(f"journal.md is {name}", page.only_text(f"exclave/{kind}/v1"), (folder / name).read_bytes())
+        text = (folder / "mark.txt").read_bytes()
+        mark = Mark(text, "mark")
+        self.equal("mark.txt", (mark.stream, mark.index, mark.frames), (stream, 0, frames))
+        self.equal("mark.txt, hash", mark.hash, hashlib.sha256(data[:mark.end]).digest())
+        writer = bytes.fromhex(re.search(rb"^writer (.*)$", (folder / "stream.txt").read_bytes(), re.M)[1].decode())
+        mark.document.one_signature("writer", writer)
+        receipt = Document((folder / "mark-receipt.txt").read_bytes(), "mark receipt", "exclave/mark-receipt/v1")
+        receipt.one_signature("vault", receipt.hex("vault", 32))
+        for what, old, new in (("frames", b"frames 2", b"frames 3"), ("end", b"end 16384", b"end 12288"),
+                               ("hash", b"hash 5", b"hash 6"), ("time", b"at 18", b"at 17")):
+            self.refused(f"a mark with another {what}",
+                         lambda t=text.replace(old, new): Mark(t, "mark").document.one_signature("writer", writer))
+        behind = data[:8192] + bytes(len(data) - 8192)
+        keys = self.pinning(writer)
+        for what, files, shown, missed in (("all of it", (), data, 0), ("less than was marked", (), behind, 1),
+                                           ("less, but closed", ("entry-0.txt",), behind, 0)):
+            streams = self.read_streams(keys, [(folder / f).read_bytes() for f in ("stream.txt", "mark.txt", *files)])
+            with tempfile.TemporaryDirectory() as scratch:
+                place = pathlib.Path(scratch) / "journal" / stream.hex()
+                place.mkdir(parents=True)
+                (pathlib.Path(scratch) / "objects").mkdir()
+                (place / "0").write_bytes(shown)
+                journals = Journals(Vaults([pathlib.Path(scratch)]), self.keys, streams)
+                list(journals.frames(stream))
+                self.equal(f"a vault that shows {what}", len(list(journals.beyond(stream))), missed)
 
     def first_frame(self, data, stream):
         front = Front(data[:FRONT_BYTES], len(data), "sample").unlock(self.keys, stream, 0)

@@ -1,4 +1,5 @@
-"""The writers' signed word on which objects exist. Pages: stream.md, vault-directory.md (table), protocols/vault-http.md."""
+"""The writers' signed word on which objects exist. Pages: stream.md, journal.md (marks), vault-directory.md (table),
+protocols/vault-http.md."""
 import base64
 import hashlib
 import re
@@ -22,6 +23,17 @@ class Receipt:
         d.end()
 
 
+class Mark:
+    def __init__(self, data, noun):
+        d = self.document = Document(data, noun, "exclave/mark/v1")
+        self.stream, self.index = d.hex("stream", 32), d.number("index")
+        self.end, self.frames = d.number("end", 4097, 1 << 24), d.number("frames", 1)
+        self.hash, self.at = d.hex("hash", 32), int(d.take("at", "-?(?:" + NUMBER + ")"))
+        d.end()
+        if self.end % 4096:
+            raise Denied(noun, "no frame ends where this mark stands")
+
+
 class Streams:
     """The writers' signed word on which objects exist: entries of checked streams of one registry and era."""
 
@@ -29,15 +41,16 @@ class Streams:
         self.keys, self.descriptors, self.rows, self.receipts = keys, {}, {}, []
         self.entries, self.chains, self.gaps = {}, {}, []  # gaps: (stream, what is missing)
         self.journals, self.segments = set(), {}  # journals' ids; (stream, index) to a closed segment's name
+        self.told_marks, self.marks = [], {}  # marks: (stream, index) to frames that the writer has signed for
 
     def load(self, path):
         """A descriptor, an entry, a page of heads or entries as a vault answers it, or an `ldb ... dump --hex` of its table."""
         with open(path, "rb") as file:
             data = file.read()
-        if data.startswith((b"exclave/stream/", b"exclave/entry/", b"exclave/receipt/")):
+        if data.startswith((b"exclave/stream/", b"exclave/entry/", b"exclave/receipt/", b"exclave/mark/")):
             self.add(data, path)
-        elif data.startswith((b"exclave/heads/v1\n", b"exclave/entries/v1\n")):
-            for value in re.findall(rb"^(?:stream|entry|receipt) ([A-Za-z0-9+/]{80,}={0,2})$", data, re.M):
+        elif data.startswith((b"exclave/heads/v1\n", b"exclave/entries/v1\n", b"exclave/segments/v1\n")):
+            for value in re.findall(rb"^(?:stream|entry|receipt|mark) ([A-Za-z0-9+/]{80,}={0,2})$", data, re.M):
                 self.add(base64.b64decode(value), path)
         else:
             self.load_dump(data, path)
@@ -47,6 +60,8 @@ class Streams:
             self.add_entry(data, path)
         elif data.startswith(b"exclave/receipt/"):
             self.receipts.append(Receipt(data, path))
+        elif data.startswith(b"exclave/mark/"):
+            self.told_marks.append(Mark(data, path))
         else:
             self.descriptors[hashlib.sha256(Document(data, path, "exclave/stream/v1").text).digest()] = data
 
@@ -59,6 +74,8 @@ class Streams:
             elif key[:1] == b"e" and len(key) == 41 and len(value) == 132:
                 self.row(key[1:33], int.from_bytes(key[33:], "big"), (value[:32], value[32:64], value[64:68], value[68:]))
                 found += 1
+            elif key[:1] == b"m" and len(key) == 41:
+                self.add(value, path)
         if not found:
             raise Denied(path, "holds no streams: neither a vault's answer nor a dump of its table")
 
@@ -95,8 +112,17 @@ class Streams:
             d.one_signature("writer", writer)
             self.journals |= {stream} if kind == "journal" else set()
             self.check_chain(stream, writer)
+            self.check_marks(stream, writer)
         for receipt in self.receipts:
             self.check_receipt(receipt)
+
+    def check_marks(self, stream, writer):
+        for mark in self.told_marks:
+            if mark.stream != stream:
+                continue
+            mark.document.one_signature("writer", writer)
+            place = (stream, mark.index)
+            self.marks[place] = max(mark.frames, self.marks.get(place, 0))
 
     def check_receipt(self, receipt):
         """A vault signed for more entries than are here, or for others: either is said."""

@@ -12,7 +12,7 @@ namespace {
 
 // What a lane does next, with all that it needs while the monitor is not held.
 struct Job {
-  enum class Kind { Nothing, Learn, Append, Close, Skip };
+  enum class Kind { Nothing, Learn, Append, Mark, Close, Skip };
   Kind kind = Kind::Nothing;
   std::uint64_t index = 0;
   std::uint8_t size_class = 0;
@@ -50,8 +50,26 @@ Job close_job(std::uint64_t index, const JournalSegment& segment) {
   return job;
 }
 
+// What the vault holds of the first segment that is open there, and has not signed for.
+bool has_unmarked(const JournalLane& lane, const JournalSegment& first) {
+  const std::uint64_t sent = sent_of(lane, lane.closed);
+  const std::uint64_t marked = lane.marking.index == lane.closed ? lane.marking.end : 0;
+  return first.bytes != nullptr && !first.entry.has_value() &&
+         sent > std::max<std::uint64_t>(marked, format::kSegmentFrontBytes);
+}
+
+Job mark_job(const JournalLane& lane, const JournalSegment& first) {
+  Job job;
+  job.kind = Job::Kind::Mark;
+  job.index = lane.closed;
+  job.bytes = first.bytes;
+  job.end = sent_of(lane, lane.closed);
+  return job;
+}
+
 // Under the monitor. Frames go first, as long as the vault may have two segments open; closing waits for a moment's
-// rest, but not beyond the middle of the next segment.
+// rest, but not beyond the middle of the next segment, nor beyond the time at which the vault is to sign for something:
+// the receipt is what it signs for a closed one.
 Job next_job(JournalState& state, JournalLane& lane) {
   Job job;
   if (!lane.knows_vault) {
@@ -72,13 +90,15 @@ Job next_job(JournalState& state, JournalLane& lane) {
         first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
     return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
   }
+  const bool is_mark_due = state.world.clock.monotonic() >= lane.next_mark;
+  if (is_mark_due && has_unmarked(lane, *first)) return mark_job(lane, *first);
   const JournalSegment* const second = state.find(lane.closed + 1);
   const bool second_has_more =
       second != nullptr && second->bytes != nullptr && sent_of(lane, lane.closed + 1) < second->end;
   if (first->entry.has_value()) {
     const bool is_pressing =
-        second != nullptr &&
-        (second->is_full || second->end > format::object_bytes(second->size_class) / 2 || lane.pause.count() > 0);
+        second != nullptr && (is_mark_due || second->is_full ||
+                              second->end > format::object_bytes(second->size_class) / 2 || lane.pause.count() > 0);
     if (is_pressing || !second_has_more) return close_job(lane.closed, *first);
   }
   if (second_has_more) return append_job(lane, lane.closed + 1, *second);
@@ -171,6 +191,34 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
   return {};
 }
 
+// No frame may be on its way to this vault meanwhile: its segment ends where the mark does.
+Status mark(JournalState& state, JournalLane& lane, const Job& job) {
+  JournalMarking& marking = lane.marking;
+  // Whether it succeeds or not: frames shall not wait behind a mark that its vault cannot take.
+  lane.next_mark = state.world.clock.monotonic() + state.options.mark_every;
+  if (marking.index != job.index || marking.hashed > job.end) marking = {job.index, 0, {}, 0};
+  const ByteView bytes(*job.bytes);
+  marking.hasher.update(
+      bytes.subspan(static_cast<std::size_t>(marking.hashed), static_cast<std::size_t>(job.end - marking.hashed)));
+  marking.hashed = job.end;
+  format::Mark mark;
+  mark.place = {state.id, format::EntryIndex(job.index)};
+  mark.end = job.end;
+  mark.frames = frames_below(bytes, job.end, 0);
+  mark.hash = marking.hasher.so_far();
+  mark.at_seconds = state.world.clock.now().seconds();
+  auto receipt = lane.vault->put_mark(format::SignedMark::sign(mark, state.writer_key));
+  const env::MonitorLock lock(*state.monitor);
+  if (!receipt.ok()) {
+    lane.knows_vault = false;
+    return receipt.take_error();
+  }
+  marking.end = job.end;
+  lane.progress.mark_receipt = receipt.take();
+  lane.progress.vouched = std::max(lane.progress.vouched, mark.frames);
+  return {};
+}
+
 Result<std::shared_ptr<Bytes>> object_of(JournalState& state, const Job& job) {
   if (job.bytes != nullptr) return job.bytes;
   // One at a time for each lane: memory is bounded.
@@ -202,6 +250,7 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
     if (index + 1 > lane.progress.segments) {
       lane.progress.segments = index + 1;
       lane.progress.receipt = *receipt.value();
+      lane.progress.vouched = std::max(lane.progress.vouched, state.frames_by_segment[index]);
     }
     confirm(lane, state.frames_by_segment[index]);
   }
@@ -227,6 +276,8 @@ Status run(JournalState& state, JournalLane& lane, const Job& job) {
       return learn(state, lane);
     case Job::Kind::Append:
       return append(state, lane, job);
+    case Job::Kind::Mark:
+      return mark(state, lane, job);
     case Job::Kind::Close:
       return close(state, lane, job);
     case Job::Kind::Skip:
@@ -273,9 +324,11 @@ bool note(JournalState& state, JournalLane& lane, const Job& job, const Status& 
 
 // Under the monitor, with nothing to do: until there is something, or the vault is to be asked whether it is still there.
 Job wait_for_job(JournalState& state, JournalLane& lane) {
-  const env::Instant heartbeat = state.world.clock.monotonic() + state.options.heartbeat;
+  env::Instant until = state.world.clock.monotonic() + state.options.heartbeat;
+  const JournalSegment* const first = state.find(lane.closed);
+  if (lane.knows_vault && first != nullptr && has_unmarked(lane, *first)) until = std::min(until, lane.next_mark);
   Job job;
-  wait_until(state, lane, heartbeat, [&] {
+  wait_until(state, lane, until, [&] {
     job = next_job(state, lane);
     return job.kind != Job::Kind::Nothing || (state.is_finishing && lane.closed == state.opened);
   });
@@ -291,12 +344,23 @@ Job wait_for_job(JournalState& state, JournalLane& lane) {
 }  // namespace
 
 bool JournalState::update_durable() {
-  std::vector<std::uint64_t> frames;
-  for (const auto& lane : lanes) frames.push_back(lane->progress.frames);
-  const std::uint64_t reached = policy::reached_by(options.durable_copies, std::move(frames)).value_or(0);
-  if (reached <= durable) return false;
-  durable = reached;
-  return true;
+  std::vector<std::uint64_t> confirmed;
+  std::vector<std::uint64_t> signed_for;
+  for (const auto& lane : lanes) {
+    confirmed.push_back(lane->progress.frames);
+    signed_for.push_back(lane->progress.vouched);
+  }
+  const std::uint64_t before = durable;
+  durable = std::max(durable, policy::reached_by(options.durable_copies, std::move(confirmed)).value_or(0));
+  const std::uint64_t evidence = policy::reached_by(options.durable_copies, std::move(signed_for)).value_or(0);
+  const bool has_evidence_grown = evidence > vouched;
+  vouched = std::max(vouched, evidence);
+  if (vouched >= durable) {
+    unvouched_since.reset();
+  } else if (has_evidence_grown || !unvouched_since.has_value()) {
+    unvouched_since = world.clock.now();
+  }
+  return durable > before;
 }
 
 Status check_receipt(const format::StreamId& stream, const std::vector<format::ChainHash>& chain,

@@ -32,6 +32,14 @@ struct JournalSegment {
   std::optional<format::SignedEntry> entry;  // set: closed, and durable in the spool
 };
 
+// How far a vault has signed for the segment that it fills; the lane's thread alone.
+struct JournalMarking {
+  std::uint64_t index = 0;
+  std::uint64_t end = 0;        // of the last mark that it gave a receipt for
+  crypto::Sha256Hasher hasher;  // of what lies before `hashed`
+  std::uint64_t hashed = 0;
+};
+
 struct JournalLane {
   explicit JournalLane(env::Threads& threads) : bell(threads) {}
 
@@ -44,15 +52,19 @@ struct JournalLane {
   bool is_done = false;                          // its thread has ended
   std::chrono::nanoseconds pause{};              // before the next call; 0: none
   env::Instant next_call;                        // not before this, if there is a pause
-  Bell bell;                                     // rung when there may be something to do
+  JournalMarking marking;
+  env::Instant next_mark;  // not before this
+  Bell bell;               // rung when there may be something to do
   std::unique_ptr<env::Thread> thread;
 };
 
 struct JournalState {
-  JournalState(const JournalWriter::World& of_world, const format::SignedStream& of_stream, JournalOptions with)
+  JournalState(const JournalWriter::World& of_world, const format::SignedStream& of_stream,
+               const crypto::Ed25519SigningKey& of_writer, JournalOptions with)
       : world(of_world),
         stream(of_stream),
         id(of_stream.descriptor.id()),
+        writer_key(of_writer),
         options(std::move(with)),
         spool(world.files, options.spool_directory, id),
         monitor(world.threads.make_monitor()),
@@ -61,6 +73,7 @@ struct JournalState {
   const JournalWriter::World world;
   const format::SignedStream stream;
   const format::StreamId id;
+  const crypto::Ed25519SigningKey& writer_key;
   const JournalOptions options;
   Spool spool;
   const std::unique_ptr<env::Monitor> monitor;  // waited for by callers of the writer: lanes and keeper have bells
@@ -72,6 +85,8 @@ struct JournalState {
   std::vector<std::uint64_t> frames_by_segment;      // frames_end of every closed segment
   std::uint64_t appended = 0;                        // frames
   std::uint64_t durable = 0;
+  std::uint64_t vouched = 0;                        // frames that k vaults have signed for
+  std::optional<env::Timestamp> unvouched_since{};  // some durable ones are not signed for
   std::vector<std::unique_ptr<JournalLane>> lanes;
   bool is_stopping = false;   // threads end as soon as they can
   bool is_finishing = false;  // nothing comes any more: lanes end when they have sent everything
@@ -81,7 +96,7 @@ struct JournalState {
     const auto found = segments.find(index);
     return found == segments.end() ? nullptr : &found->second;
   }
-  // Whether `durable` has grown.
+  // Whether `durable` has grown. `vouched` follows.
   bool update_durable();
   // Frames came, a segment became full or was closed, or the end is near.
   void ring_lanes() {

@@ -110,8 +110,8 @@ class PrivateStore final : public store::ObjectStore {
     if (!upload.ok()) return private_error(log_, store::noun_of(name), upload.error());
     return std::unique_ptr<store::ObjectUpload>(std::make_unique<PrivateUpload>(upload.take(), log_, name));
   }
-  Result<store::PutOutcome> adopt(const format::ObjectName& name, const std::string& directory,
-                                  const std::string& file, store::IfPresent if_present) override {
+  Result<store::PutOutcome> adopt(const format::ObjectName& name, const std::string& directory, const std::string& file,
+                                  store::IfPresent if_present) override {
     auto adopted = store_->adopt(name, directory, file, if_present);
     if (adopted.ok() || is_answer(adopted.error()) || adopted.error().code() == Code::Unsupported) return adopted;
     return private_error(log_, store::noun_of(name), adopted.error());
