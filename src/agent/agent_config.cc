@@ -83,6 +83,12 @@ Result<GroupConfig> read_group(config::Section& section, const AgentConfig& conf
     group.members.push_back(std::move(member));
   }
   if (group.members.empty()) return section.error_at("members", "names nobody");
+  group.is_substitute = TRY(section.optional_bool("substitute")).value_or(false);
+  const auto is_ours = [](const GroupMember& member) { return member.address.empty(); };
+  if (group.is_substitute && std::none_of(group.members.begin(), group.members.end(), is_ours)) {
+    return section.error_at("substitute",
+                            "needs a member of this agent's own: only there it sees the coordinator's cuts");
+  }
   return group;
 }
 

@@ -19,6 +19,7 @@
 //   name = "realm"
 //   every = "10 s"
 //   members = ["people", "land/parcels@10.0.0.6:7443"]       DATASET of ours, or REGISTRY/DATASET@HOST:PORT
+//   substitute = true              only while the coordinator takes none (cut_taker.h)     (default: false)
 //
 // Threads: values. Errors: InvalidInput (names file, line and setting).
 #pragma once
@@ -45,6 +46,7 @@ struct GroupConfig {
   std::string name;
   std::chrono::milliseconds every{};
   std::vector<GroupMember> members;  // at least one
+  bool is_substitute = false;        // then at least one of ours is among them
 };
 
 struct AgentConfig {

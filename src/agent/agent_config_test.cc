@@ -48,6 +48,7 @@ TEST(agent_config, knows_groups_and_who_may_take_cuts) {
   EXPECT_EQ(group.members.at(1).registry, "land");
   EXPECT_EQ(group.members.at(1).dataset, "parcels");
   EXPECT_EQ(group.members.at(1).address, "h:2");
+  EXPECT_FALSE(group.is_substitute);
 }
 
 TEST(agent_config, refuses_what_cannot_be_meant) {
@@ -71,6 +72,8 @@ TEST(agent_config, refuses_what_cannot_be_meant) {
       {head + "[[group]]\nname = 'g'\nmembers = ['b']\n", "has no database 'b'"},
       {head + "[[group]]\nname = 'g'\nmembers = ['a@h:1']\n", "must be DATASET or REGISTRY/DATASET@HOST:PORT"},
       {head + "[[group]]\nname = 'g'\nevery = '1 s'\nmembers = ['a']\n", "must be at least 2 s"},
+      {head + "[[group]]\nname = 'g'\nmembers = ['r/a@h:1']\nsubstitute = true\n",
+       "needs a member of this agent's own"},
       {head + "polcy = 'sync'\n", "policy"},
   };
   for (const auto& each : cases) {

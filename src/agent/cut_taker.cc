@@ -29,6 +29,7 @@ Result<std::unique_ptr<CutTaker>> CutTaker::create(const CutPlace& place, const 
     if (member.address.empty()) {
       DatabaseStream* const stream = find(member.dataset);
       CHECK(stream != nullptr);  // the configuration was checked
+      taker->own_.push_back(stream);
       taker->members_.push_back(std::make_unique<LocalMember>(env.clock, place.registry.id, member.dataset, *stream));
       continue;
     }
@@ -52,6 +53,7 @@ void CutTaker::take() {
   if (taken.ok()) {
     ++taken_;
     last_ = taken.take();
+    own_cut_ = last_->cut.id;
     last_trouble_.clear();
     for (const std::string& one : last_->not_kept) append_item(last_trouble_, "not kept by " + one, "; ");
   } else {
@@ -59,11 +61,17 @@ void CutTaker::take() {
     last_trouble_ = taken.error().message();
     place_.env.log.write(env::LogLevel::Warning, "group " + group_.name + ": " + last_trouble_);
   }
+  tell();
+}
+
+void CutTaker::tell() const {
   config::Json json = config::Json::object();
   json.set("group", group_.name)
       .set("at_ns", place_.env.clock.now().nanoseconds)
       .set("taken", taken_)
       .set("void", void_)
+      .set("substitute", group_.is_substitute)
+      .set("standing_in", is_standing_in_)
       .set("trouble", last_trouble_);
   if (last_.has_value()) {
     config::Json list = config::Json::array();
@@ -88,15 +96,42 @@ bool CutTaker::is_asked_for() {
   return place_.env.files.remove_file(cut_request_path(place_.home, group_.name)).ok();
 }
 
+bool CutTaker::is_on_duty() {
+  if (!group_.is_substitute) return true;
+  for (const DatabaseStream* stream : own_) {
+    const auto kept = stream->newest_cut(group_.name);
+    if (!kept.has_value() || kept->cut.id == own_cut_ || kept->at <= seen_) continue;
+    seen_ = kept->at;
+    last_ = TakenCut{kept->cut, {}, {}};
+  }
+  const bool is_away = place_.env.clock.monotonic() - seen_ > kMissed * std::chrono::nanoseconds(group_.every);
+  if (is_away != is_standing_in_) {
+    place_.env.log.write(env::LogLevel::Warning,
+                         "group " + group_.name +
+                             (is_away ? ": its coordinator takes no cuts; this agent does from now on"
+                                      : ": its coordinator takes cuts again"));
+  }
+  is_standing_in_ = is_away;
+  return is_away;
+}
+
 void CutTaker::run(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
+  seen_ = clock.monotonic();
   env::Instant next = clock.monotonic() + group_.every;
   while (!stop.stop_requested()) {
     if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
     const bool is_due = clock.monotonic() >= next;
-    if (!is_due && !is_asked_for()) continue;
-    take();
-    next = clock.monotonic() + group_.every;
+    const bool is_asked = is_asked_for();
+    if (!is_due && !is_asked) continue;
+    if (is_on_duty() || is_asked) {
+      take();
+    } else {
+      tell();
+    }
+    // Not in step with a coordinator that is back: holds less than a second apart are refused, and one of the two would be
+    // refused for ever.
+    next = clock.monotonic() + (is_standing_in_ ? group_.every * 4 / 3 : group_.every);
   }
 }
 

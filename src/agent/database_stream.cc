@@ -23,6 +23,7 @@ constexpr auto kLongestPause = 5s;
 constexpr auto kFinishTime = 10s;
 constexpr auto kShortFinish = 1s;       // once k vaults have everything: what the others lack is in the spool
 constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
+constexpr std::size_t kMostGroups = 64;
 constexpr auto kCutLook = 5ms;
 constexpr std::size_t kMostAlarms = 20;
 constexpr std::string_view kSystemFile = "system";
@@ -591,6 +592,7 @@ Status DatabaseStream::note_mode() {
 
 Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
   env::Clock& clock = place_.env.clock;
+  const env::Instant handed_in = clock.monotonic();
   {
     const MutexLock lock(mutex_);
     cuts_.push_back({cut, std::nullopt, 0});
@@ -601,12 +603,23 @@ Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
     const MutexLock lock(mutex_);
     const bool waits =
         std::any_of(cuts_.begin(), cuts_.end(), [&](const KeptCut& each) { return each.cut.id == cut.id; });
-    if (!waits) return {};
+    if (waits) continue;
+    // Names come from coordinators: no list of them grows for ever.
+    if (newest_cuts_.size() >= kMostGroups && !newest_cuts_.contains(cut.group)) newest_cuts_.clear();
+    newest_cuts_.insert_or_assign(cut.group, NewestCut{cut, handed_in});
+    return {};
   }
   const MutexLock lock(mutex_);
   std::erase_if(cuts_, [&](const KeptCut& each) { return each.cut.id == cut.id; });
   return Error(Code::Unavailable, "cut " + cut.id.hex().substr(0, 12) + " is not durable in the journal of " +
                                       options_.dataset + " in time");
+}
+
+std::optional<DatabaseStream::NewestCut> DatabaseStream::newest_cut(const std::string& group) const {
+  const MutexLock lock(mutex_);
+  const auto found = newest_cuts_.find(group);
+  if (found == newest_cuts_.end()) return std::nullopt;
+  return found->second;
 }
 
 // What was handed in is written on this thread, the journal's only one; it leaves the list once k vaults hold it.

@@ -106,6 +106,12 @@ class DatabaseStream {
   // For cuts. keep: writes a confirmed cut into the journal, and waits until k vaults hold it; Unavailable at the deadline.
   CutGate& gate() { return gate_; }
   Status keep(const format::Cut& cut, env::Instant deadline);
+  // Of a group, the last one that was kept since this start; whoever took it.
+  struct NewestCut {
+    format::Cut cut;
+    env::Instant at;  // when it was handed in
+  };
+  std::optional<NewestCut> newest_cut(const std::string& group) const;
 
  private:
   struct CommitMark {
@@ -207,7 +213,8 @@ class DatabaseStream {
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
   std::string spool_in_use_ GUARDED_BY(mutex_);
-  std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);  // not yet durable
+  std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);                      // not yet durable
+  std::map<std::string, NewestCut> newest_cuts_ GUARDED_BY(mutex_);  // by group
   std::vector<std::string> cautions_ GUARDED_BY(mutex_);
 };
 

@@ -49,6 +49,9 @@ std::string cuts_in_words(const Context& context, const std::string& home, std::
     const std::string group = json.value()["group"].string();
     const std::string trouble = json.value()["trouble"].string();
     if (!trouble.empty()) alarms.push_back("group " + group + ": " + printable(trouble));
+    const config::Json& standing_in = json.value()["standing_in"];
+    if (standing_in.is_bool() && standing_in.boolean())
+      alarms.push_back("group " + group + ": its coordinator takes no cuts; this agent does in its place");
     if (json.value()["cut"].is_null()) continue;
     const std::int64_t age = now - env::Timestamp{json.value()["taken_ns"].i64()}.seconds();
     text += "group " + group + ": last cut " + json.value()["cut"].string().substr(0, 12) + ", " +

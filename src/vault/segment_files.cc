@@ -185,7 +185,7 @@ Status SegmentFiles::keep_damaged(const format::SegmentPlace& place, ByteView by
   const std::string aside(env::parent_path(path));
   TRY(parts_.files.make_directories(aside, kDirectoryMode));
   TRY(parts_.files.remove_temporaries(aside));
-  const Status kept = env::create_file_durably(parts_.files, path, bytes, kFileMode);
+  Status kept = env::create_file_durably(parts_.files, path, bytes, kFileMode);
   // From a start that ended before it had cleared: the same bytes.
   if (!kept.ok() && kept.error().code() == Code::AlreadyExists) return {};
   return kept;

@@ -346,24 +346,68 @@ class Trouble(DatabaseTest):
 class Cuts(DatabaseTest):
     """Two registries, two servers, two agents: one instant."""
 
-    def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
+    def protect_both(self, people_more, land_more):
+        """`more`: what each agent's configuration says about cuts."""
         self.realm = self.make_realm(registry="people", extra=["--registry", "land"])
         self.people, self.land = self.make_cluster("people-pg").start(), self.make_cluster("land-pg").start()
         self.people.sql("create table t (id bigint primary key)")
         self.land.sql("create table t (id bigint primary key, owner bigint)")
-        door = harness.free_port()
-        land = postgres.Agent(self.realm, {"land": {"connection": self.land.conninfo()}}, registry="land",
-                              more=f'[cuts]\nlisten = "127.0.0.1:{door}"\ncoordinators = ["people"]\n')
+        land = postgres.Agent(self.realm, {"land": {"connection": self.land.conninfo()}}, registry="land", more=land_more)
         self.agents.append(land)
         people = postgres.Agent(self.realm, {"people": {"connection": self.people.conninfo()}}, registry="people",
-                                more='[[group]]\nname = "realm"\nevery = "1 h"\n'
-                                     f'members = ["people", "land/land@127.0.0.1:{door}"]\n')
+                                more=people_more)
         self.agents.append(people)
         for agent, cluster, name in ((people, self.people, "people"), (land, self.land, "land")):
             agent.wait_streaming(name)
             cluster.sql(f"alter system set synchronous_standby_names = 'exclave_{name}'")
             cluster.sql("select pg_reload_conf()")
             agent.wait(name, lambda s: s["waited_for"], "waited for")
+        return people, land
+
+    @staticmethod
+    def group(every, *members, more=""):
+        listed = ", ".join(f'"{m}"' for m in members)
+        return f'[[group]]\nname = "realm"\nevery = "{every}"\nmembers = [{listed}]\n{more}'
+
+    @staticmethod
+    def door(port, coordinator):
+        return f'[cuts]\nlisten = "127.0.0.1:{port}"\ncoordinators = ["{coordinator}"]\n'
+
+    def test_a_substitute_takes_cuts_only_while_the_coordinator_takes_none(self):
+        ports = harness.free_port(), harness.free_port()
+        people, land = self.protect_both(
+            self.door(ports[0], "land") + self.group("2 s", "people", f"land/land@127.0.0.1:{ports[1]}"),
+            self.door(ports[1], "people") + self.group("2 s", "land", f"people/people@127.0.0.1:{ports[0]}",
+                                                       more="substitute = true\n"))
+        state = land.home / "state/cut-realm.json"
+        seen = lambda: json.loads(state.read_text()) if state.exists() else {"taken": 0}  # noqa: E731
+        # Until both databases could take part, it may have tried.
+        self.wait_for(lambda: seen().get("cut") is not None and not seen()["standing_in"], "left to the coordinator")
+        before = seen()
+        time.sleep(5)
+        self.assertEqual((seen()["taken"], seen()["standing_in"]), (before["taken"], False), land.log())
+        self.assertNotEqual(seen()["cut"], before["cut"])
+        people.stop()
+        # The database comes back, and with it no coordinator.
+        config = people.home / "agent.toml"
+        without, kept = config.read_text().split("[[group]]")[0], config.read_text()
+        config.write_text(without)
+        people.start()
+        self.wait_for(lambda: seen()["taken"] > before["taken"], "taken by the substitute")
+        self.assertIn("its coordinator takes no cuts", land.log())
+        status = self.realm.exclave("status", "--home", land.home)
+        self.assertIn("its coordinator takes no cuts; this agent does in its place", status.out + status.err)
+        people.stop()
+        config.write_text(kept)
+        people.start()
+        self.wait_for(lambda: not seen()["standing_in"], "left to the coordinator again")
+        self.assertIn("its coordinator takes cuts again", land.log())
+
+    def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
+        port = harness.free_port()
+        people, land = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"),
+                                         self.door(port, "people"))
+        for agent, name in ((people, "people"), (land, "land")):
             self.ok(self.realm.exclave("backup", "--home", agent.home, "--database", name))
         self.not_taken = ""
         acknowledged, cuts = self.work(people)
