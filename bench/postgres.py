@@ -1,6 +1,7 @@
 """postgres: base backup, restore and repeat against pgBackRest (one local repository each, two processes, zstd 3, encrypted);
 commit latency and catching up against `pg_receivewal --synchronous`, ours being three vault daemons on this machine of
-which two must have synced each commit. One server, in turn, in one run."""
+which two must have synced each commit. What stock PostgreSQL pays for the same on the same disk, three pg_receivewal of which any
+two must have synced, is measured beside it. One server, in turn, in one run."""
 
 import json
 import os
@@ -128,13 +129,16 @@ def pgbench(cluster, clients, seconds):
     return float(re.search(r"latency average = ([\d.]+) ms", done.stdout)[1])
 
 
-def wait_for(cluster, name):
-    cluster.sql(f"alter system set synchronous_standby_names = '{name}'")
+def wait_for(cluster, *names, any_of=0):
+    """From now on commits wait for the one, for `any_of` of those named, or for nobody."""
+    listed = ", ".join(names)
+    cluster.sql(f"alter system set synchronous_standby_names = '{f'ANY {any_of} ({listed})' if any_of else listed}'")
     cluster.sql("select pg_reload_conf()")
     deadline = time.monotonic() + WAIT_SECONDS
-    while name and cluster.sql(f"select count(*) from pg_stat_replication where application_name = '{name}' and sync_state = 'sync'") == "0":
+    told = "select count(*) from pg_stat_replication where sync_state in ('sync', 'quorum')"
+    while int(cluster.sql(told)) < len(names):
         if time.monotonic() > deadline:
-            sys.exit(f"bench: {name} does not become synchronous")
+            sys.exit(f"bench: {listed} do not become synchronous")
         time.sleep(0.1)
 
 
@@ -153,16 +157,16 @@ def wait_until_told(cluster, name, end):
 class Receiver:
     """pg_receivewal, as our peer in commits and catching up."""
 
-    def __init__(self, cluster, directory):
-        self.cluster, self.directory, self.process = cluster, directory, None
-        directory.mkdir()
-        give_to_server(directory)
-        cluster.sql("select pg_create_physical_replication_slot('receiver', true)")
+    def __init__(self, cluster, area, name):
+        self.cluster, self.directory, self.name, self.process = cluster, area / name, name, None
+        self.directory.mkdir()
+        give_to_server(self.directory)
+        cluster.sql(f"select pg_create_physical_replication_slot('{name}', true)")
 
     def start(self):
         self.process = subprocess.Popen(
-            as_server_user([binaries() / "pg_receivewal", "-D", self.directory, "-S", "receiver", "--synchronous", "-d",
-                            self.cluster.conninfo() + " application_name=receiver"]),
+            as_server_user([binaries() / "pg_receivewal", "-D", self.directory, "-S", self.name, "--synchronous", "-d",
+                            self.cluster.conninfo() + f" application_name={self.name}"]),
             cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=end_with_parent)
 
     def stop(self):
@@ -170,7 +174,11 @@ class Receiver:
         self.process.wait(60)
 
     def wait_durable(self, end):
-        wait_until_told(self.cluster, "receiver", end)
+        wait_until_told(self.cluster, self.name, end)
+
+    def forget(self):
+        """The server keeps no more log for it."""
+        self.cluster.sql(f"select pg_drop_replication_slot('{self.name}')")
 
 
 def measure_bases(area, cluster, ours, theirs, series, number):
@@ -184,19 +192,30 @@ def measure_bases(area, cluster, ours, theirs, series, number):
         say(f"round {number + 1} {name}: base {base.wall:.2f} s ({base.cpu:.2f} CPU s), restore {restored.wall:.2f} s")
 
 
-def measure_commits(cluster, ours, receiver, series, number):
+def measure_commits(area, cluster, ours, receiver, series, number):
     turns = [("receiver", receiver, receiver.start, receiver.stop, "receiver"), ("exclave", ours, ours.start_agent, ours.stop_agent, "exclave_db")]
     if number % 2 == 1:  # who comes second finds the disk at work on what the first has written
         turns.reverse()
+    def measure(name):
+        for clients in (1, 16):
+            series[name].add(**{f"commit_c{clients}": pgbench(cluster, clients, COMMIT_SECONDS)})
+
     for name, _, start, stop, wait in turns:
         start()
         wait_for(cluster, wait)
-        for clients in (1, 16):
-            series[name].add(**{f"commit_c{clients}": pgbench(cluster, clients, COMMIT_SECONDS)})
-        wait_for(cluster, "")
+        measure(name)
+        wait_for(cluster)
         stop()
-    for clients in (1, 16):
-        series["nobody"].add(**{f"commit_c{clients}": pgbench(cluster, clients, COMMIT_SECONDS)})
+    three = [Receiver(cluster, area, f"receiver_{number}_{letter}") for letter in "abc"]
+    for each in three:
+        each.start()
+    wait_for(cluster, *(each.name for each in three), any_of=2)
+    measure("three")
+    wait_for(cluster)
+    for each in three:
+        each.stop()
+        each.forget()
+    measure("nobody")
     cluster.run("pgbench", "-i", "-s", max(1, WAL_MEGABYTES // 20), "-q", *cluster.where()[:6], "postgres")  # some hundred MB of log
     end = number_of(cluster.sql("select pg_current_wal_flush_lsn()"))
     for name, peer, start, stop, slot in turns:
@@ -224,19 +243,19 @@ def run(arguments):
             three = Exclave(area / "three", cluster, 3)
             peers += [ours, three]
             theirs.run("--no-online", "stanza-create")
-            series = {name: Series() for name in ("exclave", "pgbackrest", "receiver", "nobody")}
+            series = {name: Series() for name in ("exclave", "pgbackrest", "receiver", "three", "nobody")}
             ours.start_agent()  # its log makes our bases usable
             for number in Deadline(arguments.minutes).rounds(arguments.rounds):
                 measure_bases(area, cluster, ours, theirs, series, number)
             fraction = repeated(cluster, ours)
             ours.stop_agent()
             cluster.sql("select pg_drop_replication_slot('exclave_db')")
-            receiver = Receiver(cluster, area / "receiver")
+            receiver = Receiver(cluster, area, "receiver")
             three.start_agent()
             three.wait_durable(number_of(cluster.sql("select pg_current_wal_flush_lsn()")))
             three.stop_agent()
             for number in Deadline(arguments.minutes).rounds(arguments.rounds):
-                measure_commits(cluster, three, receiver, series, number)
+                measure_commits(area, cluster, three, receiver, series, number)
             show(arguments, series, bytes_in, fraction, place)
         finally:
             for peer in peers:
@@ -257,19 +276,21 @@ def repeated(cluster, ours):
 
 
 def show(arguments, series, bytes_in, fraction, place):
-    ours, theirs, receiver, nobody = (series[name] for name in ("exclave", "pgbackrest", "receiver", "nobody"))
+    ours, theirs, receiver, three, nobody = (series[name] for name in ("exclave", "pgbackrest", "receiver", "three", "nobody"))
     print(f"cluster of {bytes_in / 1e9:.2f} GB in {place}, medians of {ours.count()} rounds\n")
     print(f"{'':14}{'base s':>9}{'CPU s':>8}{'peak MB':>9}{'restore s':>11}{'CPU s':>8}")
     for name, s in (("exclave", ours), ("pgbackrest", theirs)):
         print(f"{name:14}{s['base']:9.2f}{s['base_cpu']:8.2f}{s.largest('base_memory') * 1024 / 1e6:9.0f}{s['restore']:11.2f}{s['restore_cpu']:8.2f}")
     print(f"\n{'':14}{'c=1 ms':>9}{'c=16 ms':>9}{'catch-up MB/s':>15}")
-    for name, s in (("exclave", ours), ("pg_receivewal", receiver), ("nobody", nobody)):
+    for name, s in (("exclave", ours), ("pg_receivewal", receiver), ("three of them", three), ("nobody", nobody)):
         rate = f"{s['wal']:15.0f}" if "wal" in s.values else ""
         print(f"{name:14}{s['commit_c1']:9.3f}{s['commit_c16']:9.3f}{rate}")
     result = {"benchmark": "postgres", "peer": "pgbackrest, pg_receivewal",
               "base_ratio": round(ours["base"] / theirs["base"], 3), "restore_ratio": round(ours["restore"] / theirs["restore"], 3),
               "repeat_stored_fraction": round(fraction, 4),
               "commit_ratio_c1": round(ours["commit_c1"] / receiver["commit_c1"], 3), "commit_ratio_c16": round(ours["commit_c16"] / receiver["commit_c16"], 3),
+              "commit_ratio_c1_to_three": round(ours["commit_c1"] / three["commit_c1"], 3),
+              "commit_ratio_c16_to_three": round(ours["commit_c16"] / three["commit_c16"], 3),
               "wal_ratio": round(ours["wal"] / receiver["wal"], 3)}
     print("\n" + ", ".join(f"{key} {value}" for key, value in result.items() if key not in ("benchmark", "peer")))
     finish(arguments, result)
