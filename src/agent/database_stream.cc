@@ -15,6 +15,7 @@ constexpr auto kCommandTime = 30s;
 constexpr auto kReportEvery = 5s;  // wal_sender_timeout is a minute, by default
 constexpr auto kPublishEvery = 500ms;
 constexpr auto kRollEvery = 60s;
+constexpr auto kRefusedRollEvery = 2s;  // a disk that fails again and again shall not cost a segment each time
 constexpr auto kPeriodLook = 500ms;
 constexpr auto kIdleWait = 200ms;
 constexpr auto kBusyWait = 20ms;  // while frames are outstanding: how late a budget's end may be noticed
@@ -649,17 +650,19 @@ Status DatabaseStream::write_cuts() {
 
 Status DatabaseStream::roll_if_due() {
   const env::Instant now = place_.env.clock.monotonic();
-  if (now - last_period_look_ < kPeriodLook) return {};
+  const bool is_refused = now - last_roll_ >= kRefusedRollEvery && journal_->wants_roll();
+  if (!is_refused && now - last_period_look_ < kPeriodLook) return {};
   last_period_look_ = now;
   // A period that has ended ends its segment soon: what comes later belongs to the next one's release.
   const format::PeriodNumber period = place_.periods.period_now();
   const bool has_changed = period_.has_value() && *period_ != period;
   period_ = period;
-  if (!has_changed && now - last_roll_ < kRollEvery) return {};
+  const bool must_roll = has_changed || is_refused;
+  if (!must_roll && now - last_roll_ < kRollEvery) return {};
   last_roll_ = now;
   TRY(settle());
   const std::uint64_t frames = journal_->progress().appended;
-  if (!has_changed && std::exchange(frames_at_roll_, frames) == frames) return {};
+  if (!must_roll && std::exchange(frames_at_roll_, frames) == frames) return {};
   TRY(of_journal(journal_->roll()));
   return write_history();
 }

@@ -49,6 +49,7 @@ class JournalWriterOfLanes final : public JournalWriter {
   }
   Status wait_beyond(JournalPosition position, env::Instant deadline) override;
   Status roll() override;
+  bool wants_roll() const override;
   Status sync_spool() override;
   JournalProgress progress() const override;
   Status finish(env::Instant deadline) override;
@@ -233,6 +234,11 @@ Status JournalWriterOfLanes::roll() {
   const format::SealingKey* const key = TRY(keys_());
   if (!has_frames_ && end_->sealer.key() == key->id) return {};
   return advance(1);
+}
+
+bool JournalWriterOfLanes::wants_roll() const {
+  const env::MonitorLock lock(*state_.monitor);
+  return state_.refused == end_->index && has_frames_;
 }
 
 Status JournalWriterOfLanes::sync_spool() {

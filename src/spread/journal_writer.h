@@ -24,7 +24,7 @@
 //     the oldest closed segments that k vaults have receipts for go first; a vault that lacks one gets it by repair from
 //     the others, and progress() counts it.
 // I5  No stream is resumed: each start makes a new one. recover_spool completes what an earlier start left.
-// Threads: append, roll, sync_spool, finish by one thread at a time; the rest from any thread. One lane thread per vault,
+// Threads: append, roll, wants_roll, sync_spool, finish by one thread at a time; the rest from any thread. One lane thread per vault,
 //   "journal-<vault>", and "journal-keeper" (opens segments ahead, closes, cleans the spool); joined by finish() or the
 //   destructor. A call into a vault that hangs holds its lane: shut the vault's client down before joining.
 // Durability: durable() at vaults; the spool after sync_spool().
@@ -125,6 +125,9 @@ class JournalWriter {
   // The next frame begins a new segment, under the key of that time. Nothing to do if the present one is empty and of
   // that key.
   virtual Status roll() = 0;
+  // A vault takes no more frames of the segment that is being filled until it is closed, because its disk failed: whoever
+  // waits for that vault rolls.
+  virtual bool wants_roll() const = 0;
   // DURABLE on this machine: everything appended.
   virtual Status sync_spool() = 0;
   virtual JournalProgress progress() const = 0;

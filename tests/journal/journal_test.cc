@@ -378,6 +378,30 @@ TEST_F(JournalTest, L1_whoever_shows_less_than_its_writer_signed_for_says_nothin
   });
 }
 
+TEST_F(JournalTest, a_vault_whose_disk_failed_once_is_back_as_soon_as_its_segment_is_rolled) {
+  run([this](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    bench.door(2).is_shut = true;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    EXPECT_FALSE(writer->wants_roll());
+    machine_->inject({.call = sim::FileCall::Sync, .path_part = "/vault-0/journal/"});
+    const auto position = append(*writer, next, 1);
+    EXPECT_TRUE(failed_with(writer->wait_beyond(position, bench.in(5s)), Code::Unavailable))
+        << "k = 2, and one is away";
+    EXPECT_TRUE(writer->wants_roll());
+    EXPECT_TRUE(is_ok(writer->roll()));
+    EXPECT_FALSE(writer->wants_roll());
+    EXPECT_TRUE(is_ok(writer->wait_beyond(position, bench.in(11s))));
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 2), bench.in(1s))));
+    bench.door(2).is_shut = false;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames, {0}));
+    expect_frames(frames, next);
+  });
+}
+
 TEST_F(JournalTest, a_vault_that_has_lost_what_it_confirmed_is_an_alarm_and_gets_it_again) {
   run([](JournalBench& bench) {
     auto writer = bench.open_writer();

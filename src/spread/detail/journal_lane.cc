@@ -157,6 +157,7 @@ Status learn(JournalState& state, JournalLane& lane) {
   lane.sent = std::move(sent);
   lane.progress.frames = frames;
   lane.knows_vault = true;
+  lane.has_just_learned = true;
   if (lost.has_value()) return *lost;
   return {};
 }
@@ -176,6 +177,8 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
   if (!end.ok()) {
     // It holds less than it confirmed, has lost the stream, or has got the segment's entry by repair: ask what it has.
     const Code code = end.error().code();
+    // It was asked where the segment ends, and does not take what begins there: its disk has failed.
+    if (code == Code::Precondition && lane.has_just_learned && job.index == lane.closed) state.refused = job.index;
     if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
     return end.error();
   }
@@ -185,6 +188,7 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
                                     std::to_string(job.end) + " were sent");
   }
   lane.sent[job.index] = job.end;
+  lane.has_just_learned = false;
   // Frames of the next segment count only behind all of this one.
   const JournalSegment* const before = job.index > lane.closed ? state.find(job.index - 1) : nullptr;
   if (before == nullptr || sent_of(lane, job.index - 1) >= before->end) confirm(lane, job.frames_end);

@@ -49,6 +49,7 @@ struct JournalLane {
   std::map<std::uint64_t, std::uint64_t> sent;   // by segment: confirmed bytes
   std::map<std::uint64_t, std::uint64_t> tried;  // by segment: bytes that were ever on their way; nobody has more
   bool knows_vault = false;                      // the stream is open there, and `sent` is what it holds
+  bool has_just_learned = false;                 // and nothing was appended since it was asked
   bool is_done = false;                          // its thread has ended
   std::chrono::nanoseconds pause{};              // before the next call; 0: none
   env::Instant next_call;                        // not before this, if there is a pause
@@ -88,8 +89,9 @@ struct JournalState {
   std::uint64_t vouched = 0;                        // frames that k vaults have signed for
   std::optional<env::Timestamp> unvouched_since{};  // some durable ones are not signed for
   std::vector<std::unique_ptr<JournalLane>> lanes;
-  bool is_stopping = false;   // threads end as soon as they can
-  bool is_finishing = false;  // nothing comes any more: lanes end when they have sent everything
+  std::optional<std::uint64_t> refused;  // the last segment that a vault takes no more frames of
+  bool is_stopping = false;              // threads end as soon as they can
+  bool is_finishing = false;             // nothing comes any more: lanes end when they have sent everything
   std::optional<Error> spool_error;
 
   JournalSegment* find(std::uint64_t index) {
