@@ -74,7 +74,7 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   if (!std::holds_alternative<engine::ToProvenEnd>(goal)) return log;
   if (!settings.accept_unproven_end) {
     return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
-        .hint("bring back another vault, or accept what is here: --accept-unproven-end (with a fresh --wal)");
+        .hint("bring back another vault, or accept what is here: --accept-unproven-end");
   }
   context.note("the end is not proven: " + log.why_not_proven);
   return log;
@@ -86,6 +86,16 @@ void tell_if_the_time_is_behind_the_log(const Context& context, const engine::Re
   if (time == nullptr || log.reached.end != log.proven.end) return;
   context.note("no commit in the log is later than " + env::to_rfc3339(time->time) + ": this is the log's end" +
                (log.is_proven ? "" : ", which is not proven: " + log.why_not_proven));
+}
+
+Result<engine::DatabaseRestoreOptions> recovery_of(const Context& context, const FoundLog& found,
+                                                   const RestoreTarget& target) {
+  engine::DatabaseRestoreOptions recovery;
+  recovery.target = target.path;
+  recovery.wal_directory = found.directory;
+  recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
+  recovery.owner = target.owner;
+  return recovery;
 }
 
 }  // namespace
@@ -140,25 +150,24 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
       .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
 }
 
-Result<env::FileOwner> make_target(env::FileSystem& files, const std::string& target,
-                                   const std::optional<env::FileOwner>& of_new) {
-  if (of_new.has_value() && !files.stat(target).ok()) {
-    TRY(files.make_directories(target, 0700));
-    return *of_new;
-  }
-  TRY(files.make_directories(target, 0700));
-  const env::FileInfo there = TRY(files.stat(target));
-  return env::FileOwner{there.user, there.group};
+Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
+                                           const std::optional<env::FileOwner>& of_new) {
+  const bool was_there = files.stat(path).ok();
+  RestoreTarget target{path, TRY(engine::claim_target(files, path)), {}};
+  const env::FileInfo there = TRY(target.claimed->info());
+  target.owner = of_new.has_value() && !was_there ? *of_new : env::FileOwner{there.user, there.group};
+  return target;
 }
 
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
-                                                 const std::string& target, env::FileOwner owner) {
-  engine::DatabaseRestoreOptions recovery;
-  recovery.target = target;
-  recovery.wal_directory = found.directory;
-  recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
-  recovery.owner = owner;
-  return engine::prepare_recovery(context.env.files, recovery, found.log.plan);
+                                                 const RestoreTarget& target) {
+  return engine::prepare_recovery(context.env.files, TRY(recovery_of(context, found, target)), found.log.plan);
+}
+
+Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target) {
+  TRY(engine::unmark_target(context.env.files, target.path));
+  found.log.hold->keep();
+  return engine::allow_recovery(context.env.files, TRY(recovery_of(context, found, target)));
 }
 
 std::string chosen_in_words(const engine::DatabaseLog& log) {
@@ -194,13 +203,13 @@ void add_database(config::Json& json, const FoundLog& found) {
   if (found.log.cut.has_value()) json.set("cut", found.log.cut->id.hex());
 }
 
-void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready, const std::string& target,
-                         env::FileOwner owner) {
+void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready,
+                         const RestoreTarget& target) {
   for (const std::string& note : ready.notes) context.note(note);
-  if (owner.first != 0) return;
+  if (target.owner.first != 0) return;
   context.note(
       "the restored files belong to root, as whom no server runs: chown -R them, or make the target beforehand (" +
-      std::string("install -d -o postgres -g postgres -m 700 ") + printable(target) + ")");
+      std::string("install -d -o postgres -g postgres -m 700 ") + printable(target.path) + ")");
 }
 
 }  // namespace exclave::cli

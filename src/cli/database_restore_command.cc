@@ -34,7 +34,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
-  const env::FileOwner owner = TRY(make_target(context.env.files, settings.target));
+  const RestoreTarget target = TRY(claim_restore_target(context.env.files, settings.target));
   const FoundLog found = TRY(find_log(context, site, released, settings, goal, bases_of(released, settings),
                                       settings.wal.empty() ? settings.target + ".wal" : settings.wal));
 
@@ -42,8 +42,10 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   if (found.base.found.object.name != released.snapshot.object.name)
     TRY(open_another(context, released, found.base.found));
   engine::RestoreOptions options;
-  options.target = settings.target;
-  options.owner = owner;
+  options.target = target.path;
+  options.owner = target.owner;
+  options.claimed = target.claimed;
+  options.ending = engine::Ending::StayMarked;
   if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
   engine::StageTimes times;
   ProgressLine progress(context, "restore");
@@ -52,12 +54,13 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
                                    progress.callback(), context.stop));
 
   // 3. Set up so that its server recovers to exactly that end.
-  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, settings.target, owner));
+  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, target));
+  TRY(hand_over(context, found, target));
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);
   context.print(restore_text(report, released, settings.target) + database_text(found, ready, settings.target), json);
-  show_database_notes(context, ready, settings.target, owner);
+  show_database_notes(context, ready, target);
   show_restore_problems(context, report);
   return report.is_partial() ? kPartial : kOk;
 }

@@ -388,6 +388,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   log.plan.ranges = cut_at(std::move(ranges), log.reached.end);
   log.reached.timeline = log.plan.timeline();
   TRY(writer->plan(log.plan));
+  log.hold = std::move(*writer).finish();
   return log;
 }
 

@@ -60,6 +60,8 @@ struct LogEnd {
 
 struct DatabaseLog {
   WalPlan plan;
+  // Where it is, which is removed with this unless it is kept. None without a plan: nothing is left there.
+  std::unique_ptr<WalDirectoryHold> hold;
   LogEnd reached;          // what the plan ends at
   LogEnd proven;           // what there is
   bool is_proven = false;  // I1

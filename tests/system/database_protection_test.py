@@ -1,5 +1,8 @@
 """Databases, the way there: the log abroad at every commit, through failures of agents, vaults and servers; cuts; what hosts see."""
+import contextlib
+import fcntl
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -214,6 +217,17 @@ class Failover(DatabaseTest):
         self.assertEqual(wanted, self.recover().sql("select count(*) from t"))
 
 
+@contextlib.contextmanager
+def locked(directory):
+    """As by another restore."""
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 class Trouble(DatabaseTest):
     def test_a_vault_that_was_away_catches_up_beside_the_commits(self):
         self.protect()
@@ -247,8 +261,14 @@ class Trouble(DatabaseTest):
         target = self.scratch / "back"
         refused = self.realm.restore(release, target, "--dataset", "people")
         self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: only 1 of 3 vaults", "--accept-unproven-end")
-        accepted = self.realm.restore(release, target, "--dataset", "people", "--wal", self.scratch / "wal", "--accept-unproven-end")
-        self.ok(accepted)
+        self.assertFalse((self.scratch / "back.wal").exists(), "of a refused restore nothing is left that is in the way")
+        accept = lambda: self.realm.restore(release, f"{target}/", "--dataset", "people", "--accept-unproven-end")  # noqa: E731
+        with locked(target):
+            self.refused(accept(), harness.LOCKED, f"another restore is at work in target '{target}'", "wait until it ends")
+        (self.scratch / "back.wal").mkdir()
+        with locked(self.scratch / "back.wal"):
+            self.refused(accept(), harness.LOCKED, f"another restore is at work in '{target}.wal'", "wait until it ends")
+        accepted = self.ok(accept())
         self.assertIn("NOT proven", accepted.out)
 
     def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):

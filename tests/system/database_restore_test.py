@@ -229,12 +229,25 @@ class OnePoint(DatabaseTest):
         self.assertRegex(latest.err, "dataset papers is older than the point: .* documents written since it began may be missing")
         whole = latest.err.split("--to ")[1].split()[0]
         self.ok(self.restore_all(release, "whole", "--to", whole))
-        # No server may be started on a part.
-        (self.scratch / "half/papers").mkdir(parents=True)
-        (self.scratch / "half/papers/other").write_text("in the way")
-        self.refused(self.realm.restore(release, self.scratch / "half", "--all", "--to", "name:p"), harness.FAILED, "papers")
-        self.assertTrue((self.scratch / "half/people/PG_VERSION").exists())
-        self.assertFalse((self.scratch / "half/people/recovery.signal").exists())
+        # What stands in the way is refused before anything is fetched, or no server may be started on a part; and when it is
+        # gone, the same command goes on.
+        half = self.scratch / "half"
+        (half / "papers").mkdir(parents=True)
+        (half / "papers/other").write_text("in the way")
+        restore_half = lambda: self.realm.restore(release, half, "--all", "--to", "name:p")  # noqa: E731
+        self.refused(restore_half(), harness.FAILED, "dataset papers: target", "is not empty")
+        (half / "papers.exclave-restore").write_text("0" * 64 + " -\n")
+        self.refused(restore_half(), harness.FAILED, "dataset papers: target", "of another snapshot")
+        self.assertTrue((half / "people/PG_VERSION").exists())
+        self.assertFalse((half / "people/recovery.signal").exists())
+        self.assertFalse((half / "people.wal").exists())
+        shutil.rmtree(half / "papers")
+        gone_on = self.ok(restore_half())
+        self.assertIn("files were finished by an earlier run", gone_on.out)
+        self.assertTrue((half / "people/recovery.signal").exists())
+        self.assertEqual(["1", "2"], self.documents("half"))
+        self.assertEqual({"papers", "people", "people.wal"}, {path.name for path in half.iterdir()})
+        self.refused(restore_half(), harness.FAILED, "is not empty", "restore into a fresh directory")
         # What belongs to a log is not passed over in silence for a tree, nor one dataset for another.
         for options, text in ((("--dataset", "papers", "--to", "2026-01-01T00:00:00Z"), "dataset papers is no database: --to"),
                               (("--dataset", "people", "--snapshot", walks[0]), "is of dataset papers, not of people")):
