@@ -52,6 +52,14 @@ config::Json point_json(const engine::RestorePoints::Found& found) {
   return json;
 }
 
+// Whether what lies behind an unproven end could be what was asked for. A position is one thing, whatever follows it.
+bool may_lack_the_last(const engine::RecoveryGoal& goal, const engine::DatabaseLog& log) {
+  if (log.is_proven || std::holds_alternative<engine::ToLogPosition>(goal)) return false;
+  if (std::holds_alternative<engine::ToCommitTime>(goal)) return log.reached.end == log.proven.end;
+  const auto* const cut = std::get_if<engine::ToCut>(&goal);
+  return cut == nullptr || cut->id == engine::kLatestCut;
+}
+
 Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
                                   const RestoreSettings& settings, const engine::RecoveryGoal& goal,
                                   const engine::DatasetSnapshot& base, const std::string& directory) {
@@ -68,9 +76,9 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   if (log.needs_older_base) return log;
   for (const std::string& problem : log.problems) context.note("problem: " + problem);
   if (log.is_proven) return log;
-  if (log.point.has_value())
-    context.note("a later point of this name may be missing, because the log's end is not proven: " +
-                 log.why_not_proven);
+  if ((log.point.has_value() || log.cut.has_value()) && may_lack_the_last(goal, log))
+    context.note(std::string(log.cut.has_value() ? "a later cut" : "a later point of this name") +
+                 " may be missing, because the log's end is not proven: " + log.why_not_proven);
   if (!std::holds_alternative<engine::ToProvenEnd>(goal)) return log;
   if (!settings.accept_unproven_end) {
     return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
@@ -133,7 +141,8 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
     engine::DatabaseLog log = TRY(fetch(context, site, released, settings, goal, *base, directory));
     if (!log.needs_older_base) {
       tell_if_the_time_is_behind_the_log(context, goal, log);
-      return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin};
+      const bool is_uncertain = may_lack_the_last(goal, log);
+      return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin, is_uncertain};
     }
     if (log.why_older.has_value()) {
       context.note("the base backup of " + env::to_rfc3339(base->finished) +

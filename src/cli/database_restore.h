@@ -30,6 +30,9 @@ struct FoundLog {
   engine::DatabaseLog log;              // planned
   std::string directory;                // where it is
   std::chrono::nanoseconds duration{};  // of fetching and checking it
+  // The log's end is not proven, and with more of it the restore might end elsewhere. It was said; the exit code says it,
+  // too.
+  bool may_lack_the_last = false;
 };
 // Into `directory`. Says on the way what is wrong with it. Precondition (no base reaches the goal), Unavailable (the end is
 // wanted, not proven, and settings.accept_unproven_end is off), those of engine::fetch_log.

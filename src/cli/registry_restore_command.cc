@@ -211,7 +211,8 @@ bool show_notes(const Context& context, const std::vector<Member>& members, cons
   for (const Member& member : members) {
     if (member.is_database()) show_database_notes(context, member.ready, member.target);
     show_restore_problems(context, member.report);
-    is_partial = is_partial || member.report.is_partial() || member.is_behind();
+    is_partial = is_partial || member.report.is_partial() || member.is_behind() ||
+                 (member.is_database() && member.log->may_lack_the_last);
     if (!member.is_behind()) continue;
     context.note("dataset " + member.snapshot.dataset + " is older than the point: its newest snapshot began at " +
                  env::to_rfc3339(member.snapshot.began) + ", " + human_duration(-member.after) + " before " +

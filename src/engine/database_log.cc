@@ -219,8 +219,8 @@ class LogCheck {
 Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& id) {
   const format::Cut* found = nullptr;
   for (const format::Cut& cut : log.cuts) {
-    if (id != "latest" && !cut.id.hex().starts_with(id)) continue;
-    if (id != "latest" && found != nullptr && found->id != cut.id)
+    if (id != kLatestCut && !cut.id.hex().starts_with(id)) continue;
+    if (id != kLatestCut && found != nullptr && found->id != cut.id)
       return Error(Code::InvalidInput, "cut '" + printable(id) + "' is ambiguous").hint("give more digits of its id");
     if (found == nullptr || cut.taken_ns >= found->taken_ns) found = &cut;
   }

@@ -42,7 +42,8 @@ struct ToLogPosition {  // every record that ends at or before it
 struct ToCommitTime {  // everything before the first commit that is later, by the server's clock
   env::Timestamp time;
 };
-struct ToCut {  // by the first digits of its id, or "latest"
+inline constexpr std::string_view kLatestCut = "latest";
+struct ToCut {  // by the first digits of its id, or kLatestCut
   std::string id;
 };
 struct ToRestorePoint {  // the last point of that name (restore_points.h)
