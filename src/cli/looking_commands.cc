@@ -12,6 +12,7 @@
 #include "crypto/tree_hash.h"
 #include "engine/verify.h"
 #include "repo/catalogue.h"
+#include "store/vault_words.h"
 
 namespace exclave::cli {
 namespace {
@@ -31,7 +32,7 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
                        std::vector<std::string>& row, std::string& readings, std::vector<std::string>& alarms) {
   const auto status = vault.status();
   if (!status.ok()) {
-    row = {vault.name(), "unreachable", "", "", printable(status.error().message())};
+    row = {vault.name(), "unreachable", "", "", printable(store::said_by(vault.name(), status.error()))};
     return row[4];
   }
   std::string remark;
@@ -298,7 +299,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   for (store::VaultApi* vault : home->vaults().all()) {
     const auto quota = vault->quota(home->registry().id);
     if (!quota.ok()) {
-      view.refusals.push_back(vault->name() + ": " + printable(quota.error().message()));
+      view.refusals.push_back(printable(store::in_list(vault->name(), quota.error())));
       continue;
     }
     if (quota.value().used_bytes > quota.value().quota_bytes / 10 * 9) {

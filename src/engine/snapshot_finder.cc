@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "crypto/tree_hash.h"
 #include "env/at_once.h"
+#include "store/vault_words.h"
 
 namespace exclave::engine {
 namespace {
@@ -138,8 +139,8 @@ class Witnesses {
       if (!lists_it_(vault->name())) continue;
       auto found = look(*vault, name_);
       if (found.ok() && is_right(found.value())) return found.value();
-      const std::string why = found.ok() ? "its header is another object's" : found.error().message();
-      append_item(reasons_, vault->name() + ": " + why, "; ");
+      const Error why = found.ok() ? Error(Code::Corrupt, "its header is another object's") : found.error();
+      append_item(reasons_, store::in_list(vault->name(), why), "; ");
       if (!found.ok() && found.error().code() == Code::Unavailable) std::erase(answering_, vault);
     }
     return std::nullopt;
@@ -194,7 +195,7 @@ class HoldingsFinder {
       views_[stream.descriptor.id()].push_back(std::move(view));
     }
     if (answer.failure.has_value()) {
-      holdings_.unreachable.push_back(vault.name() + ": " + answer.failure->message());
+      holdings_.unreachable.push_back(store::in_list(vault.name(), *answer.failure));
     } else {
       holdings_.answering.push_back(&vault);
     }
