@@ -48,8 +48,15 @@ class Acknowledgements(DatabaseTest):
         with self.assertRaises(subprocess.TimeoutExpired):
             waiting.wait(3)
         self.assertEqual("0", self.home.sql("select count(*) from t"))  # reads do not wait
+        self.assertNotIn("commits have waited", self.agent.log())
+        self.wait_for(lambda: "commits have waited" in self.agent.log(), "said that commits wait")
         self.realm.start("lux", "oslo")
         self.assertEqual(0, waiting.wait(60))
+        self.wait_for(lambda: "commits go on" in self.agent.log(), "said that commits go on")
+        told = [line.split("dataset people: ")[1] for line in self.agent.log().splitlines() if ": commits " in line]
+        self.assertEqual(2, len(told), told)
+        self.assertRegex(told[0], r"^commits have waited for 5\.\d s: 1 of 3 vaults have confirmed them, 2 are needed \(lux: .*; oslo: .*\)$")
+        self.assertRegex(told[1], r"^commits go on; they had waited for \d+\.\d s$")
 
     def test_an_agent_that_is_killed_under_load_is_back_and_nothing_acknowledged_is_lost(self):
         self.protect()
