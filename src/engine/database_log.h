@@ -15,9 +15,9 @@
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
 //     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
-// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),
-//   Precondition (the log ends before the backup is consistent; a position beyond the end), Denied (period not released),
-//   Unavailable.
+// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (a record is
+//   damaged, or a hole: names where), Precondition (the log ends before the backup is consistent; a position beyond the
+//   end), Denied (period not released), Unavailable (also: no such cut or point, and the end is not proven).
 // See: docs/formats/database-journal.md, ADR-0026.
 #pragma once
 

@@ -270,6 +270,9 @@ class Trouble(DatabaseTest):
         self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: only 1 of 3 vaults", "--accept-unproven-end")
         self.assertRegex(refused.err, "(?m)^vault lux: .*127.0.0.1:")
         self.assertNotRegex(refused.err, r"(\w+): vault \1", "each vault is named once")
+        for goal, text in (("name:p", "holds no restore point 'p'"), ("cut:latest", "hold no cut at all")):
+            missing = self.realm.restore(release, target, "--dataset", "people", "--to", goal)
+            self.refused(missing, harness.UNREACHABLE, text, "it may lie behind the log's end, which is not proven: only 1 of 3 vaults")
         self.assertFalse((self.scratch / "back.wal").exists(), "of a refused restore nothing is left that is in the way")
         accept = lambda: self.realm.restore(release, f"{target}/", "--dataset", "people", "--accept-unproven-end")  # noqa: E731
         with locked(target):

@@ -113,6 +113,7 @@ class Restores(DatabaseTest):
         self.assertIn(f"the server will recover to {early} ", told.out)
         for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
                                     "it holds: early, only one, twice, last"),
+                                   ("cut:latest", harness.NOT_FOUND, "the journals hold no cut at all", "restore to a time"),
                                    ("name:", harness.FAILED, "a restore point's name has 1 to 63 bytes")):
             self.refused(self.realm.restore(release, self.scratch / "none", "--dataset", "people", "--to", goal), code, *texts)
 
