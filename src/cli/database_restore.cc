@@ -128,6 +128,14 @@ Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
           "in UTC");
 }
 
+Error no_base(const engine::RegistryHoldings& holdings, Error missing) {
+  if (holdings.lost.empty()) return engine::not_shown(holdings, std::move(missing));
+  const engine::LostSnapshot& lost = holdings.lost.back();
+  return Error(lost.why.code(), missing.message() + "; but snapshot " + lost.snapshot.object.name.hex().substr(0, 12) +
+                                    ", which may be such a base, cannot be opened: " + lost.why.message())
+      .hint("bring back more vaults, and run the command again");
+}
+
 // Only the log tells where a cut, a named point or a time is: bases that are younger are gone past.
 Result<FoundLog> find_log(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
                           const RestoreSettings& settings, const engine::RecoveryGoal& goal, const NextBase& next_base,
@@ -153,10 +161,13 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
     place = log.reached.end;
     if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);
   }
-  if (unusable.has_value()) return *unusable;
-  return Error(Code::Precondition,
-               "no base backup that the release opens ends before " + printable(settings.to) + in_words)
-      .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
+  return no_base(
+      released.holdings,
+      unusable.has_value()
+          ? *unusable
+          : Error(Code::Precondition,
+                  "no base backup that the release opens ends before " + printable(settings.to) + in_words)
+                .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY"));
 }
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,

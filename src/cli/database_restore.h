@@ -34,6 +34,10 @@ struct FoundLog {
   // too.
   bool may_lack_the_last = false;
 };
+// `missing`: that there is no base backup. If there may be one that cannot be opened, or at a vault that does not answer,
+// that is said instead.
+Error no_base(const engine::RegistryHoldings& holdings, Error missing);
+
 // Into `directory`. Says on the way what is wrong with it. Precondition (no base reaches the goal), Unavailable (the end is
 // wanted, not proven, and settings.accept_unproven_end is off), those of engine::fetch_log.
 Result<FoundLog> find_log(const Context& context, SiteFolder& site, const ReleasedRegistry& released,

@@ -10,14 +10,16 @@ namespace exclave::cli {
 namespace {
 
 // The snapshot that was chosen, and, if the operator named none, the older bases of its dataset.
-NextBase bases_of(const ReleasedSnapshot& released, const RestoreSettings& settings) {
+// One that cannot be opened is lost: it may be the one that serves.
+NextBase bases_of(ReleasedSnapshot& released, const RestoreSettings& settings) {
   const std::size_t left = settings.snapshot == "latest" ? released.older.size() : 0;
   return [&released, left, first = true, at = std::size_t{0}]() mutable -> std::optional<engine::DatasetSnapshot> {
     engine::DatasetSnapshot newest = engine::describe(released.snapshot, released.content->record());
     if (std::exchange(first, false)) return newest;
     while (at < left) {
       const engine::FoundSnapshot& found = released.older[at++];
-      const auto record = repo::open_snapshot(*released.opener, found.object);
+      auto record = repo::open_snapshot(*released.opener, found.object);
+      if (!record.ok()) released.holdings.lost.push_back({found, record.take_error()});
       if (!record.ok() || record.value().dataset != newest.dataset || !record.value().base.has_value()) continue;
       return engine::describe(found, record.value());
     }

@@ -48,7 +48,8 @@ NextBase newest_first(const std::vector<engine::DatasetSnapshot>& bases) {
 }
 
 // All that could stand in the way is refused before the first byte is fetched.
-Status check_goal(const engine::DatasetSurvey& survey, const engine::RecoveryGoal& goal) {
+Status check_goal(const engine::RegistryHoldings& holdings, const engine::DatasetSurvey& survey,
+                  const engine::RecoveryGoal& goal) {
   std::string databases;
   std::string others;
   std::size_t count = 0;
@@ -57,8 +58,9 @@ Status check_goal(const engine::DatasetSurvey& survey, const engine::RecoveryGoa
     if (is_of_database(snapshots)) ++count;
   }
   if (count == 0) {
-    return Error(Code::NotFound, "the release opens no base backup of a database: nothing has a point to go to")
-        .hint("restore each dataset by itself: --dataset NAME; it opens: " + others);
+    return no_base(holdings,
+                   Error(Code::NotFound, "the release opens no base backup of a database: nothing has a point to go to")
+                       .hint("restore each dataset by itself: --dataset NAME; it opens: " + others));
   }
   if (count > 1 && std::holds_alternative<engine::ToLogPosition>(goal)) {
     return Error(Code::InvalidInput, "a position is of one database, and the registry has several: " + databases)
@@ -253,7 +255,8 @@ Result<ExitCode> restore_registry(const Context& context, SiteFolder& site, cons
   const std::vector<engine::FoundSnapshot> not_released = TRY(leave_released(released));
   if (!not_released.empty()) context.note("what they hold is left out: " + not_released_in_words(not_released));
   const engine::DatasetSurvey survey = TRY(survey_of(context, released));
-  TRY(check_goal(survey, goal));
+  released.holdings.lost = survey.lost;
+  TRY(check_goal(released.holdings, survey, goal));
 
   // 1. Places, and the logs: where they end tells which snapshots of the others belong to them.
   const engine::ClaimedTarget whole = TRY(engine::lock_target(context.env.files, settings.target));

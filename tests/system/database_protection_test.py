@@ -273,6 +273,12 @@ class Trouble(DatabaseTest):
         for goal, text in (("name:p", "holds no restore point 'p'"), ("cut:latest", "hold no cut at all")):
             missing = self.realm.restore(release, target, "--dataset", "people", "--to", goal)
             self.refused(missing, harness.UNREACHABLE, text, "it may lie behind the log's end, which is not proven: only 1 of 3 vaults")
+        for options, text in ((("--dataset", "nobody"), "hold no snapshot of dataset 'nobody'"),
+                              (("--dataset", "people", "--to", "0/1000000"), "no base backup that the release opens ends before 0/1000000"),
+                              (("--all", "--to", "0/1000000"), "no base backup that the release opens ends before 0/1000000")):
+            missing = self.realm.restore(release, target, *options)
+            self.refused(missing, harness.UNREACHABLE, text, "; but vaults that do not answer may hold it (lux: ", "; oslo: ")
+        (target / "people").rmdir()  # of --all
         self.assertFalse((self.scratch / "back.wal").exists(), "of a refused restore nothing is left that is in the way")
         accept = lambda: self.realm.restore(release, f"{target}/", "--dataset", "people", "--accept-unproven-end")  # noqa: E731
         with locked(target):
