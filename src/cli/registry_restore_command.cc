@@ -25,18 +25,6 @@ struct Member {
   bool is_behind() const { return !is_database() && after <= std::chrono::nanoseconds(0); }
 };
 
-std::string_view kind_in_words(format::DatasetKind kind) {
-  switch (kind) {
-    case format::DatasetKind::Tree:
-      return "tree";
-    case format::DatasetKind::ByteStream:
-      return "stream";
-    case format::DatasetKind::Database:
-      return "database";
-  }
-  return "";
-}
-
 bool is_of_database(const std::vector<engine::DatasetSnapshot>& snapshots) {
   return snapshots.back().base.has_value();
 }

@@ -207,6 +207,9 @@ class OnePoint(DatabaseTest):
         self.add(4)
         self.lose_home()
         release = self.realm.release("all", request_options=("--all",))
+        listed = self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, *release))
+        self.assertRegex(listed.out, r"^snapshot +era +periods +taken +complete at +dataset +kind\n.* people +database\n"
+                                     r"(.* papers +tree\n){3}$")
         which = self.realm.restore(release, self.scratch / "which")
         self.refused(which, harness.FAILED, "several datasets: papers, people", "restore takes all of them with --all")
         # The first walk behind the point, neither the one before it nor the newest.
