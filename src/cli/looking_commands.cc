@@ -270,11 +270,12 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     if (databases.is_null()) {
       view.alarms.push_back("the agent does not run: no database is protected (exclave agent run)");
     } else {
-      const LastBase last_base = [&](const std::string& dataset) {
-        std::optional<std::int64_t> last;
+      const FindLastBase last_base = [&](const std::string& dataset) {
+        std::optional<LastBase> last;
         for (const repo::SnapshotSummary& each : snapshots) {
-          if (each.dataset == dataset) last = env::Timestamp{each.started_ns}.seconds();
+          if (each.dataset == dataset) last = LastBase{env::Timestamp{each.started_ns}.seconds()};
         }
+        if (last.has_value()) last->consistent_from = noted_base_end(context, settings.place.home, dataset);
         return last;
       };
       view.headline += databases_in_words(databases, last_base, now, view.alarms);

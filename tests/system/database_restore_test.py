@@ -127,6 +127,8 @@ class Restores(DatabaseTest):
         self.home.sql("insert into t values (2, 'told to nobody')")
         late = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--json")
         self.assertEqual(harness.PARTIAL, late.code, late.err)
+        self.assertIn("alarm: database people's newest base backup is not usable yet: it is consistent from "
+                      f"{late.json()['end']} on, and k vaults hold the log up to 0/", self.status_as_if_the_agent_ran())
         self.lose_home()
         target = self.scratch / "back"
         target.mkdir()
@@ -137,6 +139,11 @@ class Restores(DatabaseTest):
                                     "backup's start .* an older one is looked for")
         self.assertTrue(ended.json()["proven"])
         self.assertEqual("1", self.recover().sql("select string_agg(id::text, ' ') from t"))
+
+    def status_as_if_the_agent_ran(self):
+        path = self.realm.home / "state/agent.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"at_ns": time.time_ns()}))
+        return self.ok(self.realm.exclave("status", "--home", self.realm.home), harness.PARTIAL).out
 
     def test_a_restore_passes_the_servers_own_checks(self):
         """pg_verifybackup before it starts, page checksums and amcheck behind."""
