@@ -8,9 +8,6 @@
 
 namespace exclave::cli {
 
-// InvalidInput unless exactly one of home and site is given.
-Status require_one_place(const PlaceSettings& place);
-
 Result<ExitCode> run(const Context& context, const RealmCreateSettings& settings);
 Result<ExitCode> run(const Context& context, const EraSettings& settings);
 Result<ExitCode> run(const Context& context, const VaultSettings& settings);

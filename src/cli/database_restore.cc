@@ -223,13 +223,14 @@ void add_database(config::Json& json, const FoundLog& found) {
   if (found.log.cut.has_value()) json.set("cut", found.log.cut->id.hex());
 }
 
-void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready,
+void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
                          const RestoreTarget& target) {
   for (const std::string& note : ready.notes) context.note(note);
   if (target.owner.first != 0) return;
-  context.note(
-      "the restored files belong to root, as whom no server runs: chown -R them, or make the target beforehand (" +
-      std::string("install -d -o postgres -g postgres -m 700 ") + printable(target.path) + ")");
+  context.note("the restored files and their log belong to root, as whom no server runs: chown -R postgres: " +
+               printable(target.path) + " " + printable(found.directory) +
+               "; or make the target beforehand (install -d -o postgres -g postgres -m 700 " + printable(target.path) +
+               ")");
 }
 
 }  // namespace exclave::cli

@@ -67,7 +67,7 @@ std::string chosen_in_words(const engine::DatabaseLog& log);
 std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready, const std::string& target);
 void add_database(config::Json& json, const FoundLog& found);
 // What to do before the server is started.
-void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready,
+void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
                          const RestoreTarget& target);
 
 }  // namespace exclave::cli

@@ -62,7 +62,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   config::Json json = restore_json(report, released);
   add_database(json, found);
   context.print(restore_text(report, released, settings.target) + database_text(found, ready, settings.target), json);
-  show_database_notes(context, ready, target);
+  show_database_notes(context, found, ready, target);
   show_restore_problems(context, report);
   return report.is_partial() || found.may_lack_the_last ? kPartial : kOk;
 }

@@ -351,21 +351,11 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
 
 }  // namespace
 
-Status require_one_place(const PlaceSettings& place) {
-  if (place.home.empty() == place.site.empty()) {
-    return Error(Code::InvalidInput, "where should exclave look?")
-        .hint("say --home DIRECTORY (the agent) or --site DIRECTORY (an executing site)");
-  }
-  return {};
-}
-
 Result<ExitCode> run(const Context& context, const StatusSettings& settings) {
-  TRY(require_one_place(settings.place));
   return settings.place.home.empty() ? status_at_site(context, settings) : status_at_home(context, settings);
 }
 
 Result<ExitCode> run(const Context& context, const ListSettings& settings) {
-  TRY(require_one_place(settings.place));
   EntryPrinter printer = TRY(EntryPrinter::create(context, settings));
   if (!settings.place.home.empty()) {
     if (settings.snapshot != "latest") {
@@ -394,7 +384,6 @@ Result<ExitCode> run(const Context& context, const ListSettings& settings) {
 }
 
 Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
-  TRY(require_one_place(settings.place));
   if (!settings.place.home.empty()) {
     return Error(Code::Denied, "the vaults do not let an agent read entries or objects")
         .hint("verify at a site: exclave verify --site DIRECTORY");

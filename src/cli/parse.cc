@@ -83,6 +83,9 @@ class Parser {
     auto* site = command.add_option("--site", place.site, "an executing site's directory");
     command.add_option("--registry", place.registry, "which registry (at a site with several)");
     home->excludes(site);
+    command.parse_complete_callback([home, site] {
+      if (home->empty() && site->empty()) throw CLI::RequiredError("--home DIRECTORY or --site DIRECTORY");
+    });
   }
   static void add_release_files(CLI::App& command, OpenSettings& open) {
     command.add_option("--release", open.release, "the release request the officials approved");

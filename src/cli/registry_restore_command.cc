@@ -199,7 +199,7 @@ bool show_notes(const Context& context, const std::vector<Member>& members, cons
   bool is_partial = false;
   std::optional<env::Timestamp> oldest_behind;
   for (const Member& member : members) {
-    if (member.is_database()) show_database_notes(context, member.ready, member.target);
+    if (member.is_database()) show_database_notes(context, *member.log, member.ready, member.target);
     show_restore_problems(context, member.report);
     is_partial = is_partial || member.report.is_partial() || member.is_behind() ||
                  (member.is_database() && member.log->may_lack_the_last);

@@ -109,7 +109,6 @@ Result<ExitCode> show_at_site(const Context& context, const SnapshotsSettings& s
 }  // namespace
 
 Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) {
-  TRY(require_one_place(settings.place));
   if (settings.place.home.empty()) return show_at_site(context, settings);
   return show_at_home(context, settings.place.home);
 }

@@ -111,6 +111,8 @@ class Restores(DatabaseTest):
         self.ok(told)
         self.assertRegex(told.out, f"chosen: restore point 'early' of 20.*Z at {early}\n")
         self.assertIn(f"the server will recover to {early} ", told.out)
+        if os.getuid() == 0:
+            self.assertIn(f"chown -R postgres: {self.scratch}/told {self.scratch}/told.wal", told.err)
         for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
                                     "it holds: early, only one, twice, last"),
                                    ("cut:latest", harness.NOT_FOUND, "the journals hold no cut at all", "restore to a time"),
