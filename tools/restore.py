@@ -199,7 +199,7 @@ def restore_database(vaults, record, found, options):
         try:
             log.gather()
             log.find_end()
-            prove(log, options)
+            is_proven = prove(log, options)
             break
         except BaseException as error:
             log.files.remove_all()
@@ -221,7 +221,7 @@ def restore_database(vaults, record, found, options):
           f"{log.parts[-1].timeline}: {log.reader.records} records, {log.reader.commits} commits{last}")
     if options.sync:
         os.sync()
-    return code
+    return code if is_proven else 3
 
 
 def prove(log, options):
@@ -232,6 +232,7 @@ def prove(log, options):
         raise Unproven(log.noun, log.hole or f"its end {shown_position(log.end)} is not proven to be the last that was acknowledged",
                        "bring other vaults' directories; if there are none, --accept-unproven-end takes what is there")
     say(f"{log.noun}: ends at {shown_position(log.end)}, " + ("NOT proven" if reasons else "proven"))
+    return not reasons
 
 
 def command_check(options):

@@ -300,6 +300,7 @@ Status DatabaseStream::end_journal() {
   const Status finished = finish_journal();
   journal_.reset();
   ledger_.reset();
+  waits_ = {};
   commit_marks_.clear();
   outstanding_bytes_ = 0;
   commits_durable_ = commits_;
@@ -548,6 +549,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
     commit_marks_.pop_front();
   }
   if (ledger_->look(clock.monotonic(), clock.now())) TRY(note_mode());
+  tell_waits();
   if (ledger_->wants_spool()) {
     TRY(settle());
     TRY(of_journal(journal_->sync_spool()));
@@ -570,6 +572,16 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   }
   if (time - last_publish_ > kPublishEvery) publish();
   return {};
+}
+
+// Who looks at the log learns why the registry stands still, and from when to when it did.
+void DatabaseStream::tell_waits() {
+  const bool do_commits_wait = is_waited_for_ && !ledger_->is_degraded();
+  const auto notice = waits_.look(place_.env.clock.monotonic(),
+                                  do_commits_wait ? ledger_->oldest_outstanding() : std::optional<env::Instant>());
+  if (!notice.has_value()) return;
+  place_.env.log.write(env::LogLevel::Warning, "dataset " + options_.dataset + ": " +
+                                                   in_words(*notice, journal_->progress(), place_.policy.quorum.k));
 }
 
 Status DatabaseStream::note_mode() {

@@ -33,6 +33,7 @@
 #include "agent/frame_writer.h"
 #include "agent/log_framer.h"
 #include "agent/period_source.h"
+#include "agent/wait_notices.h"
 #include "base/mutex.h"
 #include "pg/replication.h"
 #include "pg/wal_checker.h"
@@ -158,6 +159,7 @@ class DatabaseStream {
   Status settle();
   Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
   Status note_mode();
+  void tell_waits();
   Status write_cuts();
   Status roll_if_due();
   void raise(std::string alarm);
@@ -169,6 +171,7 @@ class DatabaseStream {
       waker_;  // of the thread that runs: the vaults have more, a cut is to be written, a hold has ended
   std::unique_ptr<spread::JournalWriter> journal_;
   std::optional<AckLedger> ledger_;
+  WaitNotices waits_;
   std::optional<pg::WalChecker> checker_;
   std::uint64_t commits_before_checker_ = 0;
   bool journal_failed_ = false;  // the spool takes no more: only a person can mend that

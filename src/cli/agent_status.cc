@@ -12,6 +12,14 @@ namespace {
 constexpr std::uint64_t kMaxStatusBytes = 4U << 20;
 constexpr std::int64_t kFreshNanoseconds = 15'000'000'000;
 
+void tell_if_unusable(const std::string& dataset, const LastBase& base, const std::string& durable,
+                      std::vector<std::string>& alarms) {
+  const auto position = pg::parse_lsn(durable);
+  if (!position.ok() || !base.consistent_from.has_value() || position.value() >= *base.consistent_from) return;
+  alarms.push_back("database " + dataset + "'s newest base backup is not usable yet: it is consistent from " +
+                   pg::to_text(*base.consistent_from) + " on, and k vaults hold the log up to " + durable);
+}
+
 }  // namespace
 
 config::Json read_agent_status(const Context& context, const std::string& home) {
@@ -60,26 +68,30 @@ std::string cuts_in_words(const Context& context, const std::string& home, std::
   return text;
 }
 
-std::string databases_in_words(const config::Json& status, const LastBase& last_base, std::int64_t now,
+std::string databases_in_words(const config::Json& status, const FindLastBase& last_base, std::int64_t now,
                                std::vector<std::string>& alarms) {
   std::string cautions;
   std::vector<std::vector<std::string>> rows = {
       {"database", "state", "policy", "behind", "commits", "oldest", "unsigned", "durable at", "last base"}};
   for (const config::Json& each : status["databases"].elements()) {
     const std::string dataset = each["dataset"].string();
-    const std::optional<std::int64_t> base = last_base(dataset);
+    const std::optional<LastBase> base = last_base(dataset);
     rows.push_back(
         {dataset, each["state"].string(), each["policy"].string(), human_bytes(each["bytes_behind"].u64()),
          std::to_string(each["commits_behind"].u64()), std::to_string(each["oldest_behind_ms"].u64()) + " ms",
          std::to_string(each["unsigned_ms"].u64()) + " ms", each["durable"].string(),
-         base.has_value() ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - *base))) + " ago"
-                          : "none"});
+         base.has_value()
+             ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - base->began_seconds))) + " ago"
+             : "none"});
     if (!base.has_value())
       alarms.push_back("database " + dataset +
                        " has no base backup in this era: its log alone restores nothing (exclave backup --database " +
                        dataset + ")");
-    if (each["state"].string() != "streaming")
+    if (each["state"].string() != "streaming") {
       alarms.push_back("database " + dataset + " is not streamed: its log is safe nowhere but at home");
+    } else if (base.has_value()) {
+      tell_if_unusable(dataset, *base, each["durable"].string(), alarms);
+    }
     for (const config::Json& alarm : each["alarms"].elements())
       alarms.push_back("database " + dataset + ": " + printable(alarm.string()));
     for (const config::Json& caution : each["cautions"].elements())

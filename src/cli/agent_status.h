@@ -18,10 +18,14 @@ config::Json read_agent_status(const Context& context, const std::string& home);
 // Up to where k vaults hold the log of a dataset; nullopt if nobody says.
 std::optional<pg::Lsn> durable_position(const config::Json& status, const std::string& dataset);
 
-// When the last base backup of a dataset began, in seconds since 1970; nullopt if this era has none.
-using LastBase = std::function<std::optional<std::int64_t>(const std::string& dataset)>;
+struct LastBase {
+  std::int64_t began_seconds = 0;            // since 1970
+  std::optional<pg::Lsn> consistent_from{};  // nullopt: nobody noted it
+};
+// nullopt: this era has none of the dataset.
+using FindLastBase = std::function<std::optional<LastBase>(const std::string& dataset)>;
 // One line per database, for people. Appends to `alarms` what somebody has to look at.
-std::string databases_in_words(const config::Json& status, const LastBase& last_base, std::int64_t now,
+std::string databases_in_words(const config::Json& status, const FindLastBase& last_base, std::int64_t now,
                                std::vector<std::string>& alarms);
 // One line per group that the agent takes cuts of: the last cut, and what kept the last attempt from being one.
 std::string cuts_in_words(const Context& context, const std::string& home, std::int64_t now,

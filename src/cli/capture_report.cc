@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/render.h"
 #include "engine/snapshot_finder.h"
+#include "store/vault_words.h"
 
 namespace exclave::cli {
 namespace {
@@ -87,8 +88,9 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
   const auto behind = report.vaults_behind();
   for (const spread::VaultProgress& vault : report.vaults) {
     if (vault.head < report.entries) {
-      context.note("vault " + vault.vault +
-                   " is behind: " + (vault.failure.has_value() ? vault.failure->message() : "it was still receiving"));
+      context.note(
+          "vault " + vault.vault + " is behind: " +
+          (vault.failure.has_value() ? store::said_by(vault.vault, *vault.failure) : "it was still receiving"));
     }
   }
   const std::vector<std::string> missing =

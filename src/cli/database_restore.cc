@@ -52,6 +52,14 @@ config::Json point_json(const engine::RestorePoints::Found& found) {
   return json;
 }
 
+// Whether what lies behind an unproven end could be what was asked for. A position is one thing, whatever follows it.
+bool may_lack_the_last(const engine::RecoveryGoal& goal, const engine::DatabaseLog& log) {
+  if (log.is_proven || std::holds_alternative<engine::ToLogPosition>(goal)) return false;
+  if (std::holds_alternative<engine::ToCommitTime>(goal)) return log.reached.end == log.proven.end;
+  const auto* const cut = std::get_if<engine::ToCut>(&goal);
+  return cut == nullptr || cut->id == engine::kLatestCut;
+}
+
 Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
                                   const RestoreSettings& settings, const engine::RecoveryGoal& goal,
                                   const engine::DatasetSnapshot& base, const std::string& directory) {
@@ -68,13 +76,13 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   if (log.needs_older_base) return log;
   for (const std::string& problem : log.problems) context.note("problem: " + problem);
   if (log.is_proven) return log;
-  if (log.point.has_value())
-    context.note("a later point of this name may be missing, because the log's end is not proven: " +
-                 log.why_not_proven);
+  if ((log.point.has_value() || log.cut.has_value()) && may_lack_the_last(goal, log))
+    context.note(std::string(log.cut.has_value() ? "a later cut" : "a later point of this name") +
+                 " may be missing, because the log's end is not proven: " + log.why_not_proven);
   if (!std::holds_alternative<engine::ToProvenEnd>(goal)) return log;
   if (!settings.accept_unproven_end) {
     return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
-        .hint("bring back another vault, or accept what is here: --accept-unproven-end (with a fresh --wal)");
+        .hint("bring back another vault, or accept what is here: --accept-unproven-end");
   }
   context.note("the end is not proven: " + log.why_not_proven);
   return log;
@@ -86,6 +94,16 @@ void tell_if_the_time_is_behind_the_log(const Context& context, const engine::Re
   if (time == nullptr || log.reached.end != log.proven.end) return;
   context.note("no commit in the log is later than " + env::to_rfc3339(time->time) + ": this is the log's end" +
                (log.is_proven ? "" : ", which is not proven: " + log.why_not_proven));
+}
+
+Result<engine::DatabaseRestoreOptions> recovery_of(const Context& context, const FoundLog& found,
+                                                   const RestoreTarget& target) {
+  engine::DatabaseRestoreOptions recovery;
+  recovery.target = target.path;
+  recovery.wal_directory = found.directory;
+  recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
+  recovery.owner = target.owner;
+  return recovery;
 }
 
 }  // namespace
@@ -110,6 +128,14 @@ Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
           "in UTC");
 }
 
+Error no_base(const engine::RegistryHoldings& holdings, Error missing) {
+  if (holdings.lost.empty()) return engine::not_shown(holdings, std::move(missing));
+  const engine::LostSnapshot& lost = holdings.lost.back();
+  return Error(lost.why.code(), missing.message() + "; but snapshot " + lost.snapshot.object.name.hex().substr(0, 12) +
+                                    ", which may be such a base, cannot be opened: " + lost.why.message())
+      .hint("bring back more vaults, and run the command again");
+}
+
 // Only the log tells where a cut, a named point or a time is: bases that are younger are gone past.
 Result<FoundLog> find_log(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
                           const RestoreSettings& settings, const engine::RecoveryGoal& goal, const NextBase& next_base,
@@ -123,7 +149,8 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
     engine::DatabaseLog log = TRY(fetch(context, site, released, settings, goal, *base, directory));
     if (!log.needs_older_base) {
       tell_if_the_time_is_behind_the_log(context, goal, log);
-      return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin};
+      const bool is_uncertain = may_lack_the_last(goal, log);
+      return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin, is_uncertain};
     }
     if (log.why_older.has_value()) {
       context.note("the base backup of " + env::to_rfc3339(base->finished) +
@@ -134,31 +161,33 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
     place = log.reached.end;
     if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);
   }
-  if (unusable.has_value()) return *unusable;
-  return Error(Code::Precondition,
-               "no base backup that the release opens ends before " + printable(settings.to) + in_words)
-      .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY");
+  return no_base(
+      released.holdings,
+      unusable.has_value()
+          ? *unusable
+          : Error(Code::Precondition,
+                  "no base backup that the release opens ends before " + printable(settings.to) + in_words)
+                .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY"));
 }
 
-Result<env::FileOwner> make_target(env::FileSystem& files, const std::string& target,
-                                   const std::optional<env::FileOwner>& of_new) {
-  if (of_new.has_value() && !files.stat(target).ok()) {
-    TRY(files.make_directories(target, 0700));
-    return *of_new;
-  }
-  TRY(files.make_directories(target, 0700));
-  const env::FileInfo there = TRY(files.stat(target));
-  return env::FileOwner{there.user, there.group};
+Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
+                                           const std::optional<env::FileOwner>& of_new) {
+  const bool was_there = files.stat(path).ok();
+  RestoreTarget target{path, TRY(engine::claim_target(files, path)), {}};
+  const env::FileInfo there = TRY(target.claimed->info());
+  target.owner = of_new.has_value() && !was_there ? *of_new : env::FileOwner{there.user, there.group};
+  return target;
 }
 
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
-                                                 const std::string& target, env::FileOwner owner) {
-  engine::DatabaseRestoreOptions recovery;
-  recovery.target = target;
-  recovery.wal_directory = found.directory;
-  recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
-  recovery.owner = owner;
-  return engine::prepare_recovery(context.env.files, recovery, found.log.plan);
+                                                 const RestoreTarget& target) {
+  return engine::prepare_recovery(context.env.files, TRY(recovery_of(context, found, target)), found.log.plan);
+}
+
+Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target) {
+  TRY(engine::unmark_target(context.env.files, target.path));
+  found.log.hold->keep();
+  return engine::allow_recovery(context.env.files, TRY(recovery_of(context, found, target)));
 }
 
 std::string chosen_in_words(const engine::DatabaseLog& log) {
@@ -194,13 +223,14 @@ void add_database(config::Json& json, const FoundLog& found) {
   if (found.log.cut.has_value()) json.set("cut", found.log.cut->id.hex());
 }
 
-void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready, const std::string& target,
-                         env::FileOwner owner) {
+void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
+                         const RestoreTarget& target) {
   for (const std::string& note : ready.notes) context.note(note);
-  if (owner.first != 0) return;
-  context.note(
-      "the restored files belong to root, as whom no server runs: chown -R them, or make the target beforehand (" +
-      std::string("install -d -o postgres -g postgres -m 700 ") + printable(target) + ")");
+  if (target.owner.first != 0) return;
+  context.note("the restored files and their log belong to root, as whom no server runs: chown -R postgres: " +
+               printable(target.path) + " " + printable(found.directory) +
+               "; or make the target beforehand (install -d -o postgres -g postgres -m 700 " + printable(target.path) +
+               ")");
 }
 
 }  // namespace exclave::cli

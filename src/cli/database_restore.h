@@ -1,9 +1,11 @@
 // Database restore, in the parts that `restore` of one dataset and `restore --all` share: the goal, the log from the base
 // that serves it, what the operator is told.
 //
-//   --to -> parse_goal -> find_log (newest base that reaches the goal) -> the base's files -> make_ready -> text, JSON
+//   --to -> parse_goal -> find_log (newest base that reaches the goal) -> the base's files -> make_ready -> hand_over
+//     -> text, JSON
 //
-// I1  A server can be started on the target after make_ready, and not before.
+// I1  A server can be started on the target after hand_over, and not before. Until then a restore that ends, however, can
+//     be run again, and goes on; the log that it fetched is gone, unless it was killed.
 #pragma once
 
 #include <functional>
@@ -13,6 +15,7 @@
 #include "cli/site_folder.h"
 #include "engine/database_restore.h"
 #include "engine/recovery_point.h"
+#include "engine/restore.h"
 
 namespace exclave::cli {
 
@@ -27,26 +30,44 @@ struct FoundLog {
   engine::DatabaseLog log;              // planned
   std::string directory;                // where it is
   std::chrono::nanoseconds duration{};  // of fetching and checking it
+  // The log's end is not proven, and with more of it the restore might end elsewhere. It was said; the exit code says it,
+  // too.
+  bool may_lack_the_last = false;
 };
+// `missing`: that there is no base backup. If there may be one that cannot be opened, or at a vault that does not answer,
+// that is said instead.
+Error no_base(const engine::RegistryHoldings& holdings, Error missing);
+
 // Into `directory`. Says on the way what is wrong with it. Precondition (no base reaches the goal), Unavailable (the end is
 // wanted, not proven, and settings.accept_unproven_end is off), those of engine::fetch_log.
 Result<FoundLog> find_log(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
                           const RestoreSettings& settings, const engine::RecoveryGoal& goal, const NextBase& next_base,
                           const std::string& directory);
 
-// A server does not run on files of another user: whoever owns the target; if it is made now, `of_new`, or whoever restores.
-Result<env::FileOwner> make_target(env::FileSystem& files, const std::string& target,
-                                   const std::optional<env::FileOwner>& of_new = {});
+// Where a dataset goes.
+struct RestoreTarget {
+  std::string path;
+  engine::ClaimedTarget claimed;
+  // Of a database: no server runs on files of another user. Whoever owns the target; if it is made now, `of_new`, or
+  // whoever restores.
+  env::FileOwner owner;
+};
+// Errors: those of engine::claim_target.
+Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
+                                           const std::optional<env::FileOwner>& of_new = {});
 
+// After the base's files, with Ending::StayMarked.
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
-                                                 const std::string& target, env::FileOwner owner);
+                                                 const RestoreTarget& target);
+// To its server. It cannot be gone on with any more.
+Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target);
 
 // "cut 1a2b... of T", "restore point 'x' of T at P, the last of 2 of that name"; empty: the goal says it all.
 std::string chosen_in_words(const engine::DatabaseLog& log);
 std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready, const std::string& target);
 void add_database(config::Json& json, const FoundLog& found);
 // What to do before the server is started.
-void show_database_notes(const Context& context, const engine::DatabaseRestoreReport& ready, const std::string& target,
-                         env::FileOwner owner);
+void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
+                         const RestoreTarget& target);
 
 }  // namespace exclave::cli

@@ -10,14 +10,16 @@ namespace exclave::cli {
 namespace {
 
 // The snapshot that was chosen, and, if the operator named none, the older bases of its dataset.
-NextBase bases_of(const ReleasedSnapshot& released, const RestoreSettings& settings) {
+// One that cannot be opened is lost: it may be the one that serves.
+NextBase bases_of(ReleasedSnapshot& released, const RestoreSettings& settings) {
   const std::size_t left = settings.snapshot == "latest" ? released.older.size() : 0;
   return [&released, left, first = true, at = std::size_t{0}]() mutable -> std::optional<engine::DatasetSnapshot> {
     engine::DatasetSnapshot newest = engine::describe(released.snapshot, released.content->record());
     if (std::exchange(first, false)) return newest;
     while (at < left) {
       const engine::FoundSnapshot& found = released.older[at++];
-      const auto record = repo::open_snapshot(*released.opener, found.object);
+      auto record = repo::open_snapshot(*released.opener, found.object);
+      if (!record.ok()) released.holdings.lost.push_back({found, record.take_error()});
       if (!record.ok() || record.value().dataset != newest.dataset || !record.value().base.has_value()) continue;
       return engine::describe(found, record.value());
     }
@@ -34,7 +36,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
-  const env::FileOwner owner = TRY(make_target(context.env.files, settings.target));
+  const RestoreTarget target = TRY(claim_restore_target(context.env.files, settings.target));
   const FoundLog found = TRY(find_log(context, site, released, settings, goal, bases_of(released, settings),
                                       settings.wal.empty() ? settings.target + ".wal" : settings.wal));
 
@@ -42,8 +44,10 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   if (found.base.found.object.name != released.snapshot.object.name)
     TRY(open_another(context, released, found.base.found));
   engine::RestoreOptions options;
-  options.target = settings.target;
-  options.owner = owner;
+  options.target = target.path;
+  options.owner = target.owner;
+  options.claimed = target.claimed;
+  options.ending = engine::Ending::StayMarked;
   if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
   engine::StageTimes times;
   ProgressLine progress(context, "restore");
@@ -52,14 +56,15 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
                                    progress.callback(), context.stop));
 
   // 3. Set up so that its server recovers to exactly that end.
-  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, settings.target, owner));
+  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, target));
+  TRY(hand_over(context, found, target));
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);
   context.print(restore_text(report, released, settings.target) + database_text(found, ready, settings.target), json);
-  show_database_notes(context, ready, settings.target, owner);
+  show_database_notes(context, found, ready, target);
   show_restore_problems(context, report);
-  return report.is_partial() ? kPartial : kOk;
+  return report.is_partial() || found.may_lack_the_last ? kPartial : kOk;
 }
 
 }  // namespace exclave::cli

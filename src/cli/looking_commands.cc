@@ -12,17 +12,10 @@
 #include "crypto/tree_hash.h"
 #include "engine/verify.h"
 #include "repo/catalogue.h"
+#include "store/vault_words.h"
 
 namespace exclave::cli {
 namespace {
-
-Status require_one_place(const PlaceSettings& place) {
-  if (place.home.empty() == place.site.empty()) {
-    return Error(Code::InvalidInput, "where should exclave look?")
-        .hint("say --home DIRECTORY (the agent) or --site DIRECTORY (an executing site)");
-  }
-  return {};
-}
 
 constexpr std::int64_t kMostClockSkew = 60;  // seconds
 
@@ -31,7 +24,7 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
                        std::vector<std::string>& row, std::string& readings, std::vector<std::string>& alarms) {
   const auto status = vault.status();
   if (!status.ok()) {
-    row = {vault.name(), "unreachable", "", "", printable(status.error().message())};
+    row = {vault.name(), "unreachable", "", "", printable(store::said_by(vault.name(), status.error()))};
     return row[4];
   }
   std::string remark;
@@ -277,11 +270,12 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     if (databases.is_null()) {
       view.alarms.push_back("the agent does not run: no database is protected (exclave agent run)");
     } else {
-      const LastBase last_base = [&](const std::string& dataset) {
-        std::optional<std::int64_t> last;
+      const FindLastBase last_base = [&](const std::string& dataset) {
+        std::optional<LastBase> last;
         for (const repo::SnapshotSummary& each : snapshots) {
-          if (each.dataset == dataset) last = env::Timestamp{each.started_ns}.seconds();
+          if (each.dataset == dataset) last = LastBase{env::Timestamp{each.started_ns}.seconds()};
         }
+        if (last.has_value()) last->consistent_from = noted_base_end(context, settings.place.home, dataset);
         return last;
       };
       view.headline += databases_in_words(databases, last_base, now, view.alarms);
@@ -298,7 +292,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   for (store::VaultApi* vault : home->vaults().all()) {
     const auto quota = vault->quota(home->registry().id);
     if (!quota.ok()) {
-      view.refusals.push_back(vault->name() + ": " + printable(quota.error().message()));
+      view.refusals.push_back(printable(store::in_list(vault->name(), quota.error())));
       continue;
     }
     if (quota.value().used_bytes > quota.value().quota_bytes / 10 * 9) {
@@ -358,62 +352,10 @@ Result<ExitCode> status_at_site(const Context& context, const StatusSettings& se
 }  // namespace
 
 Result<ExitCode> run(const Context& context, const StatusSettings& settings) {
-  TRY(require_one_place(settings.place));
   return settings.place.home.empty() ? status_at_site(context, settings) : status_at_home(context, settings);
 }
 
-Result<ExitCode> run(const Context& context, const SnapshotsSettings& settings) {
-  TRY(require_one_place(settings.place));
-  std::vector<std::vector<std::string>> rows;
-  config::Json list = config::Json::array();
-  if (!settings.place.home.empty()) {
-    const auto home = TRY(AgentHome::open(context, settings.place.home));
-    const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
-    rows.push_back({"snapshot", "dataset", "taken", "files", "bytes", "stored", "source"});
-    for (const auto& s : TRY(index.snapshots())) {
-      rows.push_back({short_hex(s.name.view()), s.dataset, local_time(s.started_ns / 1'000'000'000),
-                      std::to_string(s.totals.files), human_bytes(s.totals.bytes), human_bytes(s.stored_bytes),
-                      printable(s.source)});
-      list.push(config::Json::object()
-                    .set("snapshot", s.name.hex())
-                    .set("dataset", s.dataset)
-                    .set("number", s.number)
-                    .set("started_ns", s.started_ns)
-                    .set("files", s.totals.files)
-                    .set("bytes", s.totals.bytes)
-                    .set("stored_bytes", s.stored_bytes)
-                    .set("unreadable", s.totals.unreadable)
-                    .set("source", s.source));
-    }
-  } else {
-    const auto site = TRY(SiteFolder::open(context, settings.place));
-    const auto holdings = TRY(engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all()));
-    for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
-    for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
-    rows.push_back({"snapshot", "era", "periods", "taken", "complete at"});
-    for (const auto& s : holdings.snapshots) {
-      std::string where;
-      for (const std::string& vault : s.complete_at) append_item(where, vault);
-      rows.push_back({short_hex(s.object.name.view()), std::to_string(s.era.value()),
-                      std::to_string(s.oldest_period.value()) + "-" + std::to_string(s.object.period.value()),
-                      local_time(s.taken_at_seconds), where});
-      list.push(config::Json::object()
-                    .set("snapshot", s.object.name.hex())
-                    .set("era", s.era.value())
-                    .set("oldest_period", s.oldest_period.value())
-                    .set("period", s.object.period.value())
-                    .set("taken_at", s.taken_at_seconds)
-                    .set("complete_at", where));
-    }
-  }
-  const std::string alignment = settings.place.home.empty() ? "lrlll" : "lllrrrl";
-  context.print(rows.size() == 1 ? "no snapshots yet\n" : render_table(rows, alignment),
-                config::Json::object().set("ok", true).set("snapshots", std::move(list)));
-  return kOk;
-}
-
 Result<ExitCode> run(const Context& context, const ListSettings& settings) {
-  TRY(require_one_place(settings.place));
   EntryPrinter printer = TRY(EntryPrinter::create(context, settings));
   if (!settings.place.home.empty()) {
     if (settings.snapshot != "latest") {
@@ -442,7 +384,6 @@ Result<ExitCode> run(const Context& context, const ListSettings& settings) {
 }
 
 Result<ExitCode> run(const Context& context, const VerifySettings& settings) {
-  TRY(require_one_place(settings.place));
   if (!settings.place.home.empty()) {
     return Error(Code::Denied, "the vaults do not let an agent read entries or objects")
         .hint("verify at a site: exclave verify --site DIRECTORY");

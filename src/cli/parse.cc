@@ -83,12 +83,18 @@ class Parser {
     auto* site = command.add_option("--site", place.site, "an executing site's directory");
     command.add_option("--registry", place.registry, "which registry (at a site with several)");
     home->excludes(site);
+    command.parse_complete_callback([home, site] {
+      if (home->empty() && site->empty()) throw CLI::RequiredError("--home DIRECTORY or --site DIRECTORY");
+    });
+  }
+  static void add_release_files(CLI::App& command, OpenSettings& open) {
+    command.add_option("--release", open.release, "the release request the officials approved");
+    add_list(command, "--approval", open.approvals, "an official's approval (give it once for each)");
   }
   static void add_open(CLI::App& command, OpenSettings& open) {
-    command.add_option("--release", open.release, "the release request the officials approved");
+    add_release_files(command, open);
     command.add_option("--dataset", open.dataset,
-                       "whose latest snapshot or listing (default: the newest of all; at home: files)");
-    add_list(command, "--approval", open.approvals, "an official's approval (give it once for each)");
+                       "whose latest snapshot or listing (default: at a site the only one there is; at home: files)");
   }
 
   void add_realm() {
@@ -195,8 +201,11 @@ class Parser {
   void add_looking() {
     add<StatusSettings>(app_, "status", "could we restore, from where, how old",
                         [](CLI::App& command, StatusSettings& s) { add_place(command, s.place); });
-    add<SnapshotsSettings>(app_, "snapshots", "list snapshots",
-                           [](CLI::App& command, SnapshotsSettings& s) { add_place(command, s.place); });
+    add<SnapshotsSettings>(app_, "snapshots", "list snapshots; at a site with a release also their datasets",
+                           [](CLI::App& command, SnapshotsSettings& s) {
+                             add_place(command, s.place);
+                             add_release_files(command, s.open);
+                           });
     add<ListSettings>(app_, "ls", "list a snapshot's entries", [](CLI::App& command, ListSettings& s) {
       add_place(command, s.place);
       add_open(command, s.open);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -14,28 +15,15 @@ namespace {
 // One dataset on its way back.
 struct Member {
   engine::DatasetSnapshot snapshot;
-  std::string target;
-  std::optional<env::FileOwner> owner;  // of a database
-  std::optional<FoundLog> log;          // of a database
-  std::chrono::nanoseconds after{};     // of another: from the point to its beginning
+  RestoreTarget target;
+  std::optional<FoundLog> log;       // of a database
+  std::chrono::nanoseconds after{};  // of another: from the point to its beginning
   engine::RestoreReport report{};
   engine::DatabaseRestoreReport ready{};
 
   bool is_database() const { return log.has_value(); }
   bool is_behind() const { return !is_database() && after <= std::chrono::nanoseconds(0); }
 };
-
-std::string_view kind_in_words(format::DatasetKind kind) {
-  switch (kind) {
-    case format::DatasetKind::Tree:
-      return "tree";
-    case format::DatasetKind::ByteStream:
-      return "stream";
-    case format::DatasetKind::Database:
-      return "database";
-  }
-  return "";
-}
 
 bool is_of_database(const std::vector<engine::DatasetSnapshot>& snapshots) {
   return snapshots.back().base.has_value();
@@ -48,7 +36,8 @@ NextBase newest_first(const std::vector<engine::DatasetSnapshot>& bases) {
 }
 
 // All that could stand in the way is refused before the first byte is fetched.
-Status check_goal(const engine::DatasetSurvey& survey, const engine::RecoveryGoal& goal) {
+Status check_goal(const engine::RegistryHoldings& holdings, const engine::DatasetSurvey& survey,
+                  const engine::RecoveryGoal& goal) {
   std::string databases;
   std::string others;
   std::size_t count = 0;
@@ -57,8 +46,9 @@ Status check_goal(const engine::DatasetSurvey& survey, const engine::RecoveryGoa
     if (is_of_database(snapshots)) ++count;
   }
   if (count == 0) {
-    return Error(Code::NotFound, "the release opens no base backup of a database: nothing has a point to go to")
-        .hint("restore each dataset by itself: --dataset NAME; it opens: " + others);
+    return no_base(holdings,
+                   Error(Code::NotFound, "the release opens no base backup of a database: nothing has a point to go to")
+                       .hint("restore each dataset by itself: --dataset NAME; it opens: " + others));
   }
   if (count > 1 && std::holds_alternative<engine::ToLogPosition>(goal)) {
     return Error(Code::InvalidInput, "a position is of one database, and the registry has several: " + databases)
@@ -67,22 +57,33 @@ Status check_goal(const engine::DatasetSurvey& survey, const engine::RecoveryGoa
   return {};
 }
 
+// A place for each dataset that nobody else restores into, before the first byte is fetched.
+using Targets = std::map<std::string, RestoreTarget>;
+Result<Targets> claim_targets(env::FileSystem& files, const engine::DatasetSurvey& survey, const std::string& target) {
+  Targets targets;
+  const env::FileInfo whole = TRY(files.stat(target));
+  for (const auto& [dataset, snapshots] : survey.datasets) {
+    targets.emplace(dataset, TRY(claim_restore_target(files, env::join_path(target, dataset),
+                                                      env::FileOwner{whole.user, whole.group})
+                                     .in([&, name = dataset] { return "dataset " + name; })));
+  }
+  return targets;
+}
+
 // Every database's log, ended at the goal.
 Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
                                            const engine::DatasetSurvey& survey, const engine::RecoveryGoal& goal,
-                                           const RestoreSettings& settings) {
-  env::FileSystem& files = context.env.files;
-  const env::FileOwner owner = TRY(make_target(files, settings.target));
-  if (!settings.wal.empty()) TRY(files.make_directories(settings.wal, 0711));  // servers come through
+                                           const RestoreSettings& settings, const Targets& targets) {
+  if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, 0711));  // servers come through
   std::vector<Member> members;
   for (const auto& [dataset, bases] : survey.datasets) {
     if (!is_of_database(bases)) continue;
     Member member;
-    member.target = env::join_path(settings.target, dataset);
-    member.owner = TRY(make_target(files, member.target, owner));
-    member.log = TRY(find_log(context, site, released, settings, goal, newest_first(bases),
-                              settings.wal.empty() ? member.target + ".wal" : env::join_path(settings.wal, dataset))
-                         .in([&, name = dataset] { return "database " + name; }));
+    member.target = targets.at(dataset);
+    member.log =
+        TRY(find_log(context, site, released, settings, goal, newest_first(bases),
+                     settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset))
+                .in([&, name = dataset] { return "database " + name; }));
     member.snapshot = member.log->base;
     members.push_back(std::move(member));
   }
@@ -92,7 +93,7 @@ Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& s
 // Of every other dataset the snapshot that belongs to the instant. One that cannot be opened may be a newer one than that
 // which is behind the point: a restore does not go back in time for it.
 Result<std::vector<Member>> choose_others(const engine::DatasetSurvey& survey, env::Timestamp instant,
-                                          const RestoreSettings& settings) {
+                                          const Targets& targets) {
   std::vector<Member> members;
   for (const auto& [dataset, snapshots] : survey.datasets) {
     if (is_of_database(snapshots)) continue;
@@ -107,7 +108,7 @@ Result<std::vector<Member>> choose_others(const engine::DatasetSurvey& survey, e
           .hint("bring back more vaults, or restore each dataset by itself: --dataset NAME --snapshot ID");
     }
     Member member;
-    member.target = env::join_path(settings.target, dataset);
+    member.target = targets.at(dataset);
     member.after = chosen.after;
     member.snapshot = std::move(chosen.snapshot);
     members.push_back(std::move(member));
@@ -119,13 +120,32 @@ Status restore_files(const Context& context, ReleasedSnapshot& released, Member&
                      const RestoreSettings& settings) {
   TRY(open_another(context, released, member.snapshot.found));
   engine::RestoreOptions options;
-  options.target = member.target;
-  options.owner = member.owner;
+  options.target = member.target.path;
+  if (member.is_database()) options.owner = member.target.owner;
+  options.claimed = member.target.claimed;
+  options.ending = engine::Ending::StayMarked;
   if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
   engine::StageTimes times;
   ProgressLine progress(context, "restore " + member.snapshot.dataset);
   member.report = TRY(engine::restore_snapshot(context.env, *released.content, released.snapshot.object.name, options,
                                                times, progress.callback(), context.stop));
+  return {};
+}
+
+// All is prepared before the first server may be started: what fails before can be run again, and goes on.
+Status hand_over_all(const Context& context, const SiteFolder& site, std::vector<Member>& members) {
+  const auto name = [](const Member& member) { return [&] { return "dataset " + member.snapshot.dataset; }; };
+  for (Member& member : members) {
+    if (member.is_database()) member.ready = TRY(make_ready(context, *member.log, member.target).in(name(member)));
+  }
+  for (const Member& member : members) {
+    if (!member.is_database()) TRY(engine::unmark_target(context.env.files, member.target.path).in(name(member)));
+  }
+  for (const Member& member : members) {
+    if (!member.is_database()) continue;
+    TRY(hand_over(context, *member.log, member.target).in(name(member)));
+    note_restore(context, site, *member.log, member.report);
+  }
   return {};
 }
 
@@ -138,7 +158,7 @@ config::Json member_json(const Member& member) {
   config::Json json = restored_json(member.report, member.snapshot.found);
   json.set("dataset", member.snapshot.dataset)
       .set("kind", std::string(kind_in_words(member.snapshot.kind)))
-      .set("target", member.target)
+      .set("target", member.target.path)
       .set("began_ns", member.snapshot.began.nanoseconds);
   if (member.is_database()) {
     add_database(json, *member.log);
@@ -159,8 +179,8 @@ void show(const Context& context, const ReleasedRegistry& released, const std::v
                     short_hex(snapshot.found.object.name.view()), local_time(snapshot.began.seconds()),
                     distance_in_words(member)});
     list.push(member_json(member));
-    details += restored_text(member.report, snapshot.found, snapshot.began, member.target);
-    if (member.is_database()) details += database_text(*member.log, member.ready, member.target);
+    details += restored_text(member.report, snapshot.found, snapshot.began, member.target.path);
+    if (member.is_database()) details += database_text(*member.log, member.ready, member.target.path);
   }
   config::Json json = config::Json::object();
   json.set("ok", true)
@@ -179,9 +199,10 @@ bool show_notes(const Context& context, const std::vector<Member>& members, cons
   bool is_partial = false;
   std::optional<env::Timestamp> oldest_behind;
   for (const Member& member : members) {
-    if (member.is_database()) show_database_notes(context, member.ready, member.target, *member.owner);
+    if (member.is_database()) show_database_notes(context, *member.log, member.ready, member.target);
     show_restore_problems(context, member.report);
-    is_partial = is_partial || member.report.is_partial() || member.is_behind();
+    is_partial = is_partial || member.report.is_partial() || member.is_behind() ||
+                 (member.is_database() && member.log->may_lack_the_last);
     if (!member.is_behind()) continue;
     context.note("dataset " + member.snapshot.dataset + " is older than the point: its newest snapshot began at " +
                  env::to_rfc3339(member.snapshot.began) + ", " + human_duration(-member.after) + " before " +
@@ -222,26 +243,23 @@ Result<ExitCode> restore_registry(const Context& context, SiteFolder& site, cons
   const std::vector<engine::FoundSnapshot> not_released = TRY(leave_released(released));
   if (!not_released.empty()) context.note("what they hold is left out: " + not_released_in_words(not_released));
   const engine::DatasetSurvey survey = TRY(survey_of(context, released));
-  TRY(check_goal(survey, goal));
+  released.holdings.lost = survey.lost;
+  TRY(check_goal(released.holdings, survey, goal));
 
-  // 1. The logs: where they end tells which snapshots of the others belong to them.
-  std::vector<Member> members = TRY(find_databases(context, site, released, survey, goal, settings));
+  // 1. Places, and the logs: where they end tells which snapshots of the others belong to them.
+  const engine::ClaimedTarget whole = TRY(engine::lock_target(context.env.files, settings.target));
+  const Targets targets = TRY(claim_targets(context.env.files, survey, settings.target));
+  std::vector<Member> members = TRY(find_databases(context, site, released, survey, goal, settings, targets));
   env::Timestamp instant = engine::instant_of(goal, members.front().log->log, members.front().snapshot);
   for (const Member& member : members)
     instant = std::max(instant, engine::instant_of(goal, member.log->log, member.snapshot));
-  for (Member& other : TRY(choose_others(survey, instant, settings))) members.push_back(std::move(other));
+  for (Member& other : TRY(choose_others(survey, instant, targets))) members.push_back(std::move(other));
 
   // 2. All files of all members. 3. Only then may a server be started on any of them.
   for (Member& member : members) {
     TRY(restore_files(context, released, member, settings).in([&] { return "dataset " + member.snapshot.dataset; }));
   }
-  for (Member& member : members) {
-    if (!member.is_database()) continue;
-    member.ready = TRY(make_ready(context, *member.log, member.target, *member.owner).in([&] {
-      return "database " + member.snapshot.dataset;
-    }));
-    note_restore(context, site, *member.log, member.report);
-  }
+  TRY(hand_over_all(context, site, members));
   show(context, released, members, instant, not_released.size());
   return show_notes(context, members, survey, instant) ? kPartial : kOk;
 }

@@ -131,4 +131,16 @@ config::Json stages_json(const engine::StageTimes& times) {
   return object;
 }
 
+std::string_view kind_in_words(format::DatasetKind kind) {
+  switch (kind) {
+    case format::DatasetKind::Tree:
+      return "tree";
+    case format::DatasetKind::ByteStream:
+      return "stream";
+    case format::DatasetKind::Database:
+      return "database";
+  }
+  return "";
+}
+
 }  // namespace exclave::cli

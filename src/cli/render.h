@@ -9,6 +9,7 @@
 #include "cli/context.h"
 #include "engine/capture.h"
 #include "engine/stage_times.h"
+#include "format/snapshot.h"
 
 namespace exclave::cli {
 
@@ -18,6 +19,7 @@ std::string render_table(const std::vector<std::vector<std::string>>& rows, std:
 double in_seconds(std::chrono::nanoseconds duration);
 std::string short_hex(ByteView id);            // the first 12 digits
 std::string local_time(std::int64_t seconds);  // "2026-11-21 22:34:17Z"
+std::string_view kind_in_words(format::DatasetKind kind);
 
 // A line on standard error that redraws itself: bar, percentage, rate, remaining time. Nothing if err is no terminal.
 class ProgressLine {

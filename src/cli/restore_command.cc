@@ -6,7 +6,10 @@
 #include "engine/restore.h"
 
 namespace exclave::cli {
-Result<ExitCode> run(const Context& context, const RestoreSettings& settings) {
+Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
+  RestoreSettings settings = given;
+  // A database's log lies beside the target, and so does the mark of what is unfinished.
+  while (settings.target.size() > 1 && settings.target.ends_with('/')) settings.target.pop_back();
   if (!settings.place.home.empty()) {
     return Error(Code::Denied, "the agent cannot read back what it deposited: it holds no opening keys")
         .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");

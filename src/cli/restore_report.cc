@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/render.h"
+#include "store/vault_words.h"
 
 namespace exclave::cli {
 namespace {
@@ -89,8 +90,8 @@ std::string reads_text(const ReleasedRegistry& released) {
   }
   const auto incidents = released.reader->incidents();
   for (std::size_t i = 0; i < std::min(incidents.size(), kShownIncidents); ++i) {
-    text += "  went round: object " + short_hex(incidents[i].object.view()) + " at vault " + incidents[i].vault + ": " +
-            incidents[i].error.message() + "\n";
+    text += "  went round: object " + short_hex(incidents[i].object.view()) + " at vault " +
+            store::in_list(incidents[i].vault, incidents[i].error) + "\n";
   }
   if (incidents.size() > kShownIncidents) {
     text += "  and " + std::to_string(incidents.size() - kShownIncidents) + " more reads went round a failure\n";

@@ -92,14 +92,15 @@ struct StatusSettings {
   PlaceSettings place;
 };
 
-struct SnapshotsSettings {
-  PlaceSettings place;
-};
-
 struct OpenSettings {  // how a site opens what was released, and which dataset's latest snapshot it means
   std::string dataset;
   std::string release;
   std::vector<std::string> approvals;
+};
+
+struct SnapshotsSettings {
+  PlaceSettings place;
+  OpenSettings open;  // at a site: to tell of which dataset each is
 };
 
 struct ListSettings {

@@ -124,8 +124,10 @@ Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, 
 Result<std::vector<engine::FoundSnapshot>> leave_released(ReleasedRegistry& released) {
   auto others = engine::set_aside_unreleased(released.holdings, released.era, released.periods);
   if (released.holdings.snapshots.empty() && !others.empty()) {
-    return Error(Code::NotFound, "the released periods hold no whole snapshot, and " + not_released_in_words(others))
-        .hint("ask the officials for other periods: exclave release request");
+    return engine::not_shown(
+        released.holdings,
+        Error(Code::NotFound, "the released periods hold no whole snapshot, and " + not_released_in_words(others))
+            .hint("ask the officials for other periods: exclave release request"));
   }
   return others;
 }

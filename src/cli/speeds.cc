@@ -132,6 +132,13 @@ void note_base(const Context& context, const std::string& home, const std::strin
   write(context, base_path(home, dataset), json);
 }
 
+std::optional<pg::Lsn> noted_base_end(const Context& context, const std::string& home, const std::string& dataset) {
+  const auto base = read_object(context.env.files, base_path(home, dataset));
+  if (!base.has_value() || !(*base)["end"].is_string()) return std::nullopt;
+  const auto end = pg::parse_lsn((*base)["end"].string());
+  return end.ok() ? std::optional(end.value()) : std::nullopt;
+}
+
 void note_restore(const Context& context, const SiteFolder& site, const FoundLog& found,
                   const engine::RestoreReport& report) {
   if (report.kept_files > 0) return;

@@ -17,6 +17,7 @@
 // Threads: one. Errors: none; a file that is not as it was written counts as missing.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "cli/context.h"
@@ -28,6 +29,9 @@ namespace exclave::cli {
 
 void note_base(const Context& context, const std::string& home, const std::string& dataset,
                const engine::DatabaseCaptureReport& report);
+
+// From where on the last base that was noted is consistent.
+std::optional<pg::Lsn> noted_base_end(const Context& context, const std::string& home, const std::string& dataset);
 
 // Not if an earlier run had restored a part of it.
 void note_restore(const Context& context, const SiteFolder& site, const FoundLog& found,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "store/vault_words.h"
 #include "vault/embedded_vault.h"
 
 namespace exclave::cli {
@@ -33,12 +34,6 @@ class BrokenVault final : public store::VaultApi {
   std::string name_;
   Error error_;
 };
-
-// "vault lux: <what>"; the transport's messages begin with the vault's name already.
-std::string told_of(const store::VaultApi& vault, const Error& error) {
-  const std::string prefix = "vault " + vault.name() + ": ";
-  return error.message().starts_with(prefix) ? error.message() : prefix + error.message();
-}
 
 Error with_lock_hint(Error error) {
   if (error.code() != Code::Conflict) return error;
@@ -132,7 +127,7 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
   for (const auto& vault : vaults_) {
     const auto listed = vault->acts();
     if (!listed.ok()) {
-      context.note(told_of(*vault, listed.error()));
+      context.note(store::of_vault(vault->name(), listed.error()).message());
       continue;
     }
     const auto lists = [&](const crypto::Hash256& hash) {
@@ -148,7 +143,8 @@ Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& 
     for (const Bytes& document : documents_of(acts)) {
       if (lists(crypto::sha256(document))) continue;
       Status put = vault->put_act(document);
-      if (!put.ok()) context.note("vault " + vault->name() + " did not adopt an act: " + put.error().message());
+      if (!put.ok())
+        context.note("vault " + vault->name() + " did not adopt an act: " + store::said_by(vault->name(), put.error()));
     }
     // What it has and we lack: policies that follow ours, and eras they cover.
     for (const store::Act& act : listed.value()) {

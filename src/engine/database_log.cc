@@ -216,18 +216,26 @@ class LogCheck {
   bool goal_reached_ = false;
 };
 
+// What is not in the log may lie behind an end that is not proven. Precondition: the end was judged.
+Error not_in(const DatabaseLog& log, std::string what) {
+  if (log.is_proven) return {Code::NotFound, std::move(what)};
+  return {Code::Unavailable,
+          std::move(what) + ", and it may lie behind the log's end, which is not proven: " + log.why_not_proven};
+}
+
 Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& id) {
   const format::Cut* found = nullptr;
   for (const format::Cut& cut : log.cuts) {
-    if (id != "latest" && !cut.id.hex().starts_with(id)) continue;
-    if (id != "latest" && found != nullptr && found->id != cut.id)
+    if (id != kLatestCut && !cut.id.hex().starts_with(id)) continue;
+    if (id != kLatestCut && found != nullptr && found->id != cut.id)
       return Error(Code::InvalidInput, "cut '" + printable(id) + "' is ambiguous").hint("give more digits of its id");
     if (found == nullptr || cut.taken_ns >= found->taken_ns) found = &cut;
   }
-  if (found == nullptr)
-    return Error(Code::NotFound, "the journals hold no cut '" + printable(id) + "'")
-        .hint("say cut:latest for the newest");
-  return found;
+  if (found != nullptr) return found;
+  if (!log.cuts.empty())
+    return not_in(log, "the journals hold no cut '" + printable(id) + "'").hint("say cut:latest for the newest");
+  return not_in(log, "the journals hold no cut at all")
+      .hint("restore to a time, a position, a named point or latest; cuts are taken of the groups in agent.toml");
 }
 
 Result<Goal> resolve(const LogRequest& request, DatabaseLog& log) {
@@ -255,8 +263,8 @@ Status choose_point(const LogRequest& request, const RestorePoints& points, cons
     return {};
   }
   const std::string others = points.names(history);
-  return Error(Code::NotFound, "the log of dataset " + request.dataset + " holds no restore point '" +
-                                   printable(std::get<ToRestorePoint>(request.goal).name) + "'")
+  return not_in(log, "the log of dataset " + request.dataset + " holds no restore point '" +
+                         printable(std::get<ToRestorePoint>(request.goal).name) + "'")
       .hint(others.empty() ? "it holds none at all" : "it holds: " + others);
 }
 
@@ -383,12 +391,12 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
 
   // 2. Every record from the backup's start on.
   std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
+  judge_end(request, answered, collector.hole(), missing, log);
   const Goal goal = TRY(resolve(request, log));
   LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
   TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();
   log.proven = check.proven();
-  judge_end(request, answered, collector.hole(), missing, log);
   if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
   TRY(check_reach(request, goal, log));
   if (log.needs_older_base) return log;
@@ -399,6 +407,7 @@ Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request,
   log.plan.ranges = cut_at(std::move(ranges), log.reached.end);
   log.reached.timeline = log.plan.timeline();
   TRY(writer->plan(log.plan));
+  log.hold = std::move(*writer).finish();
   return log;
 }
 

@@ -16,9 +16,9 @@
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
 //     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
-// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (a record is damaged, or a hole: names where),
-//   Precondition (the log ends before the backup is consistent; a position beyond the end), Denied (period not released),
-//   Unavailable.
+// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (a record is
+//   damaged, or a hole: names where), Precondition (the log ends before the backup is consistent; a position beyond the
+//   end), Denied (period not released), Unavailable (also: no such cut or point, and the end is not proven).
 // See: docs/formats/database-journal.md, ADR-0026.
 #pragma once
 
@@ -43,7 +43,8 @@ struct ToLogPosition {  // every record that ends at or before it
 struct ToCommitTime {  // everything before the first commit that is later, by the server's clock
   env::Timestamp time;
 };
-struct ToCut {  // by the first digits of its id, or "latest"
+inline constexpr std::string_view kLatestCut = "latest";
+struct ToCut {  // by the first digits of its id, or kLatestCut
   std::string id;
 };
 struct ToRestorePoint {  // the last point of that name (restore_points.h)
@@ -61,6 +62,8 @@ struct LogEnd {
 
 struct DatabaseLog {
   WalPlan plan;
+  // Where it is, which is removed with this unless it is kept. None without a plan: nothing is left there.
+  std::unique_ptr<WalDirectoryHold> hold;
   LogEnd reached;          // what the plan ends at
   LogEnd proven;           // what there is
   bool is_proven = false;  // I1

@@ -92,9 +92,13 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
         "the data directory has no postgresql.conf: at home it lay elsewhere; start the server with --config-file, or "
         "bring one (the file tree of /etc/postgresql belongs into the registry too)");
   }
-  TRY(write_owned(files, env::join_path(options.target, pg::kRecoverySignalFile), "", options.owner));
   TRY(TRY(files.open_directory(options.target))->sync_all());
   return report;
+}
+
+Status allow_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options) {
+  TRY(write_owned(files, env::join_path(options.target, pg::kRecoverySignalFile), "", options.owner));
+  return TRY(files.open_directory(options.target))->sync_all();
 }
 
 }  // namespace exclave::engine

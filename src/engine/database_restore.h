@@ -2,12 +2,14 @@
 // exactly where the log that was fetched ends.
 // Hides: tablespaces, recovery settings, what must not come back from home.
 //
-//   restored base + WalDirectory -> tablespaces in it, linked -> postgresql.auto.conf -> recovery.signal, last
+//   restored base + WalDirectory -> prepare_recovery: tablespaces in it, linked; postgresql.auto.conf
+//     -> whoever restores lets go of the target -> allow_recovery: recovery.signal
 //
 // I1  The server replays what the plan holds and nothing else: its restore_command is `exclave wal fetch`, archiving is
 //     off, no standby is waited for, no primary is followed. So a drill's server cannot reach back home.
-// I2  Everything belongs to `owner`, if one is given.
-// Durability: after ok, all of it. Until recovery.signal is there, a server that is started by mistake refuses (it finds
+// I2  Until allow_recovery the base's restore can be gone on with, and the log taken away: no server uses them.
+// I3  Everything belongs to `owner`, if one is given.
+// Durability: after each ok, all of it. Until recovery.signal is there, a server that is started by mistake refuses (it finds
 //     no log), or recovers to the backup's end at most.
 // Errors: those of the file system.
 #pragma once
@@ -35,5 +37,7 @@ struct DatabaseRestoreReport {
 
 Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options,
                                                const WalPlan& plan);
+// From here on its server recovers.
+Status allow_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options);
 
 }  // namespace exclave::engine

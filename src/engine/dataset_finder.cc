@@ -53,7 +53,7 @@ Result<LatestOfDataset> keep_latest_of_dataset(RegistryHoldings& holdings, const
       looks_left = std::min(looks_left, wanted.empty() ? kLooksForOthers : 0);
     }
   }
-  if (!found.has_value()) return not_found(wanted, others, lost);
+  if (!found.has_value()) return not_shown(holdings, not_found(wanted, others, lost));
   holdings.snapshots = {*found};
   for (LostSnapshot& one : lost) holdings.lost.push_back(std::move(one));
   return LatestOfDataset{dataset, {others.begin(), others.end()}};

@@ -97,5 +97,19 @@ TEST(DatasetFinder, a_dataset_that_is_not_there_is_not_found_and_the_others_are_
   EXPECT_NE(found.error().hint_text().find("files"), std::string::npos);
 }
 
+TEST(DatasetFinder, what_vaults_that_do_not_answer_may_hold_is_not_called_missing) {
+  auto holdings = holdings_of(3);
+  holdings.is_whole = false;
+  holdings.unreachable = {"lux: connection refused", "oslo: no route"};
+  const auto found = keep_latest_of_dataset(
+      holdings, "none", [](const FoundSnapshot&) -> Result<std::string> { return std::string("files"); });
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().code(), Code::Unavailable);
+  EXPECT_EQ(found.error().message(),
+            "the released periods hold no snapshot of dataset 'none'; but vaults that do not answer may hold it (lux: "
+            "connection refused; oslo: no route)");
+  EXPECT_EQ(choose_snapshot(holdings, "ffff").error().code(), Code::Unavailable);
+}
+
 }  // namespace
 }  // namespace exclave::engine

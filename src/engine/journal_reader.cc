@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "crypto/tree_hash.h"
+#include "store/vault_words.h"
 
 namespace exclave::engine {
 // What one vault holds of an open segment. Two are compared as ciphertext: a frame that was sealed once has the same
@@ -43,7 +44,7 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
   std::vector<Copy> copies;
   for (std::size_t i = 0; i < vaults_.size(); ++i) {
     store::VaultApi& vault = *vaults_[i];
-    const auto give_up = [&](const Error& error) { end.unreachable.push_back(vault.name() + ": " + error.message()); };
+    const auto give_up = [&](const Error& error) { end.unreachable.push_back(store::in_list(vault.name(), error)); };
     Copy copy;
     copy.vault = i;
     format::ChainHash chain = format::chain_start(id);

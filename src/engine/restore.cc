@@ -72,7 +72,8 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
 
   // 1. A fresh target, or one to go on with.
-  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, selection.paths()));
+  ClaimedTarget root = options.claimed != nullptr ? options.claimed : TRY(claim_target(env.files, target));
+  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, std::move(root), selection.paths()));
   TargetTree tree({marker.root(), marker.found() == RestoreMarker::Found::Nothing});
 
   // 2. Names at once, contents through the pipeline.
@@ -119,7 +120,7 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
     report.sync_duration = env.clock.monotonic() - before_sync;
   }
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
-  TRY(marker.finish());
+  if (options.ending == Ending::Finish) TRY(marker.finish());
   return report;
 }
 

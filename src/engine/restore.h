@@ -9,7 +9,7 @@
 // I2  No byte reaches a file before its segment's tag and its chunk's id were checked.
 // I3  The target must be empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
 //     A file is finished when its modification time is set, which happens last. After a power loss, or a
-//     sync that failed, nothing is trusted. One restore at a time.
+//     sync that failed, nothing is trusted. One restore at a time (claim_target).
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
 //     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
@@ -37,11 +37,30 @@ namespace exclave::engine {
 
 enum class Syncing { Sync, LeaveToKernel };
 
+// What becomes of I3's mark when all files are there.
+enum class Ending {
+  Finish,     // it goes
+  StayMarked  // something is still to be done with the target (unmark_target): until then the restore can be gone on with
+};
+
+// A target of which nobody else restores anything while this lives: open, and locked. shared_ptr: with all who write into
+// the target.
+using ClaimedTarget = std::shared_ptr<env::Directory>;
+// Makes it if it is missing. Precondition: it is no directory, or neither empty nor marked, and is left alone; Conflict:
+// another restore is at work in it.
+Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target);
+// The same, whatever is in it.
+Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target);
+// DURABLE. After Ending::StayMarked: what is in the target will not be gone on with any more.
+Status unmark_target(env::FileSystem& files, const std::string& target);
+
 struct RestoreOptions {
   std::string target;
   std::vector<std::string> paths;  // relative paths or patterns (exclude.h); empty: everything
   Syncing syncing = Syncing::Sync;
   std::optional<env::FileOwner> owner;  // of everything, instead of who owned it at home
+  ClaimedTarget claimed{};              // the target, if it was claimed before
+  Ending ending = Ending::Finish;       // StayMarked: only with `paths` empty
 };
 
 struct RestoreReport {

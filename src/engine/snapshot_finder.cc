@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "crypto/tree_hash.h"
 #include "env/at_once.h"
+#include "store/vault_words.h"
 
 namespace exclave::engine {
 namespace {
@@ -138,8 +139,8 @@ class Witnesses {
       if (!lists_it_(vault->name())) continue;
       auto found = look(*vault, name_);
       if (found.ok() && is_right(found.value())) return found.value();
-      const std::string why = found.ok() ? "its header is another object's" : found.error().message();
-      append_item(reasons_, vault->name() + ": " + why, "; ");
+      const Error why = found.ok() ? Error(Code::Corrupt, "its header is another object's") : found.error();
+      append_item(reasons_, store::in_list(vault->name(), why), "; ");
       if (!found.ok() && found.error().code() == Code::Unavailable) std::erase(answering_, vault);
     }
     return std::nullopt;
@@ -178,6 +179,8 @@ class HoldingsFinder {
       for (const std::string& reason : holdings_.unreachable) append_item(reasons, reason, "; ");
       return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
     }
+    const policy::Policy& policy = registry_.policy;
+    holdings_.is_whole = holdings_.answering.size() + policy.quorum.k > policy.vaults.size() + policy.quorum.b;
     for (const auto& [id, stream] : streams_) join(id, stream);
     for (FoundSnapshot& snapshot : holdings_.snapshots) keep_complete(snapshot);
     std::sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), [](const auto& a, const auto& b) {
@@ -194,7 +197,7 @@ class HoldingsFinder {
       views_[stream.descriptor.id()].push_back(std::move(view));
     }
     if (answer.failure.has_value()) {
-      holdings_.unreachable.push_back(vault.name() + ": " + answer.failure->message());
+      holdings_.unreachable.push_back(store::in_list(vault.name(), *answer.failure));
     } else {
       holdings_.answering.push_back(&vault);
     }
@@ -307,6 +310,14 @@ class HoldingsFinder {
 
 }  // namespace
 
+Error not_shown(const RegistryHoldings& holdings, Error missing) {
+  if (holdings.is_whole) return missing;
+  std::string silent;
+  for (const std::string& vault : holdings.unreachable) append_item(silent, vault, "; ");
+  return Error(Code::Unavailable, missing.message() + "; but vaults that do not answer may hold it (" + silent + ")")
+      .hint("bring these vaults back, and run the command again");
+}
+
 bool is_older(const FoundSnapshot& a, const FoundSnapshot& b) {
   return std::tie(a.era, a.start, a.index) < std::tie(b.era, b.start, b.index);
 }
@@ -388,7 +399,8 @@ Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::str
     return Error(Code::Corrupt, "no snapshot of this registry can be read: " + holdings.problems.front())
         .hint("look at all of it: exclave verify --site DIRECTORY --read-all");
   }
-  if (holdings.snapshots.empty()) return Error(Code::NotFound, "the vaults hold no snapshot of this registry");
+  if (holdings.snapshots.empty())
+    return not_shown(holdings, Error(Code::NotFound, "the vaults hold no snapshot of this registry"));
   if (wanted == "latest") {
     const FoundSnapshot& latest = holdings.snapshots.back();
     for (const LostSnapshot& lost : holdings.lost) {
@@ -414,8 +426,8 @@ Result<FoundSnapshot> choose_snapshot(const RegistryHoldings& holdings, std::str
     match = &snapshot;
   }
   if (match == nullptr) {
-    return Error(Code::NotFound, "no snapshot '" + printable(wanted) + "' in the vaults")
-        .hint("list them: exclave snapshots");
+    return not_shown(holdings, Error(Code::NotFound, "no snapshot '" + printable(wanted) + "' in the vaults")
+                                   .hint("list them: exclave snapshots"));
   }
   return *match;
 }

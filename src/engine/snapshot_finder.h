@@ -82,7 +82,11 @@ struct RegistryHoldings {
   std::vector<std::string> problems;        // forks, bad signatures, gaps: in the operator's words
   std::vector<std::string> unreachable;     // "lux: connection refused"
   std::vector<store::VaultApi*> answering;  // those of the vaults asked that said all they were asked
+  bool is_whole = true;  // so many answered that one of them, and no liar, holds whatever k vaults hold
 };
+
+// `missing` is what the vaults do not show. If those that do not answer may hold it, that is said instead, and Unavailable.
+Error not_shown(const RegistryHoldings& holdings, Error missing);
 
 Result<RegistryHoldings> find_holdings(env::Threads& threads, const PinnedRegistry& registry,
                                        const std::vector<store::VaultApi*>& vaults);

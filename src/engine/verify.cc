@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "crypto/tree_hash.h"
 #include "env/at_once.h"
+#include "store/vault_words.h"
 
 namespace exclave::engine {
 namespace {
@@ -24,9 +25,9 @@ class VaultChecker {
     Status checked = check_streams(stop);
     if (!checked.ok() && checked.error().code() == Code::Unavailable) {
       verdict_.reachable = false;
-      verdict_.connection = checked.error().message();
+      verdict_.connection = store::said_by(verdict_.vault, checked.error());
     } else if (!checked.ok()) {
-      find(checked.error().message());
+      find(store::said_by(verdict_.vault, checked.error()));
     } else {
       check_completeness(all);
     }

@@ -54,9 +54,8 @@ bool is_planned(const WalPlan& plan, const pg::HistoryFile& file) {
 }
 
 // What an interrupted restore left: log without a plan, which no server can have used.
-Status remove_unfinished(env::FileSystem& files, const std::string& path, env::Directory& directory,
-                         pg::SegmentSize size) {
-  const std::vector<env::DirectoryEntry> entries = TRY(directory.entries());
+Status remove_unfinished(const std::string& path, env::Directory& directory,
+                         const std::vector<env::DirectoryEntry>& entries, pg::SegmentSize size) {
   const bool is_unfinished = std::all_of(entries.begin(), entries.end(), [&](const env::DirectoryEntry& entry) {
     return pg::parse_wal_file_name(entry.name, size).ok() || entry.name.starts_with(".tmp-");
   });
@@ -64,7 +63,7 @@ Status remove_unfinished(env::FileSystem& files, const std::string& path, env::D
     return Error(Code::Precondition, "'" + printable(path) + "' is not empty")
         .hint("name another directory with --wal, or remove it if no restored server uses it");
   }
-  for (const env::DirectoryEntry& entry : entries) TRY(files.remove_file(env::join_path(path, entry.name)));
+  for (const env::DirectoryEntry& entry : entries) TRY(directory.remove(entry.name));
   return {};
 }
 
@@ -95,29 +94,64 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
   return plan;
 }
 
-WalDirectoryWriter::WalDirectoryWriter(env::FileSystem& files, std::string path,
-                                       std::unique_ptr<env::Directory> directory, pg::SegmentSize size, pg::Lsn first)
-    : files_(files), path_(std::move(path)), directory_(std::move(directory)), size_(size), first_(first) {}
+Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory,
+                                                                 pg::SegmentSize size) {
+  const bool was_there = files.stat(directory).ok();
+  TRY(files.make_directories(directory, 0700));
+  std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, directory, TRY(files.open_directory(directory))));
+  Status locked = hold->directory_->lock();
+  if (!locked.ok() && locked.error().code() == Code::Conflict) {
+    return Error(Code::Conflict, "another restore is at work in '" + printable(directory) + "'")
+        .hint("wait until it ends, or name another directory with --wal");
+  }
+  // Some network file systems know no locks; there, nobody is kept out.
+  if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
+  const std::vector<env::DirectoryEntry> entries = TRY(hold->directory_->entries());
+  TRY(remove_unfinished(directory, *hold->directory_, entries, size));
+  if (was_there && entries.empty()) hold->origin_ = Origin::Found;
+  hold->is_kept_ = false;
+  return hold;
+}
+
+WalDirectoryHold::~WalDirectoryHold() {
+  if (!is_kept_) ignore(remove(), "the next restore removes it, or names it");
+}
+
+// The plan first: without it nothing is given out.
+Status WalDirectoryHold::remove() {
+  std::vector<env::DirectoryEntry> entries = TRY(directory_->entries());
+  std::partition(entries.begin(), entries.end(), [](const auto& entry) { return entry.name == kPlanName; });
+  for (const env::DirectoryEntry& entry : entries) TRY(directory_->remove(entry.name));
+  if (origin_ == Origin::Found) return {};
+  return TRY(files_.open_directory(env::parent_path(path_)))->remove(env::base_name(path_));
+}
+
+WalDirectoryWriter::WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<WalDirectoryHold> hold,
+                                       pg::SegmentSize size, pg::Lsn first)
+    : files_(files),
+      path_(std::move(path)),
+      hold_(std::move(hold)),
+      directory_(hold_->directory()),
+      size_(size),
+      first_(first) {}
 
 WalDirectoryWriter::~WalDirectoryWriter() = default;
 
 Result<std::unique_ptr<WalDirectoryWriter>> WalDirectoryWriter::create(env::FileSystem& files,
                                                                        const std::string& directory,
                                                                        pg::SegmentSize size, pg::Lsn first) {
-  TRY(files.make_directories(directory, 0700));
-  auto opened = TRY(files.open_directory(directory));
-  TRY(remove_unfinished(files, directory, *opened, size));
+  auto hold = TRY(WalDirectoryHold::take(files, directory, size));
   return std::unique_ptr<WalDirectoryWriter>(
-      new WalDirectoryWriter(files, directory, std::move(opened), size, size.segment_start(first)));
+      new WalDirectoryWriter(files, directory, std::move(hold), size, size.segment_start(first)));
 }
 
 Status WalDirectoryWriter::open_for_write(const std::string& name) {
   if (open_name_ == name) return {};
   open_file_.reset();
   open_name_.clear();
-  auto file = directory_->open_for_write(name);
+  auto file = directory_.open_for_write(name);
   if (!file.ok() && file.error().code() == Code::NotFound) {
-    file = directory_->create_file(name, kFileMode);
+    file = directory_.create_file(name, kFileMode);
     if (file.ok()) TRY(file.value()->resize(size_.bytes()));
   }
   open_file_ = TRY(std::move(file));
@@ -140,7 +174,7 @@ Status WalDirectoryWriter::write(pg::Timeline timeline, pg::Lsn at, ByteView byt
 Status WalDirectoryWriter::read(pg::Timeline timeline, pg::Lsn at, MutableByteView out) {
   while (!out.empty()) {
     const std::string name = pg::wal_file_name(timeline, at, size_);
-    const auto file = TRY(directory_->open_file(name));
+    const auto file = TRY(directory_.open_file(name));
     const std::uint64_t offset = size_.offset_in_segment(at);
     auto some = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_.bytes() - offset));
     some = TRY(file->read_at(offset, out.first(some)));
@@ -234,14 +268,14 @@ Status WalDirectoryWriter::end_at(const WalPlan& plan) {
   }
   open_file_.reset();
   open_name_.clear();
-  for (const env::DirectoryEntry& entry : TRY(directory_->entries())) {
+  for (const env::DirectoryEntry& entry : TRY(directory_.entries())) {
     const auto name = pg::parse_wal_file_name(entry.name, size_);
     const auto* segment = name.ok() ? std::get_if<pg::SegmentFile>(&name.value()) : nullptr;
     const auto* history = name.ok() ? std::get_if<pg::HistoryFile>(&name.value()) : nullptr;
     const bool is_kept = segment != nullptr   ? is_planned(plan, *segment)
                          : history != nullptr ? is_planned(plan, *history)
                                               : true;
-    if (!is_kept) TRY(directory_->remove(entry.name));
+    if (!is_kept) TRY(directory_.remove(entry.name));
   }
   return {};
 }
@@ -250,8 +284,12 @@ Status WalDirectoryWriter::plan(const WalPlan& plan) {
   CHECK(!plan.ranges.empty());
   for (const LogRange& range : plan.ranges) TRY(fill_before(range, plan));
   TRY(end_at(plan));
-  TRY(directory_->sync_all());
+  TRY(directory_.sync_all());
   return env::create_file_durably(files_, env::join_path(path_, kPlanName), as_bytes(plan.text()), kFileMode);
+}
+
+std::unique_ptr<WalDirectoryHold> WalDirectoryWriter::finish() && {
+  return std::move(hold_);
 }
 
 Result<FetchOutcome> fetch_wal(env::FileSystem& files, const std::string& directory, const std::string& name,

@@ -14,8 +14,10 @@
 //     nothing else: whoever asks takes it for the end of the log, and opens the database. Everything that should be here and
 //     is not, or cannot be read, is an error.
 // I3  A segment is handed over as a copy: a server may write into what it was given.
+// I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and one
+//     that was killed leaves no plan, or one that the next restore names. One restore at a time: the directory is locked.
 // Threads: one at a time. Durability: after plan() returned.
-// Errors: Conflict (I1: two histories), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
+// Errors: Conflict (I1: two histories; I4: another restore is at work in it), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
 //   NotFound (no plan), Exhausted.
 // See: docs/formats/wal-plan.md, ADR-0026.
 #pragma once
@@ -50,10 +52,35 @@ struct WalPlan {
   static Result<WalPlan> parse(ByteView document, std::string source);
 };
 
+// The directory while a restore is under way (I4).
+class WalDirectoryHold {
+ public:
+  // Made if missing; must be empty or hold what an interrupted restore left, which is removed (Precondition otherwise).
+  static Result<std::unique_ptr<WalDirectoryHold>> take(env::FileSystem& files, const std::string& directory,
+                                                        pg::SegmentSize size);
+  // Removes what was written, and the directory, unless it was there before, and empty.
+  ~WalDirectoryHold();
+
+  // A server is about to use it: it stays.
+  void keep() { is_kept_ = true; }
+  env::Directory& directory() { return *directory_; }
+
+ private:
+  enum class Origin { Ours, Found };
+  WalDirectoryHold(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory)
+      : files_(files), path_(std::move(path)), directory_(std::move(directory)) {}
+  Status remove();
+
+  env::FileSystem& files_;
+  const std::string path_;
+  std::unique_ptr<env::Directory> directory_;
+  Origin origin_ = Origin::Ours;
+  bool is_kept_ = true;  // until all in it is known to be a restore's
+};
+
 class WalDirectoryWriter {
  public:
-  // `directory` is made if missing, and must be empty or hold what an interrupted restore left, which is removed
-  // (Precondition otherwise). Bytes before `first` are not wanted.
+  // `directory`: as for WalDirectoryHold. Bytes before `first` are not wanted.
   static Result<std::unique_ptr<WalDirectoryWriter>> create(env::FileSystem& files, const std::string& directory,
                                                             pg::SegmentSize size, pg::Lsn first);
   ~WalDirectoryWriter();
@@ -75,9 +102,11 @@ class WalDirectoryWriter {
 
   // DURABLE. Ends the log at the last range's end: zeros behind it, later files removed; then writes the plan.
   Status plan(const WalPlan& plan);
+  // The end of writing. Without it the directory is removed together with the writer.
+  std::unique_ptr<WalDirectoryHold> finish() &&;
 
  private:
-  WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory,
+  WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<WalDirectoryHold> hold,
                      pg::SegmentSize size, pg::Lsn first);
   Status write(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
   Status compare(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
@@ -87,7 +116,8 @@ class WalDirectoryWriter {
 
   env::FileSystem& files_;
   const std::string path_;
-  std::unique_ptr<env::Directory> directory_;
+  std::unique_ptr<WalDirectoryHold> hold_;
+  env::Directory& directory_;  // hold_'s
   const pg::SegmentSize size_;
   const pg::Lsn first_;
   std::map<pg::Timeline, Extent> extents_;

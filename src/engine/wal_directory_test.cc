@@ -105,6 +105,41 @@ TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
   EXPECT_EQ(fetch("00000003.history").value(), FetchOutcome::Absent);
 }
 
+TEST_F(WalDirectory, is_for_one_restore_at_a_time) {
+  const auto second = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment));
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code(), Code::Conflict);
+  EXPECT_THAT(second.error().message(), HasSubstr("another restore is at work in"));
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 10).ok());
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/000000010000000000000001")) << "the second took something away";
+}
+
+TEST_F(WalDirectory, is_gone_with_a_restore_that_failed_and_stays_for_a_server) {
+  ASSERT_TRUE(add(kOne, kSegment, 2 * kSegment + 10).ok());
+  writer_.reset();
+  EXPECT_FALSE(std::filesystem::exists(directory())) << "a log without a plan";
+
+  const auto write = [&] {
+    writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)).take();
+    EXPECT_TRUE(add(kOne, kSegment, kSegment + 10).ok());
+    EXPECT_TRUE(writer_->plan(plan_to(kSegment + 50)).ok());
+    return std::move(*std::exchange(writer_, nullptr)).finish();
+  };
+  write().reset();
+  EXPECT_FALSE(std::filesystem::exists(directory())) << "a log that no server was led to";
+
+  std::filesystem::create_directory(directory());
+  write().reset();
+  EXPECT_TRUE(std::filesystem::is_empty(directory())) << "an operator's directory stays";
+
+  write()->keep();
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan"));
+  const auto again = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment));
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code(), Code::Precondition);
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan")) << "a server may use it";
+}
+
 TEST(wal_plan, round_trips_and_refuses_what_does_not_follow) {
   const WalPlan plan{pg::SystemIdentifier(7),
                      pg::SegmentSize(),

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "format/object.h"
+#include "store/vault_words.h"
 
 #include <algorithm>
 #include <tuple>
@@ -124,7 +125,7 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
     source.note_failure(code, start, end, cost_bytes);
     if (code != Code::NotFound) all_missing = false;
     if (code == Code::Unavailable) away += (away.empty() ? "" : " and ") + source.statistics.vault;
-    append_item(reasons, source.statistics.vault + ": " + result.error().message(), "; ");
+    append_item(reasons, store::in_list(source.statistics.vault, result.error()), "; ");
     if (incidents_.size() < kMaxIncidents) incidents_.push_back({source.statistics.vault, name, result.error()});
     // A vault that cannot answer may hold what the others lack: missing is only what all of them miss.
     if (!worst.has_value() || worst->code() == Code::NotFound || code == Code::Corrupt) worst = result.error();

@@ -7,6 +7,7 @@
 #include "env/at_once.h"
 #include "spread/detail/journal_state.h"
 #include "spread/journal_writer.h"
+#include "store/vault_words.h"
 
 namespace exclave::spread {
 namespace {
@@ -219,7 +220,7 @@ class StreamRecovery {
     for (std::size_t i = 0; i < vaults_.size(); ++i) {
       const VaultAnswer& answer = answers_[i];
       if (answer.failure.has_value()) {
-        stream.reasons.push_back(vaults_[i]->name() + ": " + answer.failure->message());
+        stream.reasons.push_back(store::in_list(vaults_[i]->name(), *answer.failure));
       } else if (answer.has_more.has_value()) {
         stream.reasons.push_back(*answer.has_more);
       }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "crypto/tree_hash.h"
 #include "spread/detail/journal_state.h"
+#include "store/vault_words.h"
 
 namespace exclave::spread {
 namespace {
@@ -266,7 +267,10 @@ std::string JournalWriterOfLanes::reasons() const {
   for (const auto& lane : state_.lanes) {
     if (lane->progress.frames >= state_.appended) continue;
     const auto& failure = lane->progress.failure;
-    append_item(all, lane->progress.vault + ": " + (failure.has_value() ? failure->message() : "not there yet"), "; ");
+    append_item(
+        all,
+        failure.has_value() ? store::in_list(lane->progress.vault, *failure) : lane->progress.vault + ": not there yet",
+        "; ");
   }
   return all;
 }

@@ -6,6 +6,7 @@
 
 #include "env/at_once.h"
 #include "policy/policy.h"
+#include "store/vault_words.h"
 
 namespace exclave::spread {
 
@@ -136,7 +137,7 @@ std::optional<Error> StreamWriter::too_few_left_locked() const {
       ++left;
       continue;
     }
-    append_item(reasons, lane->progress.vault + ": " + lane->progress.failure->message(), "; ");
+    append_item(reasons, store::in_list(lane->progress.vault, *lane->progress.failure), "; ");
     code = lane->progress.failure->code();
   }
   if (left >= durable_copies_) return std::nullopt;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "store/vault_words.h"
 #include "wire/documents.h"
 #include "wire/routes.h"
 
@@ -93,7 +94,7 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     if (result.ok() || !may_pass(result.error().code())) {
       is_out_of_reach_ = false;
       if (result.ok()) return result;
-      return Error(result.error()).in("vault " + pinned_.name);
+      return store::of_vault(pinned_.name, result.error());
     }
     if (is_shut_down_) return Error(Code::Cancelled, "vault " + pinned_.name + ": the call was given up");
     if (was_stale && stale < options_.connections) {
@@ -106,7 +107,7 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     const env::Instant next = world_.clock.monotonic() + pause;
     if (failed >= attempts || next >= deadline) {
       is_out_of_reach_ = true;
-      return Error(result.error()).in("vault " + pinned_.name);
+      return store::of_vault(pinned_.name, result.error());
     }
     TRY(world_.clock.sleep_until(next));
   }

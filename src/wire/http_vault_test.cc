@@ -103,7 +103,9 @@ TEST_F(HttpVaultTest, H9_receipts_that_are_not_credible_are_corrupt_and_not_aske
     lies.emplace_back(20'000, 'x');
     for (const std::string& each : lies) {
       vault.will_say(each);
-      EXPECT_TRUE(failed_with(client.put(entry(), Bytes(10)), Code::Corrupt)) << each.substr(0, 300);
+      const auto put = client.put(entry(), Bytes(10));
+      EXPECT_TRUE(failed_with(put, Code::Corrupt)) << each.substr(0, 300);
+      EXPECT_EQ(put.error().message().rfind("vault lux"), 0U) << "named once, first: " << put.error().message();
     }
     EXPECT_EQ(vault.requests.size(), lies.size());
   });

@@ -293,6 +293,30 @@ TEST_F(Restore, a_target_is_restored_into_by_one_at_a_time) {
   expect_equal(source(), at("target"));
 }
 
+TEST_F(Restore, a_target_that_stays_marked_can_be_gone_on_with_until_the_mark_goes) {
+  write("f", "content");
+  const auto report = capture();
+  const auto content = must(site().open(report.snapshot));
+  engine::RestoreOptions options;
+  options.target = at("target");
+  options.ending = engine::Ending::StayMarked;
+  engine::StageTimes times;
+  const auto restore = [&] {
+    return engine::restore_snapshot(env_, *content, report.snapshot, options, times, {}, {});
+  };
+  EXPECT_EQ(must(restore()).kept_files, 0U);
+  {
+    options.claimed = must(engine::claim_target(files(), at("target")));
+    EXPECT_TRUE(failed_with(engine::claim_target(files(), at("target")), Code::Conflict));
+    EXPECT_EQ(must(restore()).kept_files, 1U);
+    options.claimed.reset();
+  }
+  CHECK(engine::unmark_target(files(), at("target")).ok());
+  EXPECT_TRUE(failed_with(engine::claim_target(files(), at("target")), Code::Precondition));
+  EXPECT_TRUE(failed_with(restore(), Code::Precondition));
+  expect_equal(source(), at("target"));
+}
+
 // A tree of more than one batch, by the number of directories, and a restore of it that was stopped half way.
 class InterruptedRestore : public Restore {
  protected:

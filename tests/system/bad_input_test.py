@@ -153,7 +153,7 @@ CASES = [
     ("home does not exist", None, "backup --home nowhere source", NOT_FOUND, "'nowhere'", "hint: give the directory"),
     ("site does not exist", None, "snapshots --site nowhere", NOT_FOUND, "'nowhere'", "hint: give the directory"),
     ("vault does not exist", None, "vault nowhere", NOT_FOUND, "nowhere/identity.key", "hint: give the directory"),
-    ("neither home nor site", None, "snapshots", FAILED, "where", "hint: say --home"),
+    ("neither home nor site", None, "snapshots", USAGE, "--home DIRECTORY or --site DIRECTORY is required", "--help"),
     ("restored path is not in the snapshot", None, f"restore --site {SITE} {OPEN} --target t1 nothing", NOT_FOUND,
      "'nothing'", "hint: look first"),
     ("snapshot does not exist", None, f"restore --site {SITE} {OPEN} --target t2 --snapshot 00000000", NOT_FOUND,

@@ -1,5 +1,8 @@
 """Databases, the way there: the log abroad at every commit, through failures of agents, vaults and servers; cuts; what hosts see."""
+import contextlib
+import fcntl
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -45,8 +48,15 @@ class Acknowledgements(DatabaseTest):
         with self.assertRaises(subprocess.TimeoutExpired):
             waiting.wait(3)
         self.assertEqual("0", self.home.sql("select count(*) from t"))  # reads do not wait
+        self.assertNotIn("commits have waited", self.agent.log())
+        self.wait_for(lambda: "commits have waited" in self.agent.log(), "said that commits wait")
         self.realm.start("lux", "oslo")
         self.assertEqual(0, waiting.wait(60))
+        self.wait_for(lambda: "commits go on" in self.agent.log(), "said that commits go on")
+        told = [line.split("dataset people: ")[1] for line in self.agent.log().splitlines() if ": commits " in line]
+        self.assertEqual(2, len(told), told)
+        self.assertRegex(told[0], r"^commits have waited for 5\.\d s: 1 of 3 vaults have confirmed them, 2 are needed \(lux: .*; oslo: .*\)$")
+        self.assertRegex(told[1], r"^commits go on; they had waited for \d+\.\d s$")
 
     def test_an_agent_that_is_killed_under_load_is_back_and_nothing_acknowledged_is_lost(self):
         self.protect()
@@ -214,6 +224,17 @@ class Failover(DatabaseTest):
         self.assertEqual(wanted, self.recover().sql("select count(*) from t"))
 
 
+@contextlib.contextmanager
+def locked(directory):
+    """As by another restore."""
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 class Trouble(DatabaseTest):
     def test_a_vault_that_was_away_catches_up_beside_the_commits(self):
         self.protect()
@@ -247,8 +268,25 @@ class Trouble(DatabaseTest):
         target = self.scratch / "back"
         refused = self.realm.restore(release, target, "--dataset", "people")
         self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: only 1 of 3 vaults", "--accept-unproven-end")
-        accepted = self.realm.restore(release, target, "--dataset", "people", "--wal", self.scratch / "wal", "--accept-unproven-end")
-        self.ok(accepted)
+        self.assertRegex(refused.err, "(?m)^vault lux: .*127.0.0.1:")
+        self.assertNotRegex(refused.err, r"(\w+): vault \1", "each vault is named once")
+        for goal, text in (("name:p", "holds no restore point 'p'"), ("cut:latest", "hold no cut at all")):
+            missing = self.realm.restore(release, target, "--dataset", "people", "--to", goal)
+            self.refused(missing, harness.UNREACHABLE, text, "it may lie behind the log's end, which is not proven: only 1 of 3 vaults")
+        for options, text in ((("--dataset", "nobody"), "hold no snapshot of dataset 'nobody'"),
+                              (("--dataset", "people", "--to", "0/1000000"), "no base backup that the release opens ends before 0/1000000"),
+                              (("--all", "--to", "0/1000000"), "no base backup that the release opens ends before 0/1000000")):
+            missing = self.realm.restore(release, target, *options)
+            self.refused(missing, harness.UNREACHABLE, text, "; but vaults that do not answer may hold it (lux: ", "; oslo: ")
+        (target / "people").rmdir()  # of --all
+        self.assertFalse((self.scratch / "back.wal").exists(), "of a refused restore nothing is left that is in the way")
+        accept = lambda: self.realm.restore(release, f"{target}/", "--dataset", "people", "--accept-unproven-end")  # noqa: E731
+        with locked(target):
+            self.refused(accept(), harness.LOCKED, f"another restore is at work in target '{target}'", "wait until it ends")
+        (self.scratch / "back.wal").mkdir()
+        with locked(self.scratch / "back.wal"):
+            self.refused(accept(), harness.LOCKED, f"another restore is at work in '{target}.wal'", "wait until it ends")
+        accepted = self.ok(accept(), harness.PARTIAL)
         self.assertIn("NOT proven", accepted.out)
 
     def test_L1_a_log_that_lacks_what_its_writer_signed_for_is_not_proven_however_many_vaults_show_it(self):

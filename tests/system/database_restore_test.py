@@ -111,8 +111,11 @@ class Restores(DatabaseTest):
         self.ok(told)
         self.assertRegex(told.out, f"chosen: restore point 'early' of 20.*Z at {early}\n")
         self.assertIn(f"the server will recover to {early} ", told.out)
+        if os.getuid() == 0:
+            self.assertIn(f"chown -R postgres: {self.scratch}/told {self.scratch}/told.wal", told.err)
         for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
                                     "it holds: early, only one, twice, last"),
+                                   ("cut:latest", harness.NOT_FOUND, "the journals hold no cut at all", "restore to a time"),
                                    ("name:", harness.FAILED, "a restore point's name has 1 to 63 bytes")):
             self.refused(self.realm.restore(release, self.scratch / "none", "--dataset", "people", "--to", goal), code, *texts)
 
@@ -126,6 +129,8 @@ class Restores(DatabaseTest):
         self.home.sql("insert into t values (2, 'told to nobody')")
         late = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--json")
         self.assertEqual(harness.PARTIAL, late.code, late.err)
+        self.assertIn("alarm: database people's newest base backup is not usable yet: it is consistent from "
+                      f"{late.json()['end']} on, and k vaults hold the log up to 0/", self.status_as_if_the_agent_ran())
         self.lose_home()
         target = self.scratch / "back"
         target.mkdir()
@@ -136,6 +141,11 @@ class Restores(DatabaseTest):
                                     "backup's start .* an older one is looked for")
         self.assertTrue(ended.json()["proven"])
         self.assertEqual("1", self.recover().sql("select string_agg(id::text, ' ') from t"))
+
+    def status_as_if_the_agent_ran(self):
+        path = self.realm.home / "state/agent.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"at_ns": time.time_ns()}))
+        return self.ok(self.realm.exclave("status", "--home", self.realm.home), harness.PARTIAL).out
 
     def test_a_restore_passes_the_servers_own_checks(self):
         """pg_verifybackup before it starts, page checksums and amcheck behind."""
@@ -206,6 +216,9 @@ class OnePoint(DatabaseTest):
         self.add(4)
         self.lose_home()
         release = self.realm.release("all", request_options=("--all",))
+        listed = self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, *release))
+        self.assertRegex(listed.out, r"^snapshot +era +periods +taken +complete at +dataset +kind\n.* people +database\n"
+                                     r"(.* papers +tree\n){3}$")
         which = self.realm.restore(release, self.scratch / "which")
         self.refused(which, harness.FAILED, "several datasets: papers, people", "restore takes all of them with --all")
         # The first walk behind the point, neither the one before it nor the newest.
@@ -229,12 +242,25 @@ class OnePoint(DatabaseTest):
         self.assertRegex(latest.err, "dataset papers is older than the point: .* documents written since it began may be missing")
         whole = latest.err.split("--to ")[1].split()[0]
         self.ok(self.restore_all(release, "whole", "--to", whole))
-        # No server may be started on a part.
-        (self.scratch / "half/papers").mkdir(parents=True)
-        (self.scratch / "half/papers/other").write_text("in the way")
-        self.refused(self.realm.restore(release, self.scratch / "half", "--all", "--to", "name:p"), harness.FAILED, "papers")
-        self.assertTrue((self.scratch / "half/people/PG_VERSION").exists())
-        self.assertFalse((self.scratch / "half/people/recovery.signal").exists())
+        # What stands in the way is refused before anything is fetched, or no server may be started on a part; and when it is
+        # gone, the same command goes on.
+        half = self.scratch / "half"
+        (half / "papers").mkdir(parents=True)
+        (half / "papers/other").write_text("in the way")
+        restore_half = lambda: self.realm.restore(release, half, "--all", "--to", "name:p")  # noqa: E731
+        self.refused(restore_half(), harness.FAILED, "dataset papers: target", "is not empty")
+        (half / "papers.exclave-restore").write_text("0" * 64 + " -\n")
+        self.refused(restore_half(), harness.FAILED, "dataset papers: target", "of another snapshot")
+        self.assertTrue((half / "people/PG_VERSION").exists())
+        self.assertFalse((half / "people/recovery.signal").exists())
+        self.assertFalse((half / "people.wal").exists())
+        shutil.rmtree(half / "papers")
+        gone_on = self.ok(restore_half())
+        self.assertIn("files were finished by an earlier run", gone_on.out)
+        self.assertTrue((half / "people/recovery.signal").exists())
+        self.assertEqual(["1", "2"], self.documents("half"))
+        self.assertEqual({"papers", "people", "people.wal"}, {path.name for path in half.iterdir()})
+        self.refused(restore_half(), harness.FAILED, "is not empty", "restore into a fresh directory")
         # What belongs to a log is not passed over in silence for a tree, nor one dataset for another.
         for options, text in ((("--dataset", "papers", "--to", "2026-01-01T00:00:00Z"), "dataset papers is no database: --to"),
                               (("--dataset", "people", "--snapshot", walks[0]), "is of dataset papers, not of people")):

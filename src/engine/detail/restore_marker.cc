@@ -24,6 +24,11 @@ Status make_target(env::FileSystem& files, const std::string& target) {
       .hint("name a directory that does not exist yet");
 }
 
+Error not_empty(const std::string& target) {
+  return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
+      .hint("restore into a fresh directory");
+}
+
 // Nobody but us comes in until the end, when the root gets what it had; and no ACL above it reaches into it.
 Status close_to_others(env::Directory& root) {
   TRY(root.drop_acls());
@@ -36,18 +41,40 @@ Status close_to_others(env::Directory& root) {
 
 }  // namespace
 
-Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::ObjectName& snapshot,
-                                          const std::string& target, const std::vector<std::string>& paths) {
-  RestoreMarker marker(files, target + std::string(kSuffix), snapshot, {paths.begin(), paths.end()});
+Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target) {
   TRY(make_target(files, target));
-  marker.root_ = TRY(files.open_directory(target));
-  Status locked = marker.root_->lock();
+  ClaimedTarget root = TRY(files.open_directory(target));
+  Status locked = root->lock();
   if (!locked.ok() && locked.error().code() == Code::Conflict) {
     return Error(Code::Conflict, "another restore is at work in target '" + printable(target) + "'")
         .hint("wait until it ends, or restore into another directory");
   }
   // Some network file systems know no locks; there, nobody is kept out.
   if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
+  return root;
+}
+
+Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target) {
+  ClaimedTarget root = TRY(lock_target(files, target));
+  if (!TRY(root->entries()).empty() && !files.stat(RestoreMarker::path_for(target)).ok()) return not_empty(target);
+  return root;
+}
+
+Status unmark_target(env::FileSystem& files, const std::string& target) {
+  const std::string marker = RestoreMarker::path_for(target);
+  TRY(files.remove_file(marker));
+  return files.sync_directory(env::parent_path(marker));
+}
+
+std::string RestoreMarker::path_for(const std::string& target) {
+  return target + std::string(kSuffix);
+}
+
+Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::ObjectName& snapshot,
+                                          const std::string& target, ClaimedTarget root,
+                                          const std::vector<std::string>& paths) {
+  RestoreMarker marker(files, path_for(target), snapshot, {paths.begin(), paths.end()});
+  marker.root_ = std::move(root);
   TRY(marker.find(target, boot_id(files)));
   TRY(close_to_others(*marker.root_));
   return marker;
@@ -56,10 +83,7 @@ Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::
 Status RestoreMarker::find(const std::string& target, const std::string& boot) {
   if (TRY(root_->entries()).empty()) return write(boot);
   const auto mark = files_->read_file(path_, kMaxBytes);
-  if (!mark.ok()) {
-    return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
-        .hint("restore into a fresh directory");
-  }
+  if (!mark.ok()) return not_empty(target);
   std::string_view text = as_text(mark.value());
   if (!text.starts_with(snapshot_.hex())) {
     return Error(Code::Precondition,

@@ -6,22 +6,22 @@
 // I1  A target that is neither empty nor marked for this snapshot is refused, and left alone.
 // I2  What an earlier run finished is trusted only if the machine has not been restarted since, and no sync failed: "-"
 //     instead of the boot's id says that some of it may be lost, nobody knows which.
-// I3  One restore at a time: the target itself is locked while this lives.
+// I3  One restore at a time: whoever opens this has claimed the target, which is locked while this lives.
 // I4  After open the target is closed to others, has no ACL, and hands none down to what is made in it.
 // I5  What is unfinished in a target is the sum of what the runs into it were asked for: one that was asked for less
 //     does not finish what another one began.
 // Survives power loss: the marker, from open on; when it is gone, it may come back, which only allows to run the same
 // restore again.
 // Threads: one.
-// Errors: Precondition (I1), Conflict (I3); those of the file system.
+// Errors: Precondition (I1); those of the file system.
 #pragma once
 
-#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/restore.h"
 #include "env/file_system.h"
 #include "format/ids.h"
 
@@ -35,13 +35,15 @@ class RestoreMarker {
     Finished,    // by an interrupted run: files with the right size and time
     Unreliable,  // the machine was restarted since, or a sync failed: written again
   };
-  // Makes the target if it is missing. `files` outlives this.
+  // `root`: the target, claimed (restore.h). `files` outlives this.
   static Result<RestoreMarker> open(env::FileSystem& files, const format::ObjectName& snapshot,
-                                    const std::string& target, const std::vector<std::string>& paths);
+                                    const std::string& target, ClaimedTarget root,
+                                    const std::vector<std::string>& paths);
+  static std::string path_for(const std::string& target);
 
   Found found() const { return found_; }
   // The target, open and locked since before anything was written: its sync_all tells of every write that got lost.
-  const std::shared_ptr<env::Directory>& root() const { return root_; }
+  const ClaimedTarget& root() const { return root_; }
 
   // A sync failed: whatever is in the target, the next run writes it again.
   Status distrust();
@@ -62,10 +64,10 @@ class RestoreMarker {
   env::FileSystem* files_;
   std::string path_;
   format::ObjectName snapshot_;
-  std::shared_ptr<env::Directory> root_;  // shared_ptr: with all who write into the target
-  Paths paths_;                           // of this run
-  Paths unfinished_;                      // of this run and those before
-  std::string boot_;                      // as the marker has it
+  ClaimedTarget root_;
+  Paths paths_;       // of this run
+  Paths unfinished_;  // of this run and those before
+  std::string boot_;  // as the marker has it
   Found found_ = Found::Nothing;
 };
 

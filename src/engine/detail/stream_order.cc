@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "env/at_once.h"
+#include "store/vault_words.h"
 
 namespace exclave::engine {
 namespace {
@@ -69,7 +70,7 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
     const Look& look = looks[i];
     if (look.failure.has_value()) {
       code = look.failure->code();
-      append_item(reasons, context.vaults[i]->name() + ": " + look.failure->message(), "; ");
+      append_item(reasons, store::in_list(context.vaults[i]->name(), *look.failure), "; ");
       continue;
     }
     ++answered;
