@@ -23,9 +23,10 @@ void AckLedger::appended(format::FrameNumber number, pg::Lsn end, env::Instant n
   outstanding_.push_back({number, end, now});
 }
 
-void AckLedger::durable(std::uint64_t frames) {
+void AckLedger::durable(std::uint64_t frames, env::Instant now) {
   while (!outstanding_.empty() && outstanding_.front().number.value() < frames) {
     durable_ = outstanding_.front().end;
+    waits_.add(now - outstanding_.front().since, now);
     outstanding_.pop_front();
   }
 }

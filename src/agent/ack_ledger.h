@@ -18,6 +18,7 @@
 #include <deque>
 #include <optional>
 
+#include "agent/wait_times.h"
 #include "env/time.h"
 #include "format/database_journal.h"
 #include "pg/lsn.h"
@@ -36,7 +37,7 @@ class AckLedger {
   // Frame `number` holds the log up to `end`.
   void appended(format::FrameNumber number, pg::Lsn end, env::Instant now);
   // The first `frames` frames are held by k vaults.
-  void durable(std::uint64_t frames);
+  void durable(std::uint64_t frames, env::Instant now);
   // Everything appended is synced in the spool.
   void spooled() { spooled_ = appended_; }
 
@@ -52,6 +53,7 @@ class AckLedger {
   pg::Lsn appended_end() const { return appended_; }
   pg::Lsn durable_end() const { return durable_; }
   std::optional<env::Instant> oldest_outstanding() const;
+  const WaitTimes& waits() const { return waits_; }
   // The exposure that has just ended (its log is the caller's to fill in); empty after it was taken.
   std::optional<format::LossExposure> take_exposure() { return std::exchange(ended_, std::nullopt); }
 
@@ -68,6 +70,7 @@ class AckLedger {
   pg::Lsn spooled_;
   pg::Lsn flushed_;
   std::deque<Outstanding> outstanding_;
+  WaitTimes waits_;
   std::optional<env::Timestamp> degraded_since_;
   pg::Lsn degraded_from_;
   std::optional<format::LossExposure> ended_;

@@ -27,11 +27,30 @@ TEST(ack_ledger, sync_tells_the_server_only_what_k_vaults_hold) {
   ledger.spooled();
   EXPECT_FALSE(ledger.look(at(1h), civil(3600)));
   EXPECT_EQ(ledger.flush(), kStart);  // an hour without vaults, and still no acknowledgement
-  ledger.durable(1);
+  ledger.durable(1, at(30s));
   EXPECT_EQ(ledger.flush(), pg::Lsn(150));
-  ledger.durable(2);
+  ledger.durable(2, at(30s));
   EXPECT_EQ(ledger.flush(), pg::Lsn(170));
   EXPECT_FALSE(ledger.has_outstanding());
+}
+
+TEST(ack_ledger, knows_how_long_frames_have_waited_in_the_last_minute) {
+  AckLedger ledger(RpoPolicy::Sync, 0s, kStart);
+  EXPECT_FALSE(ledger.waits().summary(at(1s)).has_value());
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    append(ledger, i, 200 + i, 1s);
+    ledger.durable(i + 1, at(1s + (i == 1990 ? 7ms : i % 2 == 0 ? 1ms : 2ms)));
+  }
+  const auto lately = ledger.waits().summary(at(10s));
+  ASSERT_TRUE(lately.has_value());
+  EXPECT_EQ(lately->frames, 1024U);
+  EXPECT_EQ(lately->median, 2ms);
+  EXPECT_EQ(lately->slow, 2ms);
+  EXPECT_EQ(lately->longest, 7ms);
+  EXPECT_FALSE(ledger.waits().summary(at(2min)).has_value());
+  append(ledger, 2000, 3000, 2min);
+  ledger.durable(2001, at(2min + 3ms));
+  EXPECT_EQ(ledger.waits().summary(at(2min + 1s))->slow, 3ms);
 }
 
 TEST(ack_ledger, async_tells_the_server_what_is_synced_in_the_spool_and_nothing_earlier) {
@@ -47,7 +66,7 @@ TEST(ack_ledger, async_tells_the_server_what_is_synced_in_the_spool_and_nothing_
 TEST(ack_ledger, bounded_waits_its_budget_then_degrades_and_says_from_where_to_where) {
   AckLedger ledger(RpoPolicy::Bounded, 2s, kStart);
   append(ledger, 0, 150, 1s);
-  ledger.durable(1);
+  ledger.durable(1, at(30s));
   EXPECT_EQ(ledger.flush(), pg::Lsn(150));
   append(ledger, 1, 170, 10s);
   EXPECT_FALSE(ledger.look(at(12s), civil(12)));
@@ -60,9 +79,9 @@ TEST(ack_ledger, bounded_waits_its_budget_then_degrades_and_says_from_where_to_w
   ledger.spooled();
   EXPECT_EQ(ledger.flush(), pg::Lsn(190));  // no second budget while it is degraded
   EXPECT_FALSE(ledger.look(at(14s), civil(14)));
-  ledger.durable(2);
+  ledger.durable(2, at(30s));
   EXPECT_FALSE(ledger.look(at(14s), civil(14))) << "what was acknowledged is not all abroad yet";
-  ledger.durable(3);
+  ledger.durable(3, at(30s));
   EXPECT_TRUE(ledger.look(at(15s), civil(15)));
   EXPECT_FALSE(ledger.is_degraded());
   const auto exposure = ledger.take_exposure();
@@ -81,10 +100,10 @@ TEST(ack_ledger, flush_never_falls_when_protection_comes_back) {
   ledger.spooled();
   EXPECT_EQ(ledger.flush(), pg::Lsn(150));
   append(ledger, 1, 160, 4s);
-  ledger.durable(1);
+  ledger.durable(1, at(30s));
   EXPECT_TRUE(ledger.look(at(4s), civil(4)));  // frame 1 is young
   EXPECT_EQ(ledger.flush(), pg::Lsn(150));     // and is waited for again
-  ledger.durable(2);
+  ledger.durable(2, at(30s));
   EXPECT_EQ(ledger.flush(), pg::Lsn(160));
 }
 

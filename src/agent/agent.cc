@@ -61,6 +61,16 @@ config::Json status_json(const DatabaseStatus& status) {
                                     kNanosecondsPerMillisecond
                               : 0)
       .set("spool_bytes", status.journal.spool_bytes);
+  if (status.waits.has_value()) {
+    const auto microseconds = [](std::chrono::nanoseconds time) {
+      return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+    };
+    json.set("wait", config::Json::object()
+                         .set("frames", std::uint64_t{status.waits->frames})
+                         .set("median_us", microseconds(status.waits->median))
+                         .set("slow_us", microseconds(status.waits->slow))
+                         .set("longest_us", microseconds(status.waits->longest)));
+  }
   if (status.system.has_value()) json.set("system", pg::to_text(*status.system));
   config::Json vaults = config::Json::array();
   for (const spread::JournalVaultProgress& vault : status.journal.vaults) {

@@ -101,6 +101,7 @@ void DatabaseStream::publish() {
     status.received = framer_.is_empty() ? std::max(framed_end_, ledger_->appended_end()) : framer_.end();
     status.durable = ledger_->durable_end();
     status.acknowledged = ledger_->flush();
+    status.waits = ledger_->waits().summary(place_.env.clock.monotonic());
     if (const auto oldest = ledger_->oldest_outstanding())
       status.oldest_outstanding = place_.env.clock.monotonic() - *oldest;
   }
@@ -542,7 +543,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   env::Clock& clock = place_.env.clock;
   TRY(note_frames());
   last_durable_ = journal_->durable();
-  ledger_->durable(last_durable_);
+  ledger_->durable(last_durable_, clock.monotonic());
   while (!commit_marks_.empty() && commit_marks_.front().frame.value() < last_durable_) {
     commits_durable_ = commit_marks_.front().commits;
     outstanding_bytes_ -= commit_marks_.front().bytes;

@@ -72,6 +72,7 @@ struct DatabaseStatus {
   std::uint64_t commits_received = 0;
   std::uint64_t commits_outstanding = 0;  // received, not yet held by k vaults
   std::optional<std::chrono::nanoseconds> oldest_outstanding;
+  std::optional<WaitSummary> waits;  // of commits for the vaults, lately
   spread::JournalProgress journal;
   std::vector<std::string> alarms;
   std::vector<std::string> cautions;
