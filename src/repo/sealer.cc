@@ -66,13 +66,17 @@ Result<format::ObjectName> Sealer::seal(const format::SealingKey& key, std::uint
   at = std::copy(salt.begin(), salt.end(), at);
   std::copy(cipher.commitment().begin(), cipher.commitment().end(), at);
 
+  // Segment by segment, while it is in the cache: the object is larger than that.
+  crypto::TreeHasher hasher;
+  hasher.update(buffer.first(format::kSegmentsOffset));
   MutableByteView rest = buffer.subspan(format::kSegmentsOffset);
   for (std::uint32_t index = 0; !rest.empty(); ++index) {
-    const std::size_t size = std::min(rest.size(), crypto::kSegmentSealedBytes);
-    cipher.seal_segment(index, rest.first(size));
-    rest = rest.subspan(size);
+    const MutableByteView segment = rest.first(std::min(rest.size(), crypto::kSegmentSealedBytes));
+    cipher.seal_segment(index, segment);
+    hasher.update(segment);
+    rest = rest.subspan(segment.size());
   }
-  return format::ObjectName(crypto::tree_hash(buffer).array());
+  return format::ObjectName(hasher.finish().array());
 }
 
 }  // namespace exclave::repo

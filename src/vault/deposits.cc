@@ -348,8 +348,7 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
   row.bytes = size;
   for (std::uint64_t done = 0; done < size;) {
     const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, size - done));
-    const MutableByteView piece = MutableByteView(buffer).first(take);
-    TRY(source.read_exactly(piece));
+    const ByteView piece = TRY(source.next(MutableByteView(buffer).first(take)));
     if (done == 0) {
       const auto header = format::decode_header(piece);
       if (!header.ok() && header.error().code() == Code::Unsupported) return header.error();

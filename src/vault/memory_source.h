@@ -18,6 +18,12 @@ class MemorySource final : public wire::ObjectSource {
     left_ = left_.subspan(out.size());
     return {};
   }
+  Result<ByteView> next(MutableByteView buffer) override {
+    CHECK(buffer.size() <= left_.size());
+    const ByteView bytes = left_.first(buffer.size());
+    left_ = left_.subspan(bytes.size());
+    return bytes;
+  }
 
  private:
   const ByteView object_;

@@ -27,6 +27,11 @@ class ObjectSource {
   virtual std::uint64_t size() const = 0;  // constant, known before the first read
   // Fills all of `out`. Precondition: no more is asked for than is left. An error ends the source.
   virtual Status read_exactly(MutableByteView out) = 0;
+  // The next buffer.size() bytes, in `buffer` or where they lie already; good until the next call.
+  virtual Result<ByteView> next(MutableByteView buffer) {
+    TRY(read_exactly(buffer));
+    return ByteView(buffer);
+  }
 };
 
 struct HeadsPage {
