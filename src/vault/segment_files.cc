@@ -336,6 +336,7 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   if (segment == nullptr) return Error(Code::NotFound, noun + " is not open here");
   const detail::GatePass pass(segment->gate);
   if (segment->is_gone) return Error(Code::NotFound, noun + " is not open here");
+  if (segment->is_closing) return Error(Code::Conflict, noun + " is being closed");
   if (mark.end != segment->end) {
     return Error(Code::Precondition,
                  noun + " ends at " + std::to_string(segment->end) + ", its mark at " + std::to_string(mark.end));
