@@ -30,7 +30,7 @@ class WalDirectory : public ::testing::Test {
     scratch_ = ::mkdtemp(pattern.data());
     writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment + 40)).take();
   }
-  ~WalDirectory() override { std::filesystem::remove_all(scratch_); }
+  void TearDown() override { std::filesystem::remove_all(scratch_); }
 
   std::string directory() const { return scratch_ + "/wal"; }
   Status add(pg::Timeline timeline, std::uint64_t from, std::uint64_t to) {
