@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cli/render.h"
+#include "env/exists.h"
 
 namespace exclave::cli {
 namespace {
@@ -172,7 +173,7 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& of_new) {
-  const bool was_there = files.stat(path).ok();
+  const bool was_there = TRY(env::exists(files, path));
   RestoreTarget target{path, TRY(engine::claim_target(files, path)), {}};
   const env::FileInfo there = TRY(target.claimed->info());
   target.owner = of_new.has_value() && !was_there ? *of_new : env::FileOwner{there.user, there.group};

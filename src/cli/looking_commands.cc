@@ -11,6 +11,7 @@
 #include "cli/speeds.h"
 #include "crypto/tree_hash.h"
 #include "engine/verify.h"
+#include "env/exists.h"
 #include "repo/catalogue.h"
 #include "store/vault_words.h"
 
@@ -265,7 +266,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
         .set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
   }
   for (std::string& alarm : era_alarms(*home, now)) view.alarms.push_back(std::move(alarm));
-  if (context.env.files.stat(env::join_path(settings.place.home, "agent.toml")).ok()) {
+  if (TRY(env::exists(context.env.files, env::join_path(settings.place.home, "agent.toml")))) {
     config::Json databases = read_agent_status(context, settings.place.home);
     if (databases.is_null()) {
       view.alarms.push_back("the agent does not run: no database is protected (exclave agent run)");

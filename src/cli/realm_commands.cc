@@ -11,6 +11,7 @@
 #include "cli/vault_set.h"
 #include "config/quantity.h"
 #include "custody/ceremony.h"
+#include "env/exists.h"
 
 namespace exclave::cli {
 namespace {
@@ -419,10 +420,11 @@ class EraOpener {
   // Whether home, if its folder is here, lacked the document.
   Result<bool> hand_to_home(const policy::SignedEra& era) {
     const std::string home = acts_folder(at("home/" + registry_->name));
-    if (!files_.stat(home).ok()) return false;
-    const auto present = files_.stat(env::join_path(home, era_act_name(registry_->name, era.era.number)));
+    if (!TRY(env::exists(files_, home))) return false;
+    const bool was_there =
+        TRY(env::exists(files_, env::join_path(home, era_act_name(registry_->name, era.era.number))));
     TRY(save_era(files_, home, registry_->name, era));
-    return !present.ok();
+    return !was_there;
   }
 
   void announce(format::EraNumber era) {

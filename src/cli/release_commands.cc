@@ -6,6 +6,7 @@
 #include "cli/render.h"
 #include "cli/site_folder.h"
 #include "engine/database_log.h"
+#include "env/exists.h"
 
 namespace exclave::cli {
 namespace {
@@ -41,7 +42,7 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   Status reason = custody::check_reason(settings.reason);
   if (!reason.ok()) return reason.take_error().hint("give one line of plain text, at most 500 bytes");
   const auto valid = TRY(parse_seconds(settings.valid, "--valid", kLongestValidSeconds));
-  if (context.env.files.stat(settings.output).ok())
+  if (TRY(env::exists(context.env.files, settings.output)))
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
   engine::RegistryHoldings holdings =
       TRY(engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all()));
@@ -128,7 +129,7 @@ Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& setting
   TRY(read_role_key(files, settings.site, "identity.key", custody::SigningUse::Site));
   const std::string id = TRY(id_of_named(files, settings));
   const std::string path = release_key_path(settings.site, id);
-  const bool was_open = files.stat(path).ok();
+  const bool was_open = TRY(env::exists(files, path));
   TRY(files.make_directories(env::parent_path(path), 0700));
   TRY(remove_durably(files, path));
   config::Json json = config::Json::object();
@@ -155,7 +156,7 @@ Result<ExitCode> run(const Context& context, const ReleaseShowSettings& settings
 Result<ExitCode> run(const Context& context, const ReleaseApproveSettings& settings) {
   const Station station = TRY(open_station(context, settings.official, settings.release));
   const custody::ReleaseRequest& request = station.release.request;
-  if (context.env.files.stat(settings.output).ok())
+  if (TRY(env::exists(context.env.files, settings.output)))
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
   const auto own_key = [](Result<std::unique_ptr<custody::Credential>> key) {
     if (!key.ok()) key = key_refused(key.take_error(), "give the official's own directory, with their key files");

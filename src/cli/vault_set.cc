@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "env/exists.h"
 #include "store/vault_words.h"
 #include "vault/embedded_vault.h"
 
@@ -70,8 +71,8 @@ Result<std::unique_ptr<vault::Vault>> open_vault_directory(const Context& contex
   const std::string starter = env::join_path(directory, "acts-to-adopt");
   auto vault = open_existing(context, directory);
   // Only then are the acts of the first start looked at: what lies there later is of no account.
-  if (!vault.ok() && vault.error().code() == Code::NotFound && context.env.files.stat(starter).ok() &&
-      context.env.files.stat(env::join_path(directory, "receipt.key")).ok()) {
+  if (!vault.ok() && vault.error().code() == Code::NotFound && TRY(env::exists(context.env.files, starter)) &&
+      TRY(env::exists(context.env.files, env::join_path(directory, "receipt.key")))) {
     const auto documents = TRY(acts_to_adopt(context.env.files, starter));
     Status created = vault::create(vault_world(context), directory, documents, context.open_table);
     if (!created.ok() && created.error().code() != Code::AlreadyExists) return with_lock_hint(created.take_error());

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "crypto/wrap.h"
 #include "custody/detail/key_text.h"
+#include "env/exists.h"
 #include "format/signed_text.h"
 #include "policy/era.h"
 
@@ -209,7 +210,7 @@ Result<OfficialPublicKeys> create_official_keys(env::FileSystem& files, env::Ran
   const std::string official_path = env::join_path(directory, kOfficialFile);
   const std::string paper_path = env::join_path(directory, kPaperFile);
   // The paper key is written first: if that is all there is, official.keys is not there to be relied on.
-  if (files.stat(official_path).ok()) {
+  if (TRY(env::exists(files, official_path))) {
     return Error(Code::AlreadyExists, "key file " + printable(official_path) + ": exists already")
         .hint("keys are never overwritten: choose another place");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "env/exists.h"
 #include "format/snapshot.h"
 #include "pg/recovery_files.h"
 
@@ -87,7 +88,7 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   if (!present.ok() && present.error().code() != Code::NotFound) return present.error();
   const std::string_view text = present.ok() ? as_text(present.value()) : std::string_view();
   TRY(write_owned(files, conf, TRY(pg::auto_conf_for_recovery(text, settings)), options.owner));
-  if (!files.stat(env::join_path(options.target, "postgresql.conf")).ok()) {
+  if (!TRY(env::exists(files, env::join_path(options.target, "postgresql.conf")))) {
     report.notes.push_back(
         "the data directory has no postgresql.conf: at home it lay elsewhere; start the server with --config-file, or "
         "bring one (the file tree of /etc/postgresql belongs into the registry too)");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "env/exists.h"
 #include "format/signed_text.h"
 
 namespace exclave::engine {
@@ -96,7 +97,7 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
 
 Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory,
                                                                  pg::SegmentSize size) {
-  const bool was_there = files.stat(directory).ok();
+  const bool was_there = TRY(env::exists(files, directory));
   TRY(files.make_directories(directory, 0700));
   std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, directory, TRY(files.open_directory(directory))));
   Status locked = hold->directory_->lock();

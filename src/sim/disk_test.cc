@@ -1,5 +1,6 @@
 // What a power loss, a kill, bit rot and a full disk leave behind.
 #include "sim/disk.h"
+#include "env/exists.h"
 
 #include <gtest/gtest.h>
 
@@ -305,6 +306,15 @@ TEST_F(DiskTest, a_scripted_fault_hits_the_nth_matching_call_and_ends) {
   EXPECT_EQ(files().read_file("/b", 9).error().code(), Code::Denied);
   lux.clear_faults();
   EXPECT_TRUE(files().read_file("/b", 9).ok());
+}
+
+// Found by the crash matrix: home without the new era's document, and a ceremony that said nothing.
+TEST_F(DiskTest, a_look_that_fails_is_not_taken_for_an_absence) {
+  EXPECT_FALSE(env::exists(files(), "/a").value());
+  ASSERT_TRUE(env::create_file_durably(files(), "/a", as_bytes("a"), 0600).ok());
+  EXPECT_TRUE(env::exists(files(), "/a").value());
+  lux.inject({.call = FileCall::Look, .path_part = "a", .code = Code::Corrupt});
+  EXPECT_EQ(env::exists(files(), "/a").error().code(), Code::Corrupt);
 }
 
 TEST_F(DiskTest, fault_rates_fail_about_that_many_calls) {

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "crypto/tree_hash.h"
+#include "env/exists.h"
 #include "vault/detail/private_errors.h"
 
 namespace exclave::vault {
@@ -139,7 +140,7 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
   if (!info.ok()) return info.error();
   if (info.value().size != segment.row.bytes()) return Error(Code::Corrupt, "its file has another size than its class");
   segment.is_closing = info.value().link_count > 1;
-  segment.is_damaged = parts_.files.stat(damaged_file_of(place)).ok();
+  segment.is_damaged = TRY(env::exists(parts_.files, damaged_file_of(place)));
   const Bytes bytes = TRY(look(place, segment));
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));

@@ -179,7 +179,7 @@ class SegmentMaker {
     return sealer_.end();
   }
 
-  const format::SegmentPlace place() const { return {looks_.stream, format::EntryIndex(looks_.index)}; }
+  format::SegmentPlace place() const { return {looks_.stream, format::EntryIndex(looks_.index)}; }
   std::uint8_t size_class() const { return looks_.size_class; }
   std::uint64_t end() const { return sealer_.end(); }
   std::uint64_t next_number() const { return next_; }

@@ -1,6 +1,7 @@
 #include "engine/detail/restore_marker.h"
 
 #include "base/text.h"
+#include "env/exists.h"
 
 namespace exclave::engine {
 namespace {
@@ -56,7 +57,8 @@ Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& tar
 
 Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target) {
   ClaimedTarget root = TRY(lock_target(files, target));
-  if (!TRY(root->entries()).empty() && !files.stat(RestoreMarker::path_for(target)).ok()) return not_empty(target);
+  if (!TRY(root->entries()).empty() && !TRY(env::exists(files, RestoreMarker::path_for(target))))
+    return not_empty(target);
   return root;
 }
 
