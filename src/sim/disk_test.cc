@@ -1,12 +1,12 @@
 // What a power loss, a kill, bit rot and a full disk leave behind.
 #include "sim/disk.h"
-#include "env/exists.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
+#include "env/exists.h"
 #include "sim/universe.h"
 
 namespace exclave::sim {

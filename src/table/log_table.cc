@@ -6,6 +6,7 @@
 
 #include "base/mutex.h"
 #include "base/text.h"
+#include "env/exists.h"
 #include "table/detail/log_records.h"
 
 namespace exclave::table {
@@ -190,17 +191,11 @@ Status LogTable::rewrite() {
   return {};
 }
 
-Result<bool> exists(env::FileSystem& files, const std::string& path) {
-  const auto info = files.stat(path);
-  if (!info.ok() && info.error().code() != Code::NotFound) return info.error();
-  return info.ok();
-}
-
 Result<Map> read_map(env::FileSystem& files, const std::string& directory) {
   Map map;
   const Result<Bytes> log = files.read_file(env::join_path(directory, kLogName), kMaxLogBytes);
   if (!log.ok() && log.error().code() == Code::NotFound) {
-    if (!TRY(exists(files, env::join_path(directory, kCreatedName)))) return map;  // a new table
+    if (!TRY(env::exists(files, env::join_path(directory, kCreatedName)))) return map;  // a new table
     return Error(Code::Corrupt, "its log is gone; the table is left as it is");
   }
   if (!log.ok()) return log.error();
@@ -217,7 +212,7 @@ Result<std::unique_ptr<Table>> open_it(env::FileSystem& files, env::Threads& thr
   auto table = std::make_unique<LogTable>(files, threads, directory, std::move(lock), std::move(map));
   TRY(table->start());
   const std::string created = env::join_path(directory, kCreatedName);
-  if (!TRY(exists(files, created))) TRY(env::create_same_durably(files, created, {}, kLogMode));
+  if (!TRY(env::exists(files, created))) TRY(env::create_same_durably(files, created, {}, kLogMode));
   return std::unique_ptr<Table>(std::move(table));
 }
 
