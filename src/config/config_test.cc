@@ -189,6 +189,20 @@ TEST(Config, a_table_whose_name_does_not_begin_like_one_is_refused) {
   }
 }
 
+// toml++ lets the compiler assume that letters like these never stand where it asks whether they are spaces.
+TEST(Config, letters_beyond_ascii_are_refused_outside_of_strings_and_comments) {
+  for (const std::string letter : {"\u00a1", "\u00fc", "\u028a", "\u0499", "\u1234", "\u2010", "\u6587"}) {
+    for (const std::string& text :
+         {letter + " = 1\n", "a" + letter + " = 1\n", "a = " + letter + "\n", "a = 1" + letter + "\n",
+          "[" + letter + "]\n", "[a" + letter + "]\n", "a = [" + letter + "]\n"}) {
+      EXPECT_THAT(message_of(parse_toml(text, "x.toml")), HasSubstr("x.toml:1: ")) << text;
+    }
+    const auto fine = parse_toml("a = '" + letter + "'  # " + letter + "\n", "x.toml");
+    ASSERT_TRUE(fine.ok());
+    EXPECT_EQ(fine.value()->require_string("a").value(), letter);
+  }
+}
+
 TEST(Config, deep_nesting_is_refused_and_not_followed) {
   std::string arrays = "a = ";
   arrays += std::string(100'000, '[') + std::string(100'000, ']');
