@@ -18,7 +18,8 @@ std::optional<WaitSummary> WaitTimes::summary(env::Instant now) const {
   }
   if (lately.empty()) return std::nullopt;
   std::sort(lately.begin(), lately.end());
-  return WaitSummary{lately.size(), lately[lately.size() / 2], lately[(lately.size() - 1) * 99 / 100], lately.back()};
+  return WaitSummary{lately.size(), lately[lately.size() / 2], lately[(lately.size() * 99 + 99) / 100 - 1],
+                     lately.back()};
 }
 
 }  // namespace exclave::agent

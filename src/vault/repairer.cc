@@ -312,7 +312,11 @@ Result<bool> Repairer::replace(const format::ObjectName& name, const std::string
             "), and there is no room for a good copy: " + upload.error().message());
     return false;
   }
-  TRY(upload.value()->publish(store::IfPresent::SetAside));
+  const auto published = upload.value()->publish(store::IfPresent::SetAside);
+  if (!published.ok()) {
+    problem(format::object_words(name) + " is damaged, and could not be replaced: " + published.error().message());
+    return false;
+  }
   ++report_.replaced;
   parts_.log.write(env::LogLevel::Info, format::object_words(name) + " was replaced by a good copy from another vault");
   return true;

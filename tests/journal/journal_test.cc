@@ -238,6 +238,9 @@ TEST_F(JournalTest, beyond_its_limit_the_spool_drops_what_k_vaults_have_and_repa
     EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1000, 4000), bench.in(1min))));
     EXPECT_LE(writer->progress().spool_bytes, (2U << 20) + (3U << 18));
     bench.door(1).is_shut = false;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 5), bench.in(1min))));
+    must(bench.env().clock.sleep_until(bench.in(5s)));
+    EXPECT_FALSE(writer->wants_roll()) << "it lacks an earlier segment: no roll helps";
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     const auto progress = writer->progress();
     EXPECT_GT(of(progress, 1).dropped_segments, 0U);
@@ -323,6 +326,23 @@ TEST_F(JournalTest, within_a_second_each_vault_has_signed_for_what_it_confirmed)
     for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(bench.door(i).marks, 25U);
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     EXPECT_EQ(writer->progress().vouched, next) << "receipts say more than marks";
+  });
+}
+
+TEST_F(JournalTest, a_writer_that_never_waits_is_signed_for_within_two_seconds_too) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    const auto end = bench.in(10s);
+    while (bench.env().clock.monotonic() < end) {
+      append(*writer, next, 1, 500);
+      must(bench.env().clock.sleep_until(bench.in(1ms)));
+      const auto progress = writer->progress();
+      if (progress.unvouched_since.has_value()) {
+        EXPECT_LT(bench.env().clock.now().nanoseconds - progress.unvouched_since->nanoseconds, 2'000'000'000);
+      }
+    }
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
   });
 }
 

@@ -83,6 +83,9 @@ Job next_job(JournalState& state, JournalLane& lane) {
     job.index = lane.closed;
     return job;
   }
+  // Before frames: where they never cease there would be none.
+  const bool is_mark_due = state.world.clock.monotonic() >= lane.next_mark;
+  if (is_mark_due && has_unmarked(lane, *first)) return mark_job(lane, *first);
   const std::uint64_t unsent = first->end - std::min(first->end, sent_of(lane, lane.closed));
   if (unsent > 0) {
     // After a failure, too: the vault's segment may take no more frames.
@@ -90,8 +93,6 @@ Job next_job(JournalState& state, JournalLane& lane) {
         first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
     return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
   }
-  const bool is_mark_due = state.world.clock.monotonic() >= lane.next_mark;
-  if (is_mark_due && has_unmarked(lane, *first)) return mark_job(lane, *first);
   const JournalSegment* const second = state.find(lane.closed + 1);
   const bool second_has_more =
       second != nullptr && second->bytes != nullptr && sent_of(lane, lane.closed + 1) < second->end;
@@ -177,8 +178,12 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
   if (!end.ok()) {
     // It holds less than it confirmed, has lost the stream, or has got the segment's entry by repair: ask what it has.
     const Code code = end.error().code();
-    // It was asked where the segment ends, and does not take what begins there: its disk has failed.
-    if (code == Code::Precondition && lane.has_just_learned && job.index == lane.closed) state.refused = job.index;
+    // It has the segment open, was asked where it ends, and does not take what begins there: its disk has failed. One that
+    // does not have it lacks an earlier segment, and no roll helps.
+    if (code == Code::Precondition && lane.has_just_learned && job.index == lane.closed &&
+        lane.sent.contains(job.index)) {
+      state.refused = job.index;
+    }
     if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
     return end.error();
   }
@@ -198,8 +203,10 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
 // No frame may be on its way to this vault meanwhile: its segment ends where the mark does.
 Status mark(JournalState& state, JournalLane& lane, const Job& job) {
   JournalMarking& marking = lane.marking;
-  // Whether it succeeds or not: frames shall not wait behind a mark that its vault cannot take.
-  lane.next_mark = state.world.clock.monotonic() + state.options.mark_every;
+  // Whether it succeeds or not: frames shall not wait behind a mark that its vault cannot take. In steps, so that lanes keep
+  // taking turns.
+  const std::chrono::nanoseconds late = state.world.clock.monotonic() - lane.next_mark;
+  lane.next_mark = lane.next_mark + (late / state.options.mark_every + 1) * state.options.mark_every;
   if (marking.index != job.index || marking.hashed > job.end) marking = {job.index, 0, {}, 0};
   const ByteView bytes(*job.bytes);
   marking.hasher.update(
@@ -214,7 +221,8 @@ Status mark(JournalState& state, JournalLane& lane, const Job& job) {
   auto receipt = lane.vault->put_mark(format::SignedMark::sign(mark, state.writer_key));
   const env::MonitorLock lock(*state.monitor);
   if (!receipt.ok()) {
-    lane.knows_vault = false;
+    const Code code = receipt.error().code();
+    if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
     return receipt.take_error();
   }
   marking.end = job.end;
@@ -315,6 +323,7 @@ bool note(JournalState& state, JournalLane& lane, const Job& job, const Status& 
   if (!done.ok()) {
     lane.progress.failure = done.error();
     if (!was_behind) lane.progress.behind_since = state.world.clock.now();
+    if (job.kind == Job::Kind::Mark) return !was_behind;  // the next one is a second away, and frames need not wait
     lane.pause = longer(state, lane.pause);
     lane.next_call = state.world.clock.monotonic() + (lane.pause / 2 + lane.pause / 2 * chance / 65536);
   } else if (job.kind != Job::Kind::Learn) {
