@@ -70,6 +70,14 @@ Result<EntryRow> decode_entry(ByteView bytes) {
   return row;
 }
 
+// A row that is a signed document.
+template <typename Signed>
+Result<Signed> decode_document(ByteView bytes, std::string row) {
+  auto document = Signed::parse(bytes, std::move(row));
+  if (!document.ok()) return Error(Code::Corrupt, document.error().message());
+  return document;
+}
+
 Result<ReaderRow> decode_reader(ByteView bytes) {
   BinaryReader reader(bytes, "row of a reading vault");
   ReaderRow row;
@@ -157,11 +165,8 @@ format::SignedEntry entry_of(const format::StreamId& stream, format::EntryIndex 
 }
 
 Result<std::optional<format::SignedStream>> Records::stream(const format::StreamId& id) const {
-  return load(table_, key_of('s', id), [&](ByteView bytes) -> Result<format::SignedStream> {
-    auto stream = format::SignedStream::parse(bytes, "row of a stream");
-    if (!stream.ok()) return Error(Code::Corrupt, stream.error().message());
-    return stream;
-  });
+  return load(table_, key_of('s', id),
+              [](ByteView bytes) { return decode_document<format::SignedStream>(bytes, "row of a stream"); });
 }
 
 Result<std::optional<HeadRow>> Records::head(const format::StreamId& id) const {
@@ -182,9 +187,8 @@ Result<std::optional<SegmentRow>> Records::segment(const format::SegmentPlace& p
 
 Result<std::optional<format::SignedMark>> Records::mark(const format::SegmentPlace& place) const {
   return load(table_, mark_key(place), [&](ByteView bytes) -> Result<format::SignedMark> {
-    auto mark = format::SignedMark::parse(bytes, "row of a mark");
-    if (!mark.ok()) return Error(Code::Corrupt, mark.error().message());
-    if (mark.value().mark.place != place) return Error(Code::Corrupt, "row of a mark: it is of another segment");
+    auto mark = TRY(decode_document<format::SignedMark>(bytes, "row of a mark"));
+    if (mark.mark.place != place) return Error(Code::Corrupt, "row of a mark: it is of another segment");
     return mark;
   });
 }

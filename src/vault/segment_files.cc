@@ -144,18 +144,18 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
   const Bytes bytes = TRY(look(place, segment));
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));
-  TRY(judge_tail(place, segment, bytes));
+  TRY(judge_tail(place, segment, mark, bytes));
   const ByteView tail = ByteView(bytes).subspan(static_cast<std::size_t>(segment.end));
   if (!is_zero(tail)) TRY(segment.file->write_at(segment.end, Bytes(tail.size())));
   // What was read may be in memory only, if the program died and the machine did not.
   return segment.file->sync();
 }
 
-Status SegmentFiles::judge_tail(const format::SegmentPlace& place, Segment& segment, ByteView bytes) {
+Status SegmentFiles::judge_tail(const format::SegmentPlace& place, Segment& segment,
+                                const std::optional<format::SignedMark>& mark, ByteView bytes) {
   const std::uint64_t end = segment.end;
   const ByteView tail = bytes.subspan(static_cast<std::size_t>(end));
   const std::string where = format::to_string(place) + ": what stands behind byte " + std::to_string(end);
-  const auto mark = TRY(parts_.records.mark(place));
   const bool is_short_of_mark = mark.has_value() && mark->mark.end > end;
   if (is_short_of_mark || has_whole_frame(tail)) {
     TRY(keep_damaged(place, bytes));

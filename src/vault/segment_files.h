@@ -93,7 +93,8 @@ class SegmentFiles {
   Result<Bytes> look(const format::SegmentPlace& place, Segment& segment);
   Status recover(const format::SegmentPlace& place, Segment& segment);
   // What stands behind the end: damage is set aside, and said. `bytes`: the whole file.
-  Status judge_tail(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
+  Status judge_tail(const format::SegmentPlace& place, Segment& segment, const std::optional<format::SignedMark>& mark,
+                    ByteView bytes);
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
   std::string aside_file_of(const format::SegmentPlace& place, std::string_view what) const;
   std::string damaged_file_of(const format::SegmentPlace& place) const { return aside_file_of(place, "-damaged"); }

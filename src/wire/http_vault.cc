@@ -168,15 +168,20 @@ Result<std::optional<format::SignedReceipt>> HttpVault::put(const format::Signed
   return put;
 }
 
+Result<Bytes> HttpVault::read_receipt(http::Client& client, const http::ResponseHead& head,
+                                      const std::string& target) const {
+  if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to PUT " + target);
+  if (head.content_length > kMaxReceiptBytes) return nonsense("answers with a receipt that is too long");
+  return client.body().read_all(kMaxReceiptBytes);
+}
+
 Result<std::optional<format::SignedReceipt>> HttpVault::put_once(http::Client& client, const format::SignedEntry& entry,
                                                                  ByteView body) {
   const std::string target = stream_target(entry.entry.stream) + "/" + std::to_string(entry.entry.index.value());
   const http::ResponseHead head = TRY(client.request("PUT", target, headers_of(entry), body));
   if (!head.is_success()) return client.read_error(head);
   if (head.status == 202) return std::optional<format::SignedReceipt>();
-  if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to PUT " + target);
-  if (head.content_length > kMaxReceiptBytes) return nonsense("answers with a receipt that is too long");
-  const Bytes document = TRY(client.body().read_all(kMaxReceiptBytes));
+  const Bytes document = TRY(read_receipt(client, head, target));
   auto receipt = TRY(readable(format::SignedReceipt::parse(document, "receipt")));
   TRY(receipts_.check(pinned_, receipt, entry.entry));
   return std::optional<format::SignedReceipt>(std::move(receipt));
@@ -254,9 +259,7 @@ Result<format::SignedMarkReceipt> HttpVault::put_mark(const format::SignedMark& 
       [&](http::Client& client) -> Result<format::SignedMarkReceipt> {
         const http::ResponseHead head = TRY(client.request("PUT", target, {}, as_bytes(mark.document())));
         if (!head.is_success()) return client.read_error(head);
-        if (head.status != 200) return nonsense("answers " + std::to_string(head.status) + " to PUT " + target);
-        if (head.content_length > kMaxReceiptBytes) return nonsense("answers with a receipt that is too long");
-        const Bytes document = TRY(client.body().read_all(kMaxReceiptBytes));
+        const Bytes document = TRY(read_receipt(client, head, target));
         auto receipt = TRY(readable(format::SignedMarkReceipt::parse(document, "mark receipt")));
         TRY(check_mark_receipt(pinned_, receipt, mark.mark));
         return receipt;

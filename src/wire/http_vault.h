@@ -93,6 +93,8 @@ class HttpVault final : public store::VaultApi {
   // Exactly out.size() bytes at `offset` of what GET `target` gives. `noun`, for messages.
   Status read_range(const std::string& target, const std::string& noun, std::uint64_t offset, MutableByteView out);
   Status put_document(const std::string& target, ByteView document);
+  // The document in a 200 answer to PUT `target`: what a vault signs.
+  Result<Bytes> read_receipt(http::Client& client, const http::ResponseHead& head, const std::string& target) const;
   Result<std::optional<format::SignedReceipt>> put_once(http::Client& client, const format::SignedEntry& entry,
                                                         ByteView body);
   Error nonsense(const std::string& why) const;

@@ -16,26 +16,27 @@ Error not_credible(const PinnedVault& vault, const std::string& why) {
   return {Code::Corrupt, "vault " + vault.name + " gave a receipt that " + why};
 }
 
+// `is_asked_for`: it is about what was asked; otherwise it is `about` something else.
+template <typename Signed>
+Status check_signed(const PinnedVault& vault, const Signed& receipt, bool is_asked_for, const std::string& about) {
+  if (receipt.receipt.vault != vault.receipt_key) return not_credible(vault, "another key than its pinned one signed");
+  if (receipt.receipt.realm != vault.realm) return not_credible(vault, "is of another realm");
+  if (!is_asked_for) return not_credible(vault, "is for another " + about);
+  if (!receipt.check_signature().ok()) return not_credible(vault, "does not verify");
+  return {};
+}
+
 }  // namespace
 
 Status check_receipt(const PinnedVault& vault, const format::SignedReceipt& receipt, const format::StreamId& stream) {
-  if (receipt.receipt.vault != vault.receipt_key) return not_credible(vault, "another key than its pinned one signed");
-  if (receipt.receipt.realm != vault.realm) return not_credible(vault, "is of another realm");
-  if (receipt.receipt.stream != stream) return not_credible(vault, "is for another stream");
-  if (!receipt.check_signature().ok()) return not_credible(vault, "does not verify");
-  return {};
+  return check_signed(vault, receipt, receipt.receipt.stream == stream, "stream");
 }
 
 Status check_mark_receipt(const PinnedVault& vault, const format::SignedMarkReceipt& receipt,
                           const format::Mark& sent) {
   const format::MarkReceipt& said = receipt.receipt;
-  if (said.vault != vault.receipt_key) return not_credible(vault, "another key than its pinned one signed");
-  if (said.realm != vault.realm) return not_credible(vault, "is of another realm");
-  if (said.place != sent.place || said.end != sent.end || said.hash != sent.hash) {
-    return not_credible(vault, "is for another mark");
-  }
-  if (!receipt.check_signature().ok()) return not_credible(vault, "does not verify");
-  return {};
+  const bool is_for_it = said.place == sent.place && said.end == sent.end && said.hash == sent.hash;
+  return check_signed(vault, receipt, is_for_it, "mark");
 }
 
 void ReceiptMemory::remember(const format::Entry& entry) {

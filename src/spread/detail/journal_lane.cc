@@ -115,6 +115,11 @@ bool is_step(ByteView segment, std::uint64_t end) {
   return at == end;
 }
 
+// It holds less than it confirmed, has lost the stream, or has got the segment's entry by repair: ask what it has.
+bool says_something_else(Code code) {
+  return code == Code::Precondition || code == Code::NotFound || code == Code::Conflict;
+}
+
 // Under the monitor: the vault confirmed that it holds everything before `frames`.
 void confirm(JournalLane& lane, std::uint64_t frames) {
   lane.progress.frames = std::max(lane.progress.frames, frames);
@@ -176,7 +181,6 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
       lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, job.offset, bytes);
   const env::MonitorLock lock(*state.monitor);
   if (!end.ok()) {
-    // It holds less than it confirmed, has lost the stream, or has got the segment's entry by repair: ask what it has.
     const Code code = end.error().code();
     // It has the segment open, was asked where it ends, and does not take what begins there: its disk has failed. One that
     // does not have it lacks an earlier segment, and no roll helps.
@@ -184,7 +188,7 @@ Status append(JournalState& state, JournalLane& lane, const Job& job) {
         lane.sent.contains(job.index)) {
       state.refused = job.index;
     }
-    if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
+    if (says_something_else(code)) lane.knows_vault = false;
     return end.error();
   }
   if (end.value() < job.end || end.value() > lane.tried[job.index]) {
@@ -221,8 +225,7 @@ Status mark(JournalState& state, JournalLane& lane, const Job& job) {
   auto receipt = lane.vault->put_mark(format::SignedMark::sign(mark, state.writer_key));
   const env::MonitorLock lock(*state.monitor);
   if (!receipt.ok()) {
-    const Code code = receipt.error().code();
-    if (code == Code::Precondition || code == Code::NotFound || code == Code::Conflict) lane.knows_vault = false;
+    if (says_something_else(receipt.error().code())) lane.knows_vault = false;
     return receipt.take_error();
   }
   marking.end = job.end;
