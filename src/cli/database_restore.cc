@@ -72,8 +72,9 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   request.quorum = site.policy().quorum;
   request.base = *base.base;
   request.goal = goal;
-  engine::DatabaseLog log = TRY(engine::fetch_log(context.env.files, request, released.holdings, site.vaults().all(),
-                                                  released.keys, directory, context.stop));
+  engine::DatabaseLog log =
+      TRY(engine::fetch_log({context.env.files, context.env.clock, context.env.threads}, request, released.holdings,
+                            site.vaults().all(), released.keys, directory, context.stop));
   if (log.needs_older_base) return log;
   for (const std::string& problem : log.problems) context.note("problem: " + problem);
   if (log.is_proven) return log;
@@ -219,7 +220,9 @@ void add_database(config::Json& json, const FoundLog& found) {
       .set("log_end", end_json(found.log.proven))
       .set("proven", found.log.is_proven)
       .set("wal", found.directory)
-      .set("exposures", found.log.exposures.size());
+      .set("exposures", found.log.exposures.size())
+      .set("journal_segments", found.log.segments)
+      .set("journal_segments_passed_over", found.log.passed_over);
   if (found.log.point.has_value()) json.set("restore_point", point_json(*found.log.point));
   if (found.log.cut.has_value()) json.set("cut", found.log.cut->id.hex());
 }

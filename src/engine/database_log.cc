@@ -292,7 +292,7 @@ Status check_reach(const LogRequest& request, const Goal& goal, DatabaseLog& log
 // Of one journal: what its writer signed for and no vault shows. nullopt: nothing is known to be missing.
 std::optional<std::string> shortfall(const FoundStream& journal, const JournalEnd& end) {
   const bool is_of_earlier_periods = !end.has_begun && end.passed_over > 0;
-  if (is_of_earlier_periods || end.marked <= end.frames) return std::nullopt;
+  if (end.is_elsewhere || is_of_earlier_periods || end.marked <= end.frames) return std::nullopt;
   return "its writer had signed for " + std::to_string(end.marked) + " frames of journal " +
          journal.stream.descriptor.id().hex().substr(0, 16) + ", and the vaults that answered show " +
          std::to_string(end.frames);
@@ -311,6 +311,112 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
   log.why_not_proven = "only " + std::to_string(answered) + " of " + std::to_string(request.vaults) +
                        " vaults showed their journals, " + std::to_string(needed) +
                        " are needed: what was acknowledged last may lie in the others alone";
+}
+
+// Reads every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
+struct JournalsRead {
+  std::size_t answered = 0;  // vaults that showed each of them
+  std::optional<std::string> missing;
+};
+Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
+                                   const std::vector<store::VaultApi*>& vaults,
+                                   const std::vector<format::OpeningKey>& keys, const JournalReader::Locator& locate,
+                                   LogCollector& collector, DatabaseLog& log, const std::stop_token& stop) {
+  std::vector<const FoundStream*> journals;
+  for (const FoundStream& stream : holdings.streams) {
+    const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+    const bool is_of_era = !keys.empty() && descriptor.era == keys.front().id.era;
+    if (descriptor.kind == format::StreamKind::Journal && is_of_era) journals.push_back(&stream);
+  }
+  std::sort(journals.begin(), journals.end(), [](const FoundStream* a, const FoundStream* b) {
+    return a->stream.descriptor.start < b->stream.descriptor.start;
+  });
+  JournalsRead all;
+  all.answered = vaults.size();
+  for (const FoundStream* journal : journals) {
+    std::vector<format::OpeningKey> own;
+    for (const format::OpeningKey& key : keys) own.push_back(key.clone());
+    JournalReader reader({world.clock, world.threads}, request.realm, journal->stream, vaults, std::move(own));
+    const auto take = [&](const JournalFrame& frame) -> Status {
+      if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
+      return collector.take(frame);
+    };
+    const JournalEnd end = TRY(reader.read(take, locate));
+    all.answered = std::min(all.answered, vaults.size() - std::min(vaults.size(), end.unreachable.size()));
+    log.segments += end.closed;
+    log.passed_over += end.passed_over;
+    log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
+    if (auto less = shortfall(*journal, end)) all.missing = std::move(less);
+  }
+  return all;
+}
+
+// I7.
+JournalReader::Locator locator_of(const LogRequest& request) {
+  const bool may_be_named_before =
+      std::holds_alternative<ToCut>(request.goal) || std::holds_alternative<ToRestorePoint>(request.goal);
+  if (may_be_named_before) return {};
+  return [id = format::log_id(request.dataset, request.base.source),
+          start = request.base.start](ByteView plain) -> Result<std::optional<Bearing>> {
+    const auto place = [&](const format::LogId& log, format::LogPosition position) {
+      if (log != id) return std::optional(Bearing::Elsewhere);
+      return std::optional(position <= start ? Bearing::AtOrBefore : Bearing::Behind);
+    };
+    const auto record = format::decode_record(plain);
+    if (!record.ok()) return std::optional<Bearing>();
+    if (const auto* log = std::get_if<format::JournalLog>(&record.value())) return place(log->log, log->start);
+    if (const auto* opening = std::get_if<format::JournalOpening>(&record.value()))
+      return place(format::log_id(opening->dataset, opening->source), opening->start);
+    return std::optional<Bearing>();
+  };
+}
+
+Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
+                               const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
+                               const std::string& directory, const JournalReader::Locator& locate, bool& lacks_history,
+                               const std::stop_token& stop) {
+  const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
+  const auto writer = TRY(WalDirectoryWriter::create(world.files, directory, size, lsn(request.base.start)));
+  DatabaseLog log;
+  std::optional<RestorePoints> points;
+  if (const auto* wanted = std::get_if<ToRestorePoint>(&request.goal))
+    points.emplace(wanted->name, TRY(start_of(request)));
+  RestorePoints* const wanted_points = points.has_value() ? &*points : nullptr;
+  LogCollector collector(request, *writer, wanted_points, log);
+
+  // 1. What the vaults hold of it.
+  const JournalsRead journals =
+      TRY(read_journals(world, request, holdings, vaults, keys, locate, collector, log, stop));
+  if (!collector.has_found_any() || writer->extents().empty()) {
+    log.needs_older_base = true;
+    log.why_older =
+        Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
+                                  "' from this backup's start (" + pg::to_text(lsn(request.base.start)) + ") on")
+            .hint("a base backup is of no use alone: was the agent running? restore another dataset");
+    return log;
+  }
+
+  // 2. Every record from the backup's start on.
+  lacks_history = log.passed_over > 0 && !writer->newest_history().ok();
+  std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
+  judge_end(request, journals.answered, collector.hole(), journals.missing, log);
+  const Goal goal = TRY(resolve(request, log));
+  LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
+  TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
+  log.reached = check.reached();
+  log.proven = check.proven();
+  if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
+  TRY(check_reach(request, goal, log));
+  if (log.needs_older_base) return log;
+
+  // 3. Ends exactly there.
+  log.plan.system = pg::SystemIdentifier(request.base.source.system);
+  log.plan.segment_size = size;
+  log.plan.ranges = cut_at(std::move(ranges), log.reached.end);
+  log.reached.timeline = log.plan.timeline();
+  TRY(writer->plan(log.plan));
+  log.hold = std::move(*writer).finish();
+  return log;
 }
 
 }  // namespace
@@ -344,71 +450,14 @@ std::optional<format::PeriodNumber> newest_journal_period(const RegistryHoldings
   return newest;
 }
 
-Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
+Result<DatabaseLog> fetch_log(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                               const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                               const std::string& directory, std::stop_token stop) {
-  const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-  const auto writer = TRY(WalDirectoryWriter::create(files, directory, size, lsn(request.base.start)));
-  DatabaseLog log;
-  std::optional<RestorePoints> points;
-  if (const auto* wanted = std::get_if<ToRestorePoint>(&request.goal))
-    points.emplace(wanted->name, TRY(start_of(request)));
-  RestorePoints* const wanted_points = points.has_value() ? &*points : nullptr;
-  LogCollector collector(request, *writer, wanted_points, log);
-
-  // 1. Every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
-  std::vector<const FoundStream*> journals;
-  for (const FoundStream& stream : holdings.streams) {
-    const format::StreamDescriptor& descriptor = stream.stream.descriptor;
-    const bool is_of_era = !keys.empty() && descriptor.era == keys.front().id.era;
-    if (descriptor.kind == format::StreamKind::Journal && is_of_era) journals.push_back(&stream);
-  }
-  std::sort(journals.begin(), journals.end(), [](const FoundStream* a, const FoundStream* b) {
-    return a->stream.descriptor.start < b->stream.descriptor.start;
-  });
-  std::size_t answered = vaults.size();
-  std::optional<std::string> missing;
-  for (const FoundStream* journal : journals) {
-    std::vector<format::OpeningKey> own;
-    for (const format::OpeningKey& key : keys) own.push_back(key.clone());
-    JournalReader reader(request.realm, journal->stream, vaults, std::move(own));
-    const JournalEnd end = TRY(reader.read(format::FrameNumber(0), [&](const JournalFrame& frame) -> Status {
-      if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
-      return collector.take(frame);
-    }));
-    answered = std::min(answered, vaults.size() - std::min(vaults.size(), end.unreachable.size()));
-    log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
-    if (auto less = shortfall(*journal, end)) missing = std::move(less);
-  }
-  if (!collector.has_found_any() || writer->extents().empty()) {
-    log.needs_older_base = true;
-    log.why_older =
-        Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
-                                  "' from this backup's start (" + pg::to_text(lsn(request.base.start)) + ") on")
-            .hint("a base backup is of no use alone: was the agent running? restore another dataset");
-    return log;
-  }
-
-  // 2. Every record from the backup's start on.
-  std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
-  judge_end(request, answered, collector.hole(), missing, log);
-  const Goal goal = TRY(resolve(request, log));
-  LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
-  TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
-  log.reached = check.reached();
-  log.proven = check.proven();
-  if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
-  TRY(check_reach(request, goal, log));
-  if (log.needs_older_base) return log;
-
-  // 3. Ends exactly there.
-  log.plan.system = pg::SystemIdentifier(request.base.source.system);
-  log.plan.segment_size = size;
-  log.plan.ranges = cut_at(std::move(ranges), log.reached.end);
-  log.reached.timeline = log.plan.timeline();
-  TRY(writer->plan(log.plan));
-  log.hold = std::move(*writer).finish();
-  return log;
+  bool lacks_history = false;
+  auto log = fetch_from(world, request, holdings, vaults, keys, directory, locator_of(request), lacks_history, stop);
+  if (!lacks_history) return log;
+  // A timeline's history is repeated every minute, and not in every segment.
+  return fetch_from(world, request, holdings, vaults, keys, directory, {}, lacks_history, stop);
 }
 
 }  // namespace exclave::engine

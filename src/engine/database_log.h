@@ -13,6 +13,8 @@
 // I5  Where the log has a hole, it ends: is_proven is false, and why_not_proven says from where to where it is missing.
 // I3  The end is a record's end: a server that replays up to it stops there, exactly. A named point's end is the end of
 //     its own record.
+// I7  For a position, a time or the end, only log from the base's start on is read: earlier segments, and journals of other
+//     datasets, are gone past (journal_reader.h). A cut or a point may have been named before that: then all is read.
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
 //     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
@@ -75,6 +77,8 @@ struct DatabaseLog {
   std::optional<RestorePoints::Found> point;  // of ToRestorePoint
   std::vector<format::LossExposure> exposures;
   std::vector<format::Cut> cuts;  // in which this dataset takes part, by time
+  std::uint64_t segments = 0;     // closed ones of all its era's journals
+  std::uint64_t passed_over = 0;  // of them, without being read (I4, I7)
   std::vector<std::string> problems;
 };
 
@@ -94,8 +98,14 @@ struct LogRequest {
   RecoveryGoal goal;
 };
 
+struct LogWorld {
+  env::FileSystem& files;
+  env::Clock& clock;
+  env::Threads& threads;
+};
+
 // Fills `directory` (fresh) and plans it (I6). `keys`: of the released periods.
-Result<DatabaseLog> fetch_log(env::FileSystem& files, const LogRequest& request, const RegistryHoldings& holdings,
+Result<DatabaseLog> fetch_log(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                               const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                               const std::string& directory, std::stop_token stop);
 

@@ -4,9 +4,22 @@
 #include <optional>
 
 #include "crypto/tree_hash.h"
+#include "env/workers.h"
 #include "store/vault_words.h"
 
 namespace exclave::engine {
+namespace {
+
+// Also from one vault: between an answer and the next request its line would be idle.
+constexpr std::size_t kFetchers = JournalReader::kMostFetched - 1;
+
+}  // namespace
+
+struct JournalReader::Closed {
+  format::EntryIndex index;
+  Bytes object;
+};
+
 // What one vault holds of an open segment. Two are compared as ciphertext: a frame that was sealed once has the same
 // bytes everywhere.
 struct JournalReader::Prefix {
@@ -22,9 +35,18 @@ struct JournalReader::Copy {
   std::map<std::uint64_t, std::uint64_t> open;  // ends by index
 };
 
-JournalReader::JournalReader(const format::RealmId& realm, const format::SignedStream& stream,
+JournalReader::JournalReader(const World& world, const format::RealmId& realm, const format::SignedStream& stream,
                              std::vector<store::VaultApi*> vaults, std::vector<format::OpeningKey> keys)
-    : realm_(realm), stream_(stream), vaults_(std::move(vaults)), keys_(std::move(keys)) {}
+    : world_(world),
+      realm_(realm),
+      stream_(stream),
+      vaults_(std::move(vaults)),
+      keys_(std::move(keys)),
+      closed_(world.threads, world.clock, vaults_) {}
+
+std::string JournalReader::noun(format::EntryIndex index) const {
+  return format::to_string(format::SegmentPlace{stream_.descriptor.id(), index});
+}
 
 Result<const format::OpeningKey*> JournalReader::key_for(const format::KeyId& id) const {
   for (const format::OpeningKey& key : keys_) {
@@ -122,34 +144,21 @@ std::optional<Error> JournalReader::look_at_open(const std::vector<store::OpenSe
   return less;
 }
 
-Status JournalReader::read_closed(const std::vector<Copy>& copies, format::EntryIndex index,
-                                  const format::ObjectName& name, JournalEnd& end, format::FrameNumber from,
-                                  const Visitor& visit) {
-  std::string noun = format::to_string(format::SegmentPlace{stream_.descriptor.id(), index});
-  Bytes object;
-  std::string reasons;
-  for (const Copy& copy : copies) {
-    if (copy.entries.size() <= index.value()) continue;
-    store::VaultApi& vault = *vaults_[copy.vault];
-    const auto size = vault.size_of(name);
-    Status got = size.ok() ? Status() : Status(size.error());
-    if (got.ok() && !format::class_of_bytes(size.value()).has_value()) {
-      got = Error(Code::Corrupt, "it has a size that no object has");
-    }
-    if (got.ok()) {
-      object.resize(static_cast<std::size_t>(size.value()));
-      got = vault.read(name, 0, object);
-    }
-    if (got.ok() && format::ObjectName(crypto::tree_hash(object).array()) != name) {
-      got = Error(Code::Corrupt, "its bytes have another name");
-    }
-    if (got.ok()) break;
-    object.clear();
-    end.problems.push_back(vault.name() + " does not give " + noun + ": " + got.error().message());
-    reasons += "; " + end.problems.back();
-  }
-  if (object.empty()) return Error(Code::Corrupt, noun + " cannot be had whole from any vault" + reasons);
-  const format::SegmentFront front = TRY(format::decode_segment_front(object).in([&] { return noun; }));
+Result<JournalReader::Closed> JournalReader::fetch(const format::SignedEntry& entry) {
+  const format::ObjectName& name = entry.entry.object;
+  auto object = closed_.read_whole(name, format::kMaxObjectBytes, [&](ByteView bytes) -> Status {
+    if (format::ObjectName(crypto::tree_hash(bytes).array()) == name) return {};
+    return Error(Code::Corrupt, "its bytes have another name");
+  });
+  if (object.ok()) return Closed{entry.entry.index, object.take()};
+  const bool is_away = object.error().code() == Code::Unavailable;
+  return Error(is_away ? Code::Unavailable : Code::Corrupt,
+               noun(entry.entry.index) + " cannot be had whole from any vault: " + object.error().message());
+}
+
+Status JournalReader::open_closed(const Closed& closed, JournalEnd& end, const Visitor& visit) const {
+  const format::SegmentFront front =
+      TRY(format::decode_segment_front(closed.object).in([&] { return noun(closed.index); }));
   if (!end.has_begun && is_before_released(front.header.key)) {
     ++end.passed_over;
     return {};
@@ -158,12 +167,88 @@ Status JournalReader::read_closed(const std::vector<Copy>& copies, format::Entry
   const auto frame = [&](const format::SegmentOpener::Frame& opened) -> Status {
     end.has_begun = true;
     end.frames = opened.number.value() + 1;
-    if (opened.number < from) return {};
-    return visit({opened.number, index, opened.plain});
+    return visit({opened.number, closed.index, opened.plain});
   };
   std::optional<format::FrameNumber> first;
   if (end.has_begun || end.passed_over == 0) first = format::FrameNumber(end.frames);
-  return format::open_segment(*key, realm_, {stream_.descriptor.id(), index}, object, first, frame);
+  return format::open_segment(*key, realm_, {stream_.descriptor.id(), closed.index}, closed.object, first, frame);
+}
+
+Status JournalReader::read_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end,
+                                  const Visitor& visit) {
+  using Pipeline = env::OrderedPipeline<const format::SignedEntry*, Closed>;
+  Pipeline pipeline(
+      world_.threads, kFetchers, kMostFetched,
+      [this](const format::SignedEntry* entry, std::size_t) { return fetch(*entry); },
+      [&](Closed closed) { return open_closed(closed, end, visit); });
+  for (std::uint64_t index = first; index < entries.size(); ++index) TRY(pipeline.submit(&entries[index]));
+  return pipeline.finish();
+}
+
+Result<std::optional<Bearing>> JournalReader::told_by(format::EntryIndex index, ByteView beginning,
+                                                      const Locator& locate) const {
+  const format::SegmentFront front = TRY(format::decode_segment_front(beginning));
+  if (is_before_released(front.header.key)) return std::optional(Bearing::AtOrBefore);
+  const format::OpeningKey* const key = TRY(key_for(front.header.key));
+  auto opener = TRY(format::SegmentOpener::open(*key, realm_, {stream_.descriptor.id(), index}, beginning));
+  for (std::uint64_t at = format::kSegmentFrontBytes; at < beginning.size();) {
+    const auto frame = opener.open_frame(at, beginning.subspan(static_cast<std::size_t>(at)));
+    if (!frame.ok() || !frame.value().has_value()) break;
+    const auto told = TRY(locate(frame.value()->plain));
+    if (told.has_value()) return told;
+    at += frame.value()->bytes;
+  }
+  return std::optional<Bearing>();
+}
+
+// Mostly the first frame tells. It is authenticated at its place, so its beginning is enough, without the object's name.
+Result<Bearing> JournalReader::bearing_of(const format::SignedEntry& entry, const Locator& locate) {
+  const format::EntryIndex index = entry.entry.index;
+  Bytes beginning(format::object_bytes(format::kSizeClasses.front()));
+  std::optional<Bearing> told;
+  const Status got = closed_.read_checked(entry.entry.object, 0, beginning, [&](ByteView bytes) -> Status {
+    told = TRY(told_by(index, bytes, locate));
+    return {};
+  });
+  if (got.ok() && !told.has_value()) {
+    const auto whole = fetch(entry);
+    if (whole.ok()) told = TRY(told_by(index, whole.value().object, locate));
+  }
+  return told.value_or(Bearing::Behind);
+}
+
+Result<std::optional<std::uint64_t>> JournalReader::seek(const std::vector<format::SignedEntry>& entries,
+                                                         const Locator& locate) {
+  // Segments before `from` begin at or before the place; those from `to` on behind it, or cannot tell.
+  std::uint64_t from = 0;
+  std::uint64_t to = entries.size();
+  while (from < to) {
+    const std::uint64_t middle = from + (to - from) / 2;
+    const Bearing bearing = TRY(bearing_of(entries[middle], locate));
+    if (bearing == Bearing::Elsewhere) return std::optional<std::uint64_t>();
+    if (bearing == Bearing::AtOrBefore) {
+      from = middle + 1;
+    } else {
+      to = middle;
+    }
+  }
+  return std::optional(from == 0 ? 0 : from - 1);
+}
+
+void JournalReader::note_incidents(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
+                                   JournalEnd& end) const {
+  std::map<format::ObjectName, format::EntryIndex> indices;
+  for (const format::SignedEntry& entry : entries) indices.emplace(entry.entry.object, entry.entry.index);
+  for (const spread::ReadIncident& incident : closed_.incidents()) {
+    const format::EntryIndex index = indices.at(incident.object);
+    const auto copy = std::find_if(copies.begin(), copies.end(),
+                                   [&](const Copy& each) { return vaults_[each.vault]->name() == incident.vault; });
+    // One that is behind the others never said that it holds it.
+    const bool promised = copy != copies.end() && copy->entries.size() > index.value();
+    if (!promised && incident.error.code() == Code::NotFound) continue;
+    std::string problem = incident.vault + " does not give " + noun(index) + ": " + incident.error.message();
+    if (std::count(end.problems.begin(), end.problems.end(), problem) == 0) end.problems.push_back(std::move(problem));
+  }
 }
 
 Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::VaultApi& vault,
@@ -213,7 +298,7 @@ Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::V
 }
 
 Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end,
-                                bool& is_there, format::FrameNumber from, const Visitor& visit) {
+                                bool& is_there, const Visitor& visit) {
   const format::SegmentPlace place{stream_.descriptor.id(), index};
   const std::uint64_t before = end.frames;
   std::vector<Prefix> prefixes;
@@ -223,9 +308,6 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
     store::VaultApi& vault = *vaults_[copy.vault];
     auto prefix = TRY(read_prefix(vault, place, held->second, end));
     if (!prefix.has_value()) continue;
-    // It counts for a vault only behind all that comes before.
-    std::uint64_t& of_vault = end.frames_by_vault[vault.name()];
-    if (of_vault == before) of_vault = prefix->frames_end;
     prefixes.push_back(std::move(*prefix));
   }
   is_there = !prefixes.empty();
@@ -251,13 +333,13 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
     CHECK(frame.has_value());
     end.has_begun = true;
     end.frames = frame->number.value() + 1;
-    if (frame->number >= from) TRY(visit({frame->number, index, frame->plain}));
+    TRY(visit({frame->number, index, frame->plain}));
     at += frame->bytes;
   }
   return {};
 }
 
-Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& visit) {
+Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& locate) {
   JournalEnd end;
   const std::vector<Copy> copies = TRY(look(end));
   const Copy* longest = &copies.front();
@@ -265,7 +347,6 @@ Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& 
     if (copy.entries.size() > longest->entries.size()) longest = &copy;
   }
   for (const Copy& copy : copies) {
-    end.frames_by_vault[vaults_[copy.vault]->name()] = 0;
     if (copy.entries.empty()) continue;
     const std::size_t last = copy.entries.size() - 1;
     if (copy.entries[last].entry.chain == longest->entries[last].entry.chain) continue;
@@ -273,23 +354,23 @@ Result<JournalEnd> JournalReader::read(format::FrameNumber from, const Visitor& 
                                      " and " + vaults_[longest->vault]->name() +
                                      " hold different entries that its writer signed");
   }
-  end.closed = longest->entries.size();
-  for (std::uint64_t index = 0; index < end.closed; ++index) {
-    const auto known = frames_end_.find(index);
-    if (known != frames_end_.end() && known->second <= from.value()) {
-      end.frames = known->second;
-    } else {
-      TRY(read_closed(copies, format::EntryIndex(index), longest->entries[index].entry.object, end, from, visit));
-      frames_end_[index] = end.frames;
-    }
-    for (const Copy& copy : copies) {
-      if (copy.entries.size() > index) end.frames_by_vault[vaults_[copy.vault]->name()] = end.frames;
-    }
+  const std::vector<format::SignedEntry>& entries = longest->entries;
+  end.closed = entries.size();
+  std::uint64_t first = 0;
+  if (locate) {
+    const auto sought = TRY(seek(entries, locate));
+    end.is_elsewhere = !sought.has_value();
+    first = sought.value_or(entries.size());
+    end.passed_over = first;
   }
+  if (end.is_elsewhere) return end;
+  const Status read = read_closed(entries, first, end, visit);
+  note_incidents(copies, entries, end);
+  TRY(read);
   bool is_there = true;
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {
-    TRY(read_open(copies, format::EntryIndex(index), end, is_there, from, visit));
+    TRY(read_open(copies, format::EntryIndex(index), end, is_there, visit));
   }
   return end;
 }

@@ -1,20 +1,26 @@
 // JournalReader: all frames of one journal stream, in order, out of whatever vaults are left.
 // Hides: entries and chains, which vault gave which bytes, keys per period, where a closed segment ends and an open one
-// begins.
+// begins, which segments are not worth their way.
 //
-//   entries of every vault -> the longest genuine chain -> closed segments 0..n-1, each from any vault, by name
+//   entries of every vault -> the longest genuine chain -> closed segments s..n-1, several at once from all vaults, by name;
+//                                                          opened and visited in order
 //   open segments n, n+1 of every vault -> each one's authentic prefix -> the longest one
+//
+//   s   0; or, for whom the journal is of use from one place on, the last segment that begins at or before that place:
+//       found by halving, with the beginnings of about log2(n) segments
 //
 // I1  Every plaintext was authenticated under a released key, at its place, with the number that follows its predecessor's.
 // I2  Two vaults that hold different authentic frames under one number, or different genuine entries under one index,
 //     prove that the writer (or a clone of it) went two ways: Conflict, an alarm; the operator chooses.
-// I5  Segments of periods before the oldest that was released are passed over as long as nothing was read: whoever
-//     restores needs the log from its base backup on. One of a later period is Denied: it would be missed at the end.
+// I5  Segments of periods before the oldest that was released, and those before s, are passed over: whoever restores needs
+//     the log from its base backup on. One of a later period is Denied: it would be missed at the end. A segment that
+//     cannot be had, or does not tell where it lies, moves s back, never forward.
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
 //     (format/mark.h) beyond what it holds has lost what it confirmed: it is named in `unreachable`, for its end says
 //     nothing.
-// Threads: one at a time. Memory: one segment for each vault, 16 MiB at most.
+// Threads: one at a time; visits come from threads of its own, one after the other. Memory: kMostFetched segments, and an
+//   open one for each vault; 16 MiB each at most.
 // Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (no vault gives a closed segment's bytes right),
 //   Unavailable (no vault answers), and those of the visitor.
 // Source: docs/formats/journal.md.
@@ -26,7 +32,9 @@
 #include <string>
 #include <vector>
 
+#include "env/env.h"
 #include "format/journal.h"
+#include "spread/copies_reader.h"
 #include "store/vault_api.h"
 
 namespace exclave::engine {
@@ -38,29 +46,39 @@ struct JournalFrame {
 };
 
 struct JournalEnd {
-  std::uint64_t frames = 0;       // frames 0..frames-1 were visited (or passed over, before `from`)
-  std::uint64_t closed = 0;       // segments 0..closed-1 have an entry
-  std::uint64_t passed_over = 0;  // segments at the front (I5)
-  bool has_begun = false;         // at least one frame was read
-  bool has_open_tail = false;     // frames of an open segment follow the closed ones
-  std::uint64_t marked = 0;       // frames that the writer signed for in open segments, as any vault shows
-  // How many frames each vault that answered holds, closed ones by its entries: the k-th highest is what k vaults confirm.
-  std::map<std::string, std::uint64_t> frames_by_vault;
+  std::uint64_t frames = 0;              // frames 0..frames-1 were visited, or passed over
+  std::uint64_t closed = 0;              // segments 0..closed-1 have an entry
+  std::uint64_t passed_over = 0;         // segments at the front (I5)
+  bool is_elsewhere = false;             // none of it is of use: it was not read
+  bool has_begun = false;                // at least one frame was read
+  bool has_open_tail = false;            // frames of an open segment follow the closed ones
+  std::uint64_t marked = 0;              // frames that the writer signed for in open segments, as any vault shows
   std::vector<std::string> problems;     // damage, lies, a hole behind which frames stand
   std::vector<std::string> unreachable;  // "lux: connection refused"
 };
 
+// Where a frame lies, for whom a journal is of use from one place on. Frames of one journal lie in their order.
+enum class Bearing { AtOrBefore, Behind, Elsewhere };
+
 class JournalReader {
  public:
+  static constexpr std::size_t kMostFetched = 5;  // segments on their way or waiting for their turn
+
+  // The part of the world it uses; outlives it.
+  struct World {
+    env::Clock& clock;
+    env::Threads& threads;
+  };
   // `stream` is the registry's own: signed by a writer whom the policy pins, or pinned (SnapshotFinder). Vaults outlive
-  // the reader, seen as a site.
-  JournalReader(const format::RealmId& realm, const format::SignedStream& stream, std::vector<store::VaultApi*> vaults,
-                std::vector<format::OpeningKey> keys);
+  // the reader, seen as a site. Precondition: at least one.
+  JournalReader(const World& world, const format::RealmId& realm, const format::SignedStream& stream,
+                std::vector<store::VaultApi*> vaults, std::vector<format::OpeningKey> keys);
 
   using Visitor = std::function<Status(const JournalFrame&)>;
-  // Frames from `from` on; those before it are passed over. Whole closed segments before it are not even read, if their
-  // frames are known from an earlier read of this reader.
-  Result<JournalEnd> read(format::FrameNumber from, const Visitor& visit);
+  // nullopt: this frame does not tell. Asked with some frames of some closed segments, in any order.
+  using Locator = std::function<Result<std::optional<Bearing>>(ByteView plain)>;
+  // From the front, or, with `locate`, from s on.
+  Result<JournalEnd> read(const Visitor& visit, const Locator& locate = {});
 
  private:
   struct Copy;    // what one vault says it holds
@@ -68,21 +86,36 @@ class JournalReader {
   // Why the open segments that a vault shows are not all that it confirmed; nullopt: nothing tells so.
   std::optional<Error> look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy, JournalEnd& end) const;
   Result<std::vector<Copy>> look(JournalEnd& end) const;
-  Status read_closed(const std::vector<Copy>& copies, format::EntryIndex index, const format::ObjectName& name,
-                     JournalEnd& end, format::FrameNumber from, const Visitor& visit);
+  struct Closed;  // a segment as it was fetched
+  // Where the closed segments begin that are of use; nullopt: none of the journal is.
+  Result<std::optional<std::uint64_t>> seek(const std::vector<format::SignedEntry>& entries, const Locator& locate);
+  // What the first frame that tells says, of those that stand whole in the segment's beginning.
+  Result<std::optional<Bearing>> told_by(format::EntryIndex index, ByteView beginning, const Locator& locate) const;
+  // Behind if it cannot be had, or does not tell.
+  Result<Bearing> bearing_of(const format::SignedEntry& entry, const Locator& locate);
+  // Several at once.
+  Status read_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end,
+                     const Visitor& visit);
+  Result<Closed> fetch(const format::SignedEntry& entry);
+  Status open_closed(const Closed& closed, JournalEnd& end, const Visitor& visit) const;
+  // What was gone round while closed segments were fetched.
+  void note_incidents(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
+                      JournalEnd& end) const;
   // nullopt: nothing of it can be used, and `end` says why.
   Result<std::optional<Prefix>> read_prefix(store::VaultApi& vault, const format::SegmentPlace& place,
                                             std::uint64_t bytes, JournalEnd& end) const;
   Status read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end, bool& is_there,
-                   format::FrameNumber from, const Visitor& visit);
+                   const Visitor& visit);
+  std::string noun(format::EntryIndex index) const;
   Result<const format::OpeningKey*> key_for(const format::KeyId& id) const;
   bool is_before_released(const format::KeyId& id) const;
 
+  const World world_;
   const format::RealmId realm_;
   const format::SignedStream stream_;
   const std::vector<store::VaultApi*> vaults_;
   const std::vector<format::OpeningKey> keys_;
-  std::map<std::uint64_t, std::uint64_t> frames_end_;  // by closed segment, from earlier reads
+  spread::CopiesReader closed_;  // the objects of closed segments
 };
 
 }  // namespace exclave::engine

@@ -101,7 +101,6 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
   std::string away;
   std::optional<Error> worst;
   bool all_missing = true;
-  const double cost_bytes = static_cast<double>(bytes) + kRequestBytes;
   for (const std::size_t index : order()) {
     Source& source = *sources_[index];
     {
@@ -109,16 +108,17 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
       ++source.under_way;
     }
     const env::Instant start = clock_.monotonic();
-    Status result = attempt(*source.vault);
+    const Result<std::size_t> result = attempt(*source.vault);
     const env::Instant end = clock_.monotonic();
+    const double cost_bytes = static_cast<double>(result.ok() ? result.value() : bytes) + kRequestBytes;
     const env::MonitorLock lock(*monitor_);
     --source.under_way;
     source.is_probed = false;
     ++source.statistics.reads;
     if (result.ok()) {
-      source.statistics.bytes += bytes;
+      source.statistics.bytes += result.value();
       source.note_success(static_cast<double>((end - start).count()) / cost_bytes);
-      return result;
+      return {};
     }
     ++source.statistics.failures;
     const Code code = result.error().code();
@@ -142,22 +142,26 @@ bool CopiesReader::is_answering() const {
 
 Result<std::uint64_t> CopiesReader::size_of(const format::ObjectName& name) {
   std::uint64_t size = 0;
-  TRY(try_each(name, 0, [&](store::VaultApi& vault) -> Status {
+  TRY(try_each(name, 0, [&](store::VaultApi& vault) -> Result<std::size_t> {
     size = TRY(vault.size_of(name));
-    return {};
+    return std::size_t{0};
   }));
   return size;
 }
 
 Status CopiesReader::read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) {
-  return try_each(name, out.size(), [&](store::VaultApi& vault) { return vault.read(name, offset, out); });
+  return try_each(name, out.size(), [&](store::VaultApi& vault) -> Result<std::size_t> {
+    TRY(vault.read(name, offset, out));
+    return out.size();
+  });
 }
 
 Status CopiesReader::read_checked(const format::ObjectName& name, std::uint64_t offset, MutableByteView out,
                                   const Check& check) {
-  return try_each(name, out.size(), [&](store::VaultApi& vault) -> Status {
+  return try_each(name, out.size(), [&](store::VaultApi& vault) -> Result<std::size_t> {
     TRY(vault.read(name, offset, out));
-    return check(out);
+    TRY(check(out));
+    return out.size();
   });
 }
 
@@ -165,10 +169,24 @@ Status CopiesReader::read_checked(const format::ObjectName& name, std::span<cons
                                   const std::function<Status()>& check) {
   std::size_t bytes = 0;
   for (const Range& range : ranges) bytes += range.out.size();
-  return try_each(name, bytes, [&](store::VaultApi& vault) -> Status {
+  return try_each(name, bytes, [&](store::VaultApi& vault) -> Result<std::size_t> {
     for (const Range& range : ranges) TRY(vault.read(name, range.offset, range.out));
-    return check();
+    TRY(check());
+    return bytes;
   });
+}
+
+Result<Bytes> CopiesReader::read_whole(const format::ObjectName& name, std::uint64_t most, const Check& check) {
+  Bytes object;
+  TRY(try_each(name, static_cast<std::size_t>(most), [&](store::VaultApi& vault) -> Result<std::size_t> {
+    const std::uint64_t size = TRY(vault.size_of(name));
+    if (size > most) return Error(Code::Corrupt, "it says that the object has " + std::to_string(size) + " bytes");
+    object.resize(static_cast<std::size_t>(size));
+    TRY(vault.read(name, 0, object));
+    TRY(check(object));
+    return object.size();
+  }));
+  return object;
 }
 
 std::vector<ReadIncident> CopiesReader::incidents() const {

@@ -53,6 +53,8 @@ class CopiesReader : public store::ObjectReader {
                       const Check& check) override;
   Status read_checked(const format::ObjectName& name, std::span<const Range> ranges,
                       const std::function<Status()>& check) override;
+  // A whole object whose size nobody signed: at most `most` bytes, and no vault's word about it counts for another's.
+  Result<Bytes> read_whole(const format::ObjectName& name, std::uint64_t most, const Check& check);
 
   bool is_answering() const override;
 
@@ -64,6 +66,7 @@ class CopiesReader : public store::ObjectReader {
   struct Source;
   // Vaults in the order in which this read should try them. Who calls it tries the first one.
   std::vector<std::size_t> order() const;
+  // `attempt`: how many bytes it read. `bytes`: what a failure is taken to have cost, if it was to read so many.
   template <typename Attempt>
   Status try_each(const format::ObjectName& name, std::size_t bytes, const Attempt& attempt);
 

@@ -254,6 +254,21 @@ TEST_F(Copies, a_bad_copy_is_an_incident_and_the_next_one_is_used) {
   });
 }
 
+TEST_F(Copies, a_whole_object_is_read_whatever_another_vault_says_of_its_size) {
+  run([&] {
+    vaults_[0]->objects[name_].resize(600);
+    vaults_[1]->objects[name_].resize(5000);
+    vaults_[2]->takes = milliseconds(50);
+    CopiesReader reader(env_.threads, env_.clock, all());
+    const auto whole = reader.read_whole(name_, 2000, [&](ByteView found) { return check(found); });
+    ASSERT_TRUE(whole.ok()) << whole.error().message();
+    EXPECT_EQ(whole.value(), bytes_);
+    ASSERT_EQ(reader.incidents().size(), 2U);
+    EXPECT_THAT(reader.incidents()[1].error.message(), ::testing::HasSubstr("5000 bytes")) << "more than is allowed";
+    EXPECT_EQ(reader.statistics()[2].bytes, bytes_.size());
+  });
+}
+
 TEST_F(Copies, no_good_copy_is_corrupt_even_if_others_are_merely_missing) {
   run([&] {
     vaults_[0]->objects[name_][500] ^= 1;

@@ -21,8 +21,8 @@ using realm_tests::RealmKeys;
 using realm_tests::VaultHost;
 
 inline const RealmKeys& keys() {
-  static const RealmKeys made(sim::Options{}.start.seconds());
-  return made;
+  static const RealmKeys kKeys(sim::Options{}.start.seconds());
+  return kKeys;
 }
 
 // Content that tells its frame.
@@ -47,6 +47,7 @@ class Door final : public store::VaultApi {
   std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_end;
   std::function<void(format::SignedReceipt&)> retells_receipt;
   std::function<void(std::vector<store::OpenSegment>&)> retells_segments;
+  std::function<Status()> before_read;  // of an object
 
   void replace(std::unique_ptr<store::VaultApi> inner) { inner_ = std::move(inner); }
 
@@ -108,6 +109,7 @@ class Door final : public store::VaultApi {
   }
   Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
     TRY(check());
+    if (before_read) TRY(before_read());
     return inner_->read(object, offset, out);
   }
 
@@ -134,7 +136,7 @@ class JournalBench {
   VaultHost& host(std::size_t i) { return *hosts_.at(i); }
   Door& door(std::size_t i) { return *doors_.at(i); }
   env::Env env() { return env_; }
-  const std::string spool() const { return root_ + "/spool"; }
+  std::string spool() const { return root_ + "/spool"; }
   env::Instant in(std::chrono::nanoseconds time) const { return env_.clock.monotonic() + time; }
 
   spread::JournalWriter::World world() const { return {env_.clock, env_.random, env_.files, env_.threads}; }
@@ -165,21 +167,25 @@ class JournalBench {
   }
   // Reads everything; what the frames hold goes to `frames`.
   Result<engine::JournalEnd> read(std::string_view start, std::vector<Bytes>& frames,
-                                  const std::vector<std::size_t>& from = {0, 1, 2}) {
+                                  const std::vector<std::size_t>& from = {0, 1, 2},
+                                  const engine::JournalReader::Locator& locate = {}) {
     std::vector<std::unique_ptr<store::VaultApi>> sites;
     std::vector<store::VaultApi*> asked;
     for (const std::size_t i : from) {
       auto site = std::make_unique<Door>(hosts_.at(i)->door(keys().site()));
       if (shows_site.contains(i)) site->retells_segments = shows_site.at(i);
+      if (before_read) site->before_read = [this, i] { return before_read(i); };
       asked.push_back(site.get());
       sites.push_back(std::move(site));
     }
-    engine::JournalReader reader(keys().policy().realm, stream_named(start), asked, keys().opening_keys());
-    return reader.read(format::FrameNumber(0), [&](const engine::JournalFrame& frame) -> Status {
-      if (frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
+    engine::JournalReader reader({env_.clock, env_.threads}, keys().policy().realm, stream_named(start), asked,
+                                 keys().opening_keys());
+    const auto take = [&](const engine::JournalFrame& frame) -> Status {
+      if (!locate && frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
       frames.push_back(to_bytes(frame.plain));
       return {};
-    });
+    };
+    return reader.read(take, locate);
   }
   // The names of the stream's objects at a vault, in order.
   std::vector<format::ObjectName> objects_at(std::size_t i, std::string_view start) {
@@ -206,6 +212,8 @@ class JournalBench {
   std::size_t period = 3;
   // What a vault shows to who reads, if it lies.
   std::map<std::size_t, std::function<void(std::vector<store::OpenSegment>&)>> shows_site;
+  // Called when a closed segment is read from that vault.
+  std::function<Status(std::size_t)> before_read;
 
  private:
   void open_doors() {

@@ -83,6 +83,43 @@ class Restores(DatabaseTest):
                         "(select sum(bbalance) from pgbench_branches), (select sum(delta) from pgbench_history)").split("|")
         self.assertEqual(1, len(set(sums)), sums)
 
+    def fill_segments(self, first):
+        """Some megabytes of log that does not compress, so that a journal closes more segments than it pays to read."""
+        for i in range(first, first + 12):
+            self.home.sql(f"insert into t select {i} * 10000 + j, gen_random_uuid()::text || gen_random_uuid()::text from generate_series(1, 10000) j")
+        self.wait_until_durable()
+
+    def test_log_from_before_the_base_is_gone_past(self):
+        self.protect()
+        self.fill_segments(1)
+        self.base()
+        self.home.sql("insert into t values (1, 'after the base')")
+        wanted = self.home.sql("select count(*), sum(id) from t")
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertTrue(restored["proven"])
+        self.assertGreaterEqual(restored["journal_segments_passed_over"], 2)
+        back = self.recover()
+        self.assertEqual(wanted, back.sql("select count(*), sum(id) from t"))
+        self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+
+    def test_a_history_that_stands_before_the_base_alone_is_found(self):
+        self.protect()
+        self.home.stop()
+        (self.home.data / "standby.signal").touch()
+        postgres.give_to_server(self.home.data)
+        self.home.start()
+        self.home.run("pg_ctl", "promote", "-D", self.home.data)
+        self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        self.fill_segments(1)  # within the minute after which the history is repeated
+        self.base()
+        self.home.sql("insert into t values (1, 'after the base')")
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertEqual(2, restored["recovers_to"]["timeline"])
+        self.assertEqual(0, restored["journal_segments_passed_over"], "all was read, for the history")
+        self.assertEqual("120001", self.recover().sql("select count(*) from t"))
+
     def test_to_a_named_point_ends_at_the_last_one_of_that_name(self):
         self.protect()
         self.base()

@@ -1,0 +1,162 @@
+// What a reader of a journal fetches, from whom, and what it goes past.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/journal/journal_case.h"
+
+namespace exclave::journal_tests {
+namespace {
+
+using namespace std::chrono_literals;
+using engine::Bearing;
+using testing::Contains;
+using testing::HasSubstr;
+
+class JournalReaderTest : public JournalTest {
+ protected:
+  static constexpr std::uint64_t kSegments = 20;
+  static constexpr std::uint64_t kFramesInSegment = 3;
+  static constexpr std::uint64_t kFrames = kSegments * kFramesInSegment;
+
+  // kSegments closed segments of kFramesInSegment frames, at every vault.
+  static void write(JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    for (std::uint64_t segment = 0; segment < kSegments; ++segment) {
+      append(*writer, next, kFramesInSegment);
+      must(writer->roll());
+    }
+    ASSERT_TRUE(is_ok(writer->finish(bench.in(10min))));
+  }
+  static std::uint64_t number_of(ByteView plain) { return load_u64(plain); }
+  // Of use from frame `first` on.
+  static engine::JournalReader::Locator from(std::uint64_t first) {
+    return [first](ByteView plain) -> Result<std::optional<Bearing>> {
+      return std::optional(number_of(plain) <= first ? Bearing::AtOrBefore : Bearing::Behind);
+    };
+  }
+  static void count_reads(JournalBench& bench, std::uint64_t& reads) {
+    bench.before_read = [&reads](std::size_t) -> Status {
+      ++reads;
+      return {};
+    };
+  }
+};
+
+TEST_F(JournalReaderTest, segments_before_the_place_are_gone_past) {
+  run([](JournalBench& bench) {
+    write(bench);
+    for (const std::uint64_t first :
+         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{31}, kFrames - 1, kFrames + 50}) {
+      std::uint64_t reads = 0;
+      count_reads(bench, reads);
+      std::vector<Bytes> frames;
+      const auto end = must(bench.read("first", frames, {0, 1, 2}, from(first)));
+      const std::uint64_t begun = std::min(first, kFrames - 1) / kFramesInSegment;
+      EXPECT_EQ(end.passed_over, begun) << first;
+      EXPECT_EQ(end.frames, kFrames);
+      ASSERT_EQ(frames.size(), kFrames - begun * kFramesInSegment) << first;
+      EXPECT_EQ(number_of(frames.front()), begun * kFramesInSegment) << "the segment in which the place lies";
+      EXPECT_LE(reads, kSegments - begun + 6) << "about log2 of them to find it";
+    }
+  });
+}
+
+TEST_F(JournalReaderTest, a_journal_of_something_else_is_not_read) {
+  run([](JournalBench& bench) {
+    write(bench);
+    std::uint64_t reads = 0;
+    count_reads(bench, reads);
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames, {0, 1, 2}, [](ByteView) -> Result<std::optional<Bearing>> {
+      return std::optional(Bearing::Elsewhere);
+    }));
+    EXPECT_TRUE(end.is_elsewhere);
+    EXPECT_TRUE(frames.empty());
+    EXPECT_EQ(reads, 1U);
+  });
+}
+
+TEST_F(JournalReaderTest,
+       frames_that_do_not_tell_are_gone_past_and_a_segment_without_one_that_does_moves_the_start_back) {
+  run([](JournalBench& bench) {
+    write(bench);
+    std::vector<Bytes> frames;
+    // Only each segment's last frame tells, and in every fourth segment none does.
+    const auto end = must(bench.read("first", frames, {0, 1, 2}, [](ByteView plain) -> Result<std::optional<Bearing>> {
+      const std::uint64_t number = number_of(plain);
+      const bool tells = number % kFramesInSegment == 2 && number / kFramesInSegment % 4 != 0;
+      if (!tells) return std::optional<Bearing>();
+      return std::optional(number <= 35 ? Bearing::AtOrBefore : Bearing::Behind);
+    }));
+    EXPECT_LE(number_of(frames.front()), 35U);
+    EXPECT_EQ(end.frames, kFrames);
+    EXPECT_EQ(number_of(frames.front()) + frames.size(), kFrames) << "without a gap";
+  });
+}
+
+TEST_F(JournalReaderTest, a_segment_that_cannot_be_had_never_moves_the_start_forward) {
+  run([](JournalBench& bench) {
+    write(bench);
+    std::uint64_t reads = 0;
+    bench.before_read = [&reads](std::size_t) -> Status {
+      if (++reads <= 3)
+        return Error(Code::Unavailable, "cut off");  // all three, for the first segment that is asked for
+      return {};
+    };
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames, {0, 1, 2}, from(kFrames - 1)));
+    EXPECT_LT(end.passed_over, kSegments / 2 + 1) << "the first one asked for lies in the middle";
+    EXPECT_EQ(number_of(frames.front()) + frames.size(), kFrames);
+  });
+}
+
+TEST_F(JournalReaderTest, all_vaults_give_segments_at_the_same_time) {
+  run([](JournalBench& bench) {
+    write(bench);
+    std::size_t under_way = 0;
+    std::size_t most = 0;
+    std::set<std::size_t> asked;
+    bench.before_read = [&](std::size_t vault) -> Status {
+      asked.insert(vault);
+      most = std::max(most, ++under_way);
+      const Status slept = bench.env().clock.sleep_until(bench.in(50ms));
+      --under_way;
+      return slept;
+    };
+    const env::Instant began = bench.env().clock.monotonic();
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames));
+    expect_frames(frames, kFrames);
+    EXPECT_EQ(asked.size(), JournalBench::kVaults);
+    EXPECT_GE(most, 3U);
+    EXPECT_LE(most, engine::JournalReader::kMostFetched) << "memory is bounded";
+    EXPECT_LT(bench.env().clock.monotonic() - began, kSegments * 50ms / 2) << "one after the other takes 20 x 50 ms";
+  });
+}
+
+TEST_F(JournalReaderTest, what_was_gone_round_is_a_problem_of_the_vault_that_gave_it) {
+  run([](JournalBench& bench) {
+    write(bench);
+    bench.before_read = [](std::size_t vault) -> Status {
+      if (vault == 0) return Error(Code::Corrupt, "a bad sector");
+      return {};
+    };
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames));
+    expect_frames(frames, kFrames);
+    EXPECT_THAT(end.problems, Contains(HasSubstr(bench.host(0).entry().name + " does not give")));
+    for (const std::string& problem : end.problems) EXPECT_THAT(problem, HasSubstr("a bad sector"));
+
+    bench.before_read = [](std::size_t) -> Status { return Error(Code::Corrupt, "a bad sector"); };
+    frames.clear();
+    const auto none = bench.read("first", frames);
+    ASSERT_TRUE(failed_with(none, Code::Corrupt));
+    EXPECT_THAT(none.error().message(), HasSubstr("cannot be had whole from any vault"));
+  });
+}
+
+}  // namespace
+}  // namespace exclave::journal_tests
