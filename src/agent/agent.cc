@@ -56,10 +56,8 @@ config::Json status_json(const DatabaseStatus& status) {
       .set("commits_behind", status.commits_outstanding)
       .set("oldest_behind_ms",
            status.oldest_outstanding.has_value() ? status.oldest_outstanding->count() / kNanosecondsPerMillisecond : 0)
-      .set("unsigned_ms", status.journal.unvouched_since.has_value()
-                              ? std::max<std::int64_t>(0, status.at_ns - status.journal.unvouched_since->nanoseconds) /
-                                    kNanosecondsPerMillisecond
-                              : 0)
+      .set("unsigned_ms",
+           status.journal.unvouched_for.value_or(std::chrono::nanoseconds(0)).count() / kNanosecondsPerMillisecond)
       .set("spool_bytes", status.journal.spool_bytes);
   if (status.waits.has_value()) {
     const auto microseconds = [](std::chrono::nanoseconds time) {

@@ -115,8 +115,7 @@ void DatabaseStream::publish() {
         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*status.oldest_outstanding).count()) + " s");
   }
   status.at_ns = place_.env.clock.now().nanoseconds;
-  if (status.journal.unvouched_since.has_value() &&
-      status.at_ns - status.journal.unvouched_since->nanoseconds > std::chrono::nanoseconds(kLongWait).count()) {
+  if (status.journal.unvouched_for.value_or(0s) > kLongWait) {
     status.alarms.push_back("vaults have confirmed what they do not sign for: their word alone says that they hold it");
   }
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);

@@ -58,11 +58,12 @@ class JournalWriterOfLanes final : public JournalWriter {
 
  private:
   // --- by the thread that appends ---
-  std::uint8_t next_class(std::size_t plain_bytes) const;
+  enum class Ends { Full, Rolled };  // what becomes of the present segment
+  std::uint8_t next_class(std::size_t plain_bytes, Ends ends) const;
   // Asks the keeper for the next segment, if that was not done yet.
-  void request_next(const format::SealingKey& key, std::size_t plain_bytes);
+  void request_next(const format::SealingKey& key, std::size_t plain_bytes, Ends ends);
   // The present segment ends; the next one is ready for a frame of so many bytes under the key of now.
-  Status advance(std::size_t plain_bytes);
+  Status advance(std::size_t plain_bytes, Ends ends);
   Status take_next();
   void fail(const Error& error);
 
@@ -137,12 +138,13 @@ void JournalWriterOfLanes::fail(const Error& error) {
   state_.monitor->notify_all();
 }
 
-std::uint8_t JournalWriterOfLanes::next_class(std::size_t plain_bytes) const {
+std::uint8_t JournalWriterOfLanes::next_class(std::size_t plain_bytes, Ends ends) const {
   const JournalClasses& classes = state_.options.classes;
   std::uint8_t size_class = class_;
   if (has_frames_) {
     const auto took = state_.world.clock.monotonic() - filling_since_;
-    if (took < classes.fast && size_class < classes.largest) size_class = static_cast<std::uint8_t>(size_class + 2);
+    if (ends == Ends::Full && took < classes.fast && size_class < classes.largest)
+      size_class = static_cast<std::uint8_t>(size_class + 2);
     if (took > classes.slow && size_class > classes.first) size_class = static_cast<std::uint8_t>(size_class - 2);
   }
   while (format::frame_bytes(plain_bytes) + format::kSegmentFrontBytes > format::object_bytes(size_class)) {
@@ -152,9 +154,9 @@ std::uint8_t JournalWriterOfLanes::next_class(std::size_t plain_bytes) const {
 }
 static_assert(format::kMaxFrameBytes + format::kSegmentFrontBytes <= format::kMaxObjectBytes);
 
-void JournalWriterOfLanes::request_next(const format::SealingKey& key, std::size_t plain_bytes) {
+void JournalWriterOfLanes::request_next(const format::SealingKey& key, std::size_t plain_bytes, Ends ends) {
   if (is_requested_) return;
-  const std::uint8_t size_class = next_class(plain_bytes);
+  const std::uint8_t size_class = next_class(plain_bytes, ends);
   is_requested_ = true;
   {
     const env::MonitorLock lock(*state_.monitor);
@@ -179,10 +181,10 @@ Status JournalWriterOfLanes::take_next() {
   return {};
 }
 
-Status JournalWriterOfLanes::advance(std::size_t plain_bytes) {
+Status JournalWriterOfLanes::advance(std::size_t plain_bytes, Ends ends) {
   const format::SealingKey* const key = TRY(keys_());
   for (int i = 0; i < kMostNewSegments; ++i) {
-    request_next(*key, plain_bytes);
+    request_next(*key, plain_bytes, ends);
     TRY(take_next());
     has_frames_ = false;
     if (end_->sealer.key() == key->id && end_->sealer.fits(plain_bytes)) return {};
@@ -199,7 +201,7 @@ Result<JournalPosition> JournalWriterOfLanes::append(ByteView plaintext) {
     const env::MonitorLock lock(*state_.monitor);
     if (state_.spool_error.has_value()) return *state_.spool_error;
   }
-  if (!end_->sealer.fits(plaintext.size())) TRY(advance(plaintext.size()));
+  if (!end_->sealer.fits(plaintext.size())) TRY(advance(plaintext.size(), Ends::Full));
   crypto::Secret<32> random;
   TRY(state_.world.random.fill(random.mutable_view()));
   const auto at = static_cast<std::size_t>(end_->sealer.end());
@@ -226,7 +228,7 @@ Result<JournalPosition> JournalWriterOfLanes::append(ByteView plaintext) {
   if (!is_requested_ && end_->sealer.end() >= format::object_bytes(end_->sealer.size_class()) / 4 * 3) {
     // A key that cannot be had now will be asked for when the segment is full.
     const auto key = keys_();
-    if (key.ok()) request_next(*key.value(), 1);
+    if (key.ok()) request_next(*key.value(), 1, Ends::Full);
   }
   return number;
 }
@@ -234,7 +236,7 @@ Result<JournalPosition> JournalWriterOfLanes::append(ByteView plaintext) {
 Status JournalWriterOfLanes::roll() {
   const format::SealingKey* const key = TRY(keys_());
   if (!has_frames_ && end_->sealer.key() == key->id) return {};
-  return advance(1);
+  return advance(1, Ends::Rolled);
 }
 
 bool JournalWriterOfLanes::wants_roll() const {
@@ -292,7 +294,7 @@ JournalProgress JournalWriterOfLanes::progress() const {
   all.appended = state_.appended;
   all.durable = state_.durable;
   all.vouched = state_.vouched;
-  all.unvouched_since = state_.unvouched_since;
+  if (state_.unvouched_since.has_value()) all.unvouched_for = state_.world.clock.monotonic() - *state_.unvouched_since;
   all.spool_bytes = spool_bytes();
   all.segments = state_.chain.size();
   for (const auto& lane : state_.lanes) {

@@ -89,10 +89,11 @@ struct JournalVaultProgress {
 };
 
 struct JournalProgress {
-  std::uint64_t appended = 0;                     // frames
-  std::uint64_t durable = 0;                      // frames
-  std::uint64_t vouched = 0;                      // frames that k vaults have signed for: evidence, which lags
-  std::optional<env::Timestamp> unvouched_since;  // while it lags
+  std::uint64_t appended = 0;  // frames
+  std::uint64_t durable = 0;   // frames
+  std::uint64_t vouched = 0;   // frames that k vaults have signed for: evidence, which lags
+  // Since when durable frames have lain without a signature that grew: nullopt while none do.
+  std::optional<std::chrono::nanoseconds> unvouched_for;
   std::uint64_t spool_bytes = 0;
   std::uint64_t segments = 0;  // closed
   std::vector<JournalVaultProgress> vaults;

@@ -245,11 +245,11 @@ TEST_F(JournalTest, within_a_second_each_vault_has_signed_for_what_it_confirmed)
     EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
     auto progress = writer->progress();
     EXPECT_EQ(progress.vouched, 0U) << "their word, and no more";
-    EXPECT_TRUE(progress.unvouched_since.has_value());
+    EXPECT_TRUE(progress.unvouched_for.has_value());
     must(bench.env().clock.sleep_until(bench.in(1100ms)));
     progress = writer->progress();
     EXPECT_EQ(progress.vouched, next);
-    EXPECT_FALSE(progress.unvouched_since.has_value());
+    EXPECT_FALSE(progress.unvouched_for.has_value());
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_EQ(of(progress, i).vouched, next);
       ASSERT_TRUE(of(progress, i).mark_receipt.has_value());
@@ -268,14 +268,50 @@ TEST_F(JournalTest, within_a_second_each_vault_has_signed_for_what_it_confirmed)
     while (bench.env().clock.monotonic() < end) {
       EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1, 4000), bench.in(1min))));
       progress = writer->progress();
-      if (progress.unvouched_since.has_value()) {
-        EXPECT_LT(bench.env().clock.now().nanoseconds - progress.unvouched_since->nanoseconds, 1'500'000'000);
+      if (progress.unvouched_for.has_value()) {
+        EXPECT_LT(*progress.unvouched_for, 1500ms);
       }
     }
     EXPECT_GT(progress.segments, 3U);
     for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(bench.door(i).marks, 25U);
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     EXPECT_EQ(writer->progress().vouched, next) << "receipts say more than marks";
+  });
+}
+
+TEST_F(JournalTest, a_segment_that_is_rolled_soon_does_not_make_the_next_one_larger) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 2), bench.in(1min))));
+      must(writer->roll());
+    }
+    for (const auto& open : must(bench.door(0).open_segments(keys().registry().id))) {
+      EXPECT_EQ(open.size_class, format::kSizeClasses.front()) << "they were not full";
+    }
+    append(*writer, next, 70, 4000);  // more than a segment, at once
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 2), bench.in(1min))));
+    std::uint8_t largest = 0;
+    for (const auto& open : must(bench.door(0).open_segments(keys().registry().id)))
+      largest = std::max(largest, open.size_class);
+    EXPECT_GT(largest, format::kSizeClasses.front());
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
+  });
+}
+
+TEST_F(JournalTest, a_wall_clock_that_is_set_makes_no_signature_late) {
+  run([this](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    for (const auto by : {std::chrono::nanoseconds(1h), std::chrono::nanoseconds(-2h)}) {
+      machine_->jump_clock(by);
+      ASSERT_TRUE(writer->progress().unvouched_for.has_value());
+      EXPECT_GE(*writer->progress().unvouched_for, 0s);
+      EXPECT_LT(*writer->progress().unvouched_for, 1s);
+    }
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
   });
 }
 
@@ -288,8 +324,8 @@ TEST_F(JournalTest, a_writer_that_never_waits_is_signed_for_within_two_seconds_t
       append(*writer, next, 1, 500);
       must(bench.env().clock.sleep_until(bench.in(1ms)));
       const auto progress = writer->progress();
-      if (progress.unvouched_since.has_value()) {
-        EXPECT_LT(bench.env().clock.now().nanoseconds - progress.unvouched_since->nanoseconds, 2'000'000'000);
+      if (progress.unvouched_for.has_value()) {
+        EXPECT_LT(*progress.unvouched_for, 2s);
       }
     }
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
@@ -308,8 +344,8 @@ TEST_F(JournalTest, vaults_that_sign_nothing_hold_up_no_frames_and_it_shows) {
     }
     const auto progress = writer->progress();
     EXPECT_LT(progress.vouched, progress.durable);
-    ASSERT_TRUE(progress.unvouched_since.has_value());
-    EXPECT_GT(bench.env().clock.now().nanoseconds - progress.unvouched_since->nanoseconds, 3'000'000'000);
+    ASSERT_TRUE(progress.unvouched_for.has_value());
+    EXPECT_GT(*progress.unvouched_for, 3s);
     EXPECT_GT(bench.door(0).appends, 50U) << "frames go on between the attempts";
   });
 }

@@ -335,6 +335,7 @@ bool note(JournalState& state, JournalLane& lane, const Job& job, const Status& 
     if (next_job(state, lane).kind == Job::Kind::Nothing) lane.progress.behind_since.reset();
   }
   const bool has_grown = state.update_durable();
+  if (job.kind == Job::Kind::Mark || job.kind == Job::Kind::Close) state.update_vouched();
   return has_grown || was_behind != lane.progress.behind_since.has_value();
 }
 
@@ -361,22 +362,24 @@ Job wait_for_job(JournalState& state, JournalLane& lane) {
 
 bool JournalState::update_durable() {
   std::vector<std::uint64_t> confirmed;
-  std::vector<std::uint64_t> signed_for;
-  for (const auto& lane : lanes) {
-    confirmed.push_back(lane->progress.frames);
-    signed_for.push_back(lane->progress.vouched);
-  }
+  confirmed.reserve(lanes.size());
+  for (const auto& lane : lanes) confirmed.push_back(lane->progress.frames);
   const std::uint64_t before = durable;
   durable = std::max(durable, policy::reached_by(options.durable_copies, std::move(confirmed)).value_or(0));
-  const std::uint64_t evidence = policy::reached_by(options.durable_copies, std::move(signed_for)).value_or(0);
-  const bool has_evidence_grown = evidence > vouched;
-  vouched = std::max(vouched, evidence);
+  if (vouched < durable && !unvouched_since.has_value()) unvouched_since = world.clock.monotonic();
+  return durable > before;
+}
+
+void JournalState::update_vouched() {
+  std::vector<std::uint64_t> signed_for;
+  for (const auto& lane : lanes) signed_for.push_back(lane->progress.vouched);
+  const std::uint64_t before = vouched;
+  vouched = std::max(vouched, policy::reached_by(options.durable_copies, std::move(signed_for)).value_or(0));
   if (vouched >= durable) {
     unvouched_since.reset();
-  } else if (has_evidence_grown || !unvouched_since.has_value()) {
-    unvouched_since = world.clock.now();
+  } else if (vouched > before) {
+    unvouched_since = world.clock.monotonic();
   }
-  return durable > before;
 }
 
 Status check_receipt(const format::StreamId& stream, const std::vector<format::ChainHash>& chain,

@@ -86,8 +86,8 @@ struct JournalState {
   std::vector<std::uint64_t> frames_by_segment;      // frames_end of every closed segment
   std::uint64_t appended = 0;                        // frames
   std::uint64_t durable = 0;
-  std::uint64_t vouched = 0;                        // frames that k vaults have signed for
-  std::optional<env::Timestamp> unvouched_since{};  // some durable ones are not signed for
+  std::uint64_t vouched = 0;                      // frames that k vaults have signed for
+  std::optional<env::Instant> unvouched_since{};  // some durable ones are not signed for
   std::vector<std::unique_ptr<JournalLane>> lanes;
   std::optional<std::uint64_t> refused;  // the last segment that a vault takes no more frames of
   bool is_stopping = false;              // threads end as soon as they can
@@ -98,8 +98,10 @@ struct JournalState {
     const auto found = segments.find(index);
     return found == segments.end() ? nullptr : &found->second;
   }
-  // Whether `durable` has grown. `vouched` follows.
+  // Whether it has grown: on the path of each commit.
   bool update_durable();
+  // After a mark or a receipt.
+  void update_vouched();
   // Frames came, a segment became full or was closed, or the end is near.
   void ring_lanes() {
     for (const auto& lane : lanes) lane->bell.ring();
