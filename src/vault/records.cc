@@ -221,7 +221,7 @@ Result<std::optional<ReaderRow>> Records::reader(const crypto::Ed25519PublicKey&
 Result<std::optional<format::SignedReading>> Records::reading(const crypto::Ed25519PublicKey& vault,
                                                               const format::ObjectName& object) const {
   return load(table_, key_of('w', vault, object),
-              [](ByteView bytes) { return format::SignedReading::parse(bytes, "row of a reading"); });
+              [](ByteView bytes) { return decode_document<format::SignedReading>(bytes, "row of a reading"); });
 }
 
 Result<std::optional<ScrubRow>> Records::scrub() const {

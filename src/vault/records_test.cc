@@ -20,7 +20,10 @@ class RecordsTest : public testing::Test {
     batch.put(as_bytes(key), value);
     CHECK(table_->write(batch, table::Durability::Buffered).ok());
   }
-  Code code_of(const Status& status) { return status.ok() ? Code::Bug : status.error().code(); }
+  template <typename T>
+  Code code_of(const Result<T>& result) {
+    return result.ok() ? Code::Bug : result.error().code();
+  }
 
   sim::Universe universe_{1};
   env::Env env_ = universe_.machine("lux").env();
@@ -34,6 +37,19 @@ TEST_F(RecordsTest, a_count_with_bytes_behind_it_is_corrupt) {
   put("n", Bytes(9, 1));
   ASSERT_FALSE(records.object_count().ok());
   EXPECT_EQ(records.object_count().error().code(), Code::Corrupt);
+}
+
+TEST_F(RecordsTest, a_signed_document_that_does_not_parse_is_corrupt_and_no_fault_of_who_asks) {
+  Records records(*table_);
+  const std::string stream(format::StreamId::kSize, '\0');
+  const std::string vault(crypto::Ed25519PublicKey::kSize, '\0');
+  const std::string object(format::ObjectName::kSize, '\0');
+  put("s" + stream, as_bytes("no document"));
+  put("m" + stream + std::string(8, '\0'), as_bytes("no document"));
+  put("w" + vault + object, as_bytes("no document"));
+  EXPECT_EQ(code_of(records.stream({})), Code::Corrupt);
+  EXPECT_EQ(code_of(records.mark({})), Code::Corrupt);
+  EXPECT_EQ(code_of(records.reading({}, {})), Code::Corrupt);
 }
 
 TEST_F(RecordsTest, keys_of_another_length_are_corrupt_and_not_read_beyond_their_end) {
