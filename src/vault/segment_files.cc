@@ -361,17 +361,24 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
 }
 
 Result<crypto::Hash256> SegmentFiles::hash_of(const format::SegmentPlace& place, Segment& segment) {
-  const auto file = TRY(parts_.files.open_file(file_of(place)));
-  Bytes piece;
-  while (segment.hashed < segment.end) {
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.end - segment.hashed)));
-    if (TRY(file->read_at(segment.hashed, piece)) != piece.size()) {
-      return Error(Code::Corrupt, "its file ends before its end");
-    }
+  TRY(read_pieces(place, segment.hashed, segment.end, [&](ByteView piece) {
     segment.hasher.update(piece);
     segment.hashed += piece.size();
-  }
+  }));
   return segment.hasher.so_far();
+}
+
+Status SegmentFiles::read_pieces(const format::SegmentPlace& place, std::uint64_t begin, std::uint64_t end,
+                                 const std::function<void(ByteView)>& take) {
+  const auto file = TRY(parts_.files.open_file(file_of(place)));
+  file->sequential();
+  Bytes piece;
+  for (std::uint64_t at = begin; at < end; at += piece.size()) {
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end - at)));
+    if (TRY(file->read_at(at, piece)) != piece.size()) return Error(Code::Corrupt, "its file is cut short");
+    take(piece);
+  }
+  return {};
 }
 
 Status SegmentFiles::read(const format::SegmentPlace& place, std::uint64_t offset, MutableByteView out) {
@@ -399,17 +406,9 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   if (segment == nullptr) return std::optional<SegmentRow>();
   const detail::GatePass pass(segment->gate);
   if (segment->is_gone || segment->is_poisoned || segment->end == 0) return std::optional<SegmentRow>();
-  const auto file = parts_.files.open_file(file_of(place));
-  if (!file.ok()) return failed(place, file.error());
-  file.value()->sequential();
-  Bytes piece(kPieceBytes);
   crypto::TreeHasher hasher;
-  for (std::uint64_t done = 0; done < segment->row.bytes(); done += piece.size()) {
-    const auto got = file.value()->read_at(done, piece);
-    if (!got.ok()) return failed(place, got.error());
-    if (got.value() != piece.size()) return failed(place, Error(Code::Corrupt, "its file is cut short"));
-    hasher.update(piece);
-  }
+  const Status read = read_pieces(place, 0, segment->row.bytes(), [&](ByteView piece) { hasher.update(piece); });
+  if (!read.ok()) return failed(place, read.error());
   if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
   segment->is_closing = true;
   const Status published = publish([&](store::IfPresent if_present) {
@@ -420,7 +419,6 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   if (!published.ok()) return published.error();
   return std::optional(segment->row);
 }
-static_assert(format::object_bytes(format::kSizeClasses.front()) % kPieceBytes == 0);
 
 void SegmentFiles::forget(const format::SegmentPlace& place, const format::ObjectName& name) {
   const auto segment = find(place);

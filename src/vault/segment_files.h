@@ -27,6 +27,7 @@
 // See: format/journal.h, format/mark.h, ADR-0024, ADR-0029.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -101,6 +102,9 @@ class SegmentFiles {
   store::OpenSegment shown(const format::SegmentPlace& place, const Segment& segment) const REQUIRES(mutex_);
   // The hash of the segment's first bytes up to its end, read from the disk as far as it has not been.
   Result<crypto::Hash256> hash_of(const format::SegmentPlace& place, Segment& segment);
+  // Gives `take` what the disk has between the two offsets, piece by piece.
+  Status read_pieces(const format::SegmentPlace& place, std::uint64_t begin, std::uint64_t end,
+                     const std::function<void(ByteView)>& take);
   Status remove_strays();
   Status remove_strays_in(const std::string& folder, const format::StreamId& stream);
   Status compare(const format::SegmentPlace& place, std::uint64_t offset, ByteView bytes);

@@ -241,6 +241,22 @@ TEST_F(VaultTest, H7_a_mark_is_signed_only_for_what_the_disk_gives_back) {
   EXPECT_FALSE(must(site().open_segments(bench_.realm.land())).at(0).mark.has_value());
 }
 
+TEST_F(VaultTest, a_segment_whose_file_is_cut_short_is_neither_marked_nor_closed) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  const std::uint64_t end = segment.add(1000);
+  must(segment.send(writer(), 0));
+  const auto folder = must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()));
+  must(must(folder->open_for_write("0"))->resize(end));
+  const auto entry = journal.next(object_name(segment.whole()));
+  EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::Corrupt));
+  EXPECT_TRUE(lux().has_logged("its file is cut short"));
+  must(must(folder->open_for_write("0"))->resize(end - 1));
+  const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
+  EXPECT_TRUE(failed_with(writer().put_mark(mark), Code::Corrupt));
+  must(writer().put(entry, segment.whole()));
+}
+
 TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
