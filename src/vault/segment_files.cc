@@ -141,13 +141,22 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
   if (info.value().size != segment.row.bytes()) return Error(Code::Corrupt, "its file has another size than its class");
   segment.is_closing = info.value().link_count > 1;
   segment.is_damaged = TRY(env::exists(parts_.files, damaged_file_of(place)));
-  const Bytes bytes = TRY(look(place, segment));
+  Bytes bytes = TRY(look(place, segment));
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));
   TRY(judge_tail(place, segment, mark, bytes));
-  const ByteView tail = ByteView(bytes).subspan(static_cast<std::size_t>(segment.end));
-  if (!is_zero(tail)) TRY(segment.file->write_at(segment.end, Bytes(tail.size())));
-  // What was read may be in memory only, if the program died and the machine did not.
+  return settle(segment, std::move(bytes));
+}
+
+// What was read may be in memory only, if the program died and the machine did not. Also for good: a kernel takes what it
+// failed to write for written. So the bytes of the last call are written anew.
+Status SegmentFiles::settle(Segment& segment, Bytes bytes) {
+  const auto end = static_cast<std::size_t>(segment.end);
+  const std::size_t begin = end - std::min(end, store::kMaxAppendBytes);
+  const bool is_clean = is_zero(ByteView(bytes).subspan(end));
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(end), bytes.end(), Byte{0});
+  bytes.resize(is_clean ? end : bytes.size());
+  TRY(segment.file->write_at(begin, ByteView(bytes).subspan(begin)));
   return segment.file->sync();
 }
 

@@ -12,7 +12,8 @@
 //
 // Units/limits: bytes. A segment's row is in the table before its file is made (Deposits charges it).
 // I1  Bytes below a segment's end are durable, and never change.
-// I2  After a failed write a segment takes no more frames and is not adopted: the disk may have other bytes than memory.
+// I2  After a failed write a segment takes no more frames and is not adopted: the disk may have other bytes than memory,
+//     and whoever reads gets memory's. The next opening writes the last call's bytes anew before it relies on them.
 // I3  Once a segment's file has an object's name, it is not written to again.
 // I4  At opening, what is behind the last whole frame is zeroed. If the segment's mark stands further on, or whole frames
 //     follow a bad one there, it is more than a frame that the power tore: the segment's bytes are set aside first, and it
@@ -96,6 +97,8 @@ class SegmentFiles {
   // What stands behind the end: damage is set aside, and said. `bytes`: the whole file.
   Status judge_tail(const format::SegmentPlace& place, Segment& segment, const std::optional<format::SignedMark>& mark,
                     ByteView bytes);
+  // Takes to the disk what was found in the file, with zeros behind the end.
+  Status settle(Segment& segment, Bytes bytes);
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
   std::string aside_file_of(const format::SegmentPlace& place, std::string_view what) const;
   std::string damaged_file_of(const format::SegmentPlace& place) const { return aside_file_of(place, "-damaged"); }

@@ -241,6 +241,32 @@ TEST_F(VaultTest, H7_a_mark_is_signed_only_for_what_the_disk_gives_back) {
   EXPECT_FALSE(must(site().open_segments(bench_.realm.land())).at(0).mark.has_value());
 }
 
+// A failed sync takes what it was to write for written (the kernel forgets dirty pages): it is in memory alone.
+TEST(VaultDisk, H7_frames_whose_write_failed_are_durable_when_they_are_confirmed_after_a_restart_of_the_program) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    sim::Universe universe(seed);
+    sim::Machine& lux = universe.machine("lux");
+    VaultBench bench(lux.env(), "/srv/vault", Door::Embedded);
+    WriterStream journal(bench.realm, bench.realm.writer(), bench.realm.land(), "journal", format::StreamKind::Journal);
+    const auto reach = [&] { return bench.as(bench.realm.writer()); };
+    must(reach()->open_stream(journal.stream()));
+    conformance::SegmentMaker segment({.registry = bench.realm.land(), .stream = journal.id()});
+    const std::uint64_t before = segment.add(20'000);
+    must(segment.send(*reach(), 0));
+    segment.add(20'000);
+    lux.inject({.call = sim::FileCall::Sync, .path_part = "/srv/vault/journal/"});
+    EXPECT_TRUE(failed_with(segment.send(*reach(), before), Code::Unavailable));
+    bench.restart();
+    const std::uint64_t confirmed = must(segment.send(*reach(), before));
+    bench.close();
+    lux.set_survival(sim::Survival::Nothing);
+    lux.crash();
+    lux.restart();
+    bench.restart();
+    EXPECT_EQ(must(bench.as(bench.realm.site())->open_segments(bench.realm.land())).at(0).end, confirmed) << seed;
+  }
+}
+
 TEST_F(VaultTest, a_segment_whose_file_is_cut_short_is_neither_marked_nor_closed) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
