@@ -78,7 +78,7 @@ struct OpenSegment {
   format::EntryIndex index;
   std::uint8_t size_class = 0;
   std::uint64_t end = 0;    // durable bytes: whole frames only; 0 if nothing came yet
-  bool is_damaged = false;  // the vault confirmed, or may have confirmed, more than `end`, and its disk lost that
+  bool is_damaged = false;  // the vault confirmed, or may have confirmed, what its disk has lost or spoiled
   std::optional<format::SignedMark> mark = {};  // the last one that came; as its writer signed it, unchecked
   friend bool operator==(const OpenSegment&, const OpenSegment&) = default;
 };

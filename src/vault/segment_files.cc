@@ -17,6 +17,7 @@ constexpr std::uint32_t kDirectoryMode = 0700;
 constexpr std::uint32_t kFileMode = 0600;
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::string_view kAsideName = "aside";
+constexpr std::string_view kDamagedSuffix = "-damaged";
 
 // Whether whole frames stand anywhere in what follows a place where none stands.
 bool has_whole_frame(ByteView tail) {
@@ -36,7 +37,7 @@ struct SegmentFiles::Segment {
   Segment(env::Threads& threads, const SegmentRow& segment_row) : row(segment_row), gate(threads) {}
   const SegmentRow row;
   std::atomic<std::uint64_t> end = 0;      // written by who holds the gate
-  bool is_damaged = false;                 // I4; not changed after opening
+  std::atomic<bool> is_damaged = false;    // I4, I5; so too
   std::optional<format::SignedMark> mark;  // under mutex_
   detail::Gate gate;
   // Behind the gate:
@@ -82,6 +83,7 @@ Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(const Parts& parts, std
 
 Status SegmentFiles::remove_strays() {
   for (const std::string& folder : TRY(parts_.files.list(directory_))) {
+    if (folder == kAsideName) TRY(parts_.files.remove_temporaries(env::join_path(directory_, folder)));
     const auto stream = format::StreamId::from_hex(folder);
     if (stream.ok()) TRY(remove_strays_in(env::join_path(directory_, folder), stream.value()));
   }
@@ -100,7 +102,9 @@ Status SegmentFiles::remove_strays_in(const std::string& folder, const format::S
     const auto info = TRY(parts_.files.stat(file_of(place)));
     const auto size_class = format::class_of_bytes(info.size);
     if (!entry.has_value() || !size_class.has_value()) {
-      TRY(set_aside(place, std::nullopt));
+      TRY(set_aside(place, "",
+                    entry.has_value() ? "is closed, and a file of it has a size that no segment has"
+                                      : "has a file here, and the table knows nothing of it"));
       continue;
     }
     Segment segment(parts_.threads, {*size_class, {}});
@@ -166,18 +170,20 @@ Status SegmentFiles::judge_tail(const format::SegmentPlace& place, Segment& segm
   const ByteView tail = bytes.subspan(static_cast<std::size_t>(end));
   const std::string where = format::to_string(place) + ": what stands behind byte " + std::to_string(end);
   const bool is_short_of_mark = mark.has_value() && mark->mark.end > end;
-  if (is_short_of_mark || has_whole_frame(tail)) {
+  if (is_zero(tail) && !is_short_of_mark) return {};
+  const bool is_known = segment.is_damaged;
+  if (is_known || is_short_of_mark || has_whole_frame(tail)) {
     TRY(keep_damaged(place, bytes));
     segment.is_damaged = true;
-    const std::string why =
-        is_short_of_mark ? ", and bytes up to " + std::to_string(mark->mark.end) + " had been confirmed and marked"
-                         : ", and whole frames follow it: some of them may have been confirmed";
-    parts_.log.write(env::LogLevel::Error, where + " is damaged" + why + ". The segment was set aside as '" +
+    const std::string why = is_short_of_mark ? "damaged, and bytes up to " + std::to_string(mark->mark.end) +
+                                                   " had been confirmed and marked"
+                            : is_known ? "no whole frame, and the segment had been found damaged before"
+                                       : "damaged, and whole frames follow it: some of them may have been confirmed";
+    parts_.log.write(env::LogLevel::Error, where + " is " + why + ". The segment was set aside as '" +
                                                printable(damaged_file_of(place)) +
                                                "' and cleared there; its writer sends them again, if there is one");
     return {};
   }
-  if (is_zero(tail)) return {};
   parts_.log.write(env::LogLevel::Warning,
                    where +
                        " is no whole frame and was cleared: the power tore it before it was confirmed, unless the disk "
@@ -185,20 +191,21 @@ Status SegmentFiles::judge_tail(const format::SegmentPlace& place, Segment& segm
   return {};
 }
 
-std::string SegmentFiles::aside_file_of(const format::SegmentPlace& place, std::string_view what) const {
+std::string SegmentFiles::aside_file_of(const format::SegmentPlace& place, std::string_view suffix) const {
   return env::join_path(env::join_path(directory_, kAsideName),
-                        place.stream.hex() + "-" + std::to_string(place.index.value()) + std::string(what));
+                        place.stream.hex() + "-" + std::to_string(place.index.value()) + std::string(suffix));
+}
+std::string SegmentFiles::damaged_file_of(const format::SegmentPlace& place) const {
+  return aside_file_of(place, kDamagedSuffix);
 }
 
 Status SegmentFiles::keep_damaged(const format::SegmentPlace& place, ByteView bytes) {
   const std::string path = damaged_file_of(place);
   const std::string aside(env::parent_path(path));
   TRY(parts_.files.make_directories(aside, kDirectoryMode));
-  TRY(parts_.files.remove_temporaries(aside));
-  Status kept = env::create_file_durably(parts_.files, path, bytes, kFileMode);
-  // From a start that ended before it had cleared: the same bytes.
-  if (!kept.ok() && kept.error().code() == Code::AlreadyExists) return {};
-  return kept;
+  // As it was found first. The program may have died before that name was durable.
+  if (TRY(env::exists(parts_.files, path))) return parts_.files.sync_directory(aside);
+  return env::create_file_durably(parts_.files, path, bytes, kFileMode);
 }
 
 Status SegmentFiles::open_file(const format::SegmentPlace& place, Segment& segment) {
@@ -356,17 +363,28 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   }
   const auto hash = hash_of(mark.place, *segment);
   if (!hash.ok()) return failed(mark.place, hash.error());
-  if (hash.value() != mark.hash) {
-    segment->is_poisoned = true;
-    parts_.log.write(env::LogLevel::Error, noun + ": its disk gives other bytes than its writer has signed for");
-    return Error(Code::Conflict, noun + " has other bytes here than the mark says; close it with the whole object");
-  }
+  if (hash.value() != mark.hash) return distrust(mark.place, *segment);
   Records::Change change;
   change.put_mark(signed_mark);
   TRY(parts_.records.commit(change));
   const MutexLock lock(mutex_);
   segment->mark = signed_mark;
   return {};
+}
+
+Error SegmentFiles::distrust(const format::SegmentPlace& place, Segment& segment) {
+  const std::string noun = format::to_string(place);
+  segment.is_poisoned = true;
+  segment.is_damaged = true;
+  const auto keep = [&]() -> Status {
+    return keep_damaged(place, TRY(parts_.files.read_file(file_of(place), segment.row.bytes())));
+  };
+  const Status kept = keep();
+  parts_.log.write(env::LogLevel::Error,
+                   noun + ": its disk gives other bytes than its writer has signed for; they " +
+                       (kept.ok() ? "are kept as '" + printable(damaged_file_of(place)) + "'" : "could not be kept"));
+  if (!kept.ok()) return failed(place, kept.error());
+  return {Code::Conflict, noun + " has other bytes here than the mark says; close it with the whole object"};
 }
 
 Result<crypto::Hash256> SegmentFiles::hash_of(const format::SegmentPlace& place, Segment& segment) {
@@ -453,8 +471,27 @@ Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, cons
     const MutexLock lock(mutex_);
     mark = segment.mark;
   }
-  if (!segment.is_closing && !TRY(is_prefix_of(place, segment, name))) return set_aside(place, mark);
-  return parts_.files.remove_file(file_of(place));
+  if (segment.is_closing || TRY(is_prefix_of(place, segment, name))) return parts_.files.remove_file(file_of(place));
+  if (TRY(is_spoiled(place, segment, mark))) {
+    return set_aside(place, kDamagedSuffix,
+                     "was closed with the whole object: its disk gives other bytes than were confirmed here");
+  }
+  const std::string two_ways = "was closed with other frames than were confirmed here: its writer went two ways";
+  if (!mark.has_value()) return set_aside(place, "", two_ways + ", unless the disk has spoiled its front");
+  const std::string path = aside_file_of(place, "-mark");
+  TRY(parts_.files.make_directories(env::parent_path(path), kDirectoryMode));
+  TRY(env::replace_file_durably(parts_.files, path, as_bytes(mark->document()), kFileMode));
+  return set_aside(place, "", two_ways);
+}
+
+Result<bool> SegmentFiles::is_spoiled(const format::SegmentPlace& place, const Segment& segment,
+                                      const std::optional<format::SignedMark>& mark) {
+  Segment found(parts_.threads, segment.row);
+  const Bytes bytes = TRY(look(place, found));
+  if (found.end < segment.end) return true;
+  if (!mark.has_value()) return false;
+  const auto marked = static_cast<std::size_t>(mark->mark.end);
+  return marked > bytes.size() || crypto::sha256(ByteView(bytes).first(marked)) != mark->mark.hash;
 }
 
 Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const Segment& segment,
@@ -474,21 +511,18 @@ Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const
   return true;
 }
 
-Status SegmentFiles::set_aside(const format::SegmentPlace& place, const std::optional<format::SignedMark>& mark) {
-  parts_.log.write(env::LogLevel::Error, format::to_string(place) +
-                                             " was closed with other frames than were confirmed here: those are set "
-                                             "aside; its writer went two ways");
-  const std::string aside = env::join_path(directory_, kAsideName);
+Status SegmentFiles::set_aside(const format::SegmentPlace& place, std::string_view suffix, std::string_view why) {
+  const std::string path = aside_file_of(place, suffix);
+  const std::string aside(env::parent_path(path));
   TRY(parts_.files.make_directories(aside, kDirectoryMode));
-  if (mark.has_value()) {
-    TRY(env::replace_file_durably(parts_.files, aside_file_of(place, "-mark"), as_bytes(mark->document()), kFileMode));
-  }
   const auto source = TRY(parts_.files.open_directory(folder_of(place)));
   const auto target = TRY(parts_.files.open_directory(aside));
   const std::string name = std::to_string(place.index.value());
-  const Status linked = target->create_link(place.stream.hex() + "-" + name, *source, name);
+  const Status linked = target->create_link(env::base_name(path), *source, name);
   if (!linked.ok() && linked.error().code() != Code::AlreadyExists) return linked.error();
   TRY(parts_.files.sync_directory(aside));
+  parts_.log.write(env::LogLevel::Error, format::to_string(place) + " " + std::string(why) +
+                                             ". What lay here is set aside as '" + printable(path) + "'");
   return source->remove(name);
 }
 

@@ -6,7 +6,7 @@
 //   JOURNAL/<stream>/<index>        one open segment
 //   JOURNAL/aside/<stream>-<index>  confirmed frames that the closed object does not have: kept as evidence
 //   JOURNAL/aside/<stream>-<index>-mark      what its writer signed about them, if it did
-//   JOURNAL/aside/<stream>-<index>-damaged   a segment as it was found, with less than its mark or its frames say
+//   JOURNAL/aside/<stream>-<index>-damaged   a segment that its disk spoiled, as it was first found (I4, I5, or at its end)
 //
 //   | front | frame | frame | torn? zeros ...          end = behind the last whole frame
 //
@@ -20,8 +20,12 @@
 //     is said to be damaged until it is closed. A last frame behind the mark that its disk spoiled cannot be told from one
 //     that was torn. Files without a row were closed just before a crash, and are treated as forget() would; rows without
 //     a file are empty segments.
-// I5  What was marked was read back from the disk. Where that gives other bytes than the writer signed for, the segment
+// I5  What was marked was read back from the disk. Where that gives other bytes than the writer signed for, they are set
+//     aside before the writer hears of it, and the segment is said to be damaged until it is closed, over restarts; it
 //     takes no more frames, as after I2.
+// I6  What is set aside when a segment is closed is called damaged if its disk gives other bytes than came in: no whole
+//     frames up to its end, or not what was marked. Otherwise its writer, or a clone of it, went two ways; or, where no
+//     mark had come, the disk spoiled the front, which has no checksum.
 // Threads: from any thread; one segment's calls take turns, those of several do not wait for each other.
 // Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end; I2: it takes the whole
 //   object), Unavailable, Exhausted, Corrupt (disk).
@@ -33,6 +37,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -99,9 +104,12 @@ class SegmentFiles {
                     ByteView bytes);
   // Takes to the disk what was found in the file, with zeros behind the end.
   Status settle(Segment& segment, Bytes bytes);
+  // DURABLE. Nothing to do if it was found damaged before.
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
-  std::string aside_file_of(const format::SegmentPlace& place, std::string_view what) const;
-  std::string damaged_file_of(const format::SegmentPlace& place) const { return aside_file_of(place, "-damaged"); }
+  // I5. What the writer hears.
+  Error distrust(const format::SegmentPlace& place, Segment& segment);
+  std::string aside_file_of(const format::SegmentPlace& place, std::string_view suffix) const;
+  std::string damaged_file_of(const format::SegmentPlace& place) const;
   store::OpenSegment shown(const format::SegmentPlace& place, const Segment& segment) const REQUIRES(mutex_);
   // The hash of the segment's first bytes up to its end, read from the disk as far as it has not been.
   Result<crypto::Hash256> hash_of(const format::SegmentPlace& place, Segment& segment);
@@ -115,7 +123,11 @@ class SegmentFiles {
   Result<std::uint64_t> write(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
   Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
-  Status set_aside(const format::SegmentPlace& place, const std::optional<format::SignedMark>& mark);
+  // I6. `mark`: the last one that came.
+  Result<bool> is_spoiled(const format::SegmentPlace& place, const Segment& segment,
+                          const std::optional<format::SignedMark>& mark);
+  // Moves its file, and says why: "was closed ...".
+  Status set_aside(const format::SegmentPlace& place, std::string_view suffix, std::string_view why);
   Error failed(const format::SegmentPlace& place, const Error& error) const;
 
   const Parts parts_;

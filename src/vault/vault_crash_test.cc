@@ -167,5 +167,64 @@ TEST(VaultCrash, H7_creation_can_be_repeated_after_power_loss_at_a_file_call) {
   EXPECT_TRUE(sim::for_each_crash_point<CreationOnADyingMachine>({.seed = 5, .lotteries = 0}).ok());
 }
 
+// Its disk has spoiled a frame, and a mark finds it. Whoever was told so is told so after the crash, too; what stands
+// before that frame is there, and the whole object closes the segment.
+struct SpoiledSegmentOnADyingMachine : VaultOnADyingMachine {
+  WriterStream journal{realm(), realm().writer(), realm().land(), "journal", format::StreamKind::Journal};
+  conformance::SegmentMaker segment{{.registry = realm().land(), .stream = journal.id()}};
+  const std::uint64_t good = segment.add(1000);
+  bool is_told = false;
+  bool is_closed = false;
+
+  std::unique_ptr<EmbeddedVault> door() const {
+    return std::make_unique<EmbeddedVault>(*vault, writer, realm().policy().vaults.front(), realm().policy().realm);
+  }
+  void prepare(sim::Machine& machine) {
+    VaultOnADyingMachine::prepare(machine);
+    CHECK(vault->open_stream(writer, journal.stream()).ok());
+    const std::uint64_t end = segment.add(1000);
+    CHECK(segment.send(*door(), 0).ok());
+    CHECK(machine.disk().flip_bit("/srv/vault/journal/" + journal.id().hex() + "/0", end - 3500).ok());
+  }
+  void work(sim::Machine&) {
+    const auto mark = format::SignedMark::sign(segment.mark(), realm().writer());
+    const auto refused = door()->put_mark(mark);
+    is_told = !refused.ok() && refused.error().code() == Code::Conflict;
+    const Bytes& whole = segment.whole();
+    is_closed = door()->put(entry(), whole).ok();
+    vault.reset();
+  }
+  format::SignedEntry entry() const {
+    WriterStream fresh(realm(), realm().writer(), realm().land(), "journal", format::StreamKind::Journal);
+    return fresh.next(object_name(segment.whole()));
+  }
+  Status check(sim::Machine& machine) {
+    vault = TRY(open(machine));
+    Status found = look();
+    vault.reset();
+    return found;
+  }
+  Status look() {
+    const auto held = TRY(vault->open_segments(site, realm().land()));
+    if (held.empty()) {
+      const bool is_entered = !TRY(vault->entries(site, journal.id(), {}, 1)).empty();
+      return is_entered ? Status() : Error(Code::Corrupt, "the segment is gone");
+    }
+    if (is_closed) return Error(Code::Corrupt, "the segment that was closed is open");
+    if (is_told && !held.at(0).is_damaged) return Error(Code::Corrupt, "the damage that was told of is forgotten");
+    if (held.at(0).end < good) return Error(Code::Corrupt, "what stood before the damage is gone");
+    TRY(segment.send(*door(), good));
+    TRY(door()->put(entry(), {}));
+    is_closed = true;
+    return {};
+  }
+};
+
+TEST(VaultCrash, H7_damage_that_a_mark_found_is_known_after_power_loss_at_every_file_call) {
+  const auto report = sim::for_each_crash_point<SpoiledSegmentOnADyingMachine>({.seed = 7, .lotteries = 2});
+  EXPECT_TRUE(report.ok()) << report;
+  EXPECT_GT(report.points, 20U) << "the work did not do what it should";
+}
+
 }  // namespace
 }  // namespace exclave::vault

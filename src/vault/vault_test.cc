@@ -283,6 +283,67 @@ TEST_F(VaultTest, a_segment_whose_file_is_cut_short_is_neither_marked_nor_closed
   must(writer().put(entry, segment.whole()));
 }
 
+// Found by review: it was forgotten at the next start, and the vault said at the end that the writer had gone two ways.
+TEST_F(VaultTest, H7_a_segment_that_a_mark_found_spoiled_is_damaged_over_restarts_and_no_fault_of_its_writer) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  const std::uint64_t good = segment.add(1000);
+  const std::uint64_t confirmed = segment.add(1000);
+  must(segment.send(writer(), 0));
+  must(lux().disk().flip_bit("/srv/vault/journal/" + journal.id().hex() + "/0", good + 900));
+  const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
+  EXPECT_TRUE(failed_with(writer().put_mark(mark), Code::Conflict));
+  auto held = must(site().open_segments(bench_.realm.land())).at(0);
+  EXPECT_TRUE(held.is_damaged);
+  EXPECT_EQ(held.end, confirmed);
+  const std::string kept = "/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged";
+  const Bytes as_found = must(lux().env().files.read_file(kept, 1 << 20));
+  EXPECT_EQ(as_found.size(), 1U << 18);
+
+  bench_.restart();
+  held = must(site().open_segments(bench_.realm.land())).at(0);
+  EXPECT_TRUE(held.is_damaged) << "the bad frame alone looks like one that the power tore";
+  EXPECT_EQ(held.end, good);
+  EXPECT_TRUE(lux().has_logged("had been found damaged before"));
+  EXPECT_FALSE(lux().has_logged("the power tore it"));
+  EXPECT_EQ(must(segment.send(writer(), good)), confirmed) << "and the writer mends it";
+  must(writer().put_mark(mark));
+  EXPECT_EQ(must(lux().env().files.read_file(kept, 1 << 20)), as_found);
+  must(writer().put(journal.next(object_name(segment.whole())), {}));
+  EXPECT_FALSE(lux().has_logged("two ways"));
+}
+
+TEST_F(VaultTest, H7_what_the_disk_spoiled_is_set_aside_as_damaged_when_the_whole_object_closes_the_segment) {
+  WriterStream journal = open_journal();
+  const std::string folder = "/srv/vault/journal/" + journal.id().hex() + "/";
+  const std::string aside = "/srv/vault/journal/aside/" + journal.id().hex() + "-";
+  // Found by a mark; found by nobody; behind a mark; and in the front, of which a mark alone can tell.
+  for (std::uint64_t index = 0; index < 4; ++index) {
+    conformance::SegmentMaker segment({.registry = bench_.realm.land(),
+                                       .stream = journal.id(),
+                                       .index = index,
+                                       .first_number = index,
+                                       .label = "segment " + std::to_string(index)});
+    segment.add(1000);
+    must(segment.send(writer(), 0));
+    const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
+    const std::string number = std::to_string(index);
+    if (index >= 2) must(writer().put_mark(mark));
+    must(lux().disk().flip_bit(folder + number, index == 3 ? 60 : 5000));
+    if (index == 0) {
+      EXPECT_TRUE(failed_with(writer().put_mark(mark), Code::Conflict));
+    }
+    must(writer().put(journal.next(object_name(segment.whole())), segment.whole()));
+    EXPECT_TRUE(lux().env().files.stat(aside + number + "-damaged").ok());
+    EXPECT_FALSE(lux().env().files.stat(aside + number).ok());
+    EXPECT_FALSE(lux().env().files.stat(aside + number + "-mark").ok());
+    EXPECT_FALSE(lux().env().files.stat(folder + number).ok());
+    EXPECT_TRUE(lux().has_logged("segment " + number + " of journal " + journal.id().hex().substr(0, 16) +
+                                 " was closed with the whole object: its disk gives other bytes"));
+  }
+  EXPECT_FALSE(lux().has_logged("two ways"));
+}
+
 TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
@@ -296,6 +357,7 @@ TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_
   const Bytes kept =
       must(lux().env().files.read_file("/srv/vault/journal/aside/" + journal.id().hex() + "-0-mark", 1 << 16));
   EXPECT_EQ(must(format::SignedMark::parse(kept, "kept")), mark);
+  EXPECT_TRUE(lux().has_logged("its writer went two ways"));
 }
 
 TEST_F(VaultTest, a_torn_last_frame_is_cleared_and_no_damage) {
