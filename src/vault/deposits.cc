@@ -91,17 +91,20 @@ Status Deposits::open_stream(const Origin& origin, const format::SignedStream& s
   return parts_.records.commit(change);
 }
 
-Status Deposits::charge_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
-                                const format::SegmentPlace& place, const SegmentRow& row) {
+Status Deposits::open_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
+                              const format::SegmentPlace& place, const SegmentRow& row) {
   const detail::GatePass pass(gate_);
   const auto acts = parts_.acts.in_force();
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, caller, stream));
   if (registry->id != stream.registry) return Error(Code::Denied, "the stream's writer writes another registry by now");
   const auto open = TRY(parts_.records.segment(place));
   if (open.has_value()) {
-    if (open->size_class == row.size_class) return {};
-    return Error(Code::InvalidInput,
-                 format::to_string(place) + " was opened with class " + std::to_string(open->size_class));
+    if (open->size_class != row.size_class) {
+      return Error(Code::InvalidInput,
+                   format::to_string(place) + " was opened with class " + std::to_string(open->size_class));
+    }
+    parts_.segments.add(place, *open);
+    return {};
   }
   const HeadRow head = TRY(parts_.records.head(place.stream)).value_or(HeadRow{});
   if (place.index < head.next || TRY(parts_.records.entry(place.stream, place.index)).has_value()) {
@@ -123,7 +126,9 @@ Status Deposits::charge_segment(const wire::Caller& caller, const format::Stream
   Records::Change change;
   change.put_segment(place, row);
   change.put_registry(registry->id, used);
-  return parts_.records.commit(change);
+  TRY(parts_.records.commit(change));
+  parts_.segments.add(place, row);
+  return {};
 }
 
 Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source) {
@@ -393,13 +398,11 @@ Status Deposits::publish(const SegmentFiles::Attempt& attempt, const format::Obj
 Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescriptor& stream,
                                  const format::SignedEntry& entry, ObjectRow deposited) {
   const detail::GatePass pass(gate_);
-  auto head = commit_entry(origin, stream, entry, deposited);
-  if (head.ok()) {
-    if (stream.kind == format::StreamKind::Journal) {
-      parts_.segments.forget({entry.entry.stream, entry.entry.index}, entry.entry.object);
-    }
-    return head;
-  }
+  const auto enter = [&] { return commit_entry(origin, stream, entry, deposited); };
+  const format::SegmentPlace place{entry.entry.stream, entry.entry.index};
+  auto head =
+      stream.kind == format::StreamKind::Journal ? parts_.segments.close(place, entry.entry.object, enter) : enter();
+  if (head.ok()) return head;
   const Status charged = charge_without_entry(stream, entry.entry.object, deposited);
   if (!charged.ok()) {
     parts_.log.write(env::LogLevel::Error,

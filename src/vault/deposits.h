@@ -77,10 +77,10 @@ class Deposits {
   // Whether an entry with an object of so many bytes has room in its registry's quota, beside the puts in progress: tells
   // one registry's Exhausted from the disk's.
   Result<bool> has_quota_for(const format::RegistryId& registry, std::uint64_t object_bytes);
-  // A journal's segment opens: charges its class to the quota and makes its row, DURABLE. Nothing to do if it is open
-  // with this row. Conflict: closed; Precondition: more than kMostOpenSegments would be open.
-  Status charge_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
-                        const format::SegmentPlace& place, const SegmentRow& row);
+  // A journal's segment opens: charges its class to the quota and makes its row, DURABLE, and the files know it. Nothing
+  // to do if it is open with this row. Conflict: closed; Precondition: more than kMostOpenSegments would be open.
+  Status open_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
+                      const format::SegmentPlace& place, const SegmentRow& row);
   // The stream's head once the entry is durable, whether or not the head has reached it.
   Result<HeadRow> put(const Origin& origin, const format::SignedEntry& entry, wire::ObjectSource& source);
 
@@ -126,7 +126,7 @@ class Deposits {
   const Parts parts_;
   Claims claims_;
   std::atomic<std::uint64_t> adopted_objects_{0};
-  detail::Gate gate_;  // of commits
+  detail::Gate gate_;  // of commits; passed before a segment's
   Mutex mutex_;
   std::set<format::RegistryId> alarmed_ GUARDED_BY(mutex_);
 };

@@ -99,10 +99,7 @@ Status Journals::open(const wire::Caller& caller, const format::StreamDescriptor
     return invalid(place, "more frames than its class has room for");
   }
   TRY(parts_.segments.check_room(size_class));
-  const SegmentRow row{size_class, header.key};
-  TRY(parts_.deposits.charge_segment(caller, stream, place, row));
-  parts_.segments.add(place, row);
-  return {};
+  return parts_.deposits.open_segment(caller, stream, place, {size_class, header.key});
 }
 
 Result<std::vector<store::OpenSegment>> Journals::list(const wire::Caller& caller,

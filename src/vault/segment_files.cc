@@ -447,18 +447,24 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   return std::optional(segment->row);
 }
 
-void SegmentFiles::forget(const format::SegmentPlace& place, const format::ObjectName& name) {
+Result<HeadRow> SegmentFiles::close(const format::SegmentPlace& place, const format::ObjectName& name,
+                                    const std::function<Result<HeadRow>()>& commit) {
   const auto segment = find(place);
-  if (segment == nullptr) return;
+  if (segment == nullptr) return commit();
   const detail::GatePass pass(segment->gate);
-  if (segment->is_gone) return;
-  segment->is_gone = true;
-  segment->file.reset();
+  auto head = commit();
+  if (head.ok() && !segment->is_gone) forget(place, *segment, name);
+  return head;
+}
+
+void SegmentFiles::forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name) {
+  segment.is_gone = true;
+  segment.file.reset();
   {
     const MutexLock lock(mutex_);
     segments_.erase(place);
   }
-  const Status removed = remove_or_set_aside(place, *segment, name);
+  const Status removed = remove_or_set_aside(place, segment, name);
   if (removed.ok() || removed.error().code() == Code::NotFound) return;
   parts_.log.write(env::LogLevel::Error,
                    format::to_string(place) + " is closed, its file stays: " + removed.error().message());

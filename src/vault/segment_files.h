@@ -2,7 +2,7 @@
 // returns; nothing here knows who may do what (journals.h).
 // Hides: preallocation, syncing, finding the end again, and how a closed segment becomes an object without being copied.
 //
-//   create -> zeros of the whole class, synced -> append mark append ... -> adopt (hash; second name in the store) -> forget
+//   create -> zeros of the whole class, synced -> append mark append ... -> adopt (hash; second name in the store) -> close
 //   JOURNAL/<stream>/<index>        one open segment
 //   JOURNAL/aside/<stream>-<index>  confirmed frames that the closed object does not have: kept as evidence
 //   JOURNAL/aside/<stream>-<index>-mark      what its writer signed about them, if it did
@@ -18,7 +18,7 @@
 // I4  At opening, what is behind the last whole frame is zeroed. If the segment's mark stands further on, or whole frames
 //     follow a bad one there, it is more than a frame that the power tore: the segment's bytes are set aside first, and it
 //     is said to be damaged until it is closed. A last frame behind the mark that its disk spoiled cannot be told from one
-//     that was torn. Files without a row were closed just before a crash, and are treated as forget() would; rows without
+//     that was torn. Files without a row were closed just before a crash, and are treated as close() would; rows without
 //     a file are empty segments.
 // I5  What was marked was read back from the disk. Where that gives other bytes than the writer signed for, they are set
 //     aside before the writer hears of it, and the segment is said to be damaged until it is closed, over restarts; it
@@ -64,7 +64,8 @@ class SegmentFiles {
 
   // Room on the disk for a segment of this class: Exhausted if there is none.
   Status check_room(std::uint8_t size_class) const;
-  // Knows the segment from now on; its row is in the table. Nothing to do if it is known already.
+  // Knows the segment from now on; its row is in the table. Nothing to do if it is known already. Whoever makes rows and
+  // closes segments does it by turns.
   void add(const format::SegmentPlace& place, const SegmentRow& row);
   std::optional<SegmentRow> row(const format::SegmentPlace& place) const;
   // nullopt: not open here.
@@ -82,9 +83,11 @@ class SegmentFiles {
   using Attempt = std::function<Result<store::PutOutcome>(store::IfPresent)>;
   Result<std::optional<SegmentRow>> adopt(const format::SegmentPlace& place, const format::ObjectName& name,
                                           const std::function<Status(const Attempt&)>& publish);
-  // The segment's entry is durable, its row gone, and its object in the store: the file goes, or is set aside if it held
-  // other frames than the object. Nothing if there is none. Its failures go into the log: they cost room, nothing else.
-  void forget(const format::SegmentPlace& place, const format::ObjectName& name);
+  // `commit` makes the entry durable, whose object is in the store, and takes the segment's row away: meanwhile no frame
+  // and no mark comes in. Afterwards the file goes, or is set aside if it held other frames than the object. Nothing of
+  // that if the segment is not open. Its failures go into the log: they cost room, nothing else.
+  Result<HeadRow> close(const format::SegmentPlace& place, const format::ObjectName& name,
+                        const std::function<Result<HeadRow>()>& commit);
 
  private:
   struct Segment;
@@ -122,6 +125,8 @@ class SegmentFiles {
   // Takes `bytes`, all behind the end, to the disk.
   Result<std::uint64_t> write(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
   Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
+  // The file of a segment that is closed by now.
+  void forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
   Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   // I6. `mark`: the last one that came.
   Result<bool> is_spoiled(const format::SegmentPlace& place, const Segment& segment,
