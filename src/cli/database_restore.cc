@@ -4,10 +4,11 @@
 
 #include "base/text.h"
 #include "cli/render.h"
-#include "env/exists.h"
 
 namespace exclave::cli {
 namespace {
+
+constexpr std::uint32_t kRootUser = 0;
 
 // Whether a base can serve the goal at all, as far as that is known without its log. `place`: where the goal lies, if
 // another base's log told.
@@ -173,11 +174,11 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
 }
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
-                                           const std::optional<env::FileOwner>& of_new) {
-  const bool was_there = TRY(env::exists(files, path));
+                                           const std::optional<env::FileOwner>& instead_of_root) {
   RestoreTarget target{path, TRY(engine::claim_target(files, path)), {}};
   const env::FileInfo there = TRY(target.claimed->info());
-  target.owner = of_new.has_value() && !was_there ? *of_new : env::FileOwner{there.user, there.group};
+  target.owner = {there.user, there.group};
+  if (there.user == kRootUser && instead_of_root.has_value()) target.owner = *instead_of_root;
   return target;
 }
 
@@ -230,7 +231,7 @@ void add_database(config::Json& json, const FoundLog& found) {
 void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
                          const RestoreTarget& target) {
   for (const std::string& note : ready.notes) context.note(note);
-  if (target.owner.first != 0) return;
+  if (target.owner.first != kRootUser) return;
   context.note("the restored files and their log belong to root, as whom no server runs: chown -R postgres: " +
                printable(target.path) + " " + printable(found.directory) +
                "; or make the target beforehand (install -d -o postgres -g postgres -m 700 " + printable(target.path) +

@@ -48,13 +48,13 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
 struct RestoreTarget {
   std::string path;
   engine::ClaimedTarget claimed;
-  // Of a database: no server runs on files of another user. Whoever owns the target; if it is made now, `of_new`, or
-  // whoever restores.
+  // Of a database: no server runs on files of another user. Whoever owns the target; where that is root, as whom no server
+  // runs, `instead_of_root`. So a target that this run makes, and one that an earlier run made, have the same owner.
   env::FileOwner owner;
 };
 // Errors: those of engine::claim_target.
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
-                                           const std::optional<env::FileOwner>& of_new = {});
+                                           const std::optional<env::FileOwner>& instead_of_root = {});
 
 // After the base's files, with Ending::StayMarked.
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,

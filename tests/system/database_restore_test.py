@@ -305,6 +305,23 @@ class OnePoint(DatabaseTest):
         for options, code, text in ((("--dataset", "people"), harness.USAGE, "--dataset"), (("--to", "sometime"), harness.FAILED, "no place")):
             self.refused(self.realm.restore(release, self.scratch / "none", "--all", *options), code, text)
 
+    def test_a_database_has_one_owner_however_often_a_restore_of_all_was_begun(self):
+        self.protect()
+        self.base()
+        self.home.sql("select pg_create_restore_point('p')")
+        self.add(1)
+        self.lose_home()
+        release = self.realm.release("all", request_options=("--all",))
+        # Found by review: the first run made the directory, as root, and failed before it was given away.
+        self.refused(self.restore_all(release, "back", "--to", "name:unheard of"), harness.NOT_FOUND, "unheard of")
+        back = self.scratch / "back"
+        self.assertEqual([], list((back / "people").iterdir()))
+        self.ok(self.realm.restore(release, back, "--all", "--to", "name:p"))
+        owner = os.stat(back).st_uid, os.stat(back).st_gid
+        for path in (back / "people", back / "people/PG_VERSION", back / "people/recovery.signal", back / "people.wal",
+                     *(back / "people.wal").iterdir()):
+            self.assertEqual(owner, (os.stat(path).st_uid, os.stat(path).st_gid), path)
+
 
 class Truncation(DatabaseTest):
     """No failure of the way back may look like the end of the log: a server would open the database without the rest."""
