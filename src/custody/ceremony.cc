@@ -8,6 +8,7 @@
 #include "crypto/shamir.h"
 #include "crypto/wrap.h"
 #include "custody/detail/leaf.h"
+#include "format/signers.h"
 #include "policy/fields.h"
 
 namespace exclave::custody {
@@ -149,7 +150,7 @@ Result<ShareLeafFile> write_leaf(env::Random& random, const policy::Era& era, co
       .field("wrapped-decrypt", to_base64(crypto::wrap_to_p384(holder.decrypt, context, record, for_decrypt)))
       .field("wrapped-paper", to_base64(crypto::wrap_to_x25519(holder.paper, context, record, for_paper)));
   const crypto::Ed25519Signature signature = ceremony_key.sign(as_bytes(writer.text()));
-  return ShareLeafFile{holder.name, format::with_signature(writer.text(), "ceremony", signature.view())};
+  return ShareLeafFile{holder.name, format::with_signature(writer.text(), format::kCeremonySigner, signature.view())};
 }
 
 // A leaf as it lies in a share book, its signature still to be checked.
@@ -181,7 +182,7 @@ Result<ParsedLeaf> parse_leaf(ByteView document) {
   leaf.wrapped_paper = TRY(base64_field(reader, "wrapped-paper"));
   TRY(reader.end());
   leaf.signed_bytes = to_bytes(reader.signed_bytes());
-  leaf.signature = TRY(format::single_signature(reader, "ceremony"));
+  leaf.signature = TRY(format::single_signature(reader, format::kCeremonySigner));
   return leaf;
 }
 

@@ -5,13 +5,13 @@
 #include "base/text.h"
 #include "custody/detail/approval.h"
 #include "env/time.h"
+#include "format/signers.h"
 #include "policy/fields.h"
 
 namespace exclave::custody {
 namespace {
 
 constexpr std::string_view kDomain = "exclave/release/v1";
-constexpr std::string_view kSiteSigner = "site";
 
 Error denied(std::string why) {
   return Error(Code::Denied, "release request: " + std::move(why));
@@ -182,7 +182,7 @@ Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source
   request.not_after_seconds = TRY(policy::seconds_field(reader, "not-after"));
   request.nonce = TRY((format::id_field<Id<16, struct ReleaseNonceTag>>(reader, "nonce")));
   TRY(reader.end());
-  parsed.signature = TRY(format::single_signature(reader, kSiteSigner));
+  parsed.signature = TRY(format::single_signature(reader, format::kSiteSigner));
   parsed.id = ReleaseId(crypto::sha256(reader.signed_bytes()).array());
   parsed.document = std::string(as_text(document));
   return parsed;
@@ -191,7 +191,7 @@ Result<SignedRelease> SignedRelease::parse(ByteView document, std::string source
 Result<SignedRelease> SignedRelease::sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key) {
   TRY(check_reason(request.reason).in([] { return "release request"; }));
   const std::string text = request.text();
-  const std::string document = format::with_signature(text, kSiteSigner, site_key.sign(as_bytes(text)).view());
+  const std::string document = format::with_signature(text, format::kSiteSigner, site_key.sign(as_bytes(text)).view());
   return parse(as_bytes(document), "the new request");
 }
 

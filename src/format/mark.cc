@@ -1,12 +1,12 @@
 #include "format/mark.h"
 
+#include "format/signers.h"
+
 namespace exclave::format {
 namespace {
 
 constexpr std::string_view kMarkDomain = "exclave/mark/v1";
 constexpr std::string_view kMarkReceiptDomain = "exclave/mark-receipt/v1";
-constexpr std::string_view kWriterSigner = "writer";
-constexpr std::string_view kVaultSigner = "vault";
 
 Result<SegmentPlace> place_fields(TextReader& reader) {
   SegmentPlace place;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "format/signers.h"
 
 namespace exclave::format {
 namespace {
@@ -11,9 +12,6 @@ constexpr std::string_view kStreamDomain = "exclave/stream/v1";
 constexpr std::string_view kEntryDomain = "exclave/entry/v1";
 constexpr std::string_view kReceiptDomain = "exclave/receipt/v1";
 constexpr std::string_view kReadingDomain = "exclave/reading/v1";
-
-constexpr std::string_view kWriterSigner = "writer";
-constexpr std::string_view kVaultSigner = "vault";
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "format/signers.h"
 #include "policy/fields.h"
 
 namespace exclave::policy {
@@ -12,7 +13,6 @@ namespace {
 constexpr std::string_view kDomain = "exclave/era/v1";
 constexpr std::string_view kPeriodCheckDomain = "exclave/period-check/v1";
 constexpr std::string_view kDedupCheckDomain = "exclave/dedup-check/v1";
-constexpr std::string_view kCeremonySigner = "ceremony";
 constexpr std::size_t kMostOfficials = 255;
 constexpr std::int64_t kLongestPeriodSeconds = 315'576'000;  // ten years
 
@@ -178,7 +178,7 @@ Result<SignedEra> SignedEra::parse(ByteView document, std::string source) {
   TRY(read_commitments(reader, era));
   TRY(reader.end());
   TRY(check_era_rules(era).in([&] { return reader.source(); }));
-  parsed.signature = TRY(format::single_signature(reader, kCeremonySigner));
+  parsed.signature = TRY(format::single_signature(reader, format::kCeremonySigner));
   parsed.document = std::string(as_text(document));
   parsed.hash = crypto::sha256(document);
   return parsed;
@@ -190,7 +190,7 @@ SignedEra SignedEra::sign(const Era& era, const crypto::Ed25519SigningKey& cerem
   made.era = era;
   const std::string text = era.text();
   made.signature = ceremony.sign(as_bytes(text));
-  made.document = format::with_signature(text, kCeremonySigner, made.signature.view());
+  made.document = format::with_signature(text, format::kCeremonySigner, made.signature.view());
   made.hash = crypto::sha256(as_bytes(made.document));
   return made;
 }
