@@ -27,6 +27,12 @@ bool has_whole_frame(ByteView tail) {
   return false;
 }
 
+// What a disk cannot read, it has spoiled.
+template <typename T>
+bool is_unreadable(const Result<T>& read) {
+  return !read.ok() && read.error().code() == Code::Corrupt;
+}
+
 bool is_zero(ByteView bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
 }
@@ -109,7 +115,9 @@ Status SegmentFiles::remove_strays_in(const std::string& folder, const format::S
     }
     Segment segment(parts_.threads, {*size_class, {}});
     segment.is_closing = info.link_count > 1;
-    TRY(look(place, segment));
+    const auto looked = look(place, segment);
+    if (!looked.ok() && !is_unreadable(looked)) return looked.error();
+    if (is_unreadable(looked)) segment.end = segment.row.bytes();
     TRY(remove_or_set_aside(place, segment, entry->object));
   }
   return {};
@@ -480,7 +488,7 @@ Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, cons
   if (segment.is_closing || TRY(is_prefix_of(place, segment, name))) return parts_.files.remove_file(file_of(place));
   if (TRY(is_spoiled(place, segment, mark))) {
     return set_aside(place, kDamagedSuffix,
-                     "was closed with the whole object: its disk gives other bytes than were confirmed here");
+                     "was closed with the whole object: its disk gives other bytes than were confirmed here, or none");
   }
   const std::string two_ways = "was closed with other frames than were confirmed here: its writer went two ways";
   if (!mark.has_value()) return set_aside(place, "", two_ways + ", unless the disk has spoiled its front");
@@ -493,7 +501,9 @@ Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, cons
 Result<bool> SegmentFiles::is_spoiled(const format::SegmentPlace& place, const Segment& segment,
                                       const std::optional<format::SignedMark>& mark) {
   Segment found(parts_.threads, segment.row);
-  const Bytes bytes = TRY(look(place, found));
+  const auto looked = look(place, found);
+  if (is_unreadable(looked)) return true;
+  const Bytes bytes = TRY(looked);
   if (found.end < segment.end) return true;
   if (!mark.has_value()) return false;
   const auto marked = static_cast<std::size_t>(mark->mark.end);
@@ -511,7 +521,9 @@ Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const
   for (std::uint64_t done = 0; done < end; done += kPieceBytes) {
     const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end - done));
     TRY(parts_.objects.read(name, done, MutableByteView(theirs).first(take)));
-    if (TRY(file->read_at(done, MutableByteView(ours).first(take))) != take) return false;
+    const auto got = file->read_at(done, MutableByteView(ours).first(take));
+    if (!got.ok() && !is_unreadable(got)) return got.error();
+    if (!got.ok() || got.value() != take) return false;
     if (!equal(ByteView(ours).first(take), ByteView(theirs).first(take))) return false;
   }
   return true;

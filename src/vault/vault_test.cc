@@ -374,6 +374,25 @@ TEST_F(VaultTest, H7_what_the_disk_spoiled_is_set_aside_as_damaged_when_the_whol
   EXPECT_FALSE(lux().has_logged("two ways"));
 }
 
+TEST_F(VaultTest, H7_a_file_that_a_closed_segment_left_and_that_cannot_be_read_keeps_no_vault_from_starting) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  const std::string path = "/srv/vault/journal/" + journal.id().hex() + "/0";
+  lux().inject({.call = sim::FileCall::Read, .path_part = path, .times = sim::kForEver, .code = Code::Corrupt});
+  must(writer().put(journal.next(object_name(segment.whole())), segment.whole()));
+  EXPECT_TRUE(lux().has_logged("its disk gives other bytes than were confirmed here, or none"));
+  EXPECT_FALSE(lux().env().files.stat(path).ok());
+  EXPECT_TRUE(lux().env().files.stat("/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged").ok());
+
+  // A crash may have left it, before that.
+  must(env::create_file_durably(lux().env().files, path, Bytes(1 << 18), 0600));
+  bench_.restart();
+  EXPECT_FALSE(lux().env().files.stat(path).ok());
+  EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).empty());
+}
+
 TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
