@@ -48,12 +48,18 @@ class VaultTest : public testing::Test {
     must(writer().open_stream(journal.stream()));
     return journal;
   }
+  // Doors are of one start.
+  void restart() {
+    bench_.restart();
+    writer_.reset();
+    site_.reset();
+  }
   // While the vault is away, its disk spoils the journal's first segment.
   void restart_with_segment_spoiled_at(const WriterStream& journal, std::uint64_t at) {
     bench_.close();
     const auto folder = must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()));
     must(must(folder->open_for_write("0"))->write_at(at, Bytes(64, 0xEE)));
-    bench_.restart();
+    restart();
   }
 
   sim::Universe universe_{1};
@@ -197,7 +203,7 @@ TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the
   EXPECT_TRUE(equal(ByteView(aside).subspan(last, format::kFrameStep), ByteView(as_confirmed).subspan(last)));
 
   // Also after the next start; and the writer, who has everything, mends it.
-  bench_.restart();
+  restart();
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
   EXPECT_EQ(must(segment.send(writer(), good)), confirmed);
   must(writer().put(journal.next(object_name(segment.whole())), {}));
@@ -222,7 +228,7 @@ TEST_F(VaultTest, H7_a_last_frame_that_was_marked_is_not_taken_for_a_torn_one) {
 
   // The file may be gone as well.
   must(lux().env().files.remove_file("/srv/vault/journal/" + journal.id().hex() + "/0"));
-  bench_.restart();
+  restart();
   held = must(site().open_segments(bench_.realm.land())).at(0);
   EXPECT_EQ(held.end, 0U);
   EXPECT_TRUE(held.is_damaged);
@@ -330,7 +336,7 @@ TEST_F(VaultTest, H7_a_segment_that_a_mark_found_spoiled_is_damaged_over_restart
   const Bytes as_found = must(lux().env().files.read_file(kept, 1 << 20));
   EXPECT_EQ(as_found.size(), 1U << 18);
 
-  bench_.restart();
+  restart();
   held = must(site().open_segments(bench_.realm.land())).at(0);
   EXPECT_TRUE(held.is_damaged) << "the bad frame alone looks like one that the power tore";
   EXPECT_EQ(held.end, good);
@@ -388,7 +394,7 @@ TEST_F(VaultTest, H7_a_file_that_a_closed_segment_left_and_that_cannot_be_read_k
 
   // A crash may have left it, before that.
   must(env::create_file_durably(lux().env().files, path, Bytes(1 << 18), 0600));
-  bench_.restart();
+  restart();
   EXPECT_FALSE(lux().env().files.stat(path).ok());
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).empty());
 }
@@ -583,7 +589,7 @@ TEST_F(VaultTest, a_table_older_than_its_objects_is_reported_at_start) {
     }
   };
   const auto unlisted = [&] {
-    bench_.restart();
+    restart();
     return must(bench_.as(bench_.realm.site())->status()).unlisted_objects;
   };
   const Bytes sealed = object(1);
