@@ -1,6 +1,7 @@
 #include "engine/database_log.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "compress/compress.h"
@@ -315,7 +316,7 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
 
 // Reads every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
 struct JournalsRead {
-  std::size_t answered = 0;  // vaults that showed each of them
+  std::size_t answered = 0;  // vaults that showed all of them
   std::optional<std::string> missing;
 };
 Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
@@ -332,22 +333,31 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     return a->stream.descriptor.start < b->stream.descriptor.start;
   });
   JournalsRead all;
-  all.answered = vaults.size();
+  std::vector<store::VaultApi*> asked = vaults;
+  std::set<std::string> silent;
   for (const FoundStream* journal : journals) {
+    // What was acknowledged last lies in the newest: it is asked for everywhere once more.
+    if (journal == journals.back()) asked = vaults;
     std::vector<format::OpeningKey> own;
     for (const format::OpeningKey& key : keys) own.push_back(key.clone());
-    JournalReader reader({world.clock, world.threads}, request.realm, journal->stream, vaults, std::move(own));
+    JournalReader reader({world.clock, world.threads}, request.realm, journal->stream, asked, std::move(own));
     const auto take = [&](const JournalFrame& frame) -> Status {
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
       return collector.take(frame);
     };
     const JournalEnd end = TRY(reader.read(take, locate));
-    all.answered = std::min(all.answered, vaults.size() - std::min(vaults.size(), end.unreachable.size()));
+    for (const NoAnswer& none : end.unreachable) {
+      silent.insert(none.vault);
+      // Not waited for again with every journal.
+      if (none.why.code() == Code::Unavailable)
+        std::erase_if(asked, [&](const store::VaultApi* vault) { return vault->name() == none.vault; });
+    }
     log.segments += end.closed;
     log.passed_over += end.passed_over;
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
     if (auto less = shortfall(*journal, end)) all.missing = std::move(less);
   }
+  all.answered = vaults.size() - silent.size();
   return all;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/journal_reader.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "crypto/tree_hash.h"
@@ -37,12 +38,7 @@ struct JournalReader::Copy {
 
 JournalReader::JournalReader(const World& world, const format::RealmId& realm, const format::SignedStream& stream,
                              std::vector<store::VaultApi*> vaults, std::vector<format::OpeningKey> keys)
-    : world_(world),
-      realm_(realm),
-      stream_(stream),
-      vaults_(std::move(vaults)),
-      keys_(std::move(keys)),
-      closed_(world.threads, world.clock, vaults_) {}
+    : world_(world), realm_(realm), stream_(stream), vaults_(std::move(vaults)), keys_(std::move(keys)) {}
 
 std::string JournalReader::noun(format::EntryIndex index) const {
   return format::to_string(format::SegmentPlace{stream_.descriptor.id(), index});
@@ -66,7 +62,7 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
   std::vector<Copy> copies;
   for (std::size_t i = 0; i < vaults_.size(); ++i) {
     store::VaultApi& vault = *vaults_[i];
-    const auto give_up = [&](const Error& error) { end.unreachable.push_back(store::in_list(vault.name(), error)); };
+    const auto give_up = [&](const Error& error) { end.unreachable.push_back({vault.name(), error}); };
     Copy copy;
     copy.vault = i;
     format::ChainHash chain = format::chain_start(id);
@@ -146,7 +142,7 @@ std::optional<Error> JournalReader::look_at_open(const std::vector<store::OpenSe
 
 Result<JournalReader::Closed> JournalReader::fetch(const format::SignedEntry& entry) {
   const format::ObjectName& name = entry.entry.object;
-  auto object = closed_.read_whole(name, format::kMaxObjectBytes, [&](ByteView bytes) -> Status {
+  auto object = closed_->read_whole(name, format::kMaxObjectBytes, [&](ByteView bytes) -> Status {
     if (format::ObjectName(crypto::tree_hash(bytes).array()) == name) return {};
     return Error(Code::Corrupt, "its bytes have another name");
   });
@@ -206,7 +202,7 @@ Result<Bearing> JournalReader::bearing_of(const format::SignedEntry& entry, cons
   const format::EntryIndex index = entry.entry.index;
   Bytes beginning(format::object_bytes(format::kSizeClasses.front()));
   std::optional<Bearing> told;
-  const Status got = closed_.read_checked(entry.entry.object, 0, beginning, [&](ByteView bytes) -> Status {
+  const Status got = closed_->read_checked(entry.entry.object, 0, beginning, [&](ByteView bytes) -> Status {
     told = TRY(told_by(index, bytes, locate));
     return {};
   });
@@ -239,7 +235,7 @@ void JournalReader::note_incidents(const std::vector<Copy>& copies, const std::v
                                    JournalEnd& end) const {
   std::map<format::ObjectName, format::EntryIndex> indices;
   for (const format::SignedEntry& entry : entries) indices.emplace(entry.entry.object, entry.entry.index);
-  for (const spread::ReadIncident& incident : closed_.incidents()) {
+  for (const spread::ReadIncident& incident : closed_->incidents()) {
     const format::EntryIndex index = indices.at(incident.object);
     const auto copy = std::find_if(copies.begin(), copies.end(),
                                    [&](const Copy& each) { return vaults_[each.vault]->name() == incident.vault; });
@@ -342,6 +338,9 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
 Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& locate) {
   JournalEnd end;
   const std::vector<Copy> copies = TRY(look(end));
+  std::vector<store::VaultApi*> answering;
+  for (const Copy& copy : copies) answering.push_back(vaults_[copy.vault]);
+  closed_ = std::make_unique<spread::CopiesReader>(world_.threads, world_.clock, std::move(answering));
   const Copy* longest = &copies.front();
   for (const Copy& copy : copies) {
     if (copy.entries.size() > longest->entries.size()) longest = &copy;

@@ -27,7 +27,7 @@
 #pragma once
 
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,16 +45,22 @@ struct JournalFrame {
   ByteView plain;  // good during the visit
 };
 
+// A vault whose word about the end is missing, or worth nothing (I4).
+struct NoAnswer {
+  std::string vault;
+  Error why;
+};
+
 struct JournalEnd {
-  std::uint64_t frames = 0;              // frames 0..frames-1 were visited, or passed over
-  std::uint64_t closed = 0;              // segments 0..closed-1 have an entry
-  std::uint64_t passed_over = 0;         // segments at the front (I5)
-  bool is_elsewhere = false;             // none of it is of use: it was not read
-  bool has_begun = false;                // at least one frame was read
-  bool has_open_tail = false;            // frames of an open segment follow the closed ones
-  std::uint64_t marked = 0;              // frames that the writer signed for in open segments, as any vault shows
-  std::vector<std::string> problems;     // damage, lies, a hole behind which frames stand
-  std::vector<std::string> unreachable;  // "lux: connection refused"
+  std::uint64_t frames = 0;           // frames 0..frames-1 were visited, or passed over
+  std::uint64_t closed = 0;           // segments 0..closed-1 have an entry
+  std::uint64_t passed_over = 0;      // segments at the front (I5)
+  bool is_elsewhere = false;          // none of it is of use: it was not read
+  bool has_begun = false;             // at least one frame was read
+  bool has_open_tail = false;         // frames of an open segment follow the closed ones
+  std::uint64_t marked = 0;           // frames that the writer signed for in open segments, as any vault shows
+  std::vector<std::string> problems;  // damage, lies, a hole behind which frames stand
+  std::vector<NoAnswer> unreachable;
 };
 
 // Where a frame lies, for whom a journal is of use from one place on. Frames of one journal lie in their order.
@@ -115,7 +121,7 @@ class JournalReader {
   const format::SignedStream stream_;
   const std::vector<store::VaultApi*> vaults_;
   const std::vector<format::OpeningKey> keys_;
-  spread::CopiesReader closed_;  // the objects of closed segments
+  std::unique_ptr<spread::CopiesReader> closed_;  // the objects of closed segments, at the vaults that answered
 };
 
 }  // namespace exclave::engine

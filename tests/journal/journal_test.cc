@@ -366,7 +366,7 @@ TEST_F(JournalTest, L1_whoever_shows_less_than_its_writer_signed_for_says_nothin
     EXPECT_EQ(read.frames, 1U);
     EXPECT_EQ(read.marked, next);
     EXPECT_EQ(read.unreachable.size(), 2U);
-    EXPECT_THAT(read.unreachable, Contains(HasSubstr("had vouched for")));
+    EXPECT_THAT(read.unreachable.at(0).why.message(), HasSubstr("had vouched for"));
 
     // A mark that somebody else signed is nothing but a lie.
     bench.shows_site[0] = [](std::vector<store::OpenSegment>& open) {
