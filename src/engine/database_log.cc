@@ -361,16 +361,22 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
   return all;
 }
 
-// I7.
-JournalReader::Locator locator_of(const LogRequest& request) {
+// A server that begins in the midst of a file reads its first page all the same.
+bool has_first_page(const WalDirectoryWriter& writer, const format::BaseBackupFacts& base, pg::SegmentSize size) {
+  const auto extent = writer.extents().find(timeline(base.timeline));
+  return extent == writer.extents().end() || extent->second.from <= size.segment_start(lsn(base.start));
+}
+
+// I7. A server reads the first page of the file in which it begins: log is of use from there on.
+JournalReader::Locator locator_of(const LogRequest& request, pg::SegmentSize size) {
   const bool may_be_named_before =
       std::holds_alternative<ToCut>(request.goal) || std::holds_alternative<ToRestorePoint>(request.goal);
   if (may_be_named_before) return {};
   return [id = format::log_id(request.dataset, request.base.source),
-          start = request.base.start](ByteView plain) -> Result<std::optional<Bearing>> {
+          first = size.segment_start(lsn(request.base.start))](ByteView plain) -> Result<std::optional<Bearing>> {
     const auto place = [&](const format::LogId& log, format::LogPosition position) {
       if (log != id) return std::optional(Bearing::Elsewhere);
-      return std::optional(position <= start ? Bearing::AtOrBefore : Bearing::Behind);
+      return std::optional(lsn(position) <= first ? Bearing::AtOrBefore : Bearing::Behind);
     };
     const auto record = format::decode_record(plain);
     if (!record.ok()) return std::optional<Bearing>();
@@ -397,12 +403,12 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   // 1. What the vaults hold of it.
   const JournalsRead journals =
       TRY(read_journals(world, request, holdings, vaults, keys, locate, collector, log, stop));
-  if (!collector.has_found_any() || writer->extents().empty()) {
+  if (!collector.has_found_any() || writer->extents().empty() || !has_first_page(*writer, request.base, size)) {
     log.needs_older_base = true;
-    log.why_older =
-        Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
-                                  "' from this backup's start (" + pg::to_text(lsn(request.base.start)) + ") on")
-            .hint("a base backup is of no use alone: was the agent running? restore another dataset");
+    log.why_older = Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
+                                              "' from the beginning of the file in which this backup starts (" +
+                                              pg::to_text(size.segment_start(lsn(request.base.start))) + ") on")
+                        .hint("a base backup is of no use alone: was the agent running? restore another dataset");
     return log;
   }
 
@@ -463,8 +469,10 @@ std::optional<format::PeriodNumber> newest_journal_period(const RegistryHoldings
 Result<DatabaseLog> fetch_log(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                               const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                               const std::string& directory, std::stop_token stop) {
+  const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
   bool lacks_history = false;
-  auto log = fetch_from(world, request, holdings, vaults, keys, directory, locator_of(request), lacks_history, stop);
+  auto log =
+      fetch_from(world, request, holdings, vaults, keys, directory, locator_of(request, size), lacks_history, stop);
   if (!lacks_history) return log;
   // A timeline's history is repeated every minute, and not in every segment.
   return fetch_from(world, request, holdings, vaults, keys, directory, {}, lacks_history, stop);

@@ -13,8 +13,8 @@
 // I5  Where the log has a hole, it ends: is_proven is false, and why_not_proven says from where to where it is missing.
 // I3  The end is a record's end: a server that replays up to it stops there, exactly. A named point's end is the end of
 //     its own record.
-// I7  For a position, a time or the end, only log from the base's start on is read: earlier segments, and journals of other
-//     datasets, are gone past (journal_reader.h). A cut or a point may have been named before that: then all is read.
+// I7  For a position, a time or the end, only log from the first page of the file in which the base starts is read: earlier
+//     segments, and journals of other datasets, are gone past (journal_reader.h). No plan is made without that page. A cut or a point may have been named before that: then all is read.
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
 //     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.

@@ -14,6 +14,9 @@ namespace {
 // Also from one vault: between an answer and the next request its line would be idle.
 constexpr std::size_t kFetchers = JournalReader::kMostFetched - 1;
 
+// So many that follow a segment that does not tell are asked in its place.
+constexpr std::uint64_t kNeighbours = 8;
+
 }  // namespace
 
 struct JournalReader::Closed {
@@ -144,12 +147,13 @@ Result<JournalReader::Closed> JournalReader::fetch(const format::SignedEntry& en
   const format::ObjectName& name = entry.entry.object;
   auto object = closed_->read_whole(name, format::kMaxObjectBytes, [&](ByteView bytes) -> Status {
     if (format::ObjectName(crypto::tree_hash(bytes).array()) == name) return {};
-    return Error(Code::Corrupt, "its bytes have another name");
+    return Error(Code::Corrupt, "its copy is damaged: the bytes have another name");
   });
   if (object.ok()) return Closed{entry.entry.index, object.take()};
   const bool is_away = object.error().code() == Code::Unavailable;
   return Error(is_away ? Code::Unavailable : Code::Corrupt,
-               noun(entry.entry.index) + " cannot be had whole from any vault: " + object.error().message());
+               noun(entry.entry.index) + " cannot be had whole from any vault: " + object.error().message())
+      .hint("bring back another vault that held it; or restore from a younger base, or to a place before it");
 }
 
 Status JournalReader::open_closed(const Closed& closed, JournalEnd& end, const Visitor& visit) const {
@@ -198,7 +202,7 @@ Result<std::optional<Bearing>> JournalReader::told_by(format::EntryIndex index, 
 }
 
 // Mostly the first frame tells. It is authenticated at its place, so its beginning is enough, without the object's name.
-Result<Bearing> JournalReader::bearing_of(const format::SignedEntry& entry, const Locator& locate) {
+Result<std::optional<Bearing>> JournalReader::bearing_of(const format::SignedEntry& entry, const Locator& locate) {
   const format::EntryIndex index = entry.entry.index;
   Bytes beginning(format::object_bytes(format::kSizeClasses.front()));
   std::optional<Bearing> told;
@@ -210,20 +214,24 @@ Result<Bearing> JournalReader::bearing_of(const format::SignedEntry& entry, cons
     const auto whole = fetch(entry);
     if (whole.ok()) told = TRY(told_by(index, whole.value().object, locate));
   }
-  return told.value_or(Bearing::Behind);
+  return told;
 }
 
 Result<std::optional<std::uint64_t>> JournalReader::seek(const std::vector<format::SignedEntry>& entries,
                                                          const Locator& locate) {
-  // Segments before `from` begin at or before the place; those from `to` on behind it, or cannot tell.
+  // Segments before `from` begin at or before the place; those from `to` on behind it, or nothing tells.
   std::uint64_t from = 0;
   std::uint64_t to = entries.size();
   while (from < to) {
     const std::uint64_t middle = from + (to - from) / 2;
-    const Bearing bearing = TRY(bearing_of(entries[middle], locate));
+    std::uint64_t at = middle;
+    auto bearing = TRY(bearing_of(entries[at], locate));
+    // One that is lost lies before what its neighbour lies before.
+    while (!bearing.has_value() && at + 1 < std::min(to, middle + kNeighbours))
+      bearing = TRY(bearing_of(entries[++at], locate));
     if (bearing == Bearing::Elsewhere) return std::optional<std::uint64_t>();
     if (bearing == Bearing::AtOrBefore) {
-      from = middle + 1;
+      from = at + 1;
     } else {
       to = middle;
     }
@@ -242,6 +250,7 @@ void JournalReader::note_incidents(const std::vector<Copy>& copies, const std::v
     // One that is behind the others never said that it holds it.
     const bool promised = copy != copies.end() && copy->entries.size() > index.value();
     if (!promised && incident.error.code() == Code::NotFound) continue;
+    if (incident.error.code() == Code::Unavailable) continue;  // of its line, which says nothing about what it holds
     std::string problem = incident.vault + " does not give " + noun(index) + ": " + incident.error.message();
     if (std::count(end.problems.begin(), end.problems.end(), problem) == 0) end.problems.push_back(std::move(problem));
   }
@@ -362,10 +371,10 @@ Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& loca
     first = sought.value_or(entries.size());
     end.passed_over = first;
   }
-  if (end.is_elsewhere) return end;
-  const Status read = read_closed(entries, first, end, visit);
+  const Status read = end.is_elsewhere ? Status() : read_closed(entries, first, end, visit);
   note_incidents(copies, entries, end);
   TRY(read);
+  if (end.is_elsewhere) return end;
   bool is_there = true;
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {

@@ -13,8 +13,8 @@
 // I2  Two vaults that hold different authentic frames under one number, or different genuine entries under one index,
 //     prove that the writer (or a clone of it) went two ways: Conflict, an alarm; the operator chooses.
 // I5  Segments of periods before the oldest that was released, and those before s, are passed over: whoever restores needs
-//     the log from its base backup on. One of a later period is Denied: it would be missed at the end. A segment that
-//     cannot be had, or does not tell where it lies, moves s back, never forward.
+//     the log from its base backup on. One of a later period is Denied: it would be missed at the end. For a segment that
+//     cannot be had, or does not tell where it lies, those that follow it tell; it moves s back, never forward.
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
 //     (format/mark.h) beyond what it holds has lost what it confirmed: it is named in `unreachable`, for its end says
@@ -97,8 +97,8 @@ class JournalReader {
   Result<std::optional<std::uint64_t>> seek(const std::vector<format::SignedEntry>& entries, const Locator& locate);
   // What the first frame that tells says, of those that stand whole in the segment's beginning.
   Result<std::optional<Bearing>> told_by(format::EntryIndex index, ByteView beginning, const Locator& locate) const;
-  // Behind if it cannot be had, or does not tell.
-  Result<Bearing> bearing_of(const format::SignedEntry& entry, const Locator& locate);
+  // nullopt if it cannot be had, or does not tell.
+  Result<std::optional<Bearing>> bearing_of(const format::SignedEntry& entry, const Locator& locate);
   // Several at once.
   Status read_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end,
                      const Visitor& visit);

@@ -47,7 +47,7 @@ class Door final : public store::VaultApi {
   std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_end;
   std::function<void(format::SignedReceipt&)> retells_receipt;
   std::function<void(std::vector<store::OpenSegment>&)> retells_segments;
-  std::function<Status()> before_read;  // of an object
+  std::function<Status(const format::ObjectName&)> before_read;
 
   void replace(std::unique_ptr<store::VaultApi> inner) { inner_ = std::move(inner); }
 
@@ -109,7 +109,7 @@ class Door final : public store::VaultApi {
   }
   Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
     TRY(check());
-    if (before_read) TRY(before_read());
+    if (before_read) TRY(before_read(object));
     return inner_->read(object, offset, out);
   }
 
@@ -174,7 +174,8 @@ class JournalBench {
     for (const std::size_t i : from) {
       auto site = std::make_unique<Door>(hosts_.at(i)->door(keys().site()));
       if (shows_site.contains(i)) site->retells_segments = shows_site.at(i);
-      if (before_read) site->before_read = [this, i] { return before_read(i); };
+      if (before_read)
+        site->before_read = [this, i](const format::ObjectName& object) { return before_read(i, object); };
       asked.push_back(site.get());
       sites.push_back(std::move(site));
     }
@@ -213,7 +214,7 @@ class JournalBench {
   // What a vault shows to who reads, if it lies.
   std::map<std::size_t, std::function<void(std::vector<store::OpenSegment>&)>> shows_site;
   // Called when a closed segment is read from that vault.
-  std::function<Status(std::size_t)> before_read;
+  std::function<Status(std::size_t, const format::ObjectName&)> before_read;
 
  private:
   void open_doors() {

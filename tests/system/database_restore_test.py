@@ -1,8 +1,10 @@
 """Databases, the way back: to exactly one place, whole, and never further or less far than is said."""
+import concurrent.futures
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +104,32 @@ class Restores(DatabaseTest):
         back = self.recover()
         self.assertEqual(wanted, back.sql("select count(*), sum(id) from t"))
         self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+
+    def test_a_base_that_starts_in_the_midst_of_a_log_file_gets_that_file_from_its_first_page_on(self):
+        """A server reads the first page of each log file, also of the one in which its base starts."""
+        self.protect(settings=("max_wal_size = 2GB", "checkpoint_timeout = 1h"), initdb=("--wal-segsize=128",))
+        self.fill_segments(1)
+        # The backup turns to a new log file, and its checkpoint begins some megabytes further on.
+        checkpointer = int(self.home.sql("select pid from pg_stat_activity where backend_type = 'checkpointer'"))
+        os.kill(checkpointer, signal.SIGSTOP)
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                base = pool.submit(self.base)
+                time.sleep(1)
+                for first in (101, 201, 301):  # journal segments begin between the file's beginning and the base's start
+                    self.fill_segments(first)
+                os.kill(checkpointer, signal.SIGCONT)
+                start = postgres.number_of(base.result(60)["start"])
+        finally:
+            os.kill(checkpointer, signal.SIGCONT)
+        self.assertGreater(start % (128 << 20), 50 << 20, "in the midst of a file")
+        self.home.sql("insert into t values (1, 'after the base')")
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertGreaterEqual(restored["journal_segments_passed_over"], 2)
+        first = sorted((self.scratch / "back.wal").glob("0000*"))[0]
+        self.assertNotEqual(bytes(8), first.read_bytes()[:8])
+        self.assertEqual("480001", self.recover().sql("select count(*) from t"))
 
     def test_a_history_that_stands_before_the_base_alone_is_found(self):
         self.protect()
