@@ -403,11 +403,14 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   // 1. What the vaults hold of it.
   const JournalsRead journals =
       TRY(read_journals(world, request, holdings, vaults, keys, locate, collector, log, stop));
-  if (!collector.has_found_any() || writer->extents().empty() || !has_first_page(*writer, request.base, size)) {
+  const bool has_log = collector.has_found_any() && !writer->extents().empty();
+  if (!has_log || !has_first_page(*writer, request.base, size)) {
+    const std::string from = has_log ? "the beginning of the file in which this backup starts (" +
+                                           pg::to_text(size.segment_start(lsn(request.base.start)))
+                                     : "this backup's start (" + pg::to_text(lsn(request.base.start));
     log.needs_older_base = true;
     log.why_older = Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
-                                              "' from the beginning of the file in which this backup starts (" +
-                                              pg::to_text(size.segment_start(lsn(request.base.start))) + ") on")
+                                              "' from " + from + ") on")
                         .hint("a base backup is of no use alone: was the agent running? restore another dataset");
     return log;
   }

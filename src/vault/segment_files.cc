@@ -82,7 +82,13 @@ Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(const Parts& parts, std
     segments = files->segments_;
   }
   for (const auto& [place, segment] : segments) {
-    TRY(files->recover(place, *segment).in([&, at = place] { return format::to_string(at); }));
+    Status recovered = files->recover(place, *segment);
+    if (!recovered.ok()) {
+      return recovered.take_error()
+          .in(format::to_string(place))
+          .hint("move '" + printable(files->file_of(place)) +
+                "' away and keep it, then start again: its frames come from its writer or the other vaults");
+    }
   }
   return files;
 }

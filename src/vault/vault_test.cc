@@ -399,6 +399,25 @@ TEST_F(VaultTest, H7_a_file_that_a_closed_segment_left_and_that_cannot_be_read_k
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).empty());
 }
 
+TEST_F(VaultTest, H7_without_an_open_segment_that_cannot_be_read_a_vault_starts_once_its_file_is_moved_away) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  must(writer().put_mark(format::SignedMark::sign(segment.mark(), bench_.realm.writer())));
+  const std::string folder = "/srv/vault/journal/" + journal.id().hex();
+  must(must(must(lux().env().files.open_directory(folder))->open_for_write("0"))->resize(4096));
+  const Status refused = bench_.try_restart();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::Corrupt);
+  EXPECT_NE(refused.error().hint_text().find("move '" + folder + "/0' away"), std::string::npos);
+  must(lux().env().files.remove_file(folder + "/0"));
+  restart();
+  const auto open = must(site().open_segments(bench_.realm.land()));
+  ASSERT_EQ(open.size(), 1U);
+  EXPECT_TRUE(open[0].is_damaged) << "it had confirmed more";
+}
+
 TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});

@@ -214,15 +214,16 @@ class VaultBench {
       : env(world), directory_(std::move(directory)), door_(through), tables_(tables) {
     const std::vector<Bytes> acts = {to_bytes(realm.first.document), to_bytes(realm.era.document)};
     must(vault::create(vault_world(), directory_, acts, open_table()));
-    open();
+    must(open());
   }
   VaultBench(const VaultBench&) = delete;
   VaultBench& operator=(const VaultBench&) = delete;
 
   // Stops the vault (and its server) and starts it again. Doors made before are of no further use.
-  void restart() {
+  void restart() { must(try_restart()); }
+  Status try_restart() {
     close();
-    open();
+    return open();
   }
   void close() {
     server_.reset();
@@ -262,13 +263,14 @@ class VaultBench {
     return std::make_unique<wire::testing::PlainTransport>(identity.public_key());
   }
 
-  void open() {
-    vault_ = must(vault::Vault::open(vault_world(), directory_, machine_key("lux receipt"), open_table(),
-                                     {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
-    if (door_ == Door::Embedded) return;
+  Status open() {
+    vault_ = TRY(vault::Vault::open(vault_world(), directory_, machine_key("lux receipt"), open_table(),
+                                    {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
+    if (door_ == Door::Embedded) return {};
     transports_.push_back(transport_of(machine_key("lux identity")));
     server_ = must(wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen("127.0.0.1:0")),
                                        *transports_.back(), *vault_));
+    return {};
   }
 
   const std::string directory_;
