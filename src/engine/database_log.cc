@@ -1,6 +1,7 @@
 #include "engine/database_log.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/text.h"
@@ -10,6 +11,7 @@ namespace exclave::engine {
 namespace {
 
 constexpr std::size_t kCheckPieceBytes = 1U << 20;
+constexpr int kMostSilences = 2;  // a vault that hangs costs its patience so often, and not with every journal
 
 pg::Lsn lsn(format::LogPosition position) {
   return pg::Lsn(position.value());
@@ -333,13 +335,19 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     return a->stream.descriptor.start < b->stream.descriptor.start;
   });
   JournalsRead all;
-  std::vector<store::VaultApi*> asked = vaults;
+  // Who did not answer when the journals were looked for may know of another one.
   std::set<std::string> silent;
+  for (const store::VaultApi* vault : vaults) {
+    const auto& answering = holdings.answering;
+    if (std::find(answering.begin(), answering.end(), vault) == answering.end()) silent.insert(vault->name());
+  }
+  std::map<std::string, int> silences;
   for (const FoundStream* journal : journals) {
-    // What was acknowledged last lies in the newest: it is asked for everywhere once more.
-    if (journal == journals.back()) asked = vaults;
     std::vector<format::OpeningKey> own;
     for (const format::OpeningKey& key : keys) own.push_back(key.clone());
+    std::vector<store::VaultApi*> asked = vaults;
+    std::erase_if(asked, [&](const store::VaultApi* vault) { return silences[vault->name()] >= kMostSilences; });
+    if (asked.empty()) return Error(Code::Unavailable, "no vault answers any more");
     JournalReader reader({world.clock, world.threads}, request.realm, journal->stream, asked, std::move(own));
     const auto take = [&](const JournalFrame& frame) -> Status {
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
@@ -347,10 +355,10 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     };
     const JournalEnd end = TRY(reader.read(take, locate));
     for (const NoAnswer& none : end.unreachable) {
-      silent.insert(none.vault);
-      // Not waited for again with every journal.
-      if (none.why.code() == Code::Unavailable)
-        std::erase_if(asked, [&](const store::VaultApi* vault) { return vault->name() == none.vault; });
+      const bool is_away = none.why.code() == Code::Unavailable;
+      if (is_away) ++silences[none.vault];
+      // Damage in a journal that is not read says nothing about this dataset.
+      if (is_away || !end.is_elsewhere) silent.insert(none.vault);
     }
     log.segments += end.closed;
     log.passed_over += end.passed_over;
@@ -416,8 +424,12 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   }
 
   // 2. Every record from the backup's start on.
-  lacks_history = log.passed_over > 0 && !writer->newest_history().ok();
+  const bool may_have_passed_it = locate && log.passed_over > 0;
+  lacks_history = may_have_passed_it && !writer->newest_history().ok();
   std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
+  const auto lacks = [&](const LogRange& range) { return !writer->has_history(range.timeline); };
+  lacks_history = may_have_passed_it && std::any_of(ranges.begin(), ranges.end(), lacks);
+  if (lacks_history) return Error(Code::NotFound, "the history of a timeline is missing");
   judge_end(request, journals.answered, collector.hole(), journals.missing, log);
   const Goal goal = TRY(resolve(request, log));
   LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));

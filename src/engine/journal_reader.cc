@@ -207,7 +207,9 @@ Result<std::optional<Bearing>> JournalReader::bearing_of(const format::SignedEnt
   Bytes beginning(format::object_bytes(format::kSizeClasses.front()));
   std::optional<Bearing> told;
   const Status got = closed_->read_checked(entry.entry.object, 0, beginning, [&](ByteView bytes) -> Status {
-    told = TRY(told_by(index, bytes, locate));
+    // Of an earlier period it cannot be opened: only the object's name vouches for what its front says.
+    const format::SegmentFront front = TRY(format::decode_segment_front(bytes));
+    if (!is_before_released(front.header.key)) told = TRY(told_by(index, bytes, locate));
     return {};
   });
   if (got.ok() && !told.has_value()) {
@@ -263,31 +265,39 @@ Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::V
     end.problems.push_back(vault.name() + ": " + format::to_string(place) + ": " + why);
     return std::optional<Prefix>();
   };
-  if (bytes > format::kMaxObjectBytes) return problem("is larger than any segment");
+  // What it showed and does not give may be what was acknowledged last (I4).
+  const auto says_nothing = [&](const Error& why) {
+    end.unreachable.push_back({vault.name(), why});
+    return problem(why.message());
+  };
+  if (bytes > format::kMaxObjectBytes) return says_nothing(Error(Code::Corrupt, "is larger than any segment"));
   Prefix prefix;
   prefix.vault = &vault;
   prefix.bytes.resize(static_cast<std::size_t>(bytes));
   const Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
-  if (!got.ok()) return problem(got.error().message());
+  if (!got.ok()) return says_nothing(got.error());
   const auto front = format::decode_segment_front(prefix.bytes);
-  if (!front.ok()) return problem(front.error().message());
+  if (!front.ok()) return says_nothing(front.error());
   if (!end.has_begun && is_before_released(front.value().header.key)) {
     ++end.passed_over;
     return std::optional<Prefix>();
   }
   const format::OpeningKey* const key = TRY(key_for(front.value().header.key));
   auto opener = format::SegmentOpener::open(*key, realm_, place, prefix.bytes);
-  if (!opener.ok()) return problem(opener.error().message());
+  if (!opener.ok()) return says_nothing(opener.error());
   prefix.end = format::kSegmentFrontBytes;
   prefix.frames_end = end.frames;
   while (prefix.end < bytes) {
     const auto frame =
         opener.value().open_frame(prefix.end, ByteView(prefix.bytes).subspan(static_cast<std::size_t>(prefix.end)));
     if (!frame.ok()) {
-      problem(frame.error().message());
+      says_nothing(frame.error());
       break;
     }
-    if (!frame.value().has_value()) break;
+    if (!frame.value().has_value()) {
+      says_nothing(Error(Code::Corrupt, "its frames end before it does"));
+      break;
+    }
     const std::uint64_t number = frame.value()->number.value();
     const bool may_be_any = !end.has_begun && end.passed_over > 0 && prefix.end == format::kSegmentFrontBytes;
     if (may_be_any) prefix.frames_end = number;

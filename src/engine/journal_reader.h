@@ -17,8 +17,8 @@
 //     cannot be had, or does not tell where it lies, those that follow it tell; it moves s back, never forward.
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
-//     (format/mark.h) beyond what it holds has lost what it confirmed: it is named in `unreachable`, for its end says
-//     nothing.
+//     (format/mark.h) beyond what it holds has lost what it confirmed, and one that does not give all that it shows of an
+//     open segment may have: both are named in `unreachable`, for their ends say nothing.
 // Threads: one at a time; visits come from threads of its own, one after the other. Memory: kMostFetched segments, and an
 //   open one for each vault; 16 MiB each at most.
 // Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (no vault gives a closed segment's bytes right),

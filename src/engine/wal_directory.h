@@ -95,6 +95,8 @@ class WalDirectoryWriter {
     pg::Lsn to;
   };
   const std::map<pg::Timeline, Extent>& extents() const { return extents_; }
+  // Whether a server that comes past the timeline finds its history here. Timeline 1 has none.
+  bool has_history(pg::Timeline timeline) const { return timeline == pg::Timeline(1) || histories_.contains(timeline); }
   // The history of the newest timeline that has bytes here; NotFound if its history did not come.
   Result<pg::TimelineHistory> newest_history() const;
   // Reads [at, at + out.size()) of a timeline's bytes.

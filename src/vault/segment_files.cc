@@ -82,13 +82,7 @@ Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(const Parts& parts, std
     segments = files->segments_;
   }
   for (const auto& [place, segment] : segments) {
-    Status recovered = files->recover(place, *segment);
-    if (!recovered.ok()) {
-      return recovered.take_error()
-          .in(format::to_string(place))
-          .hint("move '" + printable(files->file_of(place)) +
-                "' away and keep it, then start again: its frames come from its writer or the other vaults");
-    }
+    TRY(files->recover(place, *segment).in([&, at = place] { return format::to_string(at); }));
   }
   return files;
 }
@@ -146,20 +140,28 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
     const MutexLock lock(mutex_);
     segment.mark = mark;
   }
+  segment.is_damaged = TRY(env::exists(parts_.files, damaged_file_of(place)));
   const auto info = parts_.files.stat(file_of(place));
   if (!info.ok() && info.error().code() == Code::NotFound) {
-    segment.is_damaged = mark.has_value();
     if (mark.has_value()) {
+      segment.is_damaged = true;
       parts_.log.write(env::LogLevel::Error, format::to_string(place) + ": its file is gone, and " +
                                                  std::to_string(mark->mark.end) + " bytes of it had been confirmed");
     }
     return {};
   }
   if (!info.ok()) return info.error();
-  if (info.value().size != segment.row.bytes()) return Error(Code::Corrupt, "its file has another size than its class");
+  // Going on without it would hide frames that are still there: that is for a person to decide.
+  const auto unreadable = [&](Error why) {
+    return std::move(why).hint("move '" + printable(file_of(place)) + "' to '" + printable(damaged_file_of(place)) +
+                               "' and start again: its frames come back from its writer or the other vaults");
+  };
+  if (info.value().size != segment.row.bytes())
+    return unreadable(Error(Code::Corrupt, "its file has another size than its class"));
   segment.is_closing = info.value().link_count > 1;
-  segment.is_damaged = TRY(env::exists(parts_.files, damaged_file_of(place)));
-  Bytes bytes = TRY(look(place, segment));
+  auto looked = look(place, segment);
+  if (is_unreadable(looked)) return unreadable(looked.take_error());
+  Bytes bytes = TRY(std::move(looked));
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));
   TRY(judge_tail(place, segment, mark, bytes));
@@ -376,6 +378,12 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
     return Error(Code::InvalidInput, noun + ": its mark names another number of frames than stand there");
   }
   const auto hash = hash_of(mark.place, *segment);
+  if (is_unreadable(hash)) {
+    segment->is_poisoned = true;
+    segment->is_damaged = true;
+    // There is nothing to keep but that it is so.
+    TRY(keep_damaged(mark.place, {}));
+  }
   if (!hash.ok()) return failed(mark.place, hash.error());
   if (hash.value() != mark.hash) return distrust(mark.place, *segment);
   Records::Change change;

@@ -404,18 +404,36 @@ TEST_F(VaultTest, H7_without_an_open_segment_that_cannot_be_read_a_vault_starts_
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
   segment.add(1000);
   must(segment.send(writer(), 0));
-  must(writer().put_mark(format::SignedMark::sign(segment.mark(), bench_.realm.writer())));
   const std::string folder = "/srv/vault/journal/" + journal.id().hex();
+  const std::string aside = "/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged";
   must(must(must(lux().env().files.open_directory(folder))->open_for_write("0"))->resize(4096));
   const Status refused = bench_.try_restart();
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), Code::Corrupt);
-  EXPECT_NE(refused.error().hint_text().find("move '" + folder + "/0' away"), std::string::npos);
+  EXPECT_NE(refused.error().hint_text().find("move '" + folder + "/0' to '" + aside + "'"), std::string::npos)
+      << refused.error().hint_text();
+  must(lux().env().files.make_directories("/srv/vault/journal/aside", 0700));
+  must(env::create_file_durably(lux().env().files, aside, Bytes(4096), 0600));
   must(lux().env().files.remove_file(folder + "/0"));
   restart();
   const auto open = must(site().open_segments(bench_.realm.land()));
   ASSERT_EQ(open.size(), 1U);
-  EXPECT_TRUE(open[0].is_damaged) << "it had confirmed more";
+  EXPECT_TRUE(open[0].is_damaged) << "it had confirmed more, though nobody had signed for it yet";
+}
+
+TEST_F(VaultTest, H7_a_segment_that_the_disk_cannot_read_back_for_its_mark_is_damaged_over_restarts) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  const std::string path = "/srv/vault/journal/" + journal.id().hex() + "/0";
+  lux().inject({.call = sim::FileCall::Read, .path_part = path, .times = 1, .code = Code::Corrupt});
+  EXPECT_FALSE(writer().put_mark(format::SignedMark::sign(segment.mark(), bench_.realm.writer())).ok());
+  EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
+  segment.add(1000);
+  EXPECT_FALSE(segment.send(writer(), 0).ok()) << "it takes no more frames";
+  restart();
+  EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
 }
 
 TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {

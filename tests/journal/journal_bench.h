@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,12 +43,14 @@ class Door final : public store::VaultApi {
   std::atomic<std::uint64_t> appends{0};
   std::atomic<std::uint64_t> marks{0};
   std::atomic<bool> refuses_marks{false};
+  std::atomic<bool> fails_frames{false};
   std::atomic<std::uint64_t> whole_puts{0};
   std::atomic<std::uint64_t> empty_puts{0};
   std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_end;
   std::function<void(format::SignedReceipt&)> retells_receipt;
   std::function<void(std::vector<store::OpenSegment>&)> retells_segments;
   std::function<Status(const format::ObjectName&)> before_read;
+  std::function<void(MutableByteView)> retells_read;
 
   void replace(std::unique_ptr<store::VaultApi> inner) { inner_ = std::move(inner); }
 
@@ -88,6 +91,7 @@ class Door final : public store::VaultApi {
   Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
                      MutableByteView out) override {
     TRY(check());
+    if (fails_frames) return Error(Code::Unavailable, "vault " + name() + " went away");
     return inner_->read_frames(stream, index, offset, out);
   }
   Status announce_reading(const format::SignedReading& reading) override { return inner_->announce_reading(reading); }
@@ -110,7 +114,9 @@ class Door final : public store::VaultApi {
   Status read(const format::ObjectName& object, std::uint64_t offset, MutableByteView out) override {
     TRY(check());
     if (before_read) TRY(before_read(object));
-    return inner_->read(object, offset, out);
+    TRY(inner_->read(object, offset, out));
+    if (retells_read) retells_read(out);
+    return {};
   }
 
  private:
@@ -174,13 +180,17 @@ class JournalBench {
     for (const std::size_t i : from) {
       auto site = std::make_unique<Door>(hosts_.at(i)->door(keys().site()));
       if (shows_site.contains(i)) site->retells_segments = shows_site.at(i);
+      site->fails_frames = dies_before_frames.contains(i);
+      if (retells_read.contains(i)) site->retells_read = retells_read.at(i);
       if (before_read)
         site->before_read = [this, i](const format::ObjectName& object) { return before_read(i, object); };
       asked.push_back(site.get());
       sites.push_back(std::move(site));
     }
+    std::vector<format::OpeningKey> released = keys().opening_keys();
+    std::erase_if(released, [&](const format::OpeningKey& key) { return key.id.period.value() < oldest_released; });
     engine::JournalReader reader({env_.clock, env_.threads}, keys().policy().realm, stream_named(start), asked,
-                                 keys().opening_keys());
+                                 std::move(released));
     const auto take = [&](const engine::JournalFrame& frame) -> Status {
       if (!locate && frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
       frames.push_back(to_bytes(frame.plain));
@@ -213,6 +223,9 @@ class JournalBench {
   std::size_t period = 3;
   // What a vault shows to who reads, if it lies.
   std::map<std::size_t, std::function<void(std::vector<store::OpenSegment>&)>> shows_site;
+  std::map<std::size_t, std::function<void(MutableByteView)>> retells_read;
+  std::set<std::size_t> dies_before_frames;  // vaults that show open segments and then give none
+  std::uint64_t oldest_released = 0;         // period
   // Called when a closed segment is read from that vault.
   std::function<Status(std::size_t, const format::ObjectName&)> before_read;
 

@@ -117,6 +117,43 @@ TEST_F(JournalReaderTest, a_segment_that_is_lost_before_the_place_is_not_missed)
   });
 }
 
+TEST_F(JournalReaderTest, a_vault_that_shows_a_front_of_an_earlier_period_moves_no_start_forward) {
+  run([](JournalBench& bench) {
+    bench.period = 2;
+    {
+      auto writer = bench.open_writer("earlier");
+      std::uint64_t next = 0;
+      append(*writer, next, 1);
+      ASSERT_TRUE(is_ok(writer->finish(bench.in(1min))));
+    }
+    Bytes front(format::kSegmentFrontBytes);
+    must(bench.host(0).door(keys().site())->read(bench.objects_at(0, "earlier").at(0), 0, front));
+    bench.period = 3;
+    write(bench);
+    bench.oldest_released = 3;
+    bench.retells_read[0] = [&](MutableByteView out) { std::copy(front.begin(), front.end(), out.begin()); };
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames, {0, 1, 2}, from(0)));
+    EXPECT_EQ(end.passed_over, 0U);
+    expect_frames(frames, kFrames);
+  });
+}
+
+TEST_F(JournalReaderTest, a_vault_that_shows_an_open_segment_and_does_not_give_it_says_nothing_about_the_end) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    bench.dies_before_frames = {1};
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    ASSERT_EQ(end.unreachable.size(), 1U);
+    EXPECT_EQ(end.unreachable[0].vault, bench.host(1).entry().name);
+  });
+}
+
 TEST_F(JournalReaderTest, where_nothing_tells_all_is_read) {
   run([](JournalBench& bench) {
     write(bench);
