@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "crypto/tree_hash.h"
 #include "env/workers.h"
@@ -37,6 +38,7 @@ struct JournalReader::Copy {
   std::size_t vault = 0;
   std::vector<format::SignedEntry> entries;     // genuine, from 0, without a hole
   std::map<std::uint64_t, std::uint64_t> open;  // ends by index
+  std::set<std::uint64_t> signed_whole;         // of those: the writer signed for all that this vault says it holds
 };
 
 JournalReader::JournalReader(const World& world, const format::RealmId& realm, const format::SignedStream& stream,
@@ -134,6 +136,7 @@ std::optional<Error> JournalReader::look_at_open(const std::vector<store::OpenSe
     }
     const format::Mark& mark = segment.mark->mark;
     end.marked = std::max(end.marked, mark.frames);
+    if (mark.end >= segment.end) copy.signed_whole.insert(segment.index.value());
     if (mark.end > segment.end) {
       less = Error(Code::Corrupt, "it shows " + std::to_string(segment.end) + " bytes of segment " +
                                       std::to_string(segment.index.value()) + " and had vouched for " +
@@ -260,14 +263,16 @@ void JournalReader::note_incidents(const std::vector<Copy>& copies, const std::v
 
 Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::VaultApi& vault,
                                                                         const format::SegmentPlace& place,
-                                                                        std::uint64_t bytes, JournalEnd& end) const {
+                                                                        std::uint64_t bytes, bool is_signed_whole,
+                                                                        JournalEnd& end) const {
   const auto problem = [&](const std::string& why) {
     end.problems.push_back(vault.name() + ": " + format::to_string(place) + ": " + why);
     return std::optional<Prefix>();
   };
-  // What it showed and does not give may be what was acknowledged last (I4).
+  // What it showed and does not give may be what was acknowledged last, unless its writer signed for all of it: then `marked`
+  // tells whether somebody shows it (I4).
   const auto says_nothing = [&](const Error& why) {
-    end.unreachable.push_back({vault.name(), why});
+    if (!is_signed_whole) end.unreachable.push_back({vault.name(), why});
     return problem(why.message());
   };
   if (bytes > format::kMaxObjectBytes) return says_nothing(Error(Code::Corrupt, "is larger than any segment"));
@@ -321,7 +326,9 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
     const auto held = copy.open.find(index.value());
     if (held == copy.open.end() || held->second < format::kSegmentFrontBytes) continue;
     store::VaultApi& vault = *vaults_[copy.vault];
-    auto prefix = TRY(read_prefix(vault, place, held->second, end));
+    const bool has_frames = held->second > format::kSegmentFrontBytes;
+    const bool is_signed_whole = !has_frames || copy.signed_whole.contains(index.value());
+    auto prefix = TRY(read_prefix(vault, place, held->second, is_signed_whole, end));
     if (!prefix.has_value()) continue;
     prefixes.push_back(std::move(*prefix));
   }

@@ -18,7 +18,7 @@
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
 //     (format/mark.h) beyond what it holds has lost what it confirmed, and one that does not give all that it shows of an
-//     open segment may have: both are named in `unreachable`, for their ends say nothing.
+//     open segment, and that no mark vouches for, may have: both are named in `unreachable`, for their ends say nothing.
 // Threads: one at a time; visits come from threads of its own, one after the other. Memory: kMostFetched segments, and an
 //   open one for each vault; 16 MiB each at most.
 // Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (no vault gives a closed segment's bytes right),
@@ -109,7 +109,7 @@ class JournalReader {
                       JournalEnd& end) const;
   // nullopt: nothing of it can be used, and `end` says why.
   Result<std::optional<Prefix>> read_prefix(store::VaultApi& vault, const format::SegmentPlace& place,
-                                            std::uint64_t bytes, JournalEnd& end) const;
+                                            std::uint64_t bytes, bool is_signed_whole, JournalEnd& end) const;
   Status read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end, bool& is_there,
                    const Visitor& visit);
   std::string noun(format::EntryIndex index) const;

@@ -151,6 +151,15 @@ TEST_F(JournalReaderTest, a_vault_that_shows_an_open_segment_and_does_not_give_i
     expect_frames(frames, next);
     ASSERT_EQ(end.unreachable.size(), 1U);
     EXPECT_EQ(end.unreachable[0].vault, bench.host(1).entry().name);
+
+    // Once its writer has signed for all of it, the others' frames tell whether something is missing.
+    must(bench.env().clock.sleep_until(bench.in(2s)));
+    frames.clear();
+    const auto after = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    EXPECT_TRUE(after.unreachable.empty());
+    EXPECT_EQ(after.marked, next);
+    EXPECT_FALSE(after.problems.empty());
   });
 }
 
