@@ -424,12 +424,11 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   }
 
   // 2. Every record from the backup's start on.
-  const bool may_have_passed_it = locate && log.passed_over > 0;
-  lacks_history = may_have_passed_it && !writer->newest_history().ok();
-  std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
-  const auto lacks = [&](const LogRange& range) { return !writer->has_history(range.timeline); };
-  lacks_history = may_have_passed_it && std::any_of(ranges.begin(), ranges.end(), lacks);
+  const auto lacks = [&](const auto& extent) { return !writer->has_history(extent.first); };
+  lacks_history =
+      locate && log.passed_over > 0 && std::any_of(writer->extents().begin(), writer->extents().end(), lacks);
   if (lacks_history) return Error(Code::NotFound, "the history of a timeline is missing");
+  std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
   judge_end(request, journals.answered, collector.hole(), journals.missing, log);
   const Goal goal = TRY(resolve(request, log));
   LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));

@@ -53,6 +53,15 @@ class DatabaseTest(harness.SystemTest):
     def base(self, *options):
         return self.ok(self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--json", *options)).json()
 
+    def promote_home(self):
+        """Home's server comes back as a standby that was promoted: on the next timeline, which the agent follows."""
+        self.home.stop()
+        (self.home.data / "standby.signal").touch()
+        postgres.give_to_server(self.home.data)
+        self.home.start()
+        self.home.run("pg_ctl", "promote", "-D", self.home.data)
+        self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+
     def lose_home(self):
         self.agent.kill()
         self.home.destroy()

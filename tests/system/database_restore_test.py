@@ -133,12 +133,7 @@ class Restores(DatabaseTest):
 
     def test_a_history_that_stands_before_the_base_alone_is_found(self):
         self.protect()
-        self.home.stop()
-        (self.home.data / "standby.signal").touch()
-        postgres.give_to_server(self.home.data)
-        self.home.start()
-        self.home.run("pg_ctl", "promote", "-D", self.home.data)
-        self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        self.promote_home()
         self.fill_segments(1)  # within the minute after which the history is repeated
         self.base()
         self.home.sql("insert into t values (1, 'after the base')")
