@@ -113,6 +113,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto end = vault.append_frames(stream, format::EntryIndex(0), 18, 4096, piece);
   if (end.ok()) CHECK(end.value() >= 4096 + piece.size());
+  if (const auto pending = vault.begin_append(stream, format::EntryIndex(0), 18, 4096, piece, nullptr)) {
+    const auto later = pending->finish(clock.monotonic() + std::chrono::milliseconds(2));
+    if (later.ok()) CHECK(later.value() >= 4096 + piece.size());
+  }
   const auto mark_receipt = vault.put_mark(kKnown.mark);
   if (mark_receipt.ok()) CHECK(mark_receipt.value().receipt.end == kKnown.mark.mark.end);
   ignore(vault.read_frames(stream, format::EntryIndex(0), 0, piece), "both answers are right");

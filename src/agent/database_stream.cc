@@ -289,6 +289,7 @@ Status DatabaseStream::follow_fork(pg::Timeline left, pg::Lsn switch_point) {
 Status DatabaseStream::finish_journal() {
   ignore(settle(), "what could not be appended was not acknowledged: the server has it");
   frames_.reset();
+  journal_->take_answers();
   const bool is_durable = journal_->durable() >= journal_->progress().appended;
   return journal_->finish(place_.env.clock.monotonic() +
                           (is_durable ? std::chrono::nanoseconds(kShortFinish) : kFinishTime));
@@ -346,6 +347,8 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   options.longest_pause = kLongestLanePause;
   options.spool_limit_bytes = options_.spool_limit_bytes;
   options.on_news = [this] { waker_->wake(); };
+  options.sends_directly = true;
+  options.waker = waker_.get();
   const format::StreamDescriptor descriptor = TRY(new_stream());
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
@@ -541,6 +544,7 @@ Status DatabaseStream::settle() {
 Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   TRY(note_frames());
+  journal_->take_answers();
   last_durable_ = journal_->durable();
   ledger_->durable(last_durable_, clock.monotonic());
   while (!commit_marks_.empty() && commit_marks_.front().frame.value() < last_durable_) {

@@ -2,7 +2,7 @@
 // its own, so that the next one is received and checked while this one is compressed and sealed.
 // Hides: that thread, and which of the two it was.
 //
-//   a commit:     gather -> compress, seal, append            (the caller waits microseconds)
+//   a commit:     gather -> compress, seal, append, send      (the caller waits for nobody)
 //   catching up:  gather -> thread: compress, seal, append    (the caller gathers on; waits if one is still at work)
 //
 // Measured: a server's sender and one thread that does both take turns, because what lies between them is a small socket

@@ -217,13 +217,17 @@ std::string database_text(const FoundLog& found, const engine::DatabaseRestoreRe
 }
 
 void add_database(config::Json& json, const FoundLog& found) {
+  config::Json problems = config::Json::array();
+  for (const std::string& problem : found.log.problems) problems.push(problem);
   json.set("recovers_to", end_json(found.log.reached))
       .set("log_end", end_json(found.log.proven))
       .set("proven", found.log.is_proven)
+      .set("log_problems", std::move(problems))
       .set("wal", found.directory)
       .set("exposures", found.log.exposures.size())
       .set("journal_segments", found.log.segments)
       .set("journal_segments_passed_over", found.log.passed_over);
+  if (!found.log.is_proven) json.set("why_not_proven", found.log.why_not_proven);
   if (found.log.point.has_value()) json.set("restore_point", point_json(*found.log.point));
   if (found.log.cut.has_value()) json.set("cut", found.log.cut->id.hex());
 }

@@ -1,11 +1,13 @@
 #include "engine/journal_reader.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
 
 #include "crypto/tree_hash.h"
+#include "env/at_once.h"
 #include "env/workers.h"
 #include "store/vault_words.h"
 
@@ -17,6 +19,15 @@ constexpr std::size_t kFetchers = JournalReader::kMostFetched - 1;
 
 // So many that follow a segment that does not tell are asked in its place.
 constexpr std::uint64_t kNeighbours = 8;
+
+// A segment that the vault showed as open, and that was closed meanwhile, begins with the same bytes.
+Status read_of_closed(store::VaultApi& vault, const format::SegmentPlace& place, MutableByteView out) {
+  const auto held = TRY(vault.entries(place.stream, place.index, 1));
+  if (held.empty() || held.front().entry.entry.index != place.index) {
+    return Error(Code::NotFound, format::to_string(place) + " is neither open there nor closed");
+  }
+  return vault.read(held.front().entry.entry.object, 0, out);
+}
 
 }  // namespace
 
@@ -62,61 +73,74 @@ bool JournalReader::is_before_released(const format::KeyId& id) const {
   });
 }
 
+// All vaults at once: over long lines each takes a few round trips.
 Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) const {
-  const format::StreamId id = stream_.descriptor.id();
+  struct Look {
+    std::optional<Copy> copy;
+    JournalEnd end;
+  };
+  std::vector<Look> looks(vaults_.size());
+  env::at_once(
+      world_.threads, vaults_.size(), [&](std::size_t i) { return "look-" + vaults_[i]->name(); },
+      [&](std::size_t i) { looks[i].copy = look_at(i, looks[i].end); });
   std::vector<Copy> copies;
-  for (std::size_t i = 0; i < vaults_.size(); ++i) {
-    store::VaultApi& vault = *vaults_[i];
-    const auto give_up = [&](const Error& error) { end.unreachable.push_back({vault.name(), error}); };
-    Copy copy;
-    copy.vault = i;
-    format::ChainHash chain = format::chain_start(id);
-    bool is_over = false;
-    std::optional<Error> failed;
-    while (!is_over) {
-      auto page = vault.entries(id, format::EntryIndex(copy.entries.size()), store::kMaxEntriesPerCall);
-      if (!page.ok()) {
-        // A vault that never heard of the stream holds nothing of it.
-        if (page.error().code() != Code::NotFound) failed = page.take_error();
-        break;
-      }
-      is_over = page.value().size() < store::kMaxEntriesPerCall;
-      for (const store::HeldEntry& held : page.value()) {
-        const format::Entry& entry = held.entry.entry;
-        if (entry.index.value() != copy.entries.size()) {
-          is_over = true;  // a hole
-          break;
-        }
-        const bool is_genuine = entry.stream == id &&
-                                entry.chain == format::next_chain(chain, entry.object, entry.snapshot_oldest) &&
-                                held.entry.check_signature(stream_.descriptor.writer).ok();
-        if (!is_genuine) {
-          end.problems.push_back(vault.name() + " lists an entry " + std::to_string(entry.index.value()) +
-                                 " that its writer did not sign there");
-          is_over = true;
-          break;
-        }
-        chain = entry.chain;
-        copy.entries.push_back(held.entry);
-      }
-    }
-    if (failed.has_value()) {
-      give_up(*failed);
-      continue;
-    }
-    const auto open = vault.open_segments(stream_.descriptor.registry);
-    if (!open.ok() && open.error().code() != Code::Unsupported) {
-      give_up(open.error());
-      continue;
-    }
-    // What it shows is good, whether it is all or not.
-    if (open.ok()) {
-      if (const auto less = look_at_open(open.value(), copy, end)) give_up(*less);
-    }
-    copies.push_back(std::move(copy));
+  for (Look& look : looks) {
+    std::move(look.end.problems.begin(), look.end.problems.end(), std::back_inserter(end.problems));
+    std::move(look.end.unreachable.begin(), look.end.unreachable.end(), std::back_inserter(end.unreachable));
+    end.marked = std::max(end.marked, look.end.marked);
+    if (look.copy.has_value()) copies.push_back(std::move(*look.copy));
   }
   if (copies.empty()) return Error(Code::Unavailable, "no vault answers");
   return copies;
+}
+
+std::optional<JournalReader::Copy> JournalReader::look_at(std::size_t at, JournalEnd& end) const {
+  const format::StreamId id = stream_.descriptor.id();
+  store::VaultApi& vault = *vaults_[at];
+  const auto give_up = [&](const Error& error) { end.unreachable.push_back({vault.name(), error}); };
+  Copy copy;
+  copy.vault = at;
+  // Before the entries: a segment that is closed meanwhile is in both answers, the other way round it would be in neither.
+  const auto open = vault.open_segments(stream_.descriptor.registry);
+  if (!open.ok() && open.error().code() != Code::Unsupported) {
+    give_up(open.error());
+    return std::nullopt;
+  }
+  format::ChainHash chain = format::chain_start(id);
+  bool is_over = false;
+  while (!is_over) {
+    const auto page = vault.entries(id, format::EntryIndex(copy.entries.size()), store::kMaxEntriesPerCall);
+    if (!page.ok()) {
+      // A vault that never heard of the stream holds nothing of it.
+      if (page.error().code() == Code::NotFound) break;
+      give_up(page.error());
+      return std::nullopt;
+    }
+    is_over = page.value().size() < store::kMaxEntriesPerCall;
+    for (const store::HeldEntry& held : page.value()) {
+      const format::Entry& entry = held.entry.entry;
+      if (entry.index.value() != copy.entries.size()) {
+        is_over = true;  // a hole
+        break;
+      }
+      const bool is_genuine = entry.stream == id &&
+                              entry.chain == format::next_chain(chain, entry.object, entry.snapshot_oldest) &&
+                              held.entry.check_signature(stream_.descriptor.writer).ok();
+      if (!is_genuine) {
+        end.problems.push_back(vault.name() + " lists an entry " + std::to_string(entry.index.value()) +
+                               " that its writer did not sign there");
+        is_over = true;
+        break;
+      }
+      chain = entry.chain;
+      copy.entries.push_back(held.entry);
+    }
+  }
+  // What it shows is good, whether it is all or not.
+  if (open.ok()) {
+    if (const auto less = look_at_open(open.value(), copy, end)) give_up(*less);
+  }
+  return copy;
 }
 
 std::optional<Error> JournalReader::look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy,
@@ -279,7 +303,8 @@ Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::V
   Prefix prefix;
   prefix.vault = &vault;
   prefix.bytes.resize(static_cast<std::size_t>(bytes));
-  const Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
+  Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
+  if (!got.ok() && got.error().code() == Code::NotFound) got = read_of_closed(vault, place, prefix.bytes);
   if (!got.ok()) return says_nothing(got.error());
   const auto front = format::decode_segment_front(prefix.bytes);
   if (!front.ok()) return says_nothing(front.error());

@@ -15,11 +15,12 @@
 // I5  Segments of periods before the oldest that was released, and those before s, are passed over: whoever restores needs
 //     the log from its base backup on. One of a later period is Denied: it would be missed at the end. For a segment that
 //     cannot be had, or does not tell where it lies, those that follow it tell; it moves s back, never forward.
+//     What a vault shows is one moment's: a segment that its writer closes meanwhile is read as the object that it became.
 // I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
 //     (format/mark.h) beyond what it holds has lost what it confirmed, and one that does not give all that it shows of an
 //     open segment, and that no mark vouches for, may have: both are named in `unreachable`, for their ends say nothing.
-// Threads: one at a time; visits come from threads of its own, one after the other. Memory: kMostFetched segments, and an
+// Threads: one at a time; vaults are asked at once, and visits come one after the other, from threads of its own. Memory: kMostFetched segments, and an
 //   open one for each vault; 16 MiB each at most.
 // Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (no vault gives a closed segment's bytes right),
 //   Unavailable (no vault answers), and those of the visitor.
@@ -92,6 +93,8 @@ class JournalReader {
   // Why the open segments that a vault shows are not all that it confirmed; nullopt: nothing tells so.
   std::optional<Error> look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy, JournalEnd& end) const;
   Result<std::vector<Copy>> look(JournalEnd& end) const;
+  // What it adds to `end` is about this vault alone. nullopt: it does not answer.
+  std::optional<Copy> look_at(std::size_t at, JournalEnd& end) const;
   struct Closed;  // a segment as it was fetched
   // Where the closed segments begin that are of use; nullopt: none of the journal is.
   Result<std::optional<std::uint64_t>> seek(const std::vector<format::SignedEntry>& entries, const Locator& locate);

@@ -23,7 +23,14 @@ class Connection {
   // At least one byte, or 0 = the peer closed its direction.
   virtual Result<std::size_t> read_some(MutableByteView out, Instant deadline) = 0;
   virtual Result<std::size_t> write_some(ByteView data, Instant deadline) = 0;  // at least one byte
-  virtual void shutdown() = 0;                                                  // both directions; idempotent
+  // Whether something has come that was not read yet: bytes, the end, or an error. Of a connection that wraps another one it may
+  // be too little for a byte of its own. Waits for nothing. By the thread that reads.
+  virtual bool is_readable() = 0;
+  // Whether write_some and write_all would take so many bytes without a wait. May say no where they would.
+  virtual bool takes_at_once(std::size_t bytes) = 0;
+  // Wakes `waker` once, when it is readable or becomes so; nobody in a world without wakers.
+  virtual void wake_when_readable(Waker& waker) = 0;
+  virtual void shutdown() = 0;  // both directions; idempotent
   virtual std::string peer_address() const = 0;
 };
 

@@ -21,6 +21,9 @@ class ShortWriter : public Connection {
     last_deadline_ = deadline;
     return n;
   }
+  bool is_readable() override { return false; }
+  bool takes_at_once(std::size_t) override { return false; }
+  void wake_when_readable(Waker&) override {}
   void shutdown() override {}
   std::string peer_address() const override { return "test"; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "http/detail/head_parser.h"
@@ -19,11 +20,15 @@ bool is_upload(std::string_view method) {
   return method == "PUT" || method == "POST";
 }
 
-Status check_request(std::string_view method, std::string_view target, ByteView body, const Limits& limits) {
+// One of ours, which outlives everything; nullopt: we do not send such requests.
+std::optional<std::string_view> known_method(std::string_view method) {
   constexpr std::array<std::string_view, 4> kMethods = {"GET", "HEAD", "PUT", "POST"};
-  if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {
-    return Error(Code::InvalidInput, "method " + std::string(method));
-  }
+  const auto* const found = std::find(kMethods.begin(), kMethods.end(), method);
+  return found == kMethods.end() ? std::nullopt : std::optional(*found);
+}
+
+Status check_request(std::string_view method, std::string_view target, ByteView body, const Limits& limits) {
+  if (!known_method(method).has_value()) return Error(Code::InvalidInput, "method " + std::string(method));
   if (!is_valid_target(target)) return Error(Code::InvalidInput, "target " + std::string(target));
   if (!is_upload(method) && !body.empty()) return Error(Code::InvalidInput, std::string(method) + " with a body");
   if (body.size() > limits.body_bytes) {
@@ -73,6 +78,13 @@ Result<ResponseHead> Client::read_answer(std::string_view method, env::Instant d
 
 Result<ResponseHead> Client::request(std::string_view method, std::string_view target, const Headers& headers,
                                      ByteView body) {
+  env::Clock& clock = stream_->clock();
+  TRY(begin(method, target, headers, body, clock.monotonic() + limits_->body_time(body.size())));
+  return finish(clock.monotonic() + limits_->answer);
+}
+
+Status Client::begin(std::string_view method, std::string_view target, const Headers& headers, ByteView body,
+                     env::Instant deadline) {
   TRY(check_request(method, target, body, *limits_));
   detail::HeadWriter writer(std::string(method) + " " + std::string(target) + " HTTP/1.1");
   writer.add("Host", connection_->peer_address());
@@ -83,14 +95,31 @@ Result<ResponseHead> Client::request(std::string_view method, std::string_view t
   if (!stream_->buffered().empty()) {
     return Error(Code::Corrupt, stream_->peer() + " sent bytes that nobody asked for");
   }
-  const Status sent = detail::write_message(*stream_, std::move(writer).finish(), body, *limits_);
-  const auto patience =
-      sent.ok() ? limits_->answer : std::min<std::chrono::nanoseconds>(limits_->answer, kLastWordTime);
-  Result<ResponseHead> answer = read_answer(method, stream_->clock().monotonic() + patience);
+  method_ = *known_method(method);
+  sent_ = detail::write_message(*stream_, std::move(writer).finish(), body, deadline);
+  return {};
+}
+
+Client::Heard Client::listen() {
+  if (!sent_.ok()) return Heard::Whole;
+  while (!detail::has_head(*stream_, limits_->head_bytes)) {
+    if (!connection_->is_readable()) return stream_->buffered().empty() ? Heard::Nothing : Heard::Part;
+    Result<std::size_t> got = stream_->fill(env::Instant{});
+    // What was too little for a byte has left the socket; an error stays. The rest may have come in between.
+    if (!got.ok() && connection_->is_readable()) got = stream_->fill(env::Instant{});
+    if (!got.ok()) return connection_->is_readable() ? Heard::Whole : Heard::Part;
+    if (got.value() == 0) return Heard::Whole;
+  }
+  return Heard::Whole;
+}
+
+Result<ResponseHead> Client::finish(env::Instant deadline) {
+  if (!sent_.ok()) deadline = std::min(deadline, stream_->clock().monotonic() + kLastWordTime);
+  Result<ResponseHead> answer = read_answer(method_, deadline);
   // A server that refuses a body stops reading it: its reason says more than our broken pipe.
-  if (!sent.ok() && (!answer.ok() || answer.value().is_success())) return lost(method, sent.error());
-  if (!answer.ok()) return lost(method, answer.error());
-  usable_ = sent.ok() && !answer.value().closes;
+  if (!sent_.ok() && (!answer.ok() || answer.value().is_success())) return lost(method_, sent_.error());
+  if (!answer.ok()) return lost(method_, answer.error());
+  usable_ = sent_.ok() && !answer.value().closes;
   return answer;
 }
 

@@ -2,6 +2,7 @@
 // Hides: heads, framing, keep-alive, and everything a hostile server may try (docs/threat-model.md H9).
 //
 //   ready --request()--> answer read --body()...--> ready        any error, or "Connection: close" -> used up
+//   ready --begin()--> sent --finish()--> answer read            request() in two steps
 //
 // Units/limits: see limits.h; 16 KiB of memory per client; bodies go straight into the caller's buffer.
 // I1  An answer is believed only if it keeps to message.h: declared length, HTTP/1.1, no 1xx, no encodings, nothing
@@ -40,6 +41,22 @@ class Client {
   // heard. Precondition: is_reusable(); Unavailable otherwise.
   Result<ResponseHead> request(std::string_view method, std::string_view target, const Headers& headers, ByteView body);
 
+  // For who does something else until the answer comes. begin sends, until `deadline` at most; its errors say that nothing
+  // was sent; whatever befell the sending is finish's to say. A begun request is finished, or the client dropped.
+  Status begin(std::string_view method, std::string_view target, const Headers& headers, ByteView body,
+               env::Instant deadline);
+  // Whether begin would not have to wait to send a body of so many bytes. May say no where it would not.
+  bool takes_at_once(std::size_t body_bytes) const {
+    return connection_->takes_at_once(limits_->head_bytes + body_bytes);
+  }
+  // Takes in what has come of the answer. Whole: finish will not wait, whether it gives an answer's head or an error. Waits
+  // for nothing.
+  enum class Heard { Nothing, Part, Whole };
+  Heard listen();
+  void wake_when_answered(env::Waker& waker) { connection_->wake_when_readable(waker); }
+  // As request; Unavailable or OutcomeUnknown if there is no answer by `deadline`. Precondition: begin() returned ok.
+  Result<ResponseHead> finish(env::Instant deadline);
+
   // The last answer's body, to be read before the next request.
   BodyReader& body() { return body_; }
   // Fills `out` with the whole body; Corrupt (and the connection is used up) if it has another length.
@@ -48,6 +65,8 @@ class Client {
   Error read_error(const ResponseHead& head);
 
   bool is_reusable() const;
+  // Between requests: something has come that nobody asked for, most often the end.
+  bool is_disturbed() { return connection_->is_readable(); }
   void shutdown();
 
  private:
@@ -59,6 +78,8 @@ class Client {
   std::unique_ptr<detail::Stream> stream_;
   BodyReader body_;
   bool usable_ = true;
+  std::string_view method_;  // of the request that was begun; a constant
+  Status sent_;              // what came of sending it
 };
 
 }  // namespace exclave::http

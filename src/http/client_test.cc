@@ -46,6 +46,57 @@ TEST_F(ClientTest, sends_requests_and_reads_answers_one_after_the_other) {
             "PUT /b HTTP/1.1\r\nHost: script:1\r\nContent-Length: 0\r\n\r\n");
 }
 
+TEST_F(ClientTest, a_request_may_be_begun_and_finished_apart) {
+  server.pauses(milliseconds(30)).sends(ok("late"));
+  Client c = client();
+  const auto soon = [&] { return clock.monotonic() + milliseconds(10); };
+  ASSERT_TRUE(c.begin("POST", "/p", {}, as_bytes("body"), soon()).ok());
+  EXPECT_THAT(server.written(), StartsWith("POST /p HTTP/1.1\r\n"));
+  EXPECT_EQ(c.listen(), Client::Heard::Nothing);
+  EXPECT_FALSE(c.is_reusable());
+  EXPECT_EQ(c.begin("GET", "/a", {}, {}, soon()).error().code(), Code::Unavailable) << "one at a time";
+  ASSERT_EQ(c.finish(soon() + milliseconds(30)).value().status, 200);
+  EXPECT_EQ(as_text(c.body().read_all(100).value()), "late");
+  EXPECT_TRUE(c.is_reusable());
+}
+
+TEST_F(ClientTest, whoever_listens_waits_for_nothing_and_hears_it_piece_by_piece) {
+  server.sends("HTTP/1.1 200 OK\r\n").pauses(seconds(1)).sends("Content-Length: 0\r\n").sends("\r\n");
+  Client c = client();
+  ASSERT_TRUE(c.begin("POST", "/p", {}, {}, clock.monotonic() + milliseconds(10)).ok());
+  const env::Instant began = clock.monotonic();
+  EXPECT_EQ(c.listen(), Client::Heard::Part);
+  EXPECT_EQ(c.listen(), Client::Heard::Part);
+  EXPECT_EQ(clock.monotonic(), began);
+  clock.advance(seconds(1));
+  server.resumes();
+  EXPECT_EQ(c.listen(), Client::Heard::Whole);
+  EXPECT_EQ(c.finish(clock.monotonic()).value().status, 200) << "even if it is late by now";
+  EXPECT_TRUE(c.is_reusable());
+
+  ASSERT_TRUE(c.begin("POST", "/p", {}, {}, clock.monotonic() + milliseconds(10)).ok());
+  EXPECT_EQ(c.listen(), Client::Heard::Whole) << "the end is an answer, too";
+  EXPECT_EQ(c.finish(clock.monotonic()).error().code(), Code::OutcomeUnknown);
+}
+
+TEST_F(ClientTest, an_answer_that_does_not_come_in_time_leaves_the_outcome_open) {
+  server.pauses(milliseconds(30)).sends(ok(""));
+  Client c = client();
+  ASSERT_TRUE(c.begin("POST", "/p", {}, {}, clock.monotonic() + milliseconds(10)).ok());
+  EXPECT_EQ(c.finish(clock.monotonic() + milliseconds(10)).error().code(), Code::OutcomeUnknown);
+  EXPECT_FALSE(c.is_reusable()) << "the answer would be taken for another request's";
+}
+
+TEST_F(ClientTest, what_a_begun_request_could_not_send_is_told_when_it_is_finished) {
+  server.takes(1, milliseconds(8), 1'000).pauses(seconds(5)).sends(ok(""));
+  Client c = client();
+  ASSERT_TRUE(c.begin("POST", "/p", {}, as_bytes("body"), clock.monotonic() + milliseconds(10)).ok());
+  EXPECT_EQ(c.listen(), Client::Heard::Whole) << "finish has something to tell";
+  EXPECT_EQ(c.finish(clock.monotonic() + seconds(60)).error().code(), Code::OutcomeUnknown);
+  EXPECT_FALSE(c.is_reusable());
+  EXPECT_EQ(c.begin("POST", "bad target", {}, {}, clock.monotonic()).error().code(), Code::InvalidInput);
+}
+
 TEST_F(ClientTest, reads_the_same_answer_wherever_it_is_split) {
   const std::string answer = ok("some body");
   for (std::size_t first = 0; first <= answer.size(); ++first) {

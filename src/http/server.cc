@@ -128,7 +128,8 @@ Status Server::respond(std::string_view method, Response& response, Persistence 
   if (is_head || is_bodiless) length = 0;
   if (source != nullptr && length > 0) return send_source(*source, length, std::move(head));
   const ByteView body = length == 0 ? ByteView() : ByteView(*bytes);
-  return detail::write_message(stream_, std::move(head), body, limits_);
+  const env::Instant deadline = stream_.clock().monotonic() + limits_.body_time(body.size());
+  return detail::write_message(stream_, std::move(head), body, deadline);
 }
 
 Status Server::send_source(BodySource& source, std::uint64_t length, std::string head) {

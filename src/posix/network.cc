@@ -1,5 +1,6 @@
 #include "posix/network.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -62,6 +63,21 @@ class Connection : public env::Connection {
     return transfer(POLLOUT, deadline, "writing to",
                     [&] { return ::send(socket_.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
   }
+
+  bool is_readable() override {
+    pollfd socket{socket_.get(), POLLIN, 0};
+    return shut_down_ || ::poll(&socket, 1, 0) != 0;  // what cannot be asked is told by read_some
+  }
+
+  bool takes_at_once(std::size_t bytes) override {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+    socklen_t size = sizeof memory;
+    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_MEMINFO, memory.data(), &size) != 0) return false;
+    // The kernel counts its own overhead for each packet, too: less than as much again.
+    return memory[SK_MEMINFO_WMEM_QUEUED] + 2 * std::uint64_t{bytes} < memory[SK_MEMINFO_SNDBUF];
+  }
+
+  void wake_when_readable(env::Waker& waker) override { waker.watch(socket_.get()); }
 
   void shutdown() override {
     shut_down_ = true;

@@ -34,5 +34,36 @@ TEST_F(WakerTest, another_thread_ends_the_wait) {
   other.value()->join();
 }
 
+TEST_F(WakerTest, a_watched_connection_wakes_once_each_time_it_is_watched) {
+  env::Env env = world_.env();
+  const env::Instant deadline = env.clock.monotonic() + kForever;
+  auto listener = env.network.listen("127.0.0.1:0").take();
+  auto client = env.network.connect(listener->address(), deadline).take();
+  auto server = listener->accept().take();
+
+  client->wake_when_readable(*waker_);
+  EXPECT_GE(waited(20ms), 20ms) << "nothing has come";
+  ASSERT_TRUE(env::write_all(*server, as_bytes("x"), deadline).ok());
+  EXPECT_LT(waited(kForever), kForever);
+  EXPECT_GE(waited(20ms), 20ms) << "what lies there unread wakes nobody again";
+  client->wake_when_readable(*waker_);
+  EXPECT_LT(waited(kForever), kForever) << "unless it is watched again";
+
+  client->wake_when_readable(*waker_);
+  waker_->wake();
+  EXPECT_LT(waited(kForever), kForever);
+  EXPECT_GE(waited(20ms), 20ms) << "both were one";
+
+  client->wake_when_readable(*waker_);
+  client.reset();
+  EXPECT_GE(waited(20ms), 20ms) << "who is gone is forgotten";
+  // A newcomer has the number of one that is gone.
+  client = env.network.connect(listener->address(), deadline).take();
+  server = listener->accept().take();
+  client->wake_when_readable(*waker_);
+  server.reset();
+  EXPECT_LT(waited(kForever), kForever) << "the end can be read, too";
+}
+
 }  // namespace
 }  // namespace exclave::posix

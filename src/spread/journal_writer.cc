@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "crypto/tree_hash.h"
+#include "spread/detail/direct_append.h"
 #include "spread/detail/journal_state.h"
 #include "store/vault_words.h"
 
@@ -16,6 +17,8 @@ using detail::JournalState;
 
 // Closed segments that stay in memory for lanes that are not far behind.
 constexpr std::size_t kRecentSegments = 2;
+// How often who waits at the monitor looks for answers to what was sent directly.
+constexpr std::chrono::milliseconds kAnswerLook{1};
 constexpr int kMostNewSegments = 3;  // for one frame: one under an old key, one that is too small, and the right one
 
 // A segment that frames can be sealed into.
@@ -44,6 +47,7 @@ class JournalWriterOfLanes final : public JournalWriter {
   Status start(const std::vector<store::VaultApi*>& vaults);
 
   Result<JournalPosition> append(ByteView plaintext) override;
+  bool take_answers() override { return detail::take_answers(state_); }
   std::uint64_t durable() const override {
     const env::MonitorLock lock(*state_.monitor);
     return state_.durable;
@@ -224,7 +228,7 @@ Result<JournalPosition> JournalWriterOfLanes::append(ByteView plaintext) {
     segment.frames_end = next_number_;
     state_.appended = next_number_;
   }
-  state_.ring_lanes();
+  detail::send_or_ring(state_);
   if (!is_requested_ && end_->sealer.end() >= format::object_bytes(end_->sealer.size_class()) / 4 * 3) {
     // A key that cannot be had now will be asked for when the segment is full.
     const auto key = keys_();
@@ -280,7 +284,15 @@ std::string JournalWriterOfLanes::reasons() const {
 Status JournalWriterOfLanes::wait_beyond(JournalPosition position, env::Instant deadline) {
   const env::MonitorLock lock(*state_.monitor);
   while (state_.durable <= position.value() && state_.world.clock.monotonic() < deadline) {
-    state_.monitor->wait_until(deadline);
+    if (!state_.options.sends_directly) {
+      state_.monitor->wait_until(deadline);
+      continue;
+    }
+    state_.monitor->unlock();
+    detail::take_answers(state_);
+    state_.monitor->lock();
+    if (state_.durable > position.value()) break;
+    state_.monitor->wait_until(std::min(deadline, state_.world.clock.monotonic() + kAnswerLook));
   }
   if (state_.durable > position.value()) return {};
   return Error(Code::Unavailable, "journal: frame " + std::to_string(position.value()) + " is not at " +

@@ -1,9 +1,11 @@
 // JournalWriter: one journal stream of a writer, frame by frame, to every vault. Durable = k vaults hold the frame.
 // Hides: sealing, the spool, a lane (thread) per vault, rolling of segments, catching up, and retries without end.
 //
-//   append -> sealed once -> segment in memory + spool file -> lane of lux  -> append_frames -> 17 frames -.
+//   append -> sealed once -> segment in memory + spool file -> lane of lux  -> append_frames -> 17 frames -.   (*)
 //                                                           -> lane of est  -> append_frames -> 17 frames -+- durable =
 //                                                           -> lane of che  (behind: from the spool) -> 4 -'   k-th highest
+//
+//   (*) with sends_directly append itself sends few frames to a vault whose lane rests, and take_answers hears it
 //
 //   segments   0 closed | 1 closed | 2 being filled | 3 opened ahead, from 3/4 of 2 on
 //   a lane     follows --a call fails--> behind (pause, doubles, up to longest_pause; for ever) --all sent--> follows
@@ -24,7 +26,7 @@
 //     the oldest closed segments that k vaults have receipts for go first; a vault that lacks one gets it by repair from
 //     the others, and progress() counts it.
 // I5  No stream is resumed: each start makes a new one. recover_spool completes what an earlier start left.
-// Threads: append, roll, wants_roll, sync_spool, finish by one thread at a time; the rest from any thread. One lane thread per vault,
+// Threads: append, roll, wants_roll, sync_spool, finish by one thread at a time; take_answers by one; the rest from any thread. One lane thread per vault,
 //   "journal-<vault>", and "journal-keeper" (opens segments ahead, closes, cleans the spool); joined by finish() or the
 //   destructor. A call into a vault that hangs holds its lane: shut the vault's client down before joining.
 // Durability: durable() at vaults; the spool after sync_spool().
@@ -73,6 +75,11 @@ struct JournalOptions {
   // Called whenever durable() grows or a lane changes its state: for who waits for several things at once. On a lane's
   // thread, with no lock held; it shall be short.
   std::function<void()> on_news;
+  // append sends few frames itself to vaults whose lanes rest, and take_answers() has to be called: at once when `waker` is
+  // woken (if there is one; it outlives the writer), and now and then. What it finds, on_news does not tell. So no thread wakes
+  // another one for a commit.
+  bool sends_directly = false;
+  env::Waker* waker = nullptr;
 };
 
 struct JournalVaultProgress {
@@ -118,6 +125,9 @@ class JournalWriter {
 
   // The frame's position. `plaintext`: 1 byte to format::kMaxFramePlain.
   virtual Result<JournalPosition> append(ByteView plaintext) = 0;
+  // Of JournalOptions::sends_directly: what vaults have answered meanwhile counts. Whether there is news, as on_news has it.
+  // Waits for no vault. From one thread, as long as nobody waits in wait_beyond, which takes them as well.
+  virtual bool take_answers() = 0;
   // Frames that k vaults hold: 0..durable()-1. Never falls.
   virtual std::uint64_t durable() const = 0;
   bool is_durable(JournalPosition position) const { return position.value() < durable(); }

@@ -18,10 +18,13 @@
 // Source: docs/protocols/vault-http.md.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "env/time.h"
+#include "env/waker.h"
 #include "format/mark.h"
 #include "format/stream.h"
 #include "store/object_store.h"
@@ -83,6 +86,19 @@ struct OpenSegment {
   friend bool operator==(const OpenSegment&, const OpenSegment&) = default;
 };
 
+// Frames that VaultApi::begin_append has sent. Dropped before they were answered, what the vault has of them is not known.
+// Threads: one at a time. Does not outlive its vault.
+class PendingAppend {
+ public:
+  virtual ~PendingAppend() = default;
+  // Takes in what has come of the answer. Whole: finish will not wait. Waits for nothing.
+  enum class Heard { Nothing, Part, Whole };
+  virtual Heard listen() = 0;
+  // Once. As append_frames, but that whatever the vault may say against the frames is Unavailable here: append_frames tells.
+  // Unavailable or OutcomeUnknown if no answer came by `deadline`, too.
+  virtual Result<std::uint64_t> finish(env::Instant deadline) = 0;
+};
+
 class VaultApi : public ObjectReader {
  public:
   virtual const std::string& name() const = 0;  // the policy's name for it
@@ -107,6 +123,12 @@ class VaultApi : public ObjectReader {
   // otherwise, and the object has to be sent.
   virtual Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index,
                                               std::uint8_t size_class, std::uint64_t offset, ByteView bytes);
+  // append_frames in two steps, for who cannot wait for a vault: sends, and takes the answer later. `waker`, if any, is
+  // woken when that may have come. Null: not at once, or not by this vault; nothing was sent. Waits for nothing (where the
+  // network breaks its word, for 10 ms), and never tries again.
+  virtual std::unique_ptr<PendingAppend> begin_append(const format::StreamId& stream, format::EntryIndex index,
+                                                      std::uint8_t size_class, std::uint64_t offset, ByteView bytes,
+                                                      env::Waker* waker);
   // Evidence of an open segment: the vault reads back what it holds before `mark.end`, keeps the mark, and signs for it.
   // DURABLE; may be repeated. Errors: NotFound (not open), Precondition (the mark does not stand where the segment ends),
   // Conflict (the vault holds other bytes than the writer signed for, and takes no more of that segment but the whole
@@ -146,6 +168,10 @@ inline constexpr std::uint64_t kMostOpenSegments = 2;
 inline Result<std::uint64_t> VaultApi::append_frames(const format::StreamId&, format::EntryIndex, std::uint8_t,
                                                      std::uint64_t, ByteView) {
   return Error(Code::Unsupported, "vault " + name() + " keeps no journals");
+}
+inline std::unique_ptr<PendingAppend> VaultApi::begin_append(const format::StreamId&, format::EntryIndex, std::uint8_t,
+                                                             std::uint64_t, ByteView, env::Waker*) {
+  return nullptr;
 }
 inline Result<format::SignedMarkReceipt> VaultApi::put_mark(const format::SignedMark&) {
   return Error(Code::Unsupported, "vault " + name() + " keeps no journals");

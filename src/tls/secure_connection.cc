@@ -285,6 +285,23 @@ Result<std::size_t> SecureConnection::write_some(ByteView data, env::Instant dea
   return in_turn(*state_, deadline, [&] { return state_->write(data); });
 }
 
+bool SecureConnection::is_readable() {
+  bool has_pending = true;  // for whoever has no turn: read_some says why
+  static_cast<void>(in_turn(*state_, env::Instant{}, [&]() -> Result<std::size_t> {
+    has_pending = SSL_pending(state_->ssl.get()) > 0;
+    return std::size_t{0};
+  }));
+  return has_pending || state_->inner->is_readable();
+}
+
+bool SecureConnection::takes_at_once(std::size_t bytes) {
+  return bytes <= kWriteBytes && state_->inner->takes_at_once(bytes + (kBatchBytes - kWriteBytes));
+}
+
+void SecureConnection::wake_when_readable(env::Waker& waker) {
+  state_->inner->wake_when_readable(waker);
+}
+
 void SecureConnection::shutdown() {
   if (state_->turn.exchange(Turn::Ended) == Turn::Idle) {
     state_->deadline = env::Instant{};  // long passed: offer the goodbye once, wait for nothing

@@ -42,6 +42,11 @@ class SecureConnection final : public env::Connection {
 
   Result<std::size_t> read_some(MutableByteView out, env::Instant deadline) override;
   Result<std::size_t> write_some(ByteView data, env::Instant deadline) override;
+  // Also for a part of a record; not any more, once that was read. Not for a second record that came in one piece with the
+  // first, until somebody reads.
+  bool is_readable() override;
+  bool takes_at_once(std::size_t bytes) override;
+  void wake_when_readable(env::Waker& waker) override;
   // Says goodbye (close_notify) if no call is in progress and the network takes it at once; then ends both directions.
   void shutdown() override;
   std::string peer_address() const override;

@@ -50,6 +50,9 @@ class Tap final : public env::Connection {
     ++writes_;
     return inner_->write_some(data, deadline);
   }
+  bool is_readable() override { return inner_->is_readable(); }
+  bool takes_at_once(std::size_t bytes) override { return inner_->takes_at_once(bytes); }
+  void wake_when_readable(env::Waker& waker) override { inner_->wake_when_readable(waker); }
   void shutdown() override { inner_->shutdown(); }
   std::string peer_address() const override { return inner_->peer_address(); }
 
@@ -390,6 +393,29 @@ TEST_F(Tls, lets_a_read_be_repeated_after_its_deadline) {
   ASSERT_TRUE(write_text(*client->value(), "x").ok());
   EXPECT_EQ(server->value()->read_some({&byte, 1}, in(seconds(10))).value(), 1U);
   EXPECT_EQ(byte, 'x');
+}
+
+TEST_F(Tls, knows_without_waiting_whether_something_can_be_read) {
+  meet(server_key.public_key());
+  env::Connection& reader = *server->value();
+  const auto becomes_readable = [&] {
+    const env::Instant until = in(seconds(10));
+    while (!reader.is_readable() && clock_.monotonic() < until)
+      ignore(clock_.sleep_until(in(milliseconds(1))), "looks again");
+    return reader.is_readable();
+  };
+  EXPECT_FALSE(reader.is_readable());
+  ASSERT_TRUE(write_text(*client->value(), "ab").ok());
+  EXPECT_TRUE(becomes_readable());
+  Byte byte = 0;
+  EXPECT_EQ(reader.read_some({&byte, 1}, in(seconds(10))).value(), 1U);
+  EXPECT_TRUE(reader.is_readable()) << "the record's other half has left the socket already";
+  EXPECT_EQ(reader.read_some({&byte, 1}, in(seconds(10))).value(), 1U);
+  EXPECT_FALSE(reader.is_readable());
+  client->value()->shutdown();
+  EXPECT_TRUE(becomes_readable()) << "the goodbye";
+  reader.shutdown();
+  EXPECT_TRUE(reader.is_readable()) << "read_some has an error to tell";
 }
 
 TEST_F(Tls, does_not_let_a_write_be_repeated_after_its_deadline) {

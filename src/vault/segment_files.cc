@@ -118,7 +118,7 @@ Status SegmentFiles::remove_strays_in(const std::string& folder, const format::S
     const auto looked = look(place, segment);
     if (!looked.ok() && !is_unreadable(looked)) return looked.error();
     if (is_unreadable(looked)) segment.end = segment.row.bytes();
-    TRY(remove_or_set_aside(place, segment, entry->object));
+    remove_leftover(place, segment, entry->object);
   }
   return {};
 }
@@ -169,13 +169,14 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
 }
 
 // What was read may be in memory only, if the program died and the machine did not. Also for good: a kernel takes what it
-// failed to write for written. So the bytes of the last call are written anew.
+// failed to write for written. So the bytes of the last call are written anew, and the zeros where a call that was torn has left
+// some, or damage whole frames: the disk may hold them still, although memory does not.
 Status SegmentFiles::settle(Segment& segment, Bytes bytes) {
   const auto end = static_cast<std::size_t>(segment.end);
   const std::size_t begin = end - std::min(end, store::kMaxAppendBytes);
   const bool is_clean = is_zero(ByteView(bytes).subspan(end));
   std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(end), bytes.end(), Byte{0});
-  bytes.resize(is_clean ? end : bytes.size());
+  bytes.resize(is_clean && !segment.is_damaged ? std::min(bytes.size(), end + store::kMaxAppendBytes) : bytes.size());
   TRY(segment.file->write_at(begin, ByteView(bytes).subspan(begin)));
   return segment.file->sync();
 }
@@ -486,8 +487,18 @@ void SegmentFiles::forget(const format::SegmentPlace& place, Segment& segment, c
     const MutexLock lock(mutex_);
     segments_.erase(place);
   }
+  remove_leftover(place, segment, name);
+}
+
+// An object that its disk does not give keeps no vault from starting, and no segment from being closed: the next start tries
+// again.
+void SegmentFiles::remove_leftover(const format::SegmentPlace& place, const Segment& segment,
+                                   const format::ObjectName& name) {
   const Status removed = remove_or_set_aside(place, segment, name);
-  if (removed.ok() || removed.error().code() == Code::NotFound) return;
+  if (removed.ok()) return;
+  // Nothing was left of it, or its object is what cannot be found.
+  const auto is_there = env::exists(parts_.files, file_of(place));
+  if (removed.error().code() == Code::NotFound && is_there.ok() && !is_there.value()) return;
   parts_.log.write(env::LogLevel::Error,
                    format::to_string(place) + " is closed, its file stays: " + removed.error().message());
 }

@@ -127,6 +127,7 @@ class SegmentFiles {
   Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   // The file of a segment that is closed by now.
   void forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
+  void remove_leftover(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   // I6. `mark`: the last one that came.
   Result<bool> is_spoiled(const format::SegmentPlace& place, const Segment& segment,

@@ -91,6 +91,39 @@ TEST_F(VaultTest, H7_a_last_frame_that_was_marked_is_not_taken_for_a_torn_one) {
   EXPECT_EQ(must(segment.send(writer(), 0)), confirmed) << "and the writer mends it";
 }
 
+// Found by a review.
+TEST_F(VaultTest, H7_an_object_that_cannot_be_read_keeps_no_vault_from_starting) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment = segment_of(journal, 0);
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  must(writer().put(journal.next(object_name(segment.whole())), {}));
+  // As if the power had gone between the entry and the file's removal.
+  const std::string file = "/srv/vault/journal/" + journal.id().hex() + "/0";
+  must(env::create_file_durably(lux().env().files, file, segment.whole(), 0600));
+  lux().inject({.call = sim::FileCall::Read, .path_part = "/objects/", .times = sim::kForEver, .code = Code::Corrupt});
+  restart();
+  EXPECT_TRUE(lux().has_logged("is closed, its file stays")) << "and the vault serves";
+  EXPECT_TRUE(lux().env().files.stat(file).ok());
+  EXPECT_TRUE(site().heads(bench_.realm.land()).ok());
+}
+
+TEST_F(VaultTest, H7_what_is_left_of_a_segment_whose_object_is_gone_stays_and_is_told) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment = segment_of(journal, 0);
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  must(writer().put(journal.next(object_name(segment.whole())), {}));
+  const std::string file = "/srv/vault/journal/" + journal.id().hex() + "/0";
+  must(env::create_file_durably(lux().env().files, file, segment.whole(), 0600));
+  const std::string name = object_name(segment.whole()).hex();
+  bench_.close();
+  must(lux().env().files.remove_file("/srv/vault/objects/" + name.substr(0, 2) + "/" + name));
+  restart();
+  EXPECT_TRUE(lux().has_logged("is closed, its file stays"));
+  EXPECT_TRUE(lux().env().files.stat(file).ok()) << "it may be the only copy here";
+}
+
 TEST_F(VaultTest, H7_a_mark_is_signed_only_for_what_the_disk_gives_back) {
   WriterStream journal = open_journal();
   conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
@@ -126,6 +159,38 @@ TEST(VaultDisk, H7_frames_whose_write_failed_are_durable_when_they_are_confirmed
     lux.restart();
     bench.restart();
     EXPECT_EQ(must(bench.as(bench.realm.site())->open_segments(bench.realm.land())).at(0).end, confirmed) << seed;
+  }
+}
+
+// Found by a review: a start saw the zeros that an earlier one had in memory alone, and left the disk with what was torn.
+TEST(VaultDisk, H7_what_a_start_failed_to_clear_is_cleared_by_the_next_one) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    sim::Universe universe(seed);
+    sim::Machine& lux = universe.machine("lux");
+    VaultBench bench(lux.env(), "/srv/vault", Door::Embedded);
+    WriterStream journal(bench.realm, bench.realm.writer(), bench.realm.land(), "journal", format::StreamKind::Journal);
+    must(bench.as(bench.realm.writer())->open_stream(journal.stream()));
+    conformance::SegmentMaker segment({.registry = bench.realm.land(), .stream = journal.id()});
+    segment.add(20'000);
+    const std::uint64_t end = must(segment.send(*bench.as(bench.realm.writer()), 0));
+    bench.close();
+    const std::string name = "/srv/vault/journal/" + journal.id().hex() + "/0";
+    {
+      const auto folder = must(lux.env().files.open_directory("/srv/vault/journal/" + journal.id().hex()));
+      const auto file = must(folder->open_for_write("0"));
+      must(file->write_at(end, Bytes(8192, 0xEE)));
+      must(file->sync());
+    }
+    lux.inject({.call = sim::FileCall::Sync, .path_part = "/srv/vault/journal/"});
+    EXPECT_FALSE(bench.try_restart().ok());
+    bench.restart();
+    bench.close();
+    lux.set_survival(sim::Survival::Nothing);
+    lux.crash();
+    lux.restart();
+    const Bytes bytes = must(lux.env().files.read_file(name, 1 << 20));
+    const ByteView tail = ByteView(bytes).subspan(end, 8192);
+    EXPECT_TRUE(std::all_of(tail.begin(), tail.end(), [](Byte byte) { return byte == 0; })) << seed;
   }
 }
 

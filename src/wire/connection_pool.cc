@@ -25,9 +25,19 @@ ConnectionPool::Lease::~Lease() {
 ConnectionPool::ConnectionPool(Target target, std::size_t size)
     : target_(std::move(target)), monitor_(target_.threads.make_monitor()), free_(std::max<std::size_t>(size, 1)) {}
 
-Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
+std::shared_ptr<http::Client> ConnectionPool::pop_idle(std::vector<Idle>& outdated) {
   const env::Instant now = target_.clock.monotonic();
-  std::vector<Idle> outdated;  // dropped outside the monitor: closing is a call into the world
+  while (!idle_.empty()) {
+    Idle last = std::move(idle_.back());
+    idle_.pop_back();
+    if (now - last.since < kMaxIdleTime) return std::move(last.client);
+    outdated.push_back(std::move(last));
+  }
+  return nullptr;
+}
+
+Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
+  std::vector<Idle> outdated;
   std::shared_ptr<http::Client> client;
   {
     const env::MonitorLock lock(*monitor_);
@@ -39,21 +49,27 @@ Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
     }
     if (is_shut_) return was_shut_down();
     --free_;
-    while (!idle_.empty() && client == nullptr) {
-      Idle last = std::move(idle_.back());
-      idle_.pop_back();
-      if (now - last.since < kMaxIdleTime) {
-        client = std::move(last.client);
-      } else {
-        outdated.push_back(std::move(last));
-      }
-    }
+    client = pop_idle(outdated);
   }
   Lease lease(*this);
   lease.is_reused_ = client != nullptr;
   if (client == nullptr) client = TRY(connect(deadline));
   lease.client_ = client;
   if (!note_leased(client)) return was_shut_down();
+  return lease;
+}
+
+std::optional<ConnectionPool::Lease> ConnectionPool::take_idle() {
+  std::vector<Idle> outdated;
+  const env::MonitorLock lock(*monitor_);
+  if (is_shut_ || free_ == 0) return std::nullopt;
+  auto client = pop_idle(outdated);
+  if (client == nullptr) return std::nullopt;
+  --free_;
+  leased_.push_back(client);
+  Lease lease(*this);
+  lease.is_reused_ = true;
+  lease.client_ = std::move(client);
   return lease;
 }
 

@@ -55,6 +55,8 @@ class ConnectionPool {
 
   ConnectionPool(Target target, std::size_t size);
   Result<Lease> take(env::Instant deadline);
+  // One that is connected already, if there is any; waits for nothing.
+  std::optional<Lease> take_idle();
   // After a failure of a reused connection: the other idle ones have probably ended as well.
   void forget_idle();
   // A connection that is just being made is not cut: it ends within connect_time.
@@ -66,6 +68,9 @@ class ConnectionPool {
     env::Instant since;
   };
   void give_back(std::shared_ptr<http::Client> client);
+  // Under monitor_. Null: none that can be trusted. Those that cannot go to `outdated`, to be dropped outside the monitor:
+  // closing is a call into the world.
+  std::shared_ptr<http::Client> pop_idle(std::vector<Idle>& outdated);
   // False after shutdown.
   bool note_leased(const std::shared_ptr<http::Client>& client);
   Result<std::unique_ptr<http::Client>> connect(env::Instant deadline);

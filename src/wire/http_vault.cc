@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t kMaxDocumentBytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t kMaxReceiptBytes = 16 * 1024;
 constexpr std::size_t kMaxStreams = 100'000;
+// For bytes of which the network said that it takes them at once.
+constexpr std::chrono::milliseconds kSendTime{10};
 
 std::string object_target(const format::ObjectName& name) {
   return "/v1/objects/" + name.hex();
@@ -24,6 +26,10 @@ std::string stream_target(const format::StreamId& stream) {
 }
 std::string frames_target(const format::StreamId& stream, format::EntryIndex index) {
   return stream_target(stream) + "/" + std::to_string(index.value()) + "/frames";
+}
+std::string append_target(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
+                          std::uint64_t offset) {
+  return frames_target(stream, index) + "?class=" + std::to_string(size_class) + "&offset=" + std::to_string(offset);
 }
 std::string registry_target(const format::RegistryId& registry) {
   return "/v1/registries/" + registry.hex();
@@ -233,23 +239,91 @@ Status HttpVault::read_range(const std::string& target, const std::string& noun,
 
 Result<std::uint64_t> HttpVault::append_frames(const format::StreamId& stream, format::EntryIndex index,
                                                std::uint8_t size_class, std::uint64_t offset, ByteView bytes) {
-  const std::string target =
-      frames_target(stream, index) + "?class=" + std::to_string(size_class) + "&offset=" + std::to_string(offset);
+  const std::string target = append_target(stream, index, size_class, offset);
   return call(
       [&](http::Client& client) -> Result<std::uint64_t> {
         const http::ResponseHead head = TRY(client.request("POST", target, {}, bytes));
-        if (!head.is_success()) return client.read_error(head);
-        const auto end = parse_u64(head.headers.find(kEndHeader).value_or(""));
-        if (head.status != 200 || head.content_length != 0 || !end.ok()) {
-          return nonsense("answers nothing that makes sense to appended frames");
-        }
-        if (end.value() < offset + bytes.size() || end.value() > format::object_bytes(size_class)) {
-          return nonsense("says that a segment ends at " + std::to_string(end.value()) + " after " +
-                          std::to_string(bytes.size()) + " bytes were appended at " + std::to_string(offset));
-        }
-        return end.value();
+        return read_end(client, head, size_class, offset, bytes.size());
       },
       1);
+}
+
+Result<std::uint64_t> HttpVault::read_end(http::Client& client, const http::ResponseHead& head, std::uint8_t size_class,
+                                          std::uint64_t offset, std::uint64_t bytes) const {
+  if (!head.is_success()) return client.read_error(head);
+  const auto end = parse_u64(head.headers.find(kEndHeader).value_or(""));
+  if (head.status != 200 || head.content_length != 0 || !end.ok()) {
+    return nonsense("answers nothing that makes sense to appended frames");
+  }
+  if (end.value() < offset + bytes || end.value() > format::object_bytes(size_class)) {
+    return nonsense("says that a segment ends at " + std::to_string(end.value()) + " after " + std::to_string(bytes) +
+                    " bytes were appended at " + std::to_string(offset));
+  }
+  return end.value();
+}
+
+class HttpVault::FramesInFlight final : public store::PendingAppend {
+ public:
+  FramesInFlight(HttpVault& vault, ConnectionPool::Lease lease, Status begun, std::uint8_t size_class,
+                 std::uint64_t offset, std::uint64_t bytes)
+      : vault_(vault),
+        lease_(std::move(lease)),
+        begun_(std::move(begun)),
+        size_class_(size_class),
+        offset_(offset),
+        bytes_(bytes) {}
+
+  Heard listen() override {
+    if (!begun_.ok()) return Heard::Whole;
+    switch (lease_.client().listen()) {
+      case http::Client::Heard::Nothing:
+        return Heard::Nothing;
+      case http::Client::Heard::Part:
+        return Heard::Part;
+      case http::Client::Heard::Whole:
+        return Heard::Whole;
+    }
+    CHECK(false);
+  }
+  Result<std::uint64_t> finish(env::Instant deadline) override {
+    auto end = read(deadline);
+    if (!end.ok()) return store::of_vault(vault_.name(), end.error());
+    vault_.is_out_of_reach_ = false;
+    return end;
+  }
+
+ private:
+  Result<std::uint64_t> read(env::Instant deadline) {
+    TRY(begun_);
+    http::Client& client = lease_.client();
+    const http::ResponseHead head =
+        TRY(client.finish(std::min(deadline, vault_.world_.clock.monotonic() + vault_.options_.limits.answer)));
+    // Why is in a body that may take its time: append_frames hears it.
+    if (!head.is_success()) return Error(Code::Unavailable, "did not take the frames");
+    return vault_.read_end(client, head, size_class_, offset_, bytes_);
+  }
+
+  HttpVault& vault_;
+  ConnectionPool::Lease lease_;
+  const Status begun_;
+  const std::uint8_t size_class_;
+  const std::uint64_t offset_;
+  const std::uint64_t bytes_;
+};
+
+std::unique_ptr<store::PendingAppend> HttpVault::begin_append(const format::StreamId& stream, format::EntryIndex index,
+                                                              std::uint8_t size_class, std::uint64_t offset,
+                                                              ByteView bytes, env::Waker* waker) {
+  auto lease = pool_.take_idle();
+  if (!lease.has_value() || !lease->client().takes_at_once(bytes.size())) return nullptr;
+  // Something has come although nobody asked: most often the end, of a vault that was started anew. call() sees to it.
+  if (lease->client().is_disturbed()) return nullptr;
+  const env::Instant deadline = world_.clock.monotonic() + kSendTime;
+  const Status begun =
+      lease->client().begin("POST", append_target(stream, index, size_class, offset), {}, bytes, deadline);
+  if (!begun.ok() && begun.error().code() != Code::Corrupt) return nullptr;  // what it sent unasked is told
+  if (waker != nullptr) lease->client().wake_when_answered(*waker);
+  return std::make_unique<FramesInFlight>(*this, std::move(*lease), begun, size_class, offset, bytes.size());
 }
 
 Result<format::SignedMarkReceipt> HttpVault::put_mark(const format::SignedMark& mark) {

@@ -63,6 +63,10 @@ class HttpVault final : public store::VaultApi {
   // One attempt (and another one if the connection had gone stale): who appends retries by itself, and knows better when.
   Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
                                       std::uint64_t offset, ByteView bytes) override;
+  // Over a connection that is there already and takes the bytes at once: null if there is none.
+  std::unique_ptr<store::PendingAppend> begin_append(const format::StreamId& stream, format::EntryIndex index,
+                                                     std::uint8_t size_class, std::uint64_t offset, ByteView bytes,
+                                                     env::Waker* waker) override;
   Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark) override;  // one attempt, too
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override;
   Status read_frames(const format::StreamId& stream, format::EntryIndex index, std::uint64_t offset,
@@ -79,6 +83,7 @@ class HttpVault final : public store::VaultApi {
   Status read(const format::ObjectName& name, std::uint64_t offset, MutableByteView out) override;
 
  private:
+  class FramesInFlight;
   // Runs attempt(client) until it succeeds, fails for good, or the patience is over. `attempts`: 0 = as the options say.
   template <typename Attempt>
   auto call(const Attempt& attempt, unsigned attempts = 0) -> decltype(attempt(std::declval<http::Client&>()));
@@ -95,6 +100,9 @@ class HttpVault final : public store::VaultApi {
   Status put_document(const std::string& target, ByteView document);
   // The document in a 200 answer to PUT `target`: what a vault signs.
   Result<Bytes> read_receipt(http::Client& client, const http::ResponseHead& head, const std::string& target) const;
+  // The segment's end, as an answer to `bytes` bytes at `offset` tells it.
+  Result<std::uint64_t> read_end(http::Client& client, const http::ResponseHead& head, std::uint8_t size_class,
+                                 std::uint64_t offset, std::uint64_t bytes) const;
   Result<std::optional<format::SignedReceipt>> put_once(http::Client& client, const format::SignedEntry& entry,
                                                         ByteView body);
   Error nonsense(const std::string& why) const;

@@ -128,6 +128,40 @@ TEST_F(HttpVaultTest, frames_go_out_in_one_attempt_and_the_end_comes_back_in_a_h
   });
 }
 
+TEST_F(HttpVaultTest, frames_may_be_sent_now_and_answered_later_over_a_connection_that_is_there) {
+  run([this](ScriptedVault& vault, HttpVault& client) {
+    env::Clock& clock = universe_.machine("lux").env().clock;
+    const auto begin = [&] {
+      return client.begin_append(kStream, format::EntryIndex(5), 22, 8192, Bytes(4096), nullptr);
+    };
+    const auto soon = [&] { return clock.monotonic() + std::chrono::seconds(5); };
+    const auto end = [](std::string value) {
+      return ScriptedVault::Answer{.status = 200, .body = "", .headers = {{"exclave-end", std::move(value)}}};
+    };
+    EXPECT_EQ(begin(), nullptr) << "connecting would take its time";
+    const auto connect = [&] {
+      vault.will(end("8192"));
+      EXPECT_EQ(must(client.append_frames(kStream, format::EntryIndex(5), 22, 8192, {})), 8192U);
+    };
+    connect();
+    vault.will(end("12288"));
+    auto pending = begin();
+    ASSERT_NE(pending, nullptr);
+    EXPECT_EQ(must(pending->finish(soon())), 12288U);
+    pending.reset();
+    EXPECT_EQ(vault.requests.back().line, "POST /v1/streams/" + kStream.hex() + "/5/frames?class=22&offset=8192");
+
+    vault.will(end("12287"));
+    EXPECT_TRUE(failed_with(begin()->finish(soon()), Code::Corrupt)) << "H9: that cannot be";
+    connect();
+    vault.will({.status = 409});
+    EXPECT_TRUE(failed_with(begin()->finish(soon()), Code::Unavailable)) << "why is append_frames' to hear";
+    connect();
+    client.shutdown();
+    EXPECT_EQ(begin(), nullptr);
+  });
+}
+
 TEST_F(HttpVaultTest, H9_ends_of_segments_that_cannot_be_are_corrupt) {
   run([](ScriptedVault& vault, HttpVault& client) {
     const std::vector<std::string> lies = {"12287", "0", "-1", "", "4194305", "99999999999999999999", "1e9"};

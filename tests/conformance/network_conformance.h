@@ -110,6 +110,40 @@ TEST_P(NetworkConformance, reading_with_a_passed_deadline_does_not_wait) {
   });
 }
 
+TEST_P(NetworkConformance, what_can_be_read_is_known_without_waiting) {
+  run([this](env::Env env, const std::string&) {
+    Pair pair = connect_pair(env);
+    const auto becomes_readable = [&] {
+      const env::Instant until = env.clock.monotonic() + kLong;
+      while (!pair.client->is_readable() && env.clock.monotonic() < until) {
+        must(env.clock.sleep_until(env.clock.monotonic() + std::chrono::milliseconds(1)));
+      }
+      return pair.client->is_readable();
+    };
+    EXPECT_FALSE(pair.client->is_readable());
+    must(env::write_all(*pair.server, as_bytes("word"), env.clock.monotonic() + kLong));
+    EXPECT_TRUE(becomes_readable()) << "bytes";
+    EXPECT_EQ(read_text(*pair.client, 4, env.clock.monotonic() + kLong), "word");
+    EXPECT_FALSE(pair.client->is_readable());
+    pair.server.reset();
+    EXPECT_TRUE(becomes_readable()) << "the end";
+  });
+}
+
+TEST_P(NetworkConformance, what_is_taken_at_once_is_known_before_it_is_written) {
+  run([this](env::Env env, const std::string&) {
+    Pair pair = connect_pair(env);
+    const Bytes block(1'000);
+    ASSERT_TRUE(pair.client->takes_at_once(block.size()));
+    int blocks = 0;
+    for (; blocks < 1'000'000 && pair.client->takes_at_once(block.size()); ++blocks) {
+      ASSERT_TRUE(is_ok(env::write_all(*pair.client, block, env.clock.monotonic() + kShort))) << blocks;
+    }
+    EXPECT_LT(blocks, 1'000'000) << "what nobody reads fills the buffers";
+    EXPECT_FALSE(pair.client->takes_at_once(block.size()));
+  });
+}
+
 TEST_P(NetworkConformance, writing_what_nobody_reads_ends_at_the_deadline) {
   run([this](env::Env env, const std::string&) {
     Pair pair = connect_pair(env);

@@ -68,6 +68,36 @@ TEST_P(VaultJournalConformance, frames_are_appended_listed_and_read_back) {
   });
 }
 
+TEST_P(VaultJournalConformance, frames_may_be_sent_now_and_heard_of_later) {
+  run([](VaultBench& bench, Journal& journal) {
+    env::Clock& clock = bench.env.clock;
+    const auto waker = bench.env.network.make_waker();
+    SegmentMaker segment = journal.segment(0);
+    for (int i = 0; i < 3; ++i) {
+      const std::uint64_t first = i == 0 ? 0 : segment.end();
+      segment.add(100);
+      const auto pending =
+          journal.writer->begin_append(journal.stream.id(), format::EntryIndex(0), 18, first, segment.from(first),
+                                       waker.ok() ? waker.value().get() : nullptr);
+      if (pending == nullptr) {
+        EXPECT_TRUE(GetParam().door == Door::Embedded) << "the connection is there, and takes these few bytes";
+        return;
+      }
+      const env::Instant began = clock.monotonic();
+      const env::Instant until = began + std::chrono::seconds(30);
+      while (pending->listen() != store::PendingAppend::Heard::Whole && clock.monotonic() < until) {
+        if (waker.ok())
+          waker.value()->wait(std::chrono::seconds(30));
+        else
+          must(clock.sleep_until(clock.monotonic() + std::chrono::milliseconds(1)));
+      }
+      EXPECT_LT(clock.monotonic(), until) << "the answer wakes who waits for it";
+      EXPECT_EQ(must(pending->finish(until)), segment.end());
+      EXPECT_EQ(journal.open().at(0).end, segment.end());
+    }
+  });
+}
+
 TEST_P(VaultJournalConformance, appending_the_same_again_is_fine_and_other_bytes_are_a_conflict) {
   run([](VaultBench&, Journal& journal) {
     SegmentMaker segment = journal.segment(0);

@@ -37,10 +37,23 @@ inline Bytes content_of(std::uint64_t frame, std::size_t bytes) {
 // A vault as a writer sees it, through a door that a test can shut.
 class Door final : public store::VaultApi {
  public:
-  explicit Door(std::unique_ptr<store::VaultApi> inner) : inner_(std::move(inner)) {}
+  // `clock`: of answers_after.
+  explicit Door(std::unique_ptr<store::VaultApi> inner, env::Clock* clock = nullptr)
+      : inner_(std::move(inner)), clock_(clock) {}
 
   std::atomic<bool> is_shut{false};
   std::atomic<std::uint64_t> appends{0};
+  std::atomic<std::uint64_t> direct_appends{0};
+  std::atomic<std::uint64_t> overlaps{0};  // calls of a writer while frames were in flight directly
+  // Of frames that are sent directly: null: none may be. How long the answer to one takes.
+  std::function<std::chrono::nanoseconds()> answers_after;
+  // Of the next answer to such frames.
+  std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_direct;
+  // Of such frames: they get lost on the way. Nobody answers, and it ends as a connection does that was cut.
+  std::function<bool()> loses_direct;
+  std::atomic<env::Waker*> wakes{nullptr};  // who is to be woken by an answer to them
+  // How long after its beginning an answer is whole.
+  std::chrono::nanoseconds answer_takes{};
   std::atomic<std::uint64_t> marks{0};
   std::atomic<bool> refuses_marks{false};
   std::atomic<bool> fails_frames{false};
@@ -58,10 +71,12 @@ class Door final : public store::VaultApi {
   Result<store::VaultStatus> status() override { return inner_->status(); }
   Status open_stream(const format::SignedStream& stream) override {
     TRY(check());
+    const Call call(*this);
     return inner_->open_stream(stream);
   }
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override {
     TRY(check());
+    const Call call(*this);
     auto receipt = TRY(inner_->put(entry, object));
     ++(object.empty() ? empty_puts : whole_puts);
     if (receipt.has_value() && retells_receipt) retells_receipt(*receipt);
@@ -72,18 +87,36 @@ class Door final : public store::VaultApi {
   Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
                                       std::uint64_t offset, ByteView bytes) override {
     TRY(check());
+    const Call call(*this);
     auto end = inner_->append_frames(stream, index, size_class, offset, bytes);
     ++appends;
     return retells_end ? retells_end(std::move(end)) : std::move(end);
   }
+  std::unique_ptr<store::PendingAppend> begin_append(const format::StreamId& stream, format::EntryIndex index,
+                                                     std::uint8_t size_class, std::uint64_t offset, ByteView bytes,
+                                                     env::Waker* waker) override {
+    wakes = waker;
+    if (!answers_after || is_shut) return nullptr;
+    Call call(*this);
+    ++direct_appends;
+    if (loses_direct && loses_direct()) {
+      return std::make_unique<Late>(std::move(call), Error(Code::OutcomeUnknown, "vault " + name() + ": cut"),
+                                    clock_->monotonic() + answers_after());
+    }
+    auto end = inner_->append_frames(stream, index, size_class, offset, bytes);
+    if (retells_direct) end = retells_direct(std::move(end));
+    return std::make_unique<Late>(std::move(call), std::move(end), clock_->monotonic() + answers_after());
+  }
   Result<format::SignedMarkReceipt> put_mark(const format::SignedMark& mark) override {
     TRY(check());
+    const Call call(*this);
     if (refuses_marks) return Error(Code::Unavailable, "vault " + name() + " signs nothing");
     ++marks;
     return inner_->put_mark(mark);
   }
   Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId& registry) override {
     TRY(check());
+    const Call call(*this);
     auto open = TRY(inner_->open_segments(registry));
     if (retells_segments) retells_segments(open);
     return open;
@@ -120,11 +153,54 @@ class Door final : public store::VaultApi {
   }
 
  private:
+  // A writer's call, until its answer was heard: a vault has one of them at a time.
+  class Call {
+   public:
+    explicit Call(Door& door) : door_(&door) {
+      if (door.in_flight_++ > 0) ++door.overlaps;
+    }
+    Call(Call&& other) noexcept : door_(std::exchange(other.door_, nullptr)) {}
+    Call& operator=(Call&&) = delete;
+    ~Call() {
+      if (door_ != nullptr) --door_->in_flight_;
+    }
+    Door& door() const { return *door_; }
+
+   private:
+    Door* door_;
+  };
+
+  // What the vault has said already, and who sent the frames has not heard yet.
+  class Late final : public store::PendingAppend {
+   public:
+    Late(Call call, Result<std::uint64_t> end, env::Instant at)
+        : call_(std::move(call)), end_(std::move(end)), at_(at) {}
+    Heard listen() override {
+      const env::Instant now = clock().monotonic();
+      if (now >= whole()) return Heard::Whole;
+      return now >= at_ ? Heard::Part : Heard::Nothing;
+    }
+    Result<std::uint64_t> finish(env::Instant deadline) override {
+      TRY(clock().sleep_until(std::min(deadline, whole())));
+      if (listen() != Heard::Whole) return Error(Code::OutcomeUnknown, "vault " + call_.door().name() + " is late");
+      return end_;
+    }
+
+   private:
+    env::Clock& clock() const { return *call_.door().clock_; }
+    env::Instant whole() const { return at_ + call_.door().answer_takes; }
+    const Call call_;
+    const Result<std::uint64_t> end_;
+    const env::Instant at_;
+  };
+
   Status check() const {
     if (is_shut) return Error(Code::Unavailable, "vault " + name() + " was shut off");
     return {};
   }
   std::unique_ptr<store::VaultApi> inner_;
+  env::Clock* const clock_;
+  std::atomic<int> in_flight_{0};
 };
 
 class JournalBench {
@@ -235,7 +311,7 @@ class JournalBench {
     for (std::size_t i = 0; i < kVaults; ++i) {
       auto inner = hosts_[i]->door(keys().writer());
       if (doors_[i] == nullptr)
-        doors_[i] = std::make_unique<Door>(std::move(inner));
+        doors_[i] = std::make_unique<Door>(std::move(inner), &env_.clock);
       else
         doors_[i]->replace(std::move(inner));
     }

@@ -35,6 +35,8 @@ TEST(JournalOnThisMachine, threads_that_append_wait_and_look_agree) {
   on_this_machine([](JournalBench& bench) {
     auto options = bench.options();
     options.classes.largest = 20;
+    options.sends_directly = true;
+    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench.door(i).answers_after = [] { return 100us; };
     auto writer = bench.open_writer("first", options);
     std::atomic<bool> is_over{false};
     auto looker = must(bench.env().threads.start("looker", [&] {
@@ -45,6 +47,7 @@ TEST(JournalOnThisMachine, threads_that_append_wait_and_look_agree) {
         before = now;
         const auto progress = writer->progress();
         EXPECT_LE(progress.durable, progress.appended);
+        writer->take_answers();
       }
     }));
     std::uint64_t next = 0;

@@ -306,9 +306,12 @@ class Trouble(DatabaseTest):
         refused = self.realm.restore(release, self.scratch / "back", "--dataset", "people")
         self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: its writer had signed for", "show")
         self.realm.start("oslo")
-        whole = self.realm.restore(release, self.scratch / "whole", "--dataset", "people")
-        self.ok(whole)
-        self.assertNotIn("NOT proven", whole.out)
+        whole = self.ok(self.realm.restore(release, self.scratch / "whole", "--dataset", "people", "--json"))
+        told = json.loads(whole.out)
+        self.assertTrue(told["proven"])
+        self.assertNotIn("why_not_proven", told)
+        for name in ("lux", "rome"):
+            self.assertTrue(any(problem.startswith(f"{name}: segment ") for problem in told["log_problems"]), told["log_problems"])
 
     def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):
         self.protect()

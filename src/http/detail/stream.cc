@@ -41,6 +41,8 @@ Status Stream::write(ByteView data, env::Instant deadline) {
 
 namespace {
 
+constexpr std::string_view kEnd = "\r\n\r\n";
+
 // True if `text` holds, from `begin` on, a byte that no head has: the answer need not wait for an end that may never
 // come.
 bool is_hopeless(std::string_view text, std::size_t begin) {
@@ -53,8 +55,12 @@ bool is_hopeless(std::string_view text, std::size_t begin) {
 
 }  // namespace
 
+bool has_head(const Stream& stream, std::size_t limit) {
+  const std::string_view seen = stream.buffered();
+  return seen.find(kEnd) != std::string_view::npos || seen.size() >= limit || is_hopeless(seen, 0);
+}
+
 Result<std::optional<std::size_t>> read_head_bytes(Stream& stream, std::size_t limit, env::Instant deadline) {
-  constexpr std::string_view kEnd = "\r\n\r\n";
   std::size_t searched = 0;
   for (;;) {
     const std::string_view seen = stream.buffered();

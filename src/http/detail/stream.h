@@ -45,6 +45,9 @@ class Stream {
   std::size_t end_ = 0;
 };
 
+// Whether read_head_bytes would return without reading.
+bool has_head(const Stream& stream, std::size_t limit);
+
 // Reads until the buffer starts with a whole head; its size, with the empty line. Also stops at bytes that no head has
 // (their parser says what is wrong). nullopt: it is larger than `limit`. 0: the peer ended, cleanly if nothing is
 // buffered.

@@ -32,8 +32,7 @@ std::string HeadWriter::finish() && {
   return std::move(text_);
 }
 
-Status write_message(Stream& stream, std::string head, ByteView body, const Limits& limits) {
-  const env::Instant deadline = stream.clock().monotonic() + limits.body_time(body.size());
+Status write_message(Stream& stream, std::string head, ByteView body, env::Instant deadline) {
   const std::size_t together = std::min(body.size(), kWriteBufferBytes - std::min(head.size(), kWriteBufferBytes));
   head.append(as_text(body.first(together)));
   TRY(stream.write(as_bytes(head), deadline));

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "http/detail/stream.h"
-#include "http/limits.h"
 #include "http/message.h"
 
 namespace exclave::http::detail {
@@ -30,6 +29,6 @@ class HeadWriter {
 };
 
 // Head and body, the start of the body in the same write as the head.
-Status write_message(Stream& stream, std::string head, ByteView body, const Limits& limits);
+Status write_message(Stream& stream, std::string head, ByteView body, env::Instant deadline);
 
 }  // namespace exclave::http::detail

@@ -45,6 +45,10 @@ class ScriptedConnection final : public env::Connection {
     script_.push_back({.bytes = {}, .is_cut = true});
     return *this;
   }
+  // A pause that stands next is over: its time has passed while nobody read.
+  void resumes() {
+    if (!script_.empty() && script_.front().pause.count() > 0) script_.pop_front();
+  }
   // Every byte a piece of its own, `gap` apart.
   ScriptedConnection& drips(std::string_view bytes, std::chrono::nanoseconds gap) {
     for (const char c : bytes) pauses(gap).sends({&c, 1});
@@ -98,6 +102,9 @@ class ScriptedConnection final : public env::Connection {
     return piece.size();
   }
 
+  bool is_readable() override { return script_.empty() || script_.front().pause.count() == 0; }
+  bool takes_at_once(std::size_t) override { return write_gap_.count() == 0; }
+  void wake_when_readable(env::Waker&) override {}
   void shutdown() override { shut_down_ = true; }
   std::string peer_address() const override { return "script:1"; }
 

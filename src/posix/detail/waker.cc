@@ -1,41 +1,68 @@
 #include "posix/detail/waker.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+
+#include <array>
+#include <cerrno>
 
 #include "posix/descriptor.h"
 
 namespace exclave::posix {
 namespace {
 
+// Watched sockets that are readable at the same time: what does not fit wakes again.
+constexpr std::size_t kMostEvents = 16;
+
 class EventWaker final : public env::Waker {
  public:
-  explicit EventWaker(Descriptor event) : event_(std::move(event)) {}
+  EventWaker(Descriptor event, Descriptor all) : event_(std::move(event)), all_(std::move(all)) {}
 
   // It fails only when the counter is full, and then it is readable.
   void wake() override { static_cast<void>(::eventfd_write(event_.get(), 1)); }
   void wait(std::chrono::nanoseconds longest) override {
-    pollfd event{event_.get(), POLLIN, 0};
+    pollfd event{all_.get(), POLLIN, 0};
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(longest).count();
     static_cast<void>(::poll(&event, 1, static_cast<int>(milliseconds)));
     clear();
   }
-  int descriptor() const override { return event_.get(); }
+  int descriptor() const override { return all_.get(); }
   void clear() override {
-    eventfd_t count = 0;
-    static_cast<void>(::eventfd_read(event_.get(), &count));  // fails if nobody woke
+    // Whoever is told of here is watched no more, but for the event.
+    std::array<epoll_event, kMostEvents> events{};
+    const int ready = ::epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), 0);
+    for (int i = 0; i < ready; ++i) {
+      if (events[static_cast<std::size_t>(i)].data.fd != event_.get()) continue;
+      eventfd_t count = 0;
+      static_cast<void>(::eventfd_read(event_.get(), &count));
+    }
+  }
+  void watch(int socket) override {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    event.data.fd = socket;
+    if (::epoll_ctl(all_.get(), EPOLL_CTL_MOD, socket, &event) == 0 || errno != ENOENT) return;
+    static_cast<void>(::epoll_ctl(all_.get(), EPOLL_CTL_ADD, socket, &event));
   }
 
  private:
   const Descriptor event_;
+  const Descriptor all_;  // an epoll over the event and the watched sockets
 };
 
 }  // namespace
 
 Result<std::unique_ptr<env::Waker>> make_waker() {
   Descriptor event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!event.valid()) return Error(Code::Exhausted, "no descriptor is left for an event");
-  return std::unique_ptr<env::Waker>(std::make_unique<EventWaker>(std::move(event)));
+  Descriptor all(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event watched{};
+  watched.events = EPOLLIN;
+  watched.data.fd = event.get();
+  if (!event.valid() || !all.valid() || ::epoll_ctl(all.get(), EPOLL_CTL_ADD, event.get(), &watched) != 0) {
+    return Error(Code::Exhausted, "no descriptor is left for an event");
+  }
+  return std::unique_ptr<env::Waker>(std::make_unique<EventWaker>(std::move(event), std::move(all)));
 }
 
 }  // namespace exclave::posix

@@ -1,4 +1,4 @@
-// The real Waker: an eventfd.
+// The real Waker: an eventfd, and sockets that are watched, behind an epoll descriptor.
 #pragma once
 
 #include <memory>

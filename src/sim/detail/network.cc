@@ -91,6 +91,18 @@ class SimConnection final : public env::Connection {
     });
   }
 
+  bool is_readable() override {
+    core_.enter();
+    core_.world.scheduler.record({.name = "is_readable", .object = peer_});
+    return !check().ok() || link_->shut[end_] || next_arrival() <= core_.world.scheduler.now();
+  }
+  bool takes_at_once(std::size_t bytes) override {
+    core_.enter();
+    core_.world.scheduler.record({.name = "takes_at_once", .object = peer_, .a = bytes});
+    return check().ok() && core_.world.options.network.pipe_bytes - outgoing().bytes >= bytes;
+  }
+  void wake_when_readable(env::Waker&) override {}
+
   void shutdown() override {
     core_.enter();
     core_.world.scheduler.record({.name = "shutdown", .object = peer_});

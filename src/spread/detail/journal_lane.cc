@@ -5,23 +5,15 @@
 
 #include "crypto/tree_hash.h"
 #include "policy/policy.h"
+#include "spread/detail/direct_append.h"
 #include "spread/detail/journal_state.h"
 
 namespace exclave::spread::detail {
 namespace {
 
-// What a lane does next, with all that it needs while the monitor is not held.
-struct Job {
-  enum class Kind { Nothing, Learn, Append, Mark, Close, Skip };
-  Kind kind = Kind::Nothing;
-  std::uint64_t index = 0;
-  std::uint8_t size_class = 0;
-  std::shared_ptr<Bytes> bytes;  // owned by the segment too
-  std::uint64_t offset = 0;
-  std::uint64_t end = 0;
-  std::uint64_t frames_end = 0;
-  std::optional<format::SignedEntry> entry;
-};
+using Job = LaneJob;
+
+constexpr std::chrono::milliseconds kMoment{1};
 
 std::uint64_t sent_of(const JournalLane& lane, std::uint64_t index) {
   const auto found = lane.sent.find(index);
@@ -64,45 +56,6 @@ Job mark_job(const JournalLane& lane, const JournalSegment& first) {
   job.index = lane.closed;
   job.bytes = first.bytes;
   job.end = sent_of(lane, lane.closed);
-  return job;
-}
-
-// Under the monitor. Frames go first, as long as the vault may have two segments open; closing waits for a moment's
-// rest, but not beyond the middle of the next segment, nor beyond the time at which the vault is to sign for something:
-// the receipt is what it signs for a closed one.
-Job next_job(JournalState& state, JournalLane& lane) {
-  Job job;
-  if (!lane.knows_vault) {
-    job.kind = Job::Kind::Learn;
-    return job;
-  }
-  if (lane.closed >= state.opened) return job;
-  const JournalSegment* const first = state.find(lane.closed);
-  if (first == nullptr) {
-    job.kind = Job::Kind::Skip;
-    job.index = lane.closed;
-    return job;
-  }
-  // Before frames: where they never cease there would be none.
-  const bool is_mark_due = state.world.clock.monotonic() >= lane.next_mark;
-  if (is_mark_due && has_unmarked(lane, *first)) return mark_job(lane, *first);
-  const std::uint64_t unsent = first->end - std::min(first->end, sent_of(lane, lane.closed));
-  if (unsent > 0) {
-    // After a failure, too: the vault's segment may take no more frames.
-    const bool as_a_whole =
-        first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
-    return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
-  }
-  const JournalSegment* const second = state.find(lane.closed + 1);
-  const bool second_has_more =
-      second != nullptr && second->bytes != nullptr && sent_of(lane, lane.closed + 1) < second->end;
-  if (first->entry.has_value()) {
-    const bool is_pressing =
-        second != nullptr && (is_mark_due || second->is_full ||
-                              second->end > format::object_bytes(second->size_class) / 2 || lane.pause.count() > 0);
-    if (is_pressing || !second_has_more) return close_job(lane.closed, *first);
-  }
-  if (second_has_more) return append_job(lane, lane.closed + 1, *second);
   return job;
 }
 
@@ -169,39 +122,23 @@ Status learn(JournalState& state, JournalLane& lane) {
 }
 
 Status append(JournalState& state, JournalLane& lane, const Job& job) {
-  const ByteView bytes =
-      ByteView(*job.bytes)
-          .subspan(static_cast<std::size_t>(job.offset), static_cast<std::size_t>(job.end - job.offset));
   {
     const env::MonitorLock lock(*state.monitor);
-    std::uint64_t& tried = lane.tried[job.index];
-    tried = std::max(tried, job.end);
+    note_sending(lane, job);
   }
   const auto end =
-      lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, job.offset, bytes);
+      lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, job.offset, job.frames());
+  if (end.ok()) return appended(state, lane, job, end.value());
   const env::MonitorLock lock(*state.monitor);
-  if (!end.ok()) {
-    const Code code = end.error().code();
-    // It has the segment open, was asked where it ends, and does not take what begins there: its disk has failed. One that
-    // does not have it lacks an earlier segment, and no roll helps.
-    if (code == Code::Precondition && lane.has_just_learned && job.index == lane.closed &&
-        lane.sent.contains(job.index)) {
-      state.refused = job.index;
-    }
-    if (says_something_else(code)) lane.knows_vault = false;
-    return end.error();
+  const Code code = end.error().code();
+  // It has the segment open, was asked where it ends, and does not take what begins there: its disk has failed. One that
+  // does not have it lacks an earlier segment, and no roll helps.
+  if (code == Code::Precondition && lane.has_just_learned && job.index == lane.closed &&
+      lane.sent.contains(job.index)) {
+    state.refused = job.index;
   }
-  if (end.value() < job.end || end.value() > lane.tried[job.index]) {
-    return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(job.index) +
-                                    " ends at " + std::to_string(end.value()) + ", after bytes up to " +
-                                    std::to_string(job.end) + " were sent");
-  }
-  lane.sent[job.index] = job.end;
-  lane.has_just_learned = false;
-  // Frames of the next segment count only behind all of this one.
-  const JournalSegment* const before = job.index > lane.closed ? state.find(job.index - 1) : nullptr;
-  if (before == nullptr || sent_of(lane, job.index - 1) >= before->end) confirm(lane, job.frames_end);
-  return {};
+  if (says_something_else(code)) lane.knows_vault = false;
+  return end.error();
 }
 
 // No frame may be on its way to this vault meanwhile: its segment ends where the mark does.
@@ -211,15 +148,16 @@ Status mark(JournalState& state, JournalLane& lane, const Job& job) {
   // taking turns.
   const std::chrono::nanoseconds late = state.world.clock.monotonic() - lane.next_mark;
   lane.next_mark = lane.next_mark + (late / state.options.mark_every + 1) * state.options.mark_every;
-  if (marking.index != job.index || marking.hashed > job.end) marking = {job.index, 0, {}, 0};
+  if (marking.index != job.index || marking.hashed > job.end) marking = {job.index, 0, {}, 0, 0};
   const ByteView bytes(*job.bytes);
+  marking.frames = frames_below(bytes, job.end, marking.frames, marking.hashed);
   marking.hasher.update(
       bytes.subspan(static_cast<std::size_t>(marking.hashed), static_cast<std::size_t>(job.end - marking.hashed)));
   marking.hashed = job.end;
   format::Mark mark;
   mark.place = {state.id, format::EntryIndex(job.index)};
   mark.end = job.end;
-  mark.frames = frames_below(bytes, job.end, 0);
+  mark.frames = marking.frames;
   mark.hash = marking.hasher.so_far();
   mark.at_seconds = state.world.clock.now().seconds();
   auto receipt = lane.vault->put_mark(format::SignedMark::sign(mark, state.writer_key));
@@ -320,36 +258,35 @@ void wait_until(JournalState& state, JournalLane& lane, env::Instant deadline, c
   }
 }
 
-// Under the monitor. What came of a job; whether somebody outside should look.
-bool note(JournalState& state, JournalLane& lane, const Job& job, const Status& done, std::uint16_t chance) {
-  const bool was_behind = lane.progress.behind_since.has_value();
-  if (!done.ok()) {
-    lane.progress.failure = done.error();
-    if (!was_behind) lane.progress.behind_since = state.world.clock.now();
-    if (job.kind == Job::Kind::Mark) return !was_behind;  // the next one is a second away, and frames need not wait
-    lane.pause = longer(state, lane.pause);
-    lane.next_call = state.world.clock.monotonic() + (lane.pause / 2 + lane.pause / 2 * chance / 65536);
-  } else if (job.kind != Job::Kind::Learn) {
-    lane.progress.failure.reset();
-    lane.pause = {};
-    if (next_job(state, lane).kind == Job::Kind::Nothing) lane.progress.behind_since.reset();
-  }
-  const bool has_grown = state.update_durable();
-  if (job.kind == Job::Kind::Mark || job.kind == Job::Kind::Close) state.update_vouched();
-  return has_grown || was_behind != lane.progress.behind_since.has_value();
+// Under the monitor: after a failure, no call yet.
+bool must_pause(const JournalState& state, const JournalLane& lane) {
+  return lane.pause.count() > 0 && state.world.clock.monotonic() < lane.next_call;
 }
 
 // Under the monitor, with nothing to do: until there is something, or the vault is to be asked whether it is still there.
+// Nothing without a class: look again.
 Job wait_for_job(JournalState& state, JournalLane& lane) {
-  env::Instant until = state.world.clock.monotonic() + state.options.heartbeat;
+  const env::Instant now = state.world.clock.monotonic();
+  if (lane.next_ask <= now && lane.closed >= state.opened) lane.next_ask = now + state.options.heartbeat;
+  env::Instant until = lane.next_ask;
   const JournalSegment* const first = state.find(lane.closed);
   if (lane.knows_vault && first != nullptr && has_unmarked(lane, *first)) until = std::min(until, lane.next_mark);
+  // Who sends directly rings nobody for it.
+  if (state.options.sends_directly) until = std::min(until, now + kLongestDirect);
+  // Whoever has its answer in hand at the moment is done soon.
+  if (lane.direct.has_value()) until = std::max(lane.direct->overdue_at, now + kMoment);
+  if (state.options.sends_directly && lane.next_mark > now) until = std::min(until, lane.next_mark);
   Job job;
+  lane.is_resting = true;
   wait_until(state, lane, until, [&] {
+    if (lane.direct.has_value()) return is_direct_overdue(state, lane);
     job = next_job(state, lane);
-    return job.kind != Job::Kind::Nothing || (state.is_finishing && lane.closed == state.opened);
+    return job.kind != Job::Kind::Nothing || must_pause(state, lane) ||
+           (state.is_finishing && lane.closed == state.opened);
   });
-  if (job.kind == Job::Kind::Nothing && lane.closed < state.opened) {
+  lane.is_resting = false;
+  if (lane.direct.has_value() || must_pause(state, lane)) return {};
+  if (job.kind == Job::Kind::Nothing && lane.closed < state.opened && state.world.clock.monotonic() >= lane.next_ask) {
     const JournalSegment* const segment = state.find(lane.closed);
     job.index = lane.closed;
     job.size_class = segment == nullptr ? std::uint8_t{0} : segment->size_class;
@@ -358,7 +295,95 @@ Job wait_for_job(JournalState& state, JournalLane& lane) {
   return job;
 }
 
+// Outside the monitor.
+void tell(JournalState& state, const Job& job, bool is_news) {
+  if (job.kind == Job::Kind::Close) state.keeper_bell.ring();  // a segment that this vault has may be its to remove
+  if (is_news && state.options.on_news) state.options.on_news();
+}
+
 }  // namespace
+
+// Frames go first, as long as the vault may have two segments open; closing waits for a moment's
+// rest, but not beyond the middle of the next segment, nor beyond the time at which the vault is to sign for something:
+// the receipt is what it signs for a closed one.
+LaneJob next_job(const JournalState& state, const JournalLane& lane) {
+  Job job;
+  if (!lane.knows_vault) {
+    job.kind = Job::Kind::Learn;
+    return job;
+  }
+  if (lane.closed >= state.opened) return job;
+  const JournalSegment* const first = state.find(lane.closed);
+  if (first == nullptr) {
+    job.kind = Job::Kind::Skip;
+    job.index = lane.closed;
+    return job;
+  }
+  // Before frames: where they never cease there would be none.
+  const bool is_mark_due = state.world.clock.monotonic() >= lane.next_mark;
+  if (is_mark_due && has_unmarked(lane, *first)) return mark_job(lane, *first);
+  const std::uint64_t unsent = first->end - std::min(first->end, sent_of(lane, lane.closed));
+  if (unsent > 0) {
+    // After a failure, too: the vault's segment may take no more frames.
+    const bool as_a_whole =
+        first->entry.has_value() && (first->bytes == nullptr || unsent > first->end / 2 || lane.pause.count() > 0);
+    return as_a_whole ? close_job(lane.closed, *first) : append_job(lane, lane.closed, *first);
+  }
+  const JournalSegment* const second = state.find(lane.closed + 1);
+  const bool second_has_more =
+      second != nullptr && second->bytes != nullptr && sent_of(lane, lane.closed + 1) < second->end;
+  if (first->entry.has_value()) {
+    const bool is_pressing =
+        second != nullptr && (is_mark_due || second->is_full ||
+                              second->end > format::object_bytes(second->size_class) / 2 || lane.pause.count() > 0);
+    if (is_pressing || !second_has_more) return close_job(lane.closed, *first);
+  }
+  if (second_has_more) return append_job(lane, lane.closed + 1, *second);
+  return job;
+}
+
+void note_sending(JournalLane& lane, const LaneJob& job) {
+  std::uint64_t& tried = lane.tried[job.index];
+  tried = std::max(tried, job.end);
+}
+
+Status appended(JournalState& state, JournalLane& lane, const LaneJob& job, std::uint64_t end) {
+  const env::MonitorLock lock(*state.monitor);
+  if (end < job.end || end > lane.tried[job.index]) {
+    return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(job.index) +
+                                    " ends at " + std::to_string(end) + ", after bytes up to " +
+                                    std::to_string(job.end) + " were sent");
+  }
+  lane.sent[job.index] = job.end;
+  lane.has_just_learned = false;
+  // Frames of the next segment count only behind all of this one.
+  const JournalSegment* const before = job.index > lane.closed ? state.find(job.index - 1) : nullptr;
+  if (before == nullptr || sent_of(lane, job.index - 1) >= before->end) confirm(lane, job.frames_end);
+  return {};
+}
+
+bool note(JournalState& state, JournalLane& lane, const LaneJob& job, const Status& done) {
+  const std::uint16_t chance = done.ok() ? std::uint16_t{0} : drawn(state);
+  const env::MonitorLock lock(*state.monitor);
+  const env::Instant now = state.world.clock.monotonic();
+  const bool was_behind = lane.progress.behind_since.has_value();
+  lane.next_ask = now + state.options.heartbeat;
+  if (!done.ok()) {
+    lane.progress.failure = done.error();
+    if (!was_behind) lane.progress.behind_since = state.world.clock.now();
+    if (job.kind == LaneJob::Kind::Mark) return !was_behind;  // the next one is a second away, and frames need not wait
+    lane.pause = longer(state, lane.pause);
+    lane.next_call = now + (lane.pause / 2 + lane.pause / 2 * chance / 65536);
+  } else if (job.kind != LaneJob::Kind::Learn) {
+    lane.progress.failure.reset();
+    lane.pause = {};
+    if (next_job(state, lane).kind == LaneJob::Kind::Nothing) lane.progress.behind_since.reset();
+  }
+  const bool has_grown = state.update_durable();
+  if (job.kind == LaneJob::Kind::Mark || job.kind == LaneJob::Kind::Close) state.update_vouched();
+  state.monitor->notify_all();
+  return has_grown || was_behind != lane.progress.behind_since.has_value();
+}
 
 bool JournalState::update_durable() {
   std::vector<std::uint64_t> confirmed;
@@ -404,8 +429,8 @@ std::uint64_t step_end(ByteView segment, std::uint64_t offset, std::uint64_t end
   return at;
 }
 
-std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t before) {
-  std::uint64_t at = format::kSegmentFrontBytes;
+std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t before, std::uint64_t from) {
+  std::uint64_t at = std::max<std::uint64_t>(from, format::kSegmentFrontBytes);
   while (at < end) {
     const ByteView frame = segment.subspan(static_cast<std::size_t>(at));
     before = load_u64(frame.subspan(8)) + 1;
@@ -417,13 +442,24 @@ std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t be
 void run_lane(JournalState& state, JournalLane& lane) {
   state.monitor->lock();
   while (!state.is_stopping) {
-    if (lane.pause.count() > 0) {
+    if (must_pause(state, lane)) {
       wait_until(state, lane, lane.next_call, [] { return false; });
       if (state.is_stopping) break;
     }
-    Job job = next_job(state, lane);
+    Job job;
+    if (!lane.direct.has_value()) job = next_job(state, lane);
     if (job.kind == Job::Kind::Nothing) job = wait_for_job(state, lane);
-    if (state.is_stopping || (state.is_finishing && lane.closed == state.opened)) break;
+    if (state.is_stopping) break;
+    if (is_direct_overdue(state, lane)) {
+      DirectAppend direct = take_over(lane);
+      state.monitor->unlock();
+      const std::optional<Status> done = finish_for(state, lane, direct);
+      if (done.has_value()) tell(state, direct.job, note(state, lane, direct.job, *done));
+      state.monitor->lock();
+      continue;
+    }
+    if (lane.direct.has_value()) continue;
+    if (state.is_finishing && lane.closed == state.opened) break;
     if (job.kind == Job::Kind::Nothing && job.size_class == 0) continue;
     if (job.kind == Job::Kind::Skip) {
       ++lane.closed;
@@ -433,15 +469,7 @@ void run_lane(JournalState& state, JournalLane& lane) {
     state.monitor->unlock();
     const Status done = run(state, lane, job);
     job.bytes.reset();
-    const std::uint16_t chance = done.ok() ? std::uint16_t{0} : drawn(state);
-    state.monitor->lock();
-    const bool is_news = note(state, lane, job, done, chance);
-    state.monitor->notify_all();
-    const bool frees = job.kind == Job::Kind::Close;  // a segment that this vault has may be the keeper's to remove
-    if (!frees && !(is_news && state.options.on_news)) continue;
-    state.monitor->unlock();
-    if (frees) state.keeper_bell.ring();
-    if (is_news && state.options.on_news) state.options.on_news();
+    tell(state, job, note(state, lane, job, done));
     state.monitor->lock();
   }
   lane.is_done = true;

@@ -32,12 +32,40 @@ struct JournalSegment {
   std::optional<format::SignedEntry> entry;  // set: closed, and durable in the spool
 };
 
-// How far a vault has signed for the segment that it fills; the lane's thread alone.
+// How far a vault has signed for the segment that it fills. The lane's thread alone writes it and `next_mark`, without the
+// monitor; others look at them only under it, while the lane rests.
 struct JournalMarking {
   std::uint64_t index = 0;
   std::uint64_t end = 0;        // of the last mark that it gave a receipt for
   crypto::Sha256Hasher hasher;  // of what lies before `hashed`
   std::uint64_t hashed = 0;
+  std::uint64_t frames = 0;  // one more than the number of the last frame before `hashed`
+};
+
+// What a lane does next, with all that it needs while the monitor is not held.
+struct LaneJob {
+  enum class Kind { Nothing, Learn, Append, Mark, Close, Skip };
+  Kind kind = Kind::Nothing;
+  std::uint64_t index = 0;
+  std::uint8_t size_class = 0;
+  std::shared_ptr<Bytes> bytes;  // owned by the segment too
+  std::uint64_t offset = 0;
+  std::uint64_t end = 0;
+  std::uint64_t frames_end = 0;
+  std::optional<format::SignedEntry> entry;
+
+  ByteView frames() const {  // of an Append
+    return ByteView(*bytes).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(end - offset));
+  }
+};
+
+// Frames that went to a vault past its lane (direct_append.h).
+struct DirectAppend {
+  LaneJob job;
+  std::unique_ptr<store::PendingAppend> pending;  // by whoever set is_in_use, without the monitor
+  env::Instant overdue_at;                        // from then on the lane waits for the answer
+  bool is_in_use = false;
+  bool is_wanted = false;  // somebody asked for it while it was in use
 };
 
 struct JournalLane {
@@ -53,6 +81,10 @@ struct JournalLane {
   bool is_done = false;                          // its thread has ended
   std::chrono::nanoseconds pause{};              // before the next call; 0: none
   env::Instant next_call;                        // not before this, if there is a pause
+  env::Instant next_ask;                         // whether it is still there, if there was nothing else to say
+  bool is_resting = false;                       // its thread waits for work
+  std::optional<DirectAppend> direct;            // in flight: the thread leaves this vault alone
+  env::Instant direct_from;                      // no direct appends before this
   JournalMarking marking;
   env::Instant next_mark;  // not before this
   Bell bell;               // rung when there may be something to do
@@ -98,6 +130,7 @@ struct JournalState {
     const auto found = segments.find(index);
     return found == segments.end() ? nullptr : &found->second;
   }
+  const JournalSegment* find(std::uint64_t index) const { return const_cast<JournalState*>(this)->find(index); }
   // Whether it has grown: on the path of each commit.
   bool update_durable();
   // After a mark or a receipt.
@@ -111,6 +144,17 @@ struct JournalState {
 // The body of a lane's thread.
 void run_lane(JournalState& state, JournalLane& lane);
 
+// --- what lanes and direct appends share (journal_lane.cc) ---
+// Under the monitor.
+LaneJob next_job(const JournalState& state, const JournalLane& lane);
+// The frames of this Append are on their way from now on.
+void note_sending(JournalLane& lane, const LaneJob& job);
+// The vault answered that the segment of this Append ends at `end`. Corrupt: that cannot be. Takes the monitor.
+Status appended(JournalState& state, JournalLane& lane, const LaneJob& job, std::uint64_t end);
+// Takes the monitor. What came of a job: the lane's failure, or its end; how far frames are durable. Whether somebody outside
+// should look.
+bool note(JournalState& state, JournalLane& lane, const LaneJob& job, const Status& done);
+
 // The receipt's signature was checked by the vault's client; here it must fit the chain that we signed. Index and chain
 // of what was closed here; Corrupt otherwise.
 Status check_receipt(const format::StreamId& stream, const std::vector<format::ChainHash>& chain,
@@ -119,7 +163,8 @@ Status check_receipt(const format::StreamId& stream, const std::vector<format::C
 // How far whole frames reach in `segment` from `offset` on, in at most `most` bytes; `segment` has only whole frames
 // below `end`. The front is one step of its own.
 std::uint64_t step_end(ByteView segment, std::uint64_t offset, std::uint64_t end, std::uint64_t most);
-// One more than the number of the last frame below `end`; `before` if there is none.
-std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t before);
+// One more than the number of the last frame below `end`; `before` if there is none from `from` on, where a frame begins, or
+// at the front.
+std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t before, std::uint64_t from = 0);
 
 }  // namespace exclave::spread::detail
