@@ -20,15 +20,11 @@ bool is_upload(std::string_view method) {
   return method == "PUT" || method == "POST";
 }
 
-// One of ours, which outlives everything; nullopt: we do not send such requests.
-std::optional<std::string_view> known_method(std::string_view method) {
-  constexpr std::array<std::string_view, 4> kMethods = {"GET", "HEAD", "PUT", "POST"};
-  const auto* const found = std::find(kMethods.begin(), kMethods.end(), method);
-  return found == kMethods.end() ? std::nullopt : std::optional(*found);
-}
-
 Status check_request(std::string_view method, std::string_view target, ByteView body, const Limits& limits) {
-  if (!known_method(method).has_value()) return Error(Code::InvalidInput, "method " + std::string(method));
+  constexpr std::array<std::string_view, 4> kMethods = {"GET", "HEAD", "PUT", "POST"};
+  if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {
+    return Error(Code::InvalidInput, "method " + std::string(method));
+  }
   if (!is_valid_target(target)) return Error(Code::InvalidInput, "target " + std::string(target));
   if (!is_upload(method) && !body.empty()) return Error(Code::InvalidInput, std::string(method) + " with a body");
   if (body.size() > limits.body_bytes) {
@@ -95,7 +91,7 @@ Status Client::begin(std::string_view method, std::string_view target, const Hea
   if (!stream_->buffered().empty()) {
     return Error(Code::Corrupt, stream_->peer() + " sent bytes that nobody asked for");
   }
-  method_ = *known_method(method);
+  method_ = method;
   sent_ = detail::write_message(*stream_, std::move(writer).finish(), body, deadline);
   return {};
 }

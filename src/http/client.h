@@ -16,6 +16,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "env/network.h"
@@ -78,8 +79,8 @@ class Client {
   std::unique_ptr<detail::Stream> stream_;
   BodyReader body_;
   bool usable_ = true;
-  std::string_view method_;  // of the request that was begun; a constant
-  Status sent_;              // what came of sending it
+  std::string method_;  // of the request that was begun
+  Status sent_;         // what came of sending it
 };
 
 }  // namespace exclave::http

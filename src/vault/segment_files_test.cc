@@ -93,35 +93,22 @@ TEST_F(VaultTest, H7_a_last_frame_that_was_marked_is_not_taken_for_a_torn_one) {
 
 // Found by a review.
 TEST_F(VaultTest, H7_an_object_that_cannot_be_read_keeps_no_vault_from_starting) {
-  WriterStream journal = open_journal();
-  conformance::SegmentMaker segment = segment_of(journal, 0);
-  segment.add(1000);
-  must(segment.send(writer(), 0));
-  must(writer().put(journal.next(object_name(segment.whole())), {}));
-  // As if the power had gone between the entry and the file's removal.
-  const std::string file = "/srv/vault/journal/" + journal.id().hex() + "/0";
-  must(env::create_file_durably(lux().env().files, file, segment.whole(), 0600));
+  const Leftover left = leave_a_closed_segment();
   lux().inject({.call = sim::FileCall::Read, .path_part = "/objects/", .times = sim::kForEver, .code = Code::Corrupt});
   restart();
   EXPECT_TRUE(lux().has_logged("is closed, its file stays")) << "and the vault serves";
-  EXPECT_TRUE(lux().env().files.stat(file).ok());
+  EXPECT_TRUE(lux().env().files.stat(left.file).ok());
   EXPECT_TRUE(site().heads(bench_.realm.land()).ok());
 }
 
 TEST_F(VaultTest, H7_what_is_left_of_a_segment_whose_object_is_gone_stays_and_is_told) {
-  WriterStream journal = open_journal();
-  conformance::SegmentMaker segment = segment_of(journal, 0);
-  segment.add(1000);
-  must(segment.send(writer(), 0));
-  must(writer().put(journal.next(object_name(segment.whole())), {}));
-  const std::string file = "/srv/vault/journal/" + journal.id().hex() + "/0";
-  must(env::create_file_durably(lux().env().files, file, segment.whole(), 0600));
-  const std::string name = object_name(segment.whole()).hex();
+  const Leftover left = leave_a_closed_segment();
+  const std::string name = left.object.hex();
   bench_.close();
   must(lux().env().files.remove_file("/srv/vault/objects/" + name.substr(0, 2) + "/" + name));
   restart();
   EXPECT_TRUE(lux().has_logged("is closed, its file stays"));
-  EXPECT_TRUE(lux().env().files.stat(file).ok()) << "it may be the only copy here";
+  EXPECT_TRUE(lux().env().files.stat(left.file).ok()) << "it may be the only copy here";
 }
 
 TEST_F(VaultTest, H7_a_mark_is_signed_only_for_what_the_disk_gives_back) {

@@ -51,6 +51,21 @@ class VaultTest : public ::testing::Test {
     writer_.reset();
     site_.reset();
   }
+  struct Leftover {
+    std::string file;
+    format::ObjectName object;
+  };
+  // A closed segment's file beside its object, as if the power had gone between the entry and the file's removal.
+  Leftover leave_a_closed_segment() {
+    WriterStream journal = open_journal();
+    SegmentMaker segment = segment_of(journal, 0);
+    segment.add(1000);
+    must(segment.send(writer(), 0));
+    const Leftover left{"/srv/vault/journal/" + journal.id().hex() + "/0", object_name(segment.whole())};
+    must(writer().put(journal.next(left.object), {}));
+    must(env::create_file_durably(lux().env().files, left.file, segment.whole(), 0600));
+    return left;
+  }
   // While the vault is away, its disk spoils the journal's first segment.
   void restart_with_segment_spoiled_at(const WriterStream& journal, std::uint64_t at) {
     bench_.close();

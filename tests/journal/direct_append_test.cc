@@ -19,7 +19,7 @@ class DirectAppendTest : public JournalTest {
     append(*writer, next, 1);
     rest(bench, 200ms);
     EXPECT_EQ(writer->durable(), next);
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench.door(i).answers_after = [late] { return late; };
+    bench.answer_after(late);
     return writer;
   }
   static void rest(JournalBench& bench, std::chrono::nanoseconds time) {
@@ -85,7 +85,7 @@ TEST_F(DirectAppendTest, vaults_are_told_whom_their_answers_wake) {
     std::uint64_t next = 0;
     append(*writer, next, 1);
     rest(bench, 200ms);
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench.door(i).answers_after = [] { return 1ms; };
+    bench.answer_after(1ms);
     append(*writer, next, 1);
     for (std::size_t i = 0; i < JournalBench::kVaults; ++i) EXPECT_EQ(bench.door(i).wakes.load(), &waker) << i;
     // Who asks while a vault is just being sent something is woken when that is done: the answer may be there by then.

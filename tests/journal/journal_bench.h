@@ -217,6 +217,10 @@ class JournalBench {
 
   VaultHost& host(std::size_t i) { return *hosts_.at(i); }
   Door& door(std::size_t i) { return *doors_.at(i); }
+  // Frames may be sent to all vaults directly, and are answered so late.
+  void answer_after(std::chrono::nanoseconds time) {
+    for (const auto& door : doors_) door->answers_after = [time] { return time; };
+  }
   env::Env env() { return env_; }
   std::string spool() const { return root_ + "/spool"; }
   env::Instant in(std::chrono::nanoseconds time) const { return env_.clock.monotonic() + time; }

@@ -31,7 +31,7 @@ struct JournalOnADyingMachine {
     auto options = bench->options();
     options.classes.largest = 18;
     options.sends_directly = true;
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench->door(i).answers_after = [] { return 1ms; };
+    bench->answer_after(1ms);
     auto opened = spread::JournalWriter::open(
         bench->world(), bench->vaults(), JournalBench::stream_named("first"), keys().writer(),
         [&]() -> Result<const format::SealingKey*> { return &agent.periods.at(3); }, options);

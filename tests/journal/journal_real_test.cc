@@ -36,7 +36,7 @@ TEST(JournalOnThisMachine, threads_that_append_wait_and_look_agree) {
     auto options = bench.options();
     options.classes.largest = 20;
     options.sends_directly = true;
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench.door(i).answers_after = [] { return 100us; };
+    bench.answer_after(100us);
     auto writer = bench.open_writer("first", options);
     std::atomic<bool> is_over{false};
     auto looker = must(bench.env().threads.start("looker", [&] {

@@ -98,7 +98,7 @@ Status learn(JournalState& state, JournalLane& lane) {
   std::optional<Error> lost;
   std::uint64_t frames = lane.progress.segments == 0 ? 0 : state.frames_by_segment[lane.progress.segments - 1];
   for (std::uint64_t index = lane.closed; index < state.opened; ++index) {
-    JournalSegment* const segment = state.find(index);
+    const JournalSegment* const segment = state.find(index);
     const std::uint64_t has = sent.contains(index) ? sent[index] : 0;
     if (segment == nullptr || segment->bytes == nullptr) break;
     if (!is_step(*segment->bytes, has)) {

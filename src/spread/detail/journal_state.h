@@ -126,11 +126,10 @@ struct JournalState {
   bool is_finishing = false;             // nothing comes any more: lanes end when they have sent everything
   std::optional<Error> spool_error;
 
-  JournalSegment* find(std::uint64_t index) {
+  const JournalSegment* find(std::uint64_t index) const {
     const auto found = segments.find(index);
     return found == segments.end() ? nullptr : &found->second;
   }
-  const JournalSegment* find(std::uint64_t index) const { return const_cast<JournalState*>(this)->find(index); }
   // Whether it has grown: on the path of each commit.
   bool update_durable();
   // After a mark or a receipt.
