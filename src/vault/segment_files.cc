@@ -378,7 +378,13 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   if (!segment->last.has_value() || mark.frames != segment->last->value() + 1) {
     return Error(Code::InvalidInput, noun + ": its mark names another number of frames than stand there");
   }
-  const auto hash = hash_of(mark.place, *segment);
+  auto hash = hash_of(mark.place, *segment);
+  if (is_unreadable(hash)) {
+    parts_.log.write(
+        env::LogLevel::Warning,
+        noun + ": its disk failed to read it back for a mark, and is asked once more: " + hash.error().message());
+    hash = hash_of(mark.place, *segment);
+  }
   if (is_unreadable(hash)) {
     segment->is_poisoned = true;
     segment->is_damaged = true;

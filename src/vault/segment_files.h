@@ -22,7 +22,7 @@
 //     a file are empty segments.
 // I5  What was marked was read back from the disk. Where that gives other bytes than the writer signed for, they are set
 //     aside before the writer hears of it, and the segment is said to be damaged until it is closed, over restarts; it
-//     takes no more frames, as after I2.
+//     takes no more frames, as after I2. So too where it gives none, twice: what fails once and is right then is whole.
 // I6  What is set aside when a segment is closed is called damaged if its disk gives other bytes than came in, or none: no
 //     whole frames up to its end, or not what was marked. Otherwise its writer, or a clone of it, went two ways; or, where no
 //     mark had come, the disk spoiled the front, which has no checksum.

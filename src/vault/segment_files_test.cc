@@ -331,13 +331,35 @@ TEST_F(VaultTest, H7_a_segment_that_the_disk_cannot_read_back_for_its_mark_is_da
   segment.add(1000);
   must(segment.send(writer(), 0));
   const std::string path = "/srv/vault/journal/" + journal.id().hex() + "/0";
-  lux().inject({.call = sim::FileCall::Read, .path_part = path, .times = 1, .code = Code::Corrupt});
+  lux().inject({.call = sim::FileCall::Read, .path_part = path, .times = 2, .code = Code::Corrupt});
   EXPECT_FALSE(writer().put_mark(format::SignedMark::sign(segment.mark(), bench_.realm.writer())).ok());
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
   segment.add(1000);
   EXPECT_FALSE(segment.send(writer(), 0).ok()) << "it takes no more frames";
   restart();
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
+}
+
+// Found by the crash matrix: one failed read made the vault no witness, and with another vault lost no end was proven.
+TEST_F(VaultTest, H7_a_disk_that_fails_once_to_read_a_segment_back_for_its_mark_is_asked_again_and_nothing_is_damaged) {
+  WriterStream journal = open_journal();
+  conformance::SegmentMaker segment({.registry = bench_.realm.land(), .stream = journal.id()});
+  segment.add(1000);
+  must(segment.send(writer(), 0));
+  const std::string path = "/srv/vault/journal/" + journal.id().hex() + "/0";
+  lux().inject({.call = sim::FileCall::Read, .path_part = path, .times = 1, .code = Code::Corrupt});
+  const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
+  must(writer().put_mark(mark));
+  EXPECT_TRUE(lux().has_logged("asked once more"));
+  const std::uint64_t marked = segment.add(1000);
+  EXPECT_EQ(must(segment.send(writer(), mark.mark.end)), marked);
+  for (const bool is_restarted : {false, true}) {
+    if (is_restarted) restart();
+    const auto held = must(site().open_segments(bench_.realm.land())).at(0);
+    EXPECT_FALSE(held.is_damaged);
+    EXPECT_EQ(held.mark, mark);
+    EXPECT_EQ(held.end, marked);
+  }
 }
 
 TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_signed_about_them) {

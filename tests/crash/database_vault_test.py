@@ -10,6 +10,7 @@ import harness  # noqa: E402
 import victims  # noqa: E402
 from victims import VICTIM  # noqa: E402
 
+FRAME_STEP = 4096
 COMMITS = 24  # of which a quarter is large: one segment fills up, and is closed
 STALLED_SECONDS = 3
 DYING_SECONDS = 0.3  # until a daemon has ended that ends of a fault
@@ -24,8 +25,7 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
         self.run_matrix("vault takes in a journal", self.protected_world(), self.attempt_appends)
 
     def test_H7_a_vault_with_open_segments_that_fails_when_it_starts_can_be_started(self):
-        world = self.protected_world().copied_to(self.scratch / "torn")
-        self.tear_a_frame(world)
+        world = self.torn_world()
         self.run_matrix("vault start with a journal", world, self.attempt_start, self.concerns_journals)
 
     def attempt_appends(self, world, fault):
@@ -60,14 +60,30 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
         """What else a start touches is in another scenario."""
         return call.where.startswith("vault/journal")
 
-    def tear_a_frame(self, world):
-        """Half a frame behind the last whole one, as a machine leaves it that loses its power."""
-        segment = max((p for p in (world.realm.vault(VICTIM) / "journal").rglob("*") if p.is_file()),
-                      key=lambda p: len(p.read_bytes().rstrip(b"\0")))
-        end = -(-len(segment.read_bytes().rstrip(b"\0")) // 4096) * 4096
-        with open(segment, "r+b") as file:
+    def torn_world(self):
+        """Half a frame stands behind the last whole one, as a machine leaves it that loses its power."""
+        world, made = self.protected_world(), 0
+        while (place := self.place_for_a_frame(world)) is None:  # every open segment is full, and about to be closed
+            made += 1
+            self.assertLess(made, 4, "no segment with room for a frame")
+            world = protected.make_protected_world(self.scratch / f"made-{made}")
+        world = world.copied_to(self.scratch / "torn")
+        path, end = place
+        with open(world.realm.vault(VICTIM) / path, "r+b") as file:
             file.seek(end)
             file.write(os.urandom(2000))
+        return world
+
+    @staticmethod
+    def place_for_a_frame(world):
+        """Of the victim's open segment that holds most and has room: its path at the vault, its end."""
+        root, places = world.realm.vault(VICTIM), []
+        for path in (p for p in (root / "journal").rglob("*") if p.is_file()):
+            content = path.read_bytes()
+            end = -(-len(content.rstrip(b"\0")) // FRAME_STEP) * FRAME_STEP
+            if end < len(content):
+                places.append((end, path.relative_to(root)))
+        return max(places)[::-1] if places else None
 
     def commit_while_the_victim_lives(self, world, watcher, fault):
         """Rome is away, until commits hang: a disk that failed under a segment takes no more of its frames."""
