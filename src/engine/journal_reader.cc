@@ -6,9 +6,9 @@
 #include <optional>
 #include <set>
 
-#include "crypto/tree_hash.h"
 #include "env/at_once.h"
 #include "env/workers.h"
+#include "format/object.h"
 #include "store/vault_words.h"
 
 namespace exclave::engine {
@@ -173,7 +173,7 @@ std::optional<Error> JournalReader::look_at_open(const std::vector<store::OpenSe
 Result<JournalReader::Closed> JournalReader::fetch(const format::SignedEntry& entry) {
   const format::ObjectName& name = entry.entry.object;
   auto object = closed_->read_whole(name, format::kMaxObjectBytes, [&](ByteView bytes) -> Status {
-    if (format::ObjectName(crypto::tree_hash(bytes).array()) == name) return {};
+    if (format::name_of(bytes) == name) return {};
     return Error(Code::Corrupt, "its copy is damaged: the bytes have another name");
   });
   if (object.ok()) return Closed{entry.entry.index, object.take()};

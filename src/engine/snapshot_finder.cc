@@ -7,8 +7,8 @@
 #include <tuple>
 
 #include "base/text.h"
-#include "crypto/tree_hash.h"
 #include "env/at_once.h"
+#include "format/object.h"
 #include "store/vault_words.h"
 
 namespace exclave::engine {
@@ -118,8 +118,7 @@ Result<format::ObjectReference> reference_from_whole(store::VaultApi& vault, con
   const std::uint64_t size = TRY(vault.size_of(name));
   if (size > format::kMaxObjectBytes) return Error(Code::Corrupt, "is larger than an object can be");
   const Bytes object = TRY(store::read_object(vault, name, size));
-  if (format::ObjectName(crypto::tree_hash(object).array()) != name)
-    return Error(Code::Corrupt, "its bytes have another name");
+  if (format::name_of(object) != name) return Error(Code::Corrupt, "its bytes have another name");
   return reference_from(name, object);
 }
 

@@ -61,7 +61,7 @@ Sample make_sample() {
   const MutableByteView bytes(sample.segment);
   CHECK(sealer.seal(FrameNumber(0), as_bytes(kFirst), secret_of("frame 0"), bytes.subspan(sealer.end())).ok());
   CHECK(sealer.seal(FrameNumber(1), second_plain(), secret_of("frame 1"), bytes.subspan(sealer.end())).ok());
-  const ObjectName name = testing::name_of(sample.segment);
+  const ObjectName name = name_of(sample.segment);
   const ChainHash chain = next_chain(chain_start(descriptor.id()), name, {});
   sample.entry = SignedEntry::sign({descriptor.id(), EntryIndex(0), name, chain, {}}, writer).document();
   Mark mark;
@@ -104,7 +104,7 @@ TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
   write("fuzz/seeds/signed_text/mark", made.mark);
   write("fuzz/seeds/signed_text/mark-receipt", made.mark_receipt);
   write("fuzz/seeds/journal/segment", as_text(ByteView(made.segment).first(5 * kFrameStep)));
-  std::cout << "| name | `" << testing::name_of(made.segment).hex() << "` |\n";
+  std::cout << "| name | `" << name_of(made.segment).hex() << "` |\n";
   std::cout << to_hex(ByteView(made.segment).first(152)) << "\n";
   std::cout << to_hex(ByteView(made.segment).subspan(4096, 40 + kFirst.size() + 16)) << "\n";
 }
@@ -119,7 +119,7 @@ TEST(JournalSample, the_frozen_segment_opens) {
   const auto entry = SignedEntry::parse(as_bytes(sample("entry-0.txt")), "entry");
   ASSERT_TRUE(entry.ok());
   EXPECT_TRUE(entry.value().check_signature(stream.value().descriptor.writer).ok());
-  EXPECT_EQ(entry.value().entry.object, testing::name_of(as_bytes(segment)));
+  EXPECT_EQ(entry.value().entry.object, name_of(as_bytes(segment)));
   std::vector<Bytes> frames;
   const Status opened =
       open_segment(sample_key(), sample_realm(), {stream.value().descriptor.id(), EntryIndex(0)}, as_bytes(segment),
@@ -187,7 +187,7 @@ TEST(JournalSample, the_page_shows_its_front_its_first_frame_and_its_marks) {
   EXPECT_EQ(as_text(frame), segment.substr(4096, 40 + kFirst.size() + 16));
   EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark"), sample("mark.txt"));
   EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark-receipt"), sample("mark-receipt.txt"));
-  EXPECT_EQ(value_in(page("journal.md"), "name"), testing::name_of(as_bytes(segment)).hex());
+  EXPECT_EQ(value_in(page("journal.md"), "name"), name_of(as_bytes(segment)).hex());
   EXPECT_EQ(value_in(page("journal.md"), "plaintext of frame 0"), to_hex(as_bytes(kFirst)));
   EXPECT_EQ(value_in(page("journal.md"), "stream id"), sample_stream().id().hex());
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "crypto/tree_hash.h"
+
 namespace exclave::format {
 namespace {
 
@@ -35,6 +37,10 @@ Error corrupt(std::string why) {
 }
 
 }  // namespace
+
+ObjectName name_of(ByteView object) {
+  return ObjectName(crypto::tree_hash(object).array());
+}
 
 std::string object_words(const ObjectName& name) {
   return "object " + name.hex().substr(0, 16);

@@ -35,6 +35,8 @@ inline constexpr std::array<std::uint8_t, 4> kSizeClasses = {18, 20, 22, 24};
 inline constexpr std::uint8_t kLargestClass = 24;
 inline constexpr std::size_t kMaxObjectBytes = std::size_t{1} << kLargestClass;
 
+// Of a whole object.
+ObjectName name_of(ByteView object);
 // "object 3f0a...", in messages.
 std::string object_words(const ObjectName& name);
 

@@ -204,18 +204,18 @@ Samples make_samples() {
   const PackSample pack = sample_pack(chunks);
   made.directory = pack.directory;
   made.pack = testing::seal_sample(sample_key(), sample_realm(), kClass, pack.plain, "pack");
-  made.names.push_back(testing::name_of(made.pack));
+  made.names.push_back(name_of(made.pack));
   append_index_section(made.index_payload, made.names[0], kClass, PeriodNumber(3), pack.directory);
   const auto index_bytes = static_cast<std::uint32_t>(made.index_payload.size());
   made.index = testing::seal_sample(sample_key(), sample_realm(), kClass,
                                     with_footer(made.index_payload, {PlaintextType::Index, index_bytes, 1}), "index");
-  made.names.push_back(testing::name_of(made.index));
+  made.names.push_back(name_of(made.index));
   made.record = encode_snapshot(sample_snapshot(chunks, made.names[1]));
   const auto record_bytes = static_cast<std::uint32_t>(made.record.size());
   made.snapshot =
       testing::seal_sample(sample_key(), sample_realm(), kClass,
                            with_footer(made.record, {PlaintextType::Snapshot, record_bytes, 1}), "snapshot");
-  made.names.push_back(testing::name_of(made.snapshot));
+  made.names.push_back(name_of(made.snapshot));
 
   const auto writer = crypto::Ed25519SigningKey::from_seed(secret_of("writer"));
   const auto vault = crypto::Ed25519SigningKey::from_seed(secret_of("vault"));
@@ -338,7 +338,7 @@ TEST(FormatSampleWriter, DISABLED_wrote_the_samples_like_this) {
 Bytes open_sample(std::string_view kind) {
   const ObjectName name = expected_name(kind);
   const std::string object = sample(object_path(name));
-  EXPECT_EQ(testing::name_of(as_bytes(object)), name);
+  EXPECT_EQ(name_of(as_bytes(object)), name);
   auto plain = open_object(sample_key(), sample_realm(), as_bytes(object));
   CHECK(plain.ok());
   return plain.take();

@@ -1,11 +1,10 @@
 #include "repo/object_opener.h"
+#include "format/object.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
-
-#include "crypto/tree_hash.h"
 
 namespace exclave::repo {
 namespace {
@@ -16,7 +15,7 @@ MutableByteView at_least(Bytes& room, std::size_t size) {
 }
 
 Status check_name(const format::ObjectName& name, ByteView object) {
-  if (format::ObjectName(crypto::tree_hash(object).array()) == name) return {};
+  if (format::name_of(object) == name) return {};
   return Error(Code::Corrupt, format::object_words(name) + ": bytes have another name");
 }
 

@@ -3,8 +3,8 @@
 #include <map>
 #include <set>
 
-#include "crypto/tree_hash.h"
 #include "env/at_once.h"
+#include "format/object.h"
 #include "spread/detail/journal_state.h"
 #include "spread/journal_writer.h"
 #include "store/vault_words.h"
@@ -59,8 +59,7 @@ Result<LeftStream> load_stream(const Spool& spool) {
   for (const std::uint64_t index : TRY(spool.segments())) {
     LeftSegment segment = TRY(load_segment(spool, index));
     const bool is_whole = segment.end > 0 &&
-                          (!segment.entry.has_value() ||
-                           format::ObjectName(crypto::tree_hash(segment.bytes).array()) == segment.entry->entry.object);
+                          (!segment.entry.has_value() || format::name_of(segment.bytes) == segment.entry->entry.object);
     if (!is_whole) {
       // Without an entry and a front it was never written to.
       if (segment.entry.has_value()) {
@@ -191,7 +190,7 @@ class StreamRecovery {
       format::Entry entry;
       entry.stream = id_;
       entry.index = format::EntryIndex(segment.index);
-      entry.object = format::ObjectName(crypto::tree_hash(segment.bytes).array());
+      entry.object = format::name_of(segment.bytes);
       entry.chain = format::next_chain(chain, entry.object, std::nullopt);
       chain = entry.chain;
       segment.entry = format::SignedEntry::sign(entry, writer_key_);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "crypto/tree_hash.h"
+#include "format/object.h"
 #include "spread/detail/direct_append.h"
 #include "spread/detail/journal_state.h"
 #include "store/vault_words.h"
@@ -410,7 +410,7 @@ Status JournalWriterOfLanes::close_segment(std::uint64_t index) {
     bytes = state_.segments.at(index).bytes;
     before = state_.chain.empty() ? format::chain_start(state_.id) : state_.chain.back();
   }
-  entry.object = format::ObjectName(crypto::tree_hash(*bytes).array());
+  entry.object = format::name_of(*bytes);
   entry.chain = format::next_chain(before, entry.object, std::nullopt);
   const format::SignedEntry signed_entry = format::SignedEntry::sign(entry, state_.writer_key);
   TRY(state_.spool.sync_segment(index).in([] { return "journal spool"; }));

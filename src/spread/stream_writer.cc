@@ -97,7 +97,7 @@ void StreamWriter::run_lane(Lane& lane) {
     Item item = lane.queue.front();
     monitor_->unlock();
     const env::Instant start = clock_.monotonic();
-    auto receipt = lane.vault->put(item.entry, item.object.view());
+    auto receipt = lane.vault->put_sealed(item.entry, item.object);
     item = {};
     const auto took = clock_.monotonic() - start;
     monitor_->lock();

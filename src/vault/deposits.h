@@ -13,7 +13,8 @@
 // I1  A head row in the table means: entries 0..next-1, their objects and the rows for them survive power loss.
 // I2  Two entries of one stream that are both held never contradict each other. One that contradicts a held one is
 //     refused with Conflict, kept as evidence (the first such pair of a stream) and logged.
-// I3  An object is published only after its bytes bore its name, its header the right key id, and its size its class. A
+// I3  An object is published only after its bytes bore its name (or who made them in this process gave it: ADR-0032), its
+//     header the right key id, and its size its class. A
 //     file that lies under the name already is read before it is believed, and set aside if it does not bear its name.
 //     An object's stream takes no segments, a journal nothing else, and each at its place alone (format/journal.h). A
 //     segment that is open here becomes the object without being sent (segment_files.h); its row goes, and what it was

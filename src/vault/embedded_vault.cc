@@ -3,9 +3,21 @@
 #include "vault/memory_source.h"
 
 namespace exclave::vault {
+
 Result<std::optional<format::SignedReceipt>> EmbeddedVault::put(const format::SignedEntry& entry, ByteView object) {
-  receipts_.remember(entry.entry);
   MemorySource source(object);
+  return put_from(entry, source);
+}
+
+Result<std::optional<format::SignedReceipt>> EmbeddedVault::put_sealed(const format::SignedEntry& entry,
+                                                                       const store::SealedObject& object) {
+  MemorySource source(object.view(), object.name);
+  return put_from(entry, source);
+}
+
+Result<std::optional<format::SignedReceipt>> EmbeddedVault::put_from(const format::SignedEntry& entry,
+                                                                     wire::ObjectSource& source) {
+  receipts_.remember(entry.entry);
   auto put = handler_.put(caller_, entry, source);
   if (!put.ok()) {
     receipts_.forget(entry.entry);  // a commit that failed is sent again before any receipt can be about it

@@ -1,7 +1,8 @@
 // Embedded vault: a vault in the same process, as a VaultApi ("dir:/path" in the policy). One caller per object.
 // Hides: that there is no network. The rules are the same: it goes through the same Handler with a named caller.
 //
-// I1  Receipts are checked against the pinned key here too, so that a mixed-up directory is found at once.
+// I1  A SealedObject's name is relied upon and not computed once more (ADR-0032); bytes of any other origin are hashed.
+// I2  Receipts are checked against the pinned key here too, so that a mixed-up directory is found at once.
 // Threads: as VaultApi.
 // Errors: as VaultApi.
 #pragma once
@@ -26,6 +27,8 @@ class EmbeddedVault final : public store::VaultApi {
   Result<store::VaultStatus> status() override { return handler_.status(caller_); }
   Status open_stream(const format::SignedStream& stream) override { return handler_.open_stream(caller_, stream); }
   Result<std::optional<format::SignedReceipt>> put(const format::SignedEntry& entry, ByteView object) override;
+  Result<std::optional<format::SignedReceipt>> put_sealed(const format::SignedEntry& entry,
+                                                          const store::SealedObject& object) override;
   Result<bool> has(const format::ObjectName& name) override;
   Result<std::uint64_t> append_frames(const format::StreamId& stream, format::EntryIndex index, std::uint8_t size_class,
                                       std::uint64_t offset, ByteView bytes) override {
@@ -59,6 +62,8 @@ class EmbeddedVault final : public store::VaultApi {
   }
 
  private:
+  Result<std::optional<format::SignedReceipt>> put_from(const format::SignedEntry& entry, wire::ObjectSource& source);
+
   wire::Handler& handler_;
   const wire::Caller caller_;
   const wire::PinnedVault pinned_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "wire/handler.h"
 
@@ -10,7 +11,9 @@ namespace exclave::vault {
 
 class MemorySource final : public wire::ObjectSource {
  public:
-  explicit MemorySource(ByteView object) : object_(object), left_(object) {}
+  // `name`: as ObjectSource::name.
+  explicit MemorySource(ByteView object, std::optional<format::ObjectName> name = std::nullopt)
+      : object_(object), left_(object), name_(name) {}
   std::uint64_t size() const override { return object_.size(); }
   Status read_exactly(MutableByteView out) override {
     CHECK(out.size() <= left_.size());
@@ -24,10 +27,12 @@ class MemorySource final : public wire::ObjectSource {
     left_ = left_.subspan(bytes.size());
     return bytes;
   }
+  std::optional<format::ObjectName> name() const override { return name_; }
 
  private:
   const ByteView object_;
   ByteView left_;
+  const std::optional<format::ObjectName> name_;
 };
 
 }  // namespace exclave::vault

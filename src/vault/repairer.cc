@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "crypto/tree_hash.h"
 #include "format/object.h"
 #include "vault/detail/copy_check.h"
 #include "vault/memory_source.h"
@@ -209,8 +208,7 @@ Result<Bytes> Repairer::fetch_from(store::VaultApi& other, const format::ObjectN
     if (read.ok() || read.error().code() != Code::Denied) break;
   }
   TRY(std::move(read));
-  if (format::ObjectName(crypto::tree_hash(object).array()) != name)
-    return Error(Code::Corrupt, "its bytes have another name");
+  if (format::name_of(object) != name) return Error(Code::Corrupt, "its bytes have another name");
   return object;
 }
 

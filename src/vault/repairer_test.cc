@@ -11,7 +11,6 @@ namespace {
 using conformance::BenchRealm;
 using conformance::machine_key;
 using conformance::must;
-using conformance::object_name;
 using conformance::sealed_object;
 using conformance::WriterStream;
 using testing::Contains;
@@ -83,7 +82,7 @@ class RepairerTest : public testing::Test {
   // The stream's next entry with this object, at these vaults.
   void put(WriterStream& stream, const crypto::Ed25519SigningKey& writer, ByteView sealed,
            const std::vector<Host*>& hosts) {
-    const auto entry = stream.next(object_name(sealed));
+    const auto entry = stream.next(format::name_of(sealed));
     for (Host* host : hosts) {
       const auto door = host->as(writer);
       must(door->open_stream(stream.stream()));
@@ -112,7 +111,7 @@ class RepairerTest : public testing::Test {
 
 TEST_F(RepairerTest, L1_a_registry_at_its_quota_stops_neither_other_registries_nor_the_scrub) {
   put(1, {&lux_, &est_});
-  lux_.rot(object_name(object(1)));
+  lux_.rot(format::name_of(object(1)));
   put(2, {&est_});
   WriterStream people(realm_, realm_.other_writer, realm_.people());
   put(people, realm_.other_writer, sealed_object({.registry = realm_.people(), .fill = 3}), {&est_});
@@ -129,7 +128,7 @@ TEST_F(RepairerTest, L1_a_registry_at_its_quota_stops_neither_other_registries_n
 
 TEST_F(RepairerTest, L1_a_full_disk_ends_the_filling_but_not_the_scrub_and_the_report_comes_with_the_error) {
   put(1, {&lux_, &est_});
-  must(lux_.files().remove_file(lux_.path_of(object_name(object(1)))));
+  must(lux_.files().remove_file(lux_.path_of(format::name_of(object(1)))));
   put(2, {&est_});
   put(3, {&est_});
   lux_.machine().disk().set_capacity_bytes(lux_.machine().disk().used_bytes() + (1 << 20));
@@ -143,8 +142,8 @@ TEST_F(RepairerTest, L1_a_full_disk_ends_the_filling_but_not_the_scrub_and_the_r
 TEST_F(RepairerTest, L1_repair_goes_on_behind_an_object_that_nobody_has) {
   for (std::uint64_t fill = 0; fill < 5; ++fill) put(fill, {&est_, &che_});
   const Bytes gone = object(2);
-  est_.rot(object_name(gone));
-  che_.rot(object_name(gone));
+  est_.rot(format::name_of(gone));
+  che_.rot(format::name_of(gone));
   const auto report = repair();
   EXPECT_FALSE(report.error.has_value());
   EXPECT_EQ(report.entries, 4U);
@@ -153,7 +152,7 @@ TEST_F(RepairerTest, L1_repair_goes_on_behind_an_object_that_nobody_has) {
   EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(1)) << "no head reaches beyond the gap";
   EXPECT_EQ(read_by_lux(est_) + read_by_lux(che_), 4U + 2U) << "what is missing was asked for once at each";
 
-  est_.overwrite(object_name(gone), gone);
+  est_.overwrite(format::name_of(gone), gone);
   EXPECT_EQ(repair().entries, 1U);
   EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(4));
 }
@@ -170,22 +169,22 @@ TEST_F(RepairerTest, a_scrub_that_cannot_open_files_changes_nothing) {
   EXPECT_EQ(report.damaged, 0U);
   EXPECT_EQ(lux_.set_aside(), 0U);
   EXPECT_EQ(read_by_lux(est_), 0U);
-  for (std::uint64_t fill = 0; fill < 3; ++fill) EXPECT_EQ(lux_.file_of(object_name(object(fill))), object(fill));
+  for (std::uint64_t fill = 0; fill < 3; ++fill) EXPECT_EQ(lux_.file_of(format::name_of(object(fill))), object(fill));
 }
 
 TEST_F(RepairerTest, a_damaged_object_stays_in_place_until_the_good_copy_has_room) {
   put(1, {&lux_, &est_});
-  lux_.rot(object_name(object(1)));
-  const Bytes rotten = lux_.file_of(object_name(object(1)));
+  lux_.rot(format::name_of(object(1)));
+  const Bytes rotten = lux_.file_of(format::name_of(object(1)));
   lux_.machine().disk().set_capacity_bytes(lux_.machine().disk().used_bytes() + (1 << 20));
   const auto full = repair({.scrub = Scrub::FromTheStart});
   EXPECT_FALSE(full.error.has_value());
   EXPECT_THAT(full.problems, Contains(HasSubstr("there is no room for a good copy")));
-  EXPECT_EQ(lux_.file_of(object_name(object(1))), rotten);
+  EXPECT_EQ(lux_.file_of(format::name_of(object(1))), rotten);
   EXPECT_EQ(lux_.set_aside(), 0U);
   lux_.machine().disk().set_capacity_bytes(std::uint64_t{1} << 40);
   EXPECT_EQ(repair({.scrub = Scrub::FromTheStart}).replaced, 1U);
-  EXPECT_EQ(lux_.file_of(object_name(object(1))), object(1));
+  EXPECT_EQ(lux_.file_of(format::name_of(object(1))), object(1));
   EXPECT_EQ(lux_.set_aside(), 1U);
 }
 
@@ -228,8 +227,8 @@ TEST_F(RepairerTest, L6_an_object_lost_everywhere_shows_in_status_until_it_is_ba
   put(1, {&lux_, &est_});
   put(2, {&lux_, &est_});
   const Bytes lost = object(1);
-  lux_.rot(object_name(lost));
-  est_.rot(object_name(lost));
+  lux_.rot(format::name_of(lost));
+  est_.rot(format::name_of(lost));
   const auto damaged = [&] { return must(lux_.as(realm_.site())->status()).damaged_objects; };
   EXPECT_EQ(damaged(), 0U);
   EXPECT_EQ(repair({.scrub = Scrub::FromTheStart}).replaced, 0U);
@@ -237,14 +236,14 @@ TEST_F(RepairerTest, L6_an_object_lost_everywhere_shows_in_status_until_it_is_ba
 
   for (int start = 0; start < 2; ++start) {
     const Bytes later = object(3 + static_cast<std::uint64_t>(start));
-    EXPECT_FALSE(must(lux_.as(realm_.writer())->put(stream_.next(object_name(later)), later)).has_value())
+    EXPECT_FALSE(must(lux_.as(realm_.writer())->put(stream_.next(format::name_of(later)), later)).has_value())
         << "nothing new is signed above what is lost";
     EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(1)) << "what was signed stays said";
     EXPECT_EQ(repair().replaced, 0U);
     lux_.restart();
     EXPECT_EQ(damaged(), 1U);
   }
-  est_.overwrite(object_name(lost), lost);
+  est_.overwrite(format::name_of(lost), lost);
   EXPECT_EQ(repair().replaced, 1U) << "without a scrub: it is known what to look for";
   EXPECT_EQ(damaged(), 0U);
   EXPECT_EQ(head_at_lux().receipt->receipt.index, format::EntryIndex(3));
@@ -253,14 +252,14 @@ TEST_F(RepairerTest, L6_an_object_lost_everywhere_shows_in_status_until_it_is_ba
 TEST_F(RepairerTest, L6_a_writer_that_still_has_a_lost_object_heals_it) {
   put(1, {&lux_});
   const Bytes lost = object(1);
-  lux_.rot(object_name(lost));
+  lux_.rot(format::name_of(lost));
   repair({.scrub = Scrub::FromTheStart});
   const auto writer = lux_.as(realm_.writer());
-  const auto again = stream_.next(object_name(lost));
+  const auto again = stream_.next(format::name_of(lost));
   EXPECT_TRUE(conformance::failed_with(writer->put(again, {}), Code::NotFound)) << "what is lost is not held";
   EXPECT_TRUE(must(writer->put(again, lost)).has_value());
   EXPECT_EQ(must(lux_.as(realm_.site())->status()).damaged_objects, 0U);
-  EXPECT_EQ(lux_.file_of(object_name(lost)), lost);
+  EXPECT_EQ(lux_.file_of(format::name_of(lost)), lost);
 }
 
 }  // namespace

@@ -12,7 +12,6 @@ namespace {
 using conformance::Door;
 using conformance::failed_with;
 using conformance::must;
-using conformance::object_name;
 using conformance::VaultBench;
 using conformance::VaultTest;
 using conformance::WriterStream;
@@ -26,7 +25,7 @@ TEST_F(VaultTest, H7_a_segment_whose_entry_failed_at_the_disk_is_closed_when_its
     conformance::SegmentMaker segment = segment_of(journal, index);
     segment.add(1000);
     must(segment.send(writer(), 0));
-    const auto entry = journal.next(object_name(segment.whole()));
+    const auto entry = journal.next(format::name_of(segment.whole()));
     if (index == 1) {
       lux().inject({.call = sim::FileCall::Sync, .path_part = "/table/"});
       EXPECT_FALSE(writer().put(entry, {}).ok());
@@ -62,7 +61,7 @@ TEST_F(VaultTest, H7_confirmed_frames_behind_a_damaged_one_are_set_aside_and_the
   restart();
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
   EXPECT_EQ(must(segment.send(writer(), good)), confirmed);
-  must(writer().put(journal.next(object_name(segment.whole())), {}));
+  must(writer().put(journal.next(format::name_of(segment.whole())), {}));
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).empty());
 }
 
@@ -196,7 +195,7 @@ TEST(VaultRace, a_mark_that_comes_while_its_segment_is_closed_leaves_no_row) {
     segment.add(1000);
     must(segment.send(*marking, 0));
     const auto mark = format::SignedMark::sign(segment.mark(), bench.realm.writer());
-    const auto entry = journal.next(object_name(segment.whole()));
+    const auto entry = journal.next(format::name_of(segment.whole()));
     bool is_closed = false;
     lux.start("closing", [&] { is_closed = closing->put(entry, segment.whole()).ok(); });
     lux.start("marking", [&] {
@@ -218,7 +217,7 @@ TEST_F(VaultTest, a_segment_whose_file_is_cut_short_is_neither_marked_nor_closed
   must(segment.send(writer(), 0));
   const auto folder = must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()));
   must(must(folder->open_for_write("0"))->resize(end));
-  const auto entry = journal.next(object_name(segment.whole()));
+  const auto entry = journal.next(format::name_of(segment.whole()));
   EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::Corrupt));
   EXPECT_TRUE(lux().has_logged("its file is cut short"));
   must(must(folder->open_for_write("0"))->resize(end - 1));
@@ -253,7 +252,7 @@ TEST_F(VaultTest, H7_a_segment_that_a_mark_found_spoiled_is_damaged_over_restart
   EXPECT_EQ(must(segment.send(writer(), good)), confirmed) << "and the writer mends it";
   must(writer().put_mark(mark));
   EXPECT_EQ(must(lux().env().files.read_file(kept, 1 << 20)), as_found);
-  must(writer().put(journal.next(object_name(segment.whole())), {}));
+  must(writer().put(journal.next(format::name_of(segment.whole())), {}));
   EXPECT_FALSE(lux().has_logged("two ways"));
 }
 
@@ -273,7 +272,7 @@ TEST_F(VaultTest, H7_what_the_disk_spoiled_is_set_aside_as_damaged_when_the_whol
     if (index == 0) {
       EXPECT_TRUE(failed_with(writer().put_mark(mark), Code::Conflict));
     }
-    must(writer().put(journal.next(object_name(segment.whole())), segment.whole()));
+    must(writer().put(journal.next(format::name_of(segment.whole())), segment.whole()));
     EXPECT_TRUE(lux().env().files.stat(aside + number + "-damaged").ok());
     EXPECT_FALSE(lux().env().files.stat(aside + number).ok());
     EXPECT_FALSE(lux().env().files.stat(aside + number + "-mark").ok());
@@ -291,7 +290,7 @@ TEST_F(VaultTest, H7_a_file_that_a_closed_segment_left_and_that_cannot_be_read_k
   must(segment.send(writer(), 0));
   const std::string path = "/srv/vault/journal/" + journal.id().hex() + "/0";
   lux().inject({.call = sim::FileCall::Read, .path_part = path, .times = sim::kForEver, .code = Code::Corrupt});
-  must(writer().put(journal.next(object_name(segment.whole())), segment.whole()));
+  must(writer().put(journal.next(format::name_of(segment.whole())), segment.whole()));
   EXPECT_TRUE(lux().has_logged("its disk gives other bytes than were confirmed here, or none"));
   EXPECT_FALSE(lux().env().files.stat(path).ok());
   EXPECT_TRUE(lux().env().files.stat("/srv/vault/journal/aside/" + journal.id().hex() + "-0-damaged").ok());
@@ -371,7 +370,7 @@ TEST_F(VaultTest, C5_frames_that_a_clone_replaced_are_kept_with_what_the_writer_
   must(writer().put_mark(mark));
   conformance::SegmentMaker other({.registry = bench_.realm.land(), .stream = journal.id(), .label = "clone"});
   other.add(2000, "clone");
-  must(writer().put(journal.next(object_name(other.whole())), other.whole()));
+  must(writer().put(journal.next(format::name_of(other.whole())), other.whole()));
   const Bytes kept =
       must(lux().env().files.read_file("/srv/vault/journal/aside/" + journal.id().hex() + "-0-mark", 1 << 16));
   EXPECT_EQ(must(format::SignedMark::parse(kept, "kept")), mark);

@@ -8,7 +8,6 @@ namespace exclave::vault {
 namespace {
 
 using conformance::BenchRealm;
-using conformance::object_name;
 using conformance::sealed_object;
 using conformance::WriterStream;
 
@@ -70,7 +69,7 @@ struct VaultOnADyingMachine {
     std::vector<format::SignedEntry> entries;
     for (std::uint64_t i = 0; i < 3; ++i) {
       objects.push_back(sealed_object({.registry = realm().land(), .fill = i}));
-      entries.push_back(stream.next(object_name(objects.back())));
+      entries.push_back(stream.next(format::name_of(objects.back())));
     }
     put(entries[0], objects[0]);
     put(entries[2], objects[2]);
@@ -121,7 +120,8 @@ struct VaultOnADyingMachine {
     for (const store::HeldEntry& held : entries) {
       Bytes object(held.object_bytes);
       TRY(found.read(site, held.entry.entry.object, 0, object));
-      if (object_name(object) != held.entry.entry.object) return Error(Code::Corrupt, "an object's bytes are wrong");
+      if (format::name_of(object) != held.entry.entry.object)
+        return Error(Code::Corrupt, "an object's bytes are wrong");
     }
     if (object_count != entries.size()) return Error(Code::Corrupt, "the object count is wrong");
     const std::uint64_t streams = TRY(found.heads(site, realm().land(), {})).heads.size();
@@ -196,7 +196,7 @@ struct SpoiledSegmentOnADyingMachine : VaultOnADyingMachine {
   }
   format::SignedEntry entry() const {
     WriterStream fresh(realm(), realm().writer(), realm().land(), "journal", format::StreamKind::Journal);
-    return fresh.next(object_name(segment.whole()));
+    return fresh.next(format::name_of(segment.whole()));
   }
   Status check(sim::Machine& machine) {
     vault = TRY(open(machine));

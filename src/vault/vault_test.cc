@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "format/object.h"
 #include "tests/conformance/vault_case.h"
 #include "vault/claims.h"
 
@@ -11,32 +12,31 @@ namespace {
 using conformance::failed_with;
 using conformance::is_ok;
 using conformance::must;
-using conformance::object_name;
 using conformance::seeded_id;
 using conformance::VaultTest;
 using conformance::WriterStream;
 
 TEST_F(VaultTest, retention_comes_from_the_policy_and_this_vaults_clock) {
   const Bytes sealed = object(1);
-  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  must(writer().put(stream_.next(format::name_of(sealed)), sealed));
   const auto retention = static_cast<std::int64_t>(bench_.realm.policy().registries[0].retention_seconds);
   EXPECT_EQ(retained_until(0), lux().env().clock.now().seconds() + retention);
 }
 
 TEST_F(VaultTest, retention_is_extended_by_another_entry_and_never_shortened) {
   const Bytes sealed = object(1);
-  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  must(writer().put(stream_.next(format::name_of(sealed)), sealed));
   const std::int64_t first = retained_until(0);
   lux().jump_clock(std::chrono::hours(24));
-  must(writer().put(stream_.next(object_name(sealed)), {}));
+  must(writer().put(stream_.next(format::name_of(sealed)), {}));
   EXPECT_EQ(retained_until(0), first + 86'400);
   lux().jump_clock(std::chrono::hours(-240));
-  must(writer().put(stream_.next(object_name(sealed)), {}));
+  must(writer().put(stream_.next(format::name_of(sealed)), {}));
   EXPECT_EQ(retained_until(0), first + 86'400) << "a clock that was set back shortens nothing";
   const auto shorter = bench_.realm.successor(bench_.realm.first,
                                               [](policy::Policy& next) { next.registries[0].retention_seconds = 1; });
   must(site().put_act(as_bytes(shorter.document)));
-  must(writer().put(stream_.next(object_name(sealed)), {}));
+  must(writer().put(stream_.next(format::name_of(sealed)), {}));
   EXPECT_EQ(retained_until(0), first + 86'400) << "nor does a policy with a shorter one";
 }
 
@@ -45,20 +45,20 @@ TEST_F(VaultTest, retention_that_exceeds_time_itself_stays_at_the_end_of_time) {
       bench_.realm.first, [](policy::Policy& next) { next.registries[0].retention_seconds = ~std::uint64_t{0}; });
   must(site().put_act(as_bytes(longest.document)));
   const Bytes sealed = object(1);
-  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  must(writer().put(stream_.next(format::name_of(sealed)), sealed));
   EXPECT_EQ(retained_until(0), std::numeric_limits<std::int64_t>::max());
 }
 
 TEST_F(VaultTest, an_object_that_the_disk_lost_is_not_claimed_to_be_held_and_can_be_put_again) {
   const Bytes sealed = object(1);
-  const auto entry = stream_.next(object_name(sealed));
+  const auto entry = stream_.next(format::name_of(sealed));
   must(writer().put(entry, sealed));
   const std::uint64_t before = used();
-  must(lux().env().files.remove_file(path_of(object_name(sealed))));
-  EXPECT_FALSE(must(writer().has(object_name(sealed))));
+  must(lux().env().files.remove_file(path_of(format::name_of(sealed))));
+  EXPECT_FALSE(must(writer().has(format::name_of(sealed))));
   EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::NotFound)) << "no receipt for what is known to be lost";
   EXPECT_TRUE(must(writer().put(entry, sealed)).has_value());
-  EXPECT_EQ(must(store::read_object(site(), object_name(sealed), sealed.size())), sealed);
+  EXPECT_EQ(must(store::read_object(site(), format::name_of(sealed), sealed.size())), sealed);
   EXPECT_EQ(used(), before);
 }
 
@@ -68,25 +68,25 @@ TEST_F(VaultTest, H7_a_damaged_leftover_is_replaced_by_the_bytes_that_were_just_
     must(env::create_file_durably(lux().env().files, path_of(name), bytes, 0400));
   };
   const auto expect_whole = [&](const Bytes& sealed) {
-    EXPECT_EQ(must(store::read_object(site(), object_name(sealed), sealed.size())), sealed);
+    EXPECT_EQ(must(store::read_object(site(), format::name_of(sealed), sealed.size())), sealed);
   };
   // Without a row, as a crash on a bad disk may leave it: cut short, or of the right size with other bytes.
   const Bytes first = object(1);
   const Bytes second = object(2);
   Bytes rotten = second;
   rotten[1000] ^= 1;
-  lay_down(object_name(first), ByteView(first).first(1000));
-  lay_down(object_name(second), rotten);
+  lay_down(format::name_of(first), ByteView(first).first(1000));
+  lay_down(format::name_of(second), rotten);
   for (const Bytes& sealed : {first, second}) {
-    EXPECT_TRUE(must(writer().put(stream_.next(object_name(sealed)), sealed)).has_value());
+    EXPECT_TRUE(must(writer().put(stream_.next(format::name_of(sealed)), sealed)).has_value());
     expect_whole(sealed);
   }
   EXPECT_EQ(must(lux().env().files.list("/srv/vault/objects/damaged")).size(), 2U);
   EXPECT_TRUE(lux().has_logged("the file that lay there was set aside"));
 
   // With a row: another size is as good as lost.
-  lay_down(object_name(first), ByteView(first).first(1000));
-  const auto again = stream_.next(object_name(first));
+  lay_down(format::name_of(first), ByteView(first).first(1000));
+  const auto again = stream_.next(format::name_of(first));
   EXPECT_TRUE(failed_with(writer().put(again, {}), Code::NotFound));
   EXPECT_TRUE(must(writer().put(again, first)).has_value());
   expect_whole(first);
@@ -94,7 +94,7 @@ TEST_F(VaultTest, H7_a_damaged_leftover_is_replaced_by_the_bytes_that_were_just_
 
 TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
   const Bytes sealed = object(1);
-  const auto entry = stream_.next(object_name(sealed));
+  const auto entry = stream_.next(format::name_of(sealed));
   lux().inject({.call = sim::FileCall::Sync, .path_part = "/objects/"});
   EXPECT_TRUE(failed_with(writer().put(entry, sealed), Code::Unavailable));
   EXPECT_EQ(must(site().heads(bench_.realm.land()))[0].receipt, std::nullopt);
@@ -106,7 +106,7 @@ TEST_F(VaultTest, no_receipt_is_given_while_the_disk_refuses_to_sync) {
 
 TEST_F(VaultTest, what_the_disk_said_is_told_to_the_operator_and_not_to_the_caller) {
   const Bytes sealed = object(1);
-  const auto entry = stream_.next(object_name(sealed));
+  const auto entry = stream_.next(format::name_of(sealed));
   const auto longer = bench_.realm.successor(bench_.realm.first, [](policy::Policy& next) { ++next.expires_seconds; });
   const auto told = [](const auto& result) { return result.ok() ? std::string() : result.error().message(); };
   for (const std::string part : {"/objects/", "/table/", "/acts/"}) {
@@ -122,13 +122,13 @@ TEST_F(VaultTest, what_the_disk_said_is_told_to_the_operator_and_not_to_the_call
 
 TEST_F(VaultTest, a_full_disk_refuses_objects_and_keeps_answering) {
   const Bytes first = object(1);
-  must(writer().put(stream_.next(object_name(first)), first));
+  must(writer().put(stream_.next(format::name_of(first)), first));
   lux().disk().set_capacity_bytes(lux().disk().used_bytes() + (1 << 20));  // the reserve of the bench's store
   const Bytes second = object(2);
-  const auto entry = stream_.next(object_name(second));
+  const auto entry = stream_.next(format::name_of(second));
   EXPECT_TRUE(failed_with(writer().put(entry, second), Code::Exhausted));
   EXPECT_TRUE(must(site().heads(bench_.realm.land()))[0].receipt.has_value());
-  EXPECT_EQ(must(store::read_object(site(), object_name(first), first.size())), first);
+  EXPECT_EQ(must(store::read_object(site(), format::name_of(first), first.size())), first);
   lux().disk().set_capacity_bytes(std::uint64_t{1} << 40);
   EXPECT_TRUE(must(writer().put(entry, second)).has_value());
 }
@@ -151,7 +151,7 @@ class EventfulSource final : public wire::ObjectSource {
 
 TEST_F(VaultTest, a_policy_that_comes_during_an_upload_decides_about_it) {
   const Bytes sealed = object(1);
-  const auto entry = stream_.next(object_name(sealed));
+  const auto entry = stream_.next(format::name_of(sealed));
   const auto revoking = bench_.realm.successor(bench_.realm.first, [](policy::Policy& next) {
     next.registries[0].writer = policy::testing::machine_key("new writer land").public_key();
   });
@@ -163,7 +163,7 @@ TEST_F(VaultTest, a_policy_that_comes_during_an_upload_decides_about_it) {
 
 TEST_F(VaultTest, a_writer_moved_to_another_registry_during_an_upload_is_refused) {
   const Bytes sealed = object(1);
-  const auto entry = stream_.next(object_name(sealed));
+  const auto entry = stream_.next(format::name_of(sealed));
   const auto moving = bench_.realm.successor(bench_.realm.first, [&](policy::Policy& next) {
     next.registries[0].writer = policy::testing::machine_key("new writer land").public_key();
     next.registries[1].writer = bench_.realm.writer().public_key();
@@ -188,7 +188,7 @@ TEST_F(VaultTest, a_registry_that_had_room_again_is_reported_when_it_is_full_aga
     for (int i = 0; i < 20; ++i) {
       WriterStream copy = stream_;
       const Bytes sealed = object(fill++);
-      if (writer().put(copy.next(object_name(sealed)), sealed).ok()) stream_.next(object_name(sealed));
+      if (writer().put(copy.next(format::name_of(sealed)), sealed).ok()) stream_.next(format::name_of(sealed));
     }
   }
   EXPECT_EQ(alarms(), 2U);
@@ -196,7 +196,7 @@ TEST_F(VaultTest, a_registry_that_had_room_again_is_reported_when_it_is_full_aga
 
 TEST_F(VaultTest, the_same_entry_on_two_connections_is_received_once) {
   const Bytes sealed = object(1);
-  const auto entry = stream_.next(object_name(sealed));
+  const auto entry = stream_.next(format::name_of(sealed));
   EventfulSource source(sealed, [&] { EXPECT_TRUE(failed_with(writer().put(entry, sealed), Code::Unavailable)); });
   const wire::Caller caller{bench_.realm.writer().public_key()};
   EXPECT_TRUE(is_ok(bench_.vault().put(caller, entry, source)));
@@ -207,8 +207,8 @@ TEST_F(VaultTest, fork_evidence_is_kept_once_per_stream_and_logged_once) {
   const Bytes first = object(1);
   const Bytes other = object(2);
   WriterStream forked = stream_;
-  const auto held = stream_.next(object_name(first));
-  const auto rival = forked.next(object_name(other));
+  const auto held = stream_.next(format::name_of(first));
+  const auto rival = forked.next(format::name_of(other));
   must(writer().put(held, first));
   EXPECT_TRUE(failed_with(writer().put(rival, other), Code::Conflict));
   EXPECT_TRUE(failed_with(writer().put(rival, other), Code::Conflict));
@@ -270,7 +270,7 @@ TEST_F(VaultTest, a_table_older_than_its_objects_is_reported_at_start) {
     return must(bench_.as(bench_.realm.site())->status()).unlisted_objects;
   };
   const Bytes sealed = object(1);
-  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  must(writer().put(stream_.next(format::name_of(sealed)), sealed));
   lie_there(kMostCutOff);
   EXPECT_EQ(unlisted(), 0U) << "so many can be what a crash has cut off";
   lie_there(kMostCutOff + 1);
@@ -280,7 +280,7 @@ TEST_F(VaultTest, a_table_older_than_its_objects_is_reported_at_start) {
 
 TEST_F(VaultTest, a_vault_whose_table_is_gone_is_neither_opened_nor_created_as_an_empty_one) {
   const Bytes sealed = object(1);
-  must(writer().put(stream_.next(object_name(sealed)), sealed));
+  must(writer().put(stream_.next(format::name_of(sealed)), sealed));
   bench_.close();
   env::FileSystem& files = lux().env().files;
   const auto open = [&] {

@@ -32,6 +32,9 @@ class ObjectSource {
     TRY(read_exactly(buffer));
     return ByteView(buffer);
   }
+  // The object's name, if who made the bytes gave it in this process and they have not been written to since. nullopt: it
+  // is to be found by reading.
+  virtual std::optional<format::ObjectName> name() const { return std::nullopt; }
 };
 
 struct HeadsPage {

@@ -44,7 +44,7 @@ TEST_P(VaultApiConformance, what_was_put_comes_back_through_heads_entries_and_re
     for (std::uint64_t i = 0; i < 3; ++i) {
       objects.push_back(object(bench, i, i == 1 ? 20 : 18));
       const auto snapshot = i == 2 ? std::optional(format::PeriodNumber(0)) : std::nullopt;
-      entries.push_back(deposit.stream.next(object_name(objects.back()), snapshot));
+      entries.push_back(deposit.stream.next(format::name_of(objects.back()), snapshot));
       const auto receipt = must(deposit.writer->put(entries.back(), objects.back()));
       ASSERT_TRUE(receipt.has_value());
       EXPECT_EQ(receipt->receipt.index, entries.back().entry.index);
@@ -76,9 +76,9 @@ TEST_P(VaultApiConformance, putting_the_same_again_gives_the_current_receipt) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes first = object(bench, 1);
     const Bytes second = object(bench, 2);
-    const auto entry = deposit.stream.next(object_name(first));
+    const auto entry = deposit.stream.next(format::name_of(first));
     must(deposit.writer->put(entry, first));
-    must(deposit.writer->put(deposit.stream.next(object_name(second)), second));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(second)), second));
     const std::uint64_t used = must(deposit.writer->quota(bench.realm.land())).used_bytes;
     const auto again = must(deposit.writer->put(entry, first));
     ASSERT_TRUE(again.has_value());
@@ -95,7 +95,7 @@ TEST_P(VaultApiConformance, entries_may_come_early_and_the_head_waits_for_the_mi
     std::vector<format::SignedEntry> entries;
     for (std::uint64_t i = 0; i < 5; ++i) {
       objects.push_back(object(bench, i));
-      entries.push_back(deposit.stream.next(object_name(objects[i])));
+      entries.push_back(deposit.stream.next(format::name_of(objects[i])));
     }
     EXPECT_EQ(must(deposit.writer->put(entries[3], objects[3])), std::nullopt);
     EXPECT_EQ(must(deposit.writer->put(entries[1], objects[1])), std::nullopt);
@@ -114,16 +114,16 @@ TEST_P(VaultApiConformance, entries_may_come_early_and_the_head_waits_for_the_mi
 TEST_P(VaultApiConformance, an_object_that_is_held_need_not_be_sent) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 1);
-    const auto entry = deposit.stream.next(object_name(sealed));
-    EXPECT_FALSE(must(deposit.writer->has(object_name(sealed))));
+    const auto entry = deposit.stream.next(format::name_of(sealed));
+    EXPECT_FALSE(must(deposit.writer->has(format::name_of(sealed))));
     EXPECT_TRUE(failed_with(deposit.writer->put(entry, {}), Code::NotFound));
     must(deposit.writer->put(entry, sealed));
-    EXPECT_TRUE(must(deposit.writer->has(object_name(sealed))));
+    EXPECT_TRUE(must(deposit.writer->has(format::name_of(sealed))));
     EXPECT_TRUE(must(deposit.writer->put(entry, {})).has_value()) << "a held entry";
 
     WriterStream second(bench.realm, bench.realm.writer(), bench.realm.land(), "second start");
     must(deposit.writer->open_stream(second.stream()));
-    EXPECT_TRUE(must(deposit.writer->put(second.next(object_name(sealed)), {})).has_value()) << "a held object";
+    EXPECT_TRUE(must(deposit.writer->put(second.next(format::name_of(sealed)), {})).has_value()) << "a held object";
   });
 }
 
@@ -131,8 +131,8 @@ TEST_P(VaultApiConformance, an_object_counts_once_against_the_quota) {
   run([](VaultBench& bench, Deposit& deposit) {
     const std::uint64_t before = must(deposit.writer->quota(bench.realm.land())).used_bytes;
     const Bytes sealed = object(bench, 1);
-    must(deposit.writer->put(deposit.stream.next(object_name(sealed)), sealed));
-    must(deposit.writer->put(deposit.stream.next(object_name(sealed)), sealed));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(sealed)), sealed));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(sealed)), sealed));
     const auto quota = must(deposit.writer->quota(bench.realm.land()));
     EXPECT_EQ(quota.used_bytes - before, sealed.size() + 2 * vault::kEntryCharge);
     EXPECT_EQ(quota.quota_bytes, bench.realm.policy().registries[0].quota_bytes);
@@ -144,14 +144,34 @@ TEST_P(VaultApiConformance, an_object_of_another_name_is_refused_and_nothing_sta
     const Bytes promised = object(bench, 1, 20);
     Bytes sent = promised;
     sent.back() ^= 1;
-    const auto entry = deposit.stream.next(object_name(promised));
+    const auto entry = deposit.stream.next(format::name_of(promised));
     const auto quota = must(deposit.writer->quota(bench.realm.land())).used_bytes;
     EXPECT_TRUE(failed_with(deposit.writer->put(entry, sent), Code::InvalidInput));
-    EXPECT_FALSE(must(deposit.writer->has(object_name(promised))));
-    EXPECT_FALSE(must(deposit.writer->has(object_name(sent))));
+    EXPECT_FALSE(must(deposit.writer->has(format::name_of(promised))));
+    EXPECT_FALSE(must(deposit.writer->has(format::name_of(sent))));
     EXPECT_EQ(must(deposit.writer->quota(bench.realm.land())).used_bytes, quota);
     EXPECT_EQ(must(deposit.site->heads(bench.realm.land()))[0].entries, 0U);
     EXPECT_TRUE(is_ok(deposit.writer->put(entry, promised))) << "the name is not squatted";
+  });
+}
+
+// H3, C7: whoever reaches a vault over a connection is believed nothing.
+TEST_P(VaultApiConformance, the_name_of_a_sealed_object_is_relied_upon_in_the_same_process_alone) {
+  run([](VaultBench& bench, Deposit& deposit) {
+    const auto put_named = [&](const format::SignedEntry& entry, const format::ObjectName& name, const Bytes& bytes) {
+      return deposit.writer->put_sealed(entry, {name, 20, std::make_shared<const Bytes>(bytes)});
+    };
+    const Bytes promised = object(bench, 1, 20);
+    const Bytes other = object(bench, 2, 20);
+    const auto entry = deposit.stream.next(format::name_of(promised));
+    EXPECT_TRUE(failed_with(put_named(entry, format::name_of(other), other), Code::InvalidInput));
+    EXPECT_FALSE(must(deposit.writer->has(format::name_of(other))));
+    if (GetParam().door != Door::Embedded) {
+      EXPECT_TRUE(failed_with(put_named(entry, format::name_of(promised), other), Code::InvalidInput));
+      EXPECT_FALSE(must(deposit.writer->has(format::name_of(promised))));
+    }
+    EXPECT_TRUE(is_ok(put_named(entry, format::name_of(promised), promised)));
+    EXPECT_EQ(must(store::read_object(*deposit.site, format::name_of(promised), promised.size())), promised);
   });
 }
 
@@ -159,8 +179,8 @@ TEST_P(VaultApiConformance, objects_of_a_wrong_form_are_refused) {
   run([](VaultBench& bench, Deposit& deposit) {
     const auto refusal = [&](const Bytes& malformed) {
       WriterStream stream = deposit.stream;
-      const auto put = deposit.writer->put(stream.next(object_name(malformed)), malformed);
-      EXPECT_EQ(must(deposit.writer->has(object_name(malformed))), put.ok());
+      const auto put = deposit.writer->put(stream.next(format::name_of(malformed)), malformed);
+      EXPECT_EQ(must(deposit.writer->has(format::name_of(malformed))), put.ok());
       return put;
     };
     const Bytes good = object(bench, 1);
@@ -184,13 +204,13 @@ TEST_P(VaultApiConformance, a_second_history_is_a_conflict_and_the_first_one_sta
     const Bytes second = object(bench, 2);
     const Bytes other = object(bench, 3);
     WriterStream forked = deposit.stream;
-    must(deposit.writer->put(deposit.stream.next(object_name(first)), first));
-    must(deposit.writer->put(deposit.stream.next(object_name(second)), second));
-    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(object_name(other)), other), Code::Conflict));
-    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(object_name(second)), second), Code::Conflict));
-    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(object_name(other)), other), Code::Conflict))
+    must(deposit.writer->put(deposit.stream.next(format::name_of(first)), first));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(second)), second));
+    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(format::name_of(other)), other), Code::Conflict));
+    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(format::name_of(second)), second), Code::Conflict));
+    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(format::name_of(other)), other), Code::Conflict))
         << "it does not follow the held entry before it";
-    EXPECT_FALSE(must(deposit.writer->has(object_name(other))));
+    EXPECT_FALSE(must(deposit.writer->has(format::name_of(other))));
     EXPECT_EQ(must(deposit.site->heads(bench.realm.land()))[0].receipt->receipt.chain, deposit.stream.chain());
   });
 }
@@ -200,16 +220,16 @@ TEST_P(VaultApiConformance, an_entry_that_its_held_successor_does_not_follow_is_
     const Bytes early = object(bench, 1);
     const Bytes other = object(bench, 2);
     WriterStream forked = deposit.stream;
-    deposit.stream.next(object_name(object(bench, 3)));
-    EXPECT_EQ(must(deposit.writer->put(deposit.stream.next(object_name(early)), early)), std::nullopt);
-    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(object_name(other)), other), Code::Conflict));
+    deposit.stream.next(format::name_of(object(bench, 3)));
+    EXPECT_EQ(must(deposit.writer->put(deposit.stream.next(format::name_of(early)), early)), std::nullopt);
+    EXPECT_TRUE(failed_with(deposit.writer->put(forked.next(format::name_of(other)), other), Code::Conflict));
   });
 }
 
 TEST_P(VaultApiConformance, an_entry_must_chain_from_the_streams_start_and_stay_near_the_head) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 1);
-    const format::ObjectName name = object_name(sealed);
+    const format::ObjectName name = format::name_of(sealed);
     const auto chain = format::next_chain(deposit.stream.chain(), name, {});
     const auto entry = [&](std::uint64_t index, const format::ChainHash& hash) {
       return deposit.stream.sign({deposit.stream.id(), format::EntryIndex(index), name, hash, {}});
@@ -226,9 +246,9 @@ TEST_P(VaultApiConformance, a_snapshot_cannot_need_periods_after_its_own) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = sealed_object({.registry = bench.realm.land(), .period = 1, .fill = 1});
     WriterStream copy = deposit.stream;
-    const auto later = copy.next(object_name(sealed), format::PeriodNumber(2));
+    const auto later = copy.next(format::name_of(sealed), format::PeriodNumber(2));
     EXPECT_TRUE(failed_with(deposit.writer->put(later, sealed), Code::InvalidInput));
-    const auto own = deposit.stream.next(object_name(sealed), format::PeriodNumber(1));
+    const auto own = deposit.stream.next(format::name_of(sealed), format::PeriodNumber(1));
     EXPECT_TRUE(is_ok(deposit.writer->put(own, sealed)));
   });
 }
@@ -237,19 +257,19 @@ TEST_P(VaultApiConformance, a_stream_must_be_open_and_its_entries_signed_by_its_
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 1);
     WriterStream unopened(bench.realm, bench.realm.writer(), bench.realm.land(), "unopened");
-    EXPECT_TRUE(failed_with(deposit.writer->put(unopened.next(object_name(sealed)), sealed), Code::NotFound));
+    EXPECT_TRUE(failed_with(deposit.writer->put(unopened.next(format::name_of(sealed)), sealed), Code::NotFound));
     WriterStream copy = deposit.stream;
-    auto forged = copy.next(object_name(sealed));
+    auto forged = copy.next(format::name_of(sealed));
     forged.signature = bench.realm.stranger.sign(as_bytes(forged.entry.text()));
     EXPECT_TRUE(failed_with(deposit.writer->put(forged, sealed), Code::Denied));
-    EXPECT_FALSE(must(deposit.writer->has(object_name(sealed))));
+    EXPECT_FALSE(must(deposit.writer->has(format::name_of(sealed))));
   });
 }
 
 TEST_P(VaultApiConformance, opening_a_stream_again_changes_nothing) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 1);
-    must(deposit.writer->put(deposit.stream.next(object_name(sealed)), sealed));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(sealed)), sealed));
     const auto used = must(deposit.writer->quota(bench.realm.land())).used_bytes;
     must(deposit.writer->open_stream(deposit.stream.stream()));
     EXPECT_EQ(must(deposit.writer->quota(bench.realm.land())).used_bytes, used);
@@ -272,7 +292,7 @@ TEST_P(VaultApiConformance, a_stream_needs_its_eras_document) {
 TEST_P(VaultApiConformance, ranges_are_read_exactly_or_refused) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 7, 20);
-    const format::ObjectName name = object_name(sealed);
+    const format::ObjectName name = format::name_of(sealed);
     must(deposit.writer->put(deposit.stream.next(name), sealed));
     using Range = std::pair<std::uint64_t, std::size_t>;
     const std::size_t end = sealed.size();
@@ -295,7 +315,7 @@ TEST_P(VaultApiConformance, entries_come_in_pages_with_gaps_left_out) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 1);
     for (std::uint64_t i = 0; i < 8; ++i) {
-      const auto entry = deposit.stream.next(object_name(sealed));
+      const auto entry = deposit.stream.next(format::name_of(sealed));
       if (i != 3) must(deposit.writer->put(entry, sealed));
     }
     const auto indexes = [&](std::uint64_t from, std::size_t limit) {
@@ -319,9 +339,9 @@ TEST_P(VaultApiConformance, everything_is_found_again_after_a_restart) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes first = object(bench, 1);
     const Bytes early = object(bench, 3);
-    must(deposit.writer->put(deposit.stream.next(object_name(first)), first));
-    const auto missing = deposit.stream.next(object_name(first));
-    must(deposit.writer->put(deposit.stream.next(object_name(early)), early));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(first)), first));
+    const auto missing = deposit.stream.next(format::name_of(first));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(early)), early));
     const auto era =
         policy::SignedEra::sign(bench.realm.era_document(bench.realm.land(), 2), bench.realm.realm.ceremony);
     must(deposit.writer->put_act(as_bytes(era.document)));
@@ -335,7 +355,7 @@ TEST_P(VaultApiConformance, everything_is_found_again_after_a_restart) {
     const auto site = bench.as(bench.realm.site());
     EXPECT_EQ(must(site->heads(bench.realm.land()))[0].receipt->document(), receipt->document());
     EXPECT_EQ(must(site->entries(deposit.stream.id(), {}, 10)).size(), 2U);
-    EXPECT_EQ(must(store::read_object(*site, object_name(early), early.size())), early);
+    EXPECT_EQ(must(store::read_object(*site, format::name_of(early), early.size())), early);
     EXPECT_EQ(must(writer->quota(bench.realm.land())).used_bytes, used);
     EXPECT_EQ(must(site->acts()).size(), 3U);
     EXPECT_EQ(must(writer->put(missing, {}))->receipt.index, format::EntryIndex(2)) << "the head goes on";
@@ -345,8 +365,8 @@ TEST_P(VaultApiConformance, everything_is_found_again_after_a_restart) {
 TEST_P(VaultApiConformance, status_says_how_the_vault_is) {
   run([](VaultBench& bench, Deposit& deposit) {
     const Bytes sealed = object(bench, 1);
-    must(deposit.writer->put(deposit.stream.next(object_name(sealed)), sealed));
-    must(deposit.writer->put(deposit.stream.next(object_name(sealed)), sealed));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(sealed)), sealed));
+    must(deposit.writer->put(deposit.stream.next(format::name_of(sealed)), sealed));
     const std::int64_t now = bench.env.clock.now().seconds();
     const auto status = must(deposit.writer->status());
     EXPECT_EQ(status.name, "lux");
@@ -366,7 +386,7 @@ TEST_P(VaultApiConformance, puts_from_several_threads_end_as_one_chain) {
     std::vector<format::SignedEntry> entries;
     for (std::size_t i = 0; i < kEntries; ++i) {
       objects.push_back(object(bench, i));
-      entries.push_back(deposit.stream.next(object_name(objects[i])));
+      entries.push_back(deposit.stream.next(format::name_of(objects[i])));
     }
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (std::size_t first = 0; first < 3; ++first) {

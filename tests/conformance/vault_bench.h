@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "crypto/tree_hash.h"
 #include "format/journal.h"
 #include "format/object.h"
 #include "policy/testing/realm.h"
@@ -107,10 +106,6 @@ inline Bytes sealed_object(const SealedLooks& looks) {
   for (std::size_t i = 4096; i < object.size(); i += 512) object[i] = static_cast<Byte>(looks.fill + i / 512);
   return object;
 }
-inline format::ObjectName object_name(ByteView object) {
-  return format::ObjectName(crypto::tree_hash(object).array());
-}
-
 // A writer's stream: signs entries that chain.
 class WriterStream {
  public:

@@ -61,7 +61,7 @@ class VaultTest : public ::testing::Test {
     SegmentMaker segment = segment_of(journal, 0);
     segment.add(1000);
     must(segment.send(writer(), 0));
-    const Leftover left{"/srv/vault/journal/" + journal.id().hex() + "/0", object_name(segment.whole())};
+    const Leftover left{"/srv/vault/journal/" + journal.id().hex() + "/0", format::name_of(segment.whole())};
     must(writer().put(journal.next(left.object), {}));
     must(env::create_file_durably(lux().env().files, left.file, segment.whole(), 0600));
     return left;

@@ -23,7 +23,7 @@ class VaultJournalConformance : public testing::TestWithParam<VaultKind> {
     }
     std::uint64_t used() { return must(writer->quota(bench.realm.land())).used_bytes; }
     Result<std::optional<format::SignedReceipt>> close(const SegmentMaker& made, ByteView object = {}) {
-      return writer->put(stream.next(object_name(made.whole())), object);
+      return writer->put(stream.next(format::name_of(made.whole())), object);
     }
     std::vector<store::OpenSegment> open() { return must(site->open_segments(bench.realm.land())); }
 
@@ -242,7 +242,7 @@ TEST_P(VaultJournalConformance, a_segment_closes_with_its_entry_alone_and_is_an_
     EXPECT_EQ(receipt->receipt.chain, journal.stream.chain());
     EXPECT_EQ(journal.used() - before, (std::uint64_t{1} << 18) + vault::kEntryCharge);
     EXPECT_TRUE(journal.open().empty());
-    const auto name = object_name(segment.whole());
+    const auto name = format::name_of(segment.whole());
     EXPECT_EQ(must(store::read_object(*journal.site, name, segment.whole().size())), segment.whole());
     EXPECT_TRUE(failed_with(segment.send(*journal.writer, 0), Code::Conflict)) << "it is closed";
     Bytes read(4096);
@@ -259,13 +259,13 @@ TEST_P(VaultJournalConformance, a_segment_that_lacks_frames_is_closed_by_the_who
     must(segment.send(*journal.writer, 0));
     segment.add(200);
     WriterStream copy = journal.stream;
-    const auto entry = copy.next(object_name(segment.whole()));
+    const auto entry = copy.next(format::name_of(segment.whole()));
     EXPECT_TRUE(failed_with(journal.writer->put(entry, {}), Code::NotFound));
     EXPECT_EQ(journal.open().size(), 1U) << "and it stays open";
     ASSERT_TRUE(must(journal.close(segment, segment.whole())).has_value());
     EXPECT_TRUE(journal.open().empty());
     EXPECT_EQ(journal.used() - before, (std::uint64_t{1} << 18) + vault::kEntryCharge) << "charged once";
-    EXPECT_EQ(must(store::read_object(*journal.site, object_name(segment.whole()), segment.whole().size())),
+    EXPECT_EQ(must(store::read_object(*journal.site, format::name_of(segment.whole()), segment.whole().size())),
               segment.whole());
   });
 }
@@ -330,25 +330,25 @@ TEST_P(VaultJournalConformance, kinds_of_streams_refuse_each_others_operations) 
     SegmentMaker strange({bench.realm.land(), objects.id()});
     EXPECT_TRUE(failed_with(strange.send(*journal.writer, 0), Code::InvalidInput));
     WriterStream copy = objects;
-    EXPECT_TRUE(
-        failed_with(journal.writer->put(copy.next(object_name(strange.whole())), strange.whole()), Code::InvalidInput));
+    EXPECT_TRUE(failed_with(journal.writer->put(copy.next(format::name_of(strange.whole())), strange.whole()),
+                            Code::InvalidInput));
 
     const Bytes object = sealed_object({.registry = bench.realm.land()});
-    must(journal.writer->put(objects.next(object_name(object)), object));
+    must(journal.writer->put(objects.next(format::name_of(object)), object));
     for (const Bytes& sent : {object, Bytes()}) {
       WriterStream attempt = journal.stream;
-      EXPECT_TRUE(failed_with(journal.writer->put(attempt.next(object_name(object)), sent), Code::InvalidInput))
+      EXPECT_TRUE(failed_with(journal.writer->put(attempt.next(format::name_of(object)), sent), Code::InvalidInput))
           << "held or not";
     }
     WriterStream attempt = journal.stream;
     SegmentMaker elsewhere = journal.segment(1);
-    EXPECT_TRUE(failed_with(journal.writer->put(attempt.next(object_name(elsewhere.whole())), elsewhere.whole()),
+    EXPECT_TRUE(failed_with(journal.writer->put(attempt.next(format::name_of(elsewhere.whole())), elsewhere.whole()),
                             Code::InvalidInput))
         << "a segment of another place";
     WriterStream again = journal.stream;
     SegmentMaker segment = journal.segment(0);
     EXPECT_TRUE(failed_with(
-        journal.writer->put(again.next(object_name(segment.whole()), format::PeriodNumber(0)), segment.whole()),
+        journal.writer->put(again.next(format::name_of(segment.whole()), format::PeriodNumber(0)), segment.whole()),
         Code::InvalidInput))
         << "a journal has no snapshots";
   });

@@ -14,8 +14,8 @@ class VaultRolesConformance : public testing::TestWithParam<VaultKind> {
     const auto writer = bench.as(bench.realm.writer());
     must(writer->open_stream(stream.stream()));
     const Bytes sealed = sealed_object({.registry = bench.realm.land()});
-    must(writer->put(stream.next(object_name(sealed)), sealed));
-    return object_name(sealed);
+    must(writer->put(stream.next(format::name_of(sealed)), sealed));
+    return format::name_of(sealed);
   }
   // Everything that a reader may do and a writer may not.
   static void expect_no_reading(store::VaultApi& api, const format::ObjectName& name, const format::StreamId& stream) {
@@ -26,7 +26,7 @@ class VaultRolesConformance : public testing::TestWithParam<VaultKind> {
   static void expect_no_writing(VaultBench& bench, store::VaultApi& api, WriterStream stream) {
     EXPECT_TRUE(failed_with(api.open_stream(stream.stream()), Code::Denied));
     const Bytes sealed = sealed_object({.registry = bench.realm.land(), .fill = 77});
-    EXPECT_TRUE(failed_with(api.put(stream.next(object_name(sealed)), sealed), Code::Denied));
+    EXPECT_TRUE(failed_with(api.put(stream.next(format::name_of(sealed)), sealed), Code::Denied));
     EXPECT_TRUE(failed_with(api.quota(bench.realm.land()), Code::Denied));
   }
   static policy::SignedPolicy without_writer(const VaultBench& bench) {
@@ -70,7 +70,7 @@ TEST_P(VaultRolesConformance, writer_cannot_write_into_another_registry) {
     const WriterStream foreign(bench.realm, bench.realm.other_writer, bench.realm.land(), "foreign");
     EXPECT_TRUE(failed_with(other->open_stream(foreign.stream()), Code::Denied)) << "its own key, another registry";
     const Bytes sealed = sealed_object({.registry = bench.realm.land(), .fill = 5});
-    EXPECT_TRUE(failed_with(other->put(lands.next(object_name(sealed)), sealed), Code::NotFound));
+    EXPECT_TRUE(failed_with(other->put(lands.next(format::name_of(sealed)), sealed), Code::NotFound));
   });
 }
 
@@ -194,11 +194,11 @@ TEST_P(VaultRolesConformance, a_new_policy_rules_at_once_and_after_a_restart) {
       const crypto::Ed25519SigningKey new_key = machine_key("new writer land");
       const auto new_writer = bench.as(new_key);
       const Bytes sealed = sealed_object({.registry = bench.realm.land(), .fill = 9});
-      EXPECT_TRUE(failed_with(new_writer->put(stream.next(object_name(sealed)), sealed), Code::Denied))
+      EXPECT_TRUE(failed_with(new_writer->put(stream.next(format::name_of(sealed)), sealed), Code::Denied))
           << "the stream is its predecessor's";
       WriterStream fresh(bench.realm, new_key, bench.realm.land());
       must(new_writer->open_stream(fresh.stream()));
-      const auto receipt = must(new_writer->put(fresh.next(object_name(sealed)), sealed));
+      const auto receipt = must(new_writer->put(fresh.next(format::name_of(sealed)), sealed));
       ASSERT_TRUE(receipt.has_value());
       EXPECT_EQ(receipt->receipt.policy, format::PolicyVersion(2));
     }
@@ -241,7 +241,7 @@ TEST_P(VaultRolesConformance, a_vault_whose_receipt_key_was_replaced_serves_but_
     const auto writer = bench.as(bench.realm.writer());
     EXPECT_TRUE(failed_with(writer->open_stream(stream.stream()), Code::Denied));
     const Bytes sealed = sealed_object({.registry = bench.realm.land(), .fill = 77});
-    EXPECT_TRUE(failed_with(writer->put(stream.next(object_name(sealed)), sealed), Code::Denied));
+    EXPECT_TRUE(failed_with(writer->put(stream.next(format::name_of(sealed)), sealed), Code::Denied));
     Bytes out(16);
     EXPECT_TRUE(is_ok(site->read(name, 0, out)));
     bench.restart();

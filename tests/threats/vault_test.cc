@@ -15,7 +15,6 @@ using conformance::failed_with;
 using conformance::is_ok;
 using conformance::machine_key;
 using conformance::must;
-using conformance::object_name;
 using conformance::sealed_object;
 using conformance::seeded_id;
 using conformance::Tables;
@@ -33,15 +32,15 @@ class CompromisedHome {
         site(bench.as(bench.realm.site())),
         stream(bench.realm, bench.realm.writer(), bench.realm.land()) {
     must(writer->open_stream(stream.stream()));
-    must(writer->put(stream.next(object_name(good)), good));
+    must(writer->put(stream.next(format::name_of(good)), good));
   }
   // What was deposited before is there, unchanged and retained as long as before.
   void expect_past_is_safe() {
     const auto held = must(site->entries(stream.id(), {}, 1));
     ASSERT_EQ(held.size(), 1U);
-    EXPECT_EQ(held[0].entry.entry.object, object_name(good));
+    EXPECT_EQ(held[0].entry.entry.object, format::name_of(good));
     EXPECT_GE(held[0].retain_until_seconds, retained_until);
-    EXPECT_EQ(must(store::read_object(*site, object_name(good), good.size())), good);
+    EXPECT_EQ(must(store::read_object(*site, format::name_of(good), good.size())), good);
     EXPECT_TRUE(must(site->heads(bench_.realm.land())).at(0).receipt.has_value());
   }
   std::int64_t retention() { return must(site->entries(stream.id(), {}, 1)).at(0).retain_until_seconds; }
@@ -89,7 +88,7 @@ int status_of_request(VaultBench& bench, std::string_view method, const std::str
 TEST(ThreatsVault, C2_nobody_can_delete_because_no_request_does) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     const std::string stream = "/v1/streams/" + home.stream.id().hex();
-    const std::vector<std::string> targets = {"/v1/objects/" + object_name(home.good).hex(),
+    const std::vector<std::string> targets = {"/v1/objects/" + format::name_of(home.good).hex(),
                                               stream,
                                               stream + "/0",
                                               stream + "/entries",
@@ -111,8 +110,8 @@ TEST(ThreatsVault, C2_nobody_can_overwrite_an_entry_or_an_object) {
   with_home(Door::Plain, [](VaultBench& bench, CompromisedHome& home) {
     const Bytes other = sealed_object({.registry = bench.realm.land(), .fill = 2});
     WriterStream again(bench.realm, bench.realm.writer(), bench.realm.land());
-    EXPECT_TRUE(failed_with(home.writer->put(again.next(object_name(other)), other), Code::Conflict));
-    const auto under_its_name = home.stream.next(object_name(home.good));
+    EXPECT_TRUE(failed_with(home.writer->put(again.next(format::name_of(other)), other), Code::Conflict));
+    const auto under_its_name = home.stream.next(format::name_of(home.good));
     EXPECT_TRUE(is_ok(home.writer->put(under_its_name, other))) << "the bytes are not even looked at";
     home.expect_past_is_safe();
   });
@@ -121,10 +120,10 @@ TEST(ThreatsVault, C2_nobody_can_overwrite_an_entry_or_an_object) {
 TEST(ThreatsVault, C2_retention_cannot_be_shortened_by_the_writer) {
   with_home(Door::Embedded, [](VaultBench& bench, CompromisedHome& home) {
     // All a writer can do is refer to the object again, in this stream or in new ones.
-    must(home.writer->put(home.stream.next(object_name(home.good)), {}));
+    must(home.writer->put(home.stream.next(format::name_of(home.good)), {}));
     WriterStream fresh(bench.realm, bench.realm.writer(), bench.realm.land(), "fresh");
     must(home.writer->open_stream(fresh.stream()));
-    must(home.writer->put(fresh.next(object_name(home.good)), home.good));
+    must(home.writer->put(fresh.next(format::name_of(home.good)), home.good));
     home.expect_past_is_safe();
     const auto shorter = bench.realm.successor(bench.realm.first,
                                                [](policy::Policy& next) { next.registries[0].retention_seconds = 1; });
@@ -148,14 +147,14 @@ TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms_once) {
     for (std::uint64_t fill = 2; fill < 40; ++fill) {
       WriterStream next = home.stream;
       const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = fill});
-      const auto entry = next.next(object_name(object));
+      const auto entry = next.next(format::name_of(object));
       const auto put = home.writer->put(entry, object);
       if (put.ok()) {
         ++accepted;
-        home.stream.next(object_name(object));
+        home.stream.next(format::name_of(object));
       } else {
         EXPECT_EQ(put.error().code(), Code::Exhausted) << put.error().message();
-        EXPECT_FALSE(must(home.writer->has(object_name(object)))) << "what is refused takes no room";
+        EXPECT_FALSE(must(home.writer->has(format::name_of(object)))) << "what is refused takes no room";
       }
     }
     EXPECT_EQ(accepted, 10U);
@@ -166,7 +165,7 @@ TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms_once) {
     // Nor can rows be made without end, out of one object or out of nothing.
     Status refused;
     for (int i = 0; i < 10'000 && refused.ok(); ++i) {
-      const auto put = home.writer->put(home.stream.next(object_name(home.good)), {});
+      const auto put = home.writer->put(home.stream.next(format::name_of(home.good)), {});
       if (!put.ok()) refused = put.error();
     }
     EXPECT_TRUE(failed_with(refused, Code::Exhausted));
@@ -190,7 +189,7 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
     std::vector<std::unique_ptr<env::Thread>> threads;
     for (std::uint64_t i = 0; i < 6; ++i) {
       const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 10 + i});
-      const auto entry = home.stream.next(object_name(object));
+      const auto entry = home.stream.next(format::name_of(object));
       threads.push_back(must(bench.env.threads.start(
           "flood", [&, object, entry] { ignore(home.writer->put(entry, object), "most are refused"); })));
     }
@@ -228,10 +227,10 @@ TEST(ThreatsVault, C3_an_object_whose_entry_is_refused_at_the_commit_counts_agai
     const std::uint64_t before = used();
     const Bytes flood = sealed_object({.registry = bench.realm.land(), .fill = 7});
     WriterStream rival = home.stream;
-    const auto entry = home.stream.next(object_name(flood));
+    const auto entry = home.stream.next(format::name_of(flood));
     // While the object arrives, an entry that costs nothing makes the place behind it contradict it.
-    rival.next(object_name(home.good));
-    const auto behind = rival.next(object_name(home.good));
+    rival.next(format::name_of(home.good));
+    const auto behind = rival.next(format::name_of(home.good));
     InterruptedSource source(flood, [&] { must(home.writer->put(behind, {})); });
     const wire::Caller caller{bench.realm.writer().public_key()};
     EXPECT_TRUE(failed_with(bench.vault().put(caller, entry, source), Code::Conflict));
@@ -241,7 +240,7 @@ TEST(ThreatsVault, C3_an_object_whose_entry_is_refused_at_the_commit_counts_agai
     WriterStream fresh(bench.realm, bench.realm.writer(), bench.realm.land(), "fresh");
     must(home.writer->open_stream(fresh.stream()));
     const std::uint64_t opened = used();
-    must(home.writer->put(fresh.next(object_name(flood)), {}));
+    must(home.writer->put(fresh.next(format::name_of(flood)), {}));
     EXPECT_EQ(used(), opened + vault::kEntryCharge) << "and paid for once";
     home.expect_past_is_safe();
   });
@@ -253,8 +252,8 @@ TEST(ThreatsVault, C11_objects_sealed_to_a_foreign_or_unlisted_key_are_refused) 
     const auto refused = [&](const conformance::SealedLooks& looks) {
       WriterStream copy = home.stream;
       const Bytes object = sealed_object(looks);
-      const auto put = home.writer->put(copy.next(object_name(object)), object);
-      EXPECT_EQ(must(home.writer->has(object_name(object))), put.ok());
+      const auto put = home.writer->put(copy.next(format::name_of(object)), object);
+      EXPECT_EQ(must(home.writer->has(format::name_of(object))), put.ok());
       return put;
     };
     EXPECT_TRUE(failed_with(refused({.registry = bench.realm.people(), .fill = 5}), Code::Denied));
@@ -275,7 +274,7 @@ TEST(ThreatsVault, C11_a_held_object_of_another_era_cannot_be_claimed_for_this_o
     const auto stream = format::SignedStream::sign(descriptor, bench.realm.writer());
     must(home.writer->open_stream(stream));
     const format::StreamId id = descriptor.id();
-    const format::ObjectName name = object_name(home.good);
+    const format::ObjectName name = format::name_of(home.good);
     const auto entry = format::SignedEntry::sign(
         {id, format::EntryIndex(0), name, format::next_chain(format::chain_start(id), name, {}), {}},
         bench.realm.writer());
@@ -291,12 +290,12 @@ TEST(ThreatsVault, C1_no_put_tells_whether_another_registry_holds_an_object) {
     const auto spy = bench.as(bench.realm.other_writer);
     WriterStream stream(bench.realm, bench.realm.other_writer, bench.realm.people());
     must(spy->open_stream(stream.stream()));
-    for (const format::ObjectName& name : {object_name(home.good), seeded_id<format::ObjectName>("nobody's")}) {
+    for (const format::ObjectName& name : {format::name_of(home.good), seeded_id<format::ObjectName>("nobody's")}) {
       WriterStream copy = stream;
       EXPECT_TRUE(failed_with(spy->put(copy.next(name), {}), Code::NotFound));
     }
     WriterStream copy = stream;
-    EXPECT_TRUE(failed_with(spy->put(copy.next(object_name(home.good)), home.good), Code::Denied));
+    EXPECT_TRUE(failed_with(spy->put(copy.next(format::name_of(home.good)), home.good), Code::Denied));
     home.expect_past_is_safe();
   });
 }
@@ -360,8 +359,8 @@ TEST(ThreatsVault, H11_objects_of_an_unknown_suite_or_version_are_refused) {
       Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 6});
       object[at] ^= 2;
       WriterStream copy = home.stream;
-      EXPECT_TRUE(failed_with(home.writer->put(copy.next(object_name(object)), object), Code::Unsupported)) << at;
-      EXPECT_FALSE(must(home.writer->has(object_name(object))));
+      EXPECT_TRUE(failed_with(home.writer->put(copy.next(format::name_of(object)), object), Code::Unsupported)) << at;
+      EXPECT_FALSE(must(home.writer->has(format::name_of(object))));
     }
   });
 }
@@ -494,13 +493,13 @@ TEST(ThreatsVault, H10_posing_as_a_vault_or_as_the_site_with_ones_own_key_is_den
     {
       const auto writer = bench.as(bench.realm.writer());
       must(writer->open_stream(stream.stream()));
-      must(writer->put(stream.next(object_name(object)), object));
+      must(writer->put(stream.next(format::name_of(object)), object));
     }
     Bytes out(16);
     const auto false_site = bench.as(machine_key("another site"));
-    EXPECT_TRUE(failed_with(false_site->read(object_name(object), 0, out), Code::Denied));
+    EXPECT_TRUE(failed_with(false_site->read(format::name_of(object), 0, out), Code::Denied));
     const auto other_vault = bench.as(bench.realm.other_vault);
-    EXPECT_TRUE(failed_with(other_vault->read(object_name(object), 0, out), Code::Denied)) << "nor another vault";
+    EXPECT_TRUE(failed_with(other_vault->read(format::name_of(object), 0, out), Code::Denied)) << "nor another vault";
 
     const auto impostor = wire::make_tls_transport(tls::Identity::from_key(machine_key("impostor")));
     const auto server =
@@ -511,7 +510,7 @@ TEST(ThreatsVault, H10_posing_as_a_vault_or_as_the_site_with_ones_own_key_is_den
     pinned.address = server->address();
     wire::HttpVault deceived({bench.env.clock, bench.env.random, bench.env.network, bench.env.threads}, *site, pinned,
                              bench.realm.policy().realm, {.attempts = 1});
-    EXPECT_TRUE(failed_with(deceived.read(object_name(object), 0, out), Code::Denied));
+    EXPECT_TRUE(failed_with(deceived.read(format::name_of(object), 0, out), Code::Denied));
     EXPECT_TRUE(failed_with(deceived.heads(bench.realm.land()), Code::Denied));
   });
 }

@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include "crypto/tree_hash.h"
 #include "format/object.h"
 #include "format/stream.h"
 
@@ -60,10 +59,6 @@ inline Bytes seal_sample(const OpeningKey& key, const RealmId& realm, std::uint8
   }
   CHECK(object.size() == object_bytes(size_class));
   return object;
-}
-
-inline ObjectName name_of(ByteView object) {
-  return ObjectName(crypto::tree_hash(object).array());
 }
 
 // A file of the repository; defined in samples_test.cc, because only tests read files by themselves.

@@ -3,7 +3,7 @@
 #include <array>
 #include <functional>
 
-#include "crypto/tree_hash.h"
+#include "format/object.h"
 #include "policy/policy.h"
 #include "spread/detail/direct_append.h"
 #include "spread/detail/journal_state.h"
@@ -176,7 +176,7 @@ Result<std::shared_ptr<Bytes>> object_of(JournalState& state, const Job& job) {
   if (job.bytes != nullptr) return job.bytes;
   // One at a time for each lane: memory is bounded.
   auto bytes = std::make_shared<Bytes>(TRY(state.spool.read_segment(job.index)));
-  if (format::ObjectName(crypto::tree_hash(*bytes).array()) != job.entry->entry.object) {
+  if (format::name_of(*bytes) != job.entry->entry.object) {
     return Error(Code::Corrupt, "the spool's segment " + std::to_string(job.index) +
                                     " is damaged: the vault gets it from the others, by repair");
   }
