@@ -30,6 +30,9 @@ class LogCollector {
         points_(points),
         log_(log) {}
 
+  void begin_journal() { is_of_another_ = false; }
+  // Whether the present journal says of itself that it is another dataset's or server's.
+  bool is_of_another() const { return is_of_another_; }
   // Whether there is a journal of the wanted dataset and server.
   bool has_found_any() const { return has_found_any_; }
   // Behind it nothing was taken (I5).
@@ -39,7 +42,12 @@ class LogCollector {
     const format::JournalRecord record = TRY(format::decode_record(frame.plain));
     if (std::holds_alternative<format::JournalOpening>(record) != (frame.number.value() == 0))
       return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
-    if (const auto* log = std::get_if<format::JournalLog>(&record)) return log->log == log_id_ ? take(*log) : Status();
+    if (const auto* opening = std::get_if<format::JournalOpening>(&record))
+      is_of_another_ = format::log_id(opening->dataset, opening->source) != log_id_;
+    if (const auto* log = std::get_if<format::JournalLog>(&record)) {
+      is_of_another_ = log->log != log_id_;
+      return is_of_another_ ? Status() : take(*log);
+    }
     if (const auto* history = std::get_if<format::JournalHistory>(&record)) {
       if (history->log != log_id_ || hole_.has_value()) return {};
       return writer_.add_history(timeline(history->timeline), history->text);
@@ -82,6 +90,7 @@ class LogCollector {
   RestorePoints* const points_;  // nullptr: no name is wanted
   DatabaseLog& log_;
   bool has_found_any_ = false;
+  bool is_of_another_ = false;
   std::optional<std::string> hole_;
   compress::Decompressor decompressor_;
   Bytes plain_;
@@ -295,7 +304,7 @@ Status check_reach(const LogRequest& request, const Goal& goal, DatabaseLog& log
 // Of one journal: what its writer signed for and no vault shows. nullopt: nothing is known to be missing.
 std::optional<std::string> shortfall(const FoundStream& journal, const JournalEnd& end) {
   const bool is_of_earlier_periods = !end.has_begun && end.passed_over > 0;
-  if (end.is_elsewhere || is_of_earlier_periods || end.marked <= end.frames) return std::nullopt;
+  if (is_of_earlier_periods || end.marked <= end.frames) return std::nullopt;
   return "its writer had signed for " + std::to_string(end.marked) + " frames of journal " +
          journal.stream.descriptor.id().hex().substr(0, 16) + ", and the vaults that answered show " +
          std::to_string(end.frames);
@@ -353,16 +362,19 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
       return collector.take(frame);
     };
+    collector.begin_journal();
     const JournalEnd end = TRY(reader.read(take, locate));
+    const bool is_of_another = end.is_elsewhere || collector.is_of_another();
     for (const NoAnswer& none : end.unreachable) {
       const bool is_away = none.why.code() == Code::Unavailable;
       if (is_away) ++silences[none.vault];
-      // Damage in a journal that is not read says nothing about this dataset.
-      if (is_away || !end.is_elsewhere) silent.insert(none.vault);
+      // Damage in another dataset's journal says nothing about this one.
+      if (is_away || !is_of_another) silent.insert(none.vault);
     }
     log.segments += end.closed;
     log.passed_over += end.passed_over;
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
+    if (is_of_another) continue;
     if (auto less = shortfall(*journal, end)) all.missing = std::move(less);
   }
   all.answered = vaults.size() - silent.size();

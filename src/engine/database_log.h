@@ -5,7 +5,8 @@
 //     -> checked from the base backup's start: pages, CRCs, links -> the last whole record at or before the goal
 //
 // I1  The end is proven if so many vaults answered (n - k + b + 1) that, with b of them lying, one that holds what was
-//     acknowledged last has shown it, and none shows a mark of the writer's (format/mark.h) beyond what they all show.
+//     acknowledged last has shown it, and none shows a mark of the writer's (format/mark.h) beyond what they all show. What
+//     is damaged of another dataset's journals does not count, nor what is marked there.
 //     Otherwise is_proven is false, and the caller does not restore "the latest".
 // I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
 // I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under

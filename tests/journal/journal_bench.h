@@ -42,6 +42,7 @@ class Door final : public store::VaultApi {
       : inner_(std::move(inner)), clock_(clock) {}
 
   std::atomic<bool> is_shut{false};
+  mutable std::atomic<std::uint64_t> refusals{0};  // while it was shut
   std::atomic<std::uint64_t> appends{0};
   std::atomic<std::uint64_t> direct_appends{0};
   std::atomic<std::uint64_t> overlaps{0};  // calls of a writer while frames were in flight directly
@@ -195,7 +196,10 @@ class Door final : public store::VaultApi {
   };
 
   Status check() const {
-    if (is_shut) return Error(Code::Unavailable, "vault " + name() + " was shut off");
+    if (is_shut) {
+      ++refusals;
+      return Error(Code::Unavailable, "vault " + name() + " was shut off");
+    }
     return {};
   }
   std::unique_ptr<store::VaultApi> inner_;

@@ -1,0 +1,295 @@
+// DatabaseLog in a simulated world: one database's log out of the journals of three vaults, and whether its end is proven.
+#include "engine/database_log.h"
+
+#include "pg/testing/wal_writer.h"
+#include "tests/journal/journal_case.h"
+
+namespace exclave::journal_tests {
+namespace {
+
+using namespace std::chrono_literals;
+using pg::testing::WalWriter;
+
+constexpr auto kSystem = WalWriter::kSystem;
+const format::LogSource kSource{kSystem, 15, WalWriter::kSegmentBytes};
+
+// A server's log, and where its records end.
+struct Log {
+  WalWriter wal;
+  std::vector<pg::Lsn> ends;
+
+  void add(std::size_t records) {
+    for (std::size_t i = 0; i < records; ++i) {
+      wal.record(0, 10, Bytes(100 + ends.size() % 50, static_cast<Byte>(ends.size())));
+      ends.push_back(wal.end());
+    }
+  }
+};
+
+// What agents write of it, one journal after the other.
+class LogBench {
+ public:
+  explicit LogBench(JournalBench& bench) : bench_(bench) {
+    for (const char* name : {"one", "two", "three", "four", "five"}) names_.emplace_back(name);
+    std::ranges::sort(names_, {}, [](const std::string& name) { return start_of(name); });
+    for (std::size_t i = 0; i < JournalBench::kVaults; ++i)
+      doors_.push_back(std::make_unique<Door>(bench_.host(i).door(keys().site())));
+  }
+
+  Log& log() { return log_; }
+  Door& vault(std::size_t i) { return *doors_.at(i); }
+
+  // Ends the journal that is written, if there is one.
+  void begin_journal(const std::string& dataset, pg::Lsn start) {
+    end_journal();
+    auto options = bench_.options();
+    options.mark_every = 10ms;
+    writer_ = bench_.open_writer(names_.at(begun_.size()), options);
+    begun_.push_back(names_[begun_.size()]);
+    dataset_ = dataset;
+    append(format::JournalOpening{dataset, kSource, format::LogTimeline(1), format::LogPosition(start.value()), 0});
+    at_ = start;
+  }
+  // What the server has written since, in one frame.
+  void send() {
+    const auto from = static_cast<std::size_t>(at_.value() - WalWriter::begin().value());
+    const ByteView bytes = ByteView(log_.wal.wal()).subspan(from);
+    append(format::JournalLog{format::log_id(dataset_, kSource), format::LogTimeline(1),
+                              format::LogPosition(at_.value()), format::LogCodec::Raw,
+                              static_cast<std::uint32_t>(bytes.size()), bytes});
+    at_ = log_.wal.end();
+  }
+  void wait_for_all() {
+    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) wait_for(i);
+  }
+  // Until the vault has everything, and its writer's word for it.
+  void wait_for(std::size_t vault) {
+    const auto deadline = bench_.in(1min);
+    while (writer_->progress().vaults.at(vault).vouched < writer_->progress().appended) {
+      ASSERT_LT(bench_.env().clock.monotonic(), deadline);
+      must(bench_.env().clock.sleep_until(bench_.in(5ms)));
+    }
+  }
+  void end_journal() {
+    if (writer_ == nullptr) return;
+    must(writer_->finish(bench_.in(1min)));
+    writer_.reset();
+  }
+
+  engine::LogRequest request(engine::RecoveryGoal goal) const {
+    engine::LogRequest request;
+    request.dataset = "people";
+    request.realm = keys().policy().realm;
+    request.registry = keys().registry().id;
+    request.vaults = JournalBench::kVaults;
+    request.quorum = {JournalBench::kCopies, 2, 0};
+    request.base = {kSource, format::LogTimeline(1), format::LogPosition(WalWriter::begin().value()),
+                    format::LogPosition(log_.ends.at(4).value())};
+    request.goal = std::move(goal);
+    return request;
+  }
+  // As a site does whose first look found these vaults answering.
+  Result<engine::DatabaseLog> fetch(engine::RecoveryGoal goal, const std::vector<std::size_t>& answering = {0, 1, 2}) {
+    engine::RegistryHoldings holdings;
+    for (const std::string& name : begun_) {
+      engine::FoundStream found;
+      found.stream = JournalBench::stream_named(name);
+      holdings.streams.push_back(found);
+    }
+    std::vector<store::VaultApi*> all;
+    for (const auto& door : doors_) all.push_back(door.get());
+    for (const std::size_t i : answering) holdings.answering.push_back(all.at(i));
+    return engine::fetch_log({bench_.env().files, bench_.env().clock, bench_.env().threads}, request(std::move(goal)),
+                             holdings, all, keys().opening_keys(), "/restored-" + std::to_string(++fetched_), {});
+  }
+
+ private:
+  static format::StreamStart start_of(const std::string& name) {
+    return JournalBench::stream_named(name).descriptor.start;
+  }
+  void append(const format::JournalRecord& record) { must(writer_->append(format::encode_record(record))); }
+
+  JournalBench& bench_;
+  Log log_;
+  std::vector<std::string> names_;  // of streams, in the order of their starts
+  std::vector<std::string> begun_;
+  std::vector<std::unique_ptr<Door>> doors_;  // as a site sees the vaults
+  std::unique_ptr<spread::JournalWriter> writer_;
+  std::string dataset_;
+  pg::Lsn at_;
+  int fetched_ = 0;
+};
+
+class DatabaseLogTest : public JournalTest {
+ protected:
+  void with_log(const std::function<void(JournalBench&, LogBench&)>& body) {
+    run([&](JournalBench& bench) {
+      LogBench log(bench);
+      body(bench, log);
+    });
+  }
+  // Ten records in an open journal that all vaults hold.
+  static void write_ten(LogBench& bench) {
+    bench.begin_journal("people", WalWriter::begin());
+    bench.log().add(10);
+    bench.send();
+    bench.wait_for_all();
+  }
+};
+
+TEST_F(DatabaseLogTest, the_end_is_the_last_records_and_proven_if_enough_vaults_answer) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto all = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(all.is_proven) << all.why_not_proven;
+    EXPECT_FALSE(all.needs_older_base);
+    EXPECT_EQ(all.reached.end, bench.log().wal.end());
+    EXPECT_EQ(all.reached.records, 10U);
+    EXPECT_TRUE(all.problems.empty());
+
+    bench.vault(2).is_shut = true;  // n - k + 1 are left
+    EXPECT_TRUE(must(bench.fetch(engine::ToProvenEnd{}, {0, 1})).is_proven);
+    bench.vault(1).is_shut = true;
+    const auto one = must(bench.fetch(engine::ToProvenEnd{}, {0}));
+    EXPECT_FALSE(one.is_proven);
+    EXPECT_EQ(one.reached.end, bench.log().wal.end()) << "what is there is shown all the same";
+    EXPECT_NE(one.why_not_proven.find("only 1 of 3 vaults"), std::string::npos) << one.why_not_proven;
+    bench.vault(0).is_shut = true;
+    EXPECT_TRUE(failed_with(bench.fetch(engine::ToProvenEnd{}, {}), Code::Unavailable));
+  });
+}
+
+TEST_F(DatabaseLogTest, a_vault_that_was_silent_when_journals_were_looked_for_proves_nothing_later) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    bench.vault(2).is_shut = true;
+    EXPECT_FALSE(must(bench.fetch(engine::ToProvenEnd{}, {0})).is_proven) << "vault 1 may know of another journal";
+  });
+}
+
+TEST_F(DatabaseLogTest, a_position_ends_the_log_at_the_last_record_before_it) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto& ends = bench.log().ends;
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[6]})).reached.end, ends[6]);
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[6] + 1})).reached.end, ends[6]);
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{pg::Lsn(ends[6].value() - 1)})).reached.end, ends[5]);
+    EXPECT_TRUE(failed_with(bench.fetch(engine::ToLogPosition{ends[9] + 1}), Code::Precondition)) << "beyond the log";
+    const auto before = must(bench.fetch(engine::ToLogPosition{ends[3]}));
+    EXPECT_TRUE(before.needs_older_base) << "the backup is consistent from the fifth record's end on";
+    EXPECT_FALSE(before.why_older.has_value());
+  });
+}
+
+TEST_F(DatabaseLogTest, journals_follow_each_other_and_may_overlap) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    bench.begin_journal("people", bench.log().ends[7]);  // an agent that was killed goes back a little
+    bench.log().add(5);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, bench.log().wal.end());
+    EXPECT_EQ(log.reached.records, 15U);
+  });
+}
+
+// Trap: a restore that ends early and says nothing.
+TEST_F(DatabaseLogTest, H2_a_hole_between_two_journals_ends_the_log_and_its_end_is_not_proven) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const pg::Lsn end = bench.log().wal.end();
+    bench.log().add(3);
+    bench.begin_journal("people", bench.log().wal.end());
+    bench.log().add(3);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven);
+    EXPECT_EQ(log.reached.end, end);
+    EXPECT_NE(log.why_not_proven.find("newer base backups reach further"), std::string::npos) << log.why_not_proven;
+  });
+}
+
+TEST_F(DatabaseLogTest, H2_what_the_writer_signed_for_and_nobody_shows_leaves_the_end_unproven) {
+  with_log([](JournalBench& bench, LogBench& log_bench) {
+    write_ten(log_bench);
+    const pg::Lsn end = log_bench.log().wal.end();
+    bench.door(1).is_shut = true;  // for the writer
+    bench.door(2).is_shut = true;
+    log_bench.log().add(5);
+    log_bench.send();
+    log_bench.wait_for(0);
+    log_bench.vault(0).fails_frames = true;  // for the site: it shows its segments and dies
+    const auto log = must(log_bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven) << "two vaults answered; but one has shown that there is more";
+    EXPECT_EQ(log.reached.end, end);
+    EXPECT_NE(log.why_not_proven.find("had signed for 3 frames"), std::string::npos) << log.why_not_proven;
+    bench.door(1).is_shut = false;
+    bench.door(2).is_shut = false;
+  });
+}
+
+TEST_F(DatabaseLogTest, journals_of_other_datasets_are_gone_past_and_their_damage_says_nothing_about_this_one) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    bench.begin_journal("land", bench.log().wal.end());
+    bench.log().add(3);
+    bench.send();
+    bench.wait_for_all();
+    for (const bool is_closed : {false, true}) {
+      if (is_closed) bench.end_journal();
+      for (std::size_t i = 1; i < 3; ++i) {
+        bench.vault(i).retells_segments = [](std::vector<store::OpenSegment>& open) {
+          for (store::OpenSegment& segment : open) segment.is_damaged = true;
+        };
+      }
+      const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+      EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+      EXPECT_EQ(log.reached.records, 10U);
+    }
+  });
+}
+
+TEST_F(DatabaseLogTest, without_a_journal_of_this_dataset_the_base_is_of_no_use_alone) {
+  with_log([](JournalBench&, LogBench& bench) {
+    bench.begin_journal("land", WalWriter::begin());
+    bench.log().add(10);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.needs_older_base);
+    ASSERT_TRUE(log.why_older.has_value());
+    EXPECT_NE(log.why_older->message().find("hold no log of dataset 'people'"), std::string::npos);
+  });
+}
+
+// A vault that hangs costs its patience for some journals, and not for each of a year's.
+TEST_F(DatabaseLogTest, a_vault_that_does_not_answer_is_not_asked_for_every_journal) {
+  with_log([](JournalBench&, LogBench& bench) {
+    bench.begin_journal("people", WalWriter::begin());
+    bench.log().add(10);
+    bench.send();
+    for (int i = 0; i < 4; ++i) {
+      bench.begin_journal("people", bench.log().wal.end());
+      bench.log().add(1);
+      bench.send();
+    }
+    bench.wait_for_all();
+    int asked = 0;
+    bench.vault(2).retells_segments = [&](std::vector<store::OpenSegment>&) { ++asked; };
+    EXPECT_TRUE(must(bench.fetch(engine::ToProvenEnd{})).is_proven);
+    EXPECT_EQ(asked, 5) << "once for each journal";
+
+    bench.vault(2).is_shut = true;
+    const std::uint64_t before = bench.vault(2).refusals;
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+    EXPECT_EQ(log.reached.records, 14U);
+    EXPECT_EQ(bench.vault(2).refusals - before, 2U) << "for two journals of five";
+  });
+}
+
+}  // namespace
+}  // namespace exclave::journal_tests
