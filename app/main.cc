@@ -153,12 +153,14 @@ int main(int argc, char** argv) {
     const Signals signals(stop);
     exclave::posix::World world;
     exclave::env::Env env = world.env();
-    const exclave::cli::Context context{env,
-                                        terminal,
-                                        [](const std::string& directory) { return exclave::table::open_rocksdb(directory); },
-                                        stop.get_token(),
-                                        false,
-                                        false};
+    const exclave::cli::Context context{
+        env,
+        terminal,
+        [](const std::string& directory) { return exclave::table::open_rocksdb(directory); },
+        exclave::table::open_rocksdb_to_look,
+        stop.get_token(),
+        false,
+        false};
     return exclave::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
     terminal.err(std::string("exclave: bug: ") + error.what() + "\n");

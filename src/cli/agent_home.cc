@@ -39,6 +39,12 @@ Result<std::unique_ptr<env::FileSystem::Lock>> lock_journals(env::FileSystem& fi
   return lock;
 }
 
+// Of an error of the table.
+Error with_recovery_hint(Error error) {
+  if (error.code() != Code::Corrupt) return error;
+  return std::move(error).hint("the vaults are not affected; go on in the next era: exclave agent recover");
+}
+
 Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const std::string& directory, HomeUse use) {
   env::FileSystem& files = context.env.files;
   if (directory.empty()) return Error(Code::InvalidInput, "no agent directory was given").hint("say --home DIRECTORY");
@@ -46,14 +52,17 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->directory_ = directory;
   Acts acts = TRY(load_acts(context, directory));
   home->writer_ = TRY(read_role_key(files, directory, "writer.key", custody::SigningUse::Writer));
-  home->lock_ =
-      TRY(use == HomeUse::Captures ? lock_agent_directory(files, directory) : lock_journals(files, directory));
+  if (use == HomeUse::Captures) home->lock_ = TRY(lock_agent_directory(files, directory));
+  if (use == HomeUse::Journals) home->lock_ = TRY(lock_journals(files, directory));
   home->keys_ = TRY(newest_agent_keys(files, directory));
-  home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_,
-                                        use == HomeUse::Journals ? Patience::Short : Patience::Long));
+  home->state_ = env::join_path(directory, "state/era-" + std::to_string(home->keys_.era.value()));
+  if (use != HomeUse::Looks) {
+    home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_,
+                                          use == HomeUse::Journals ? Patience::Short : Patience::Long));
+  }
   // A daemon that starts again has commits waiting for it: a vault that is away must not keep it. Captures exchange acts.
-  home->acts_ = use == HomeUse::Journals ? std::move(acts)
-                                         : TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)));
+  home->acts_ = use == HomeUse::Captures ? TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)))
+                                         : std::move(acts);
   home->registry_ = TRY(registry_of_writer(home->acts_, *home->writer_, directory));
   if (home->keys_.realm != home->policy().realm || home->keys_.registry != home->registry_->id) {
     return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry");
@@ -71,22 +80,35 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
 Status AgentHome::open_state(const Context& context) {
   env::FileSystem& files = context.env.files;
   TRY(remove_older_agent_keys(files, directory_, keys_.era));  // agent recover may have been interrupted
-  state_ = env::join_path(directory_, "state/era-" + std::to_string(keys_.era.value()));
-  const std::string table = env::join_path(state_, "table");
+  const std::string table = table_path();
   TRY(files.make_directories(table, 0700));
   TRY(files.remove_temporaries(state_));
-  if (TRY(files.list(table)).empty() && TRY(files.list(state_)).size() > 1) {
-    context.note("the agent's table in '" + printable(table) +
-                 "' is gone, though other state of this era is there: everything is read, sealed and sent again");
-  }
+  if (TRY(files.list(table)).empty()) TRY(note_if_lost(context));
   auto opened = context.open_table(table);
-  if (!opened.ok()) {
-    if (opened.error().code() != Code::Corrupt) return opened.take_error();
-    return std::move(opened.take_error())
-        .hint("the vaults are not affected; go on in the next era: exclave agent recover");
-  }
+  if (!opened.ok()) return with_recovery_hint(opened.take_error());
   table_ = opened.take();
   return {};
+}
+
+// Precondition: there is no table.
+Status AgentHome::note_if_lost(const Context& context) const {
+  const auto others = context.env.files.list(state_);
+  if (!others.ok() && others.error().code() == Code::NotFound) return {};
+  if (TRY(others).size() <= 1) return {};
+  context.note(
+      "the agent's table in '" + printable(table_path()) +
+      "' is gone, though other state of this era is there: the next capture reads, seals and sends everything again");
+  return {};
+}
+
+Result<std::vector<repo::SnapshotSummary>> AgentHome::snapshots(const Context& context) const {
+  auto opened = context.look_at_table(table_path());
+  if (!opened.ok() && opened.error().code() == Code::NotFound) {
+    TRY(note_if_lost(context));
+    return std::vector<repo::SnapshotSummary>();
+  }
+  if (!opened.ok()) return with_recovery_hint(opened.take_error());
+  return repo::snapshots_in(*opened.value());
 }
 
 engine::CaptureContext AgentHome::capture_context(const Context& context) const {

@@ -3,6 +3,7 @@
 //
 //   HOME/agent.lock            held while a command changes state
 //   HOME/journal.lock          held by the agent daemon, which streams databases and needs no table: captures go on beside it
+//                              who only looks holds neither, changes nothing, and reaches no vault
 //   HOME/state/era-N/table/    the dedup index     HOME/state/era-N/<dataset>.catalogue
 //
 // Errors: Conflict (another command is running), NotFound, Precondition, Corrupt (state; hint: agent recover).
@@ -15,6 +16,7 @@
 #include "cli/folders.h"
 #include "cli/vault_set.h"
 #include "engine/capture.h"
+#include "repo/dedup_index.h"
 
 namespace exclave::cli {
 
@@ -27,7 +29,7 @@ Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSys
 Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypto::Ed25519SigningKey& writer,
                                                    const std::string& directory);
 
-enum class HomeUse { Captures, Journals };
+enum class HomeUse { Captures, Journals, Looks };
 
 class AgentHome {
  public:
@@ -40,8 +42,10 @@ class AgentHome {
   engine::PinnedRegistry pinned() const { return acts_.pinned(*registry_); }
   const policy::SignedEra& era() const { return *era_; }
   const std::string& state_directory() const { return state_; }
-  VaultSet& vaults() { return *vaults_; }
+  VaultSet& vaults() { return *vaults_; }    // not of Looks
   table::Table& table() { return *table_; }  // of Captures
+  // Of the era, oldest first, beside whoever captures. Of Looks.
+  Result<std::vector<repo::SnapshotSummary>> snapshots(const Context& context) const;
   const crypto::Ed25519SigningKey& writer() const { return *writer_; }
   std::string keys_path() const { return env::join_path(directory_, era_keys_name(keys_.era)); }
   engine::CaptureContext capture_context(const Context& context) const;
@@ -51,6 +55,8 @@ class AgentHome {
  private:
   AgentHome() = default;
   Status open_state(const Context& context);
+  Status note_if_lost(const Context& context) const;
+  std::string table_path() const { return env::join_path(state_, "table"); }
   std::string directory_;
   std::unique_ptr<env::FileSystem::Lock> lock_;
   Acts acts_;

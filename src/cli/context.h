@@ -35,11 +35,13 @@ enum ExitCode : int {
 ExitCode exit_code_of(const Error& error);
 
 using OpenTable = std::function<Result<std::unique_ptr<table::Table>>(const std::string& directory)>;
+using LookAtTable = std::function<Result<std::unique_ptr<const table::Table>>(const std::string& directory)>;
 
 struct Context {
   env::Env& env;
   Terminal& terminal;
   OpenTable open_table;
+  LookAtTable look_at_table;  // beside who has it open
   std::stop_token stop;
   bool json = false;
   bool quiet = false;  // no progress

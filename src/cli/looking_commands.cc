@@ -247,11 +247,11 @@ std::vector<std::string> era_alarms(const AgentHome& home, std::int64_t now) {
 }
 
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
-  const auto home = TRY(AgentHome::open(context, settings.place.home));
-  const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
-  const auto snapshots = TRY(index.snapshots());
+  const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
+  const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::Short));
+  const auto snapshots = TRY(home->snapshots(context));
   const std::int64_t now = context.env.clock.now().seconds();
-  StatusView view{home->policy(), home->vaults()};
+  StatusView view{home->policy(), *vaults};
   view.headline = "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
   if (snapshots.empty()) {
     view.headline += ": nothing is protected yet\n";
@@ -290,7 +290,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   view.json.set("registry", home->registry().name)
       .set("era", home->era().era.number.value())
       .set("snapshots", snapshots.size());
-  for (store::VaultApi* vault : home->vaults().all()) {
+  for (store::VaultApi* vault : vaults->all()) {
     const auto quota = vault->quota(home->registry().id);
     if (!quota.ok()) {
       view.refusals.push_back(printable(store::in_list(vault->name(), quota.error())));
@@ -363,7 +363,7 @@ Result<ExitCode> run(const Context& context, const ListSettings& settings) {
       return Error(Code::Denied, "at home only the last listing can be shown: the agent cannot open snapshots")
           .hint("leave --snapshot out, or look at a site with released keys");
     }
-    const auto home = TRY(AgentHome::open(context, settings.place.home));
+    const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
     const std::string dataset = settings.open.dataset.empty() ? "files" : settings.open.dataset;
     auto opened = repo::CatalogueReader::open(context.env.files, home->state_directory(), dataset);
     if (!opened.ok() && opened.error().code() == Code::NotFound) {

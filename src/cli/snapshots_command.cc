@@ -18,11 +18,10 @@ void show(const Context& context, const std::vector<std::vector<std::string>>& r
 }
 
 Result<ExitCode> show_at_home(const Context& context, const std::string& directory) {
-  const auto home = TRY(AgentHome::open(context, directory));
-  const repo::DedupIndex index = TRY(repo::DedupIndex::open(home->table()));
+  const auto home = TRY(AgentHome::open(context, directory, HomeUse::Looks));
   std::vector<std::vector<std::string>> rows = {{"snapshot", "dataset", "taken", "files", "bytes", "stored", "source"}};
   config::Json list = config::Json::array();
-  for (const auto& s : TRY(index.snapshots())) {
+  for (const auto& s : TRY(home->snapshots(context))) {
     rows.push_back({short_hex(s.name.view()), s.dataset, local_time(s.started_ns / 1'000'000'000),
                     std::to_string(s.totals.files), human_bytes(s.totals.bytes), human_bytes(s.stored_bytes),
                     printable(s.source)});

@@ -45,10 +45,6 @@ vault::World vault_world(const Context& context) {
   return {context.env.files, context.env.clock, context.env.log, context.env.threads};
 }
 
-}  // namespace
-
-namespace {
-
 // Editors leave files of their own beside those that were copied there.
 Result<std::vector<Bytes>> acts_to_adopt(env::FileSystem& files, const std::string& folder) {
   std::vector<Bytes> documents;

@@ -169,8 +169,12 @@ Result<std::vector<format::ObjectReference>> DedupIndex::index_objects() const {
                                           [](ByteView, ByteView value) { return decode_reference(value); });
 }
 
+Result<std::vector<SnapshotSummary>> snapshots_in(const table::Table& table) {
+  return collect<SnapshotSummary>(table, 's', [](ByteView, ByteView value) { return decode_summary(value); });
+}
+
 Result<std::vector<SnapshotSummary>> DedupIndex::snapshots() const {
-  return collect<SnapshotSummary>(*table_, 's', [](ByteView, ByteView value) { return decode_summary(value); });
+  return snapshots_in(*table_);
 }
 
 Result<std::uint64_t> DedupIndex::last_number_of(std::string_view dataset) const {

@@ -50,6 +50,9 @@ struct SnapshotSummary {
   format::PeriodNumber period;
 };
 
+// As the table has them, oldest first: for whoever only looks.
+Result<std::vector<SnapshotSummary>> snapshots_in(const table::Table& table);
+
 class DedupIndex {
  public:
   static Result<DedupIndex> open(table::Table& table);  // `table` outlives it

@@ -102,6 +102,7 @@ using Database = std::shared_ptr<rocksdb::DB>;  // owned by the table and by the
 
 // Create: there is no table yet. The other two are of one that is there.
 enum class Opening { Create, ToWrite, ToRead };
+constexpr int kMostLooks = 5;  // files vanish while another process compacts them
 
 // What RocksDB makes before CURRENT, and leaves behind when it dies in between; there is no row in it.
 bool is_of_a_creation(std::string_view name) {
@@ -135,6 +136,7 @@ Result<Database> open_database(const std::string& directory, Opening opening) {
     rocksdb::DB* db = nullptr;
     rocksdb::Options options = options_for_small_keys();
     options.create_if_missing = opening == Opening::Create;
+    if (opening == Opening::ToRead) options.max_open_files = -1;  // all at once: another process may remove them
     const rocksdb::Status status = opening == Opening::ToRead ? rocksdb::DB::OpenForReadOnly(options, directory, &db)
                                                               : rocksdb::DB::Open(options, directory, &db);
     if (!status.ok()) return to_error(status);
@@ -153,13 +155,16 @@ Result<std::string> identity_of(rocksdb::DB& db) {
 
 class RocksdbTable final : public Table {
  public:
-  // `identity`: of `db`.
-  RocksdbTable(std::string directory, Database db, std::string identity)
-      : directory_(std::move(directory)), identity_(std::move(identity)), db_(std::move(db)) {}
+  // `identity`: of `db`, which was opened ToRead or otherwise.
+  RocksdbTable(std::string directory, Database db, std::string identity, Opening opening)
+      : directory_(std::move(directory)),
+        identity_(std::move(identity)),
+        is_to_look_at_(opening == Opening::ToRead),
+        db_(std::move(db)) {}
 
   // RocksDB itself leaves the memtable to the log when it is closed.
   ~RocksdbTable() override {
-    if (!failure_.has_value()) ignore(flush(), "the log has it, and replays it");
+    if (!failure_.has_value() && !is_to_look_at_) ignore(flush(), "the log has it, and replays it");
   }
   RocksdbTable(const RocksdbTable&) = delete;
   RocksdbTable& operator=(const RocksdbTable&) = delete;
@@ -269,6 +274,7 @@ class RocksdbTable final : public Table {
 
   const std::string directory_;
   const std::string identity_;
+  const bool is_to_look_at_;  // then it is const
   mutable Mutex mutex_;
   Database db_ GUARDED_BY(mutex_);                   // null only together with a failure
   std::optional<Error> failure_ GUARDED_BY(mutex_);  // of the last write
@@ -284,7 +290,18 @@ Result<std::unique_ptr<Table>> open_rocksdb(const std::string& directory) {
   const Opening opening = TRY(opening_of(directory).in(noun));
   Database db = TRY(open_database(directory, opening).in(noun));
   std::string identity = TRY(identity_of(*db).in(noun));
-  return std::unique_ptr<Table>(std::make_unique<RocksdbTable>(directory, std::move(db), std::move(identity)));
+  return std::unique_ptr<Table>(std::make_unique<RocksdbTable>(directory, std::move(db), std::move(identity), opening));
+}
+
+Result<std::unique_ptr<const Table>> open_rocksdb_to_look(const std::string& directory) {
+  const auto noun = [&] { return "table " + printable(directory); };
+  if (!TRY(has_current_file(directory).in(noun))) return Error(Code::NotFound, "there is no table").in(noun());
+  auto opened = open_database(directory, Opening::ToRead);
+  for (int look = 1; look < kMostLooks && !opened.ok(); ++look) opened = open_database(directory, Opening::ToRead);
+  Database db = TRY(std::move(opened).in(noun));
+  std::string identity = TRY(identity_of(*db).in(noun));
+  return std::unique_ptr<const Table>(
+      std::make_unique<RocksdbTable>(directory, std::move(db), std::move(identity), Opening::ToRead));
 }
 
 }  // namespace exclave::table

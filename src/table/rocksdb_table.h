@@ -3,7 +3,8 @@
 //
 // Units/limits: measured with 5 million keys of 32 bytes: 55-95 MB resident whatever the number of keys (ADR-0012).
 //   At most 256 open files; two background threads.
-// I1  The directory belongs to one open table at a time.
+// I1  The directory belongs to one open table at a time. Who only looks takes it from nobody, writes nothing there, and sees
+//     what the table was when it began to look.
 // I2  After a failed write the next one first closes and opens RocksDB anew: what is there then is what a restart would
 //     find. While that fails too, writes say why, and reads go on from what is on disk. Never does that make a new one:
 //     a table whose files vanished, or that another one lies in the place of, stays Corrupt.
@@ -25,5 +26,8 @@ namespace exclave::table {
 // Opens the table in `directory`, or creates one if there never was any (I3). The directory itself, and its name's
 // durability, are the caller's (FileSystem::make_directories).
 Result<std::unique_ptr<Table>> open_rocksdb(const std::string& directory);
+
+// To look at, beside whoever has it open. NotFound: there is no table, or none yet.
+Result<std::unique_ptr<const Table>> open_rocksdb_to_look(const std::string& directory);
 
 }  // namespace exclave::table

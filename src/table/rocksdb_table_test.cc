@@ -57,6 +57,43 @@ TEST_F(RocksdbTableTest, a_missing_directory_is_not_made) {
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/missing"));
 }
 
+TEST_F(RocksdbTableTest, who_looks_sees_what_was_written_and_takes_the_table_from_nobody) {
+  const auto none = open_rocksdb_to_look(directory_);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code(), Code::NotFound);
+  EXPECT_TRUE(std::filesystem::is_empty(directory_)) << "nor is one made";
+
+  const auto written = open_rocksdb(directory_);
+  ASSERT_TRUE(written.ok());
+  fill(*written.value(), 300);
+  ASSERT_TRUE(written.value()->flush().ok());
+  fill(*written.value(), 301);  // the last one only in the log
+  ASSERT_TRUE(written.value()->write({}, Durability::Synced).ok());
+  const auto files = files_with("");
+  {
+    const auto looked = open_rocksdb_to_look(directory_);
+    ASSERT_TRUE(looked.ok()) << looked.error().message();
+    fill(*written.value(), 302);
+    const auto has = [&](int key) {
+      return looked.value()->get(as_bytes("key" + std::to_string(key))).value().has_value();
+    };
+    EXPECT_TRUE(has(299));
+    EXPECT_TRUE(has(300));
+    EXPECT_FALSE(has(301)) << "it came later";
+    ASSERT_TRUE(written.value()->write({}, Durability::Synced).ok());
+  }
+  EXPECT_EQ(files_with(""), files) << "nothing was made, nothing was removed";
+  ASSERT_TRUE(written.value()->flush().ok());
+}
+
+TEST_F(RocksdbTableTest, who_looks_at_a_damaged_table_is_told_and_leaves_it_as_it_is) {
+  { fill(*open_rocksdb(directory_).value(), 3); }
+  std::filesystem::remove(files_with("MANIFEST").at(0));
+  const auto looked = open_rocksdb_to_look(directory_);
+  ASSERT_FALSE(looked.ok());
+  EXPECT_EQ(looked.error().code(), Code::Corrupt) << looked.error().message();
+}
+
 TEST_F(RocksdbTableTest, a_changed_byte_in_a_table_file_is_corruption_and_never_another_value) {
   fill(*open_rocksdb(directory_).value(), 500);
   open_rocksdb(directory_).value().reset();  // reopening moves the log's content to a table file

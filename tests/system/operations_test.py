@@ -70,6 +70,29 @@ class Daemons(harness.SystemTest):
         self.make_source()
         self.realm = self.make_realm()
 
+    def test_home_can_be_looked_at_while_a_capture_runs(self):
+        looks = [(command, "--home", self.realm.home) for command in ("status", "snapshots", "ls")]
+        self.assertIn("nothing is protected yet", self.ok(self.realm.exclave(*looks[0]), code=harness.PARTIAL).out)
+        self.assertIn("no snapshots yet", self.ok(self.realm.exclave(*looks[1])).out)
+        self.ok(self.realm.backup("source"))
+        before = [self.ok(self.realm.exclave(*look)).out for look in looks]
+        capture = subprocess.Popen([harness.program(), "ingest", "--home", self.realm.home, "slow"], cwd=self.scratch,
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   preexec_fn=harness.end_with_parent)
+        try:
+            capture.stdin.write(os.urandom(40_000_000))  # packs of it are on their way
+            capture.stdin.flush()
+            self.refused(self.realm.backup("source"), harness.LOCKED, "is in use by another exclave")
+            during = [self.ok(self.realm.exclave(*look)).out for look in looks]
+            self.assertEqual(during[1:], before[1:])
+            self.assertIn("of dataset files", during[0])
+            capture.stdin.close()
+            self.assertEqual(capture.wait(harness.COMMAND_SECONDS), OK)
+        finally:
+            capture.kill()
+            capture.wait()
+        self.assertIn("slow", self.ok(self.realm.exclave(*looks[1])).out)
+
     def test_status_does_not_end_with_0_while_somebody_has_to_look(self):
         for place in ("--home", self.realm.home), ("--site", self.realm.site):
             ended = self.ok(self.realm.exclave("--json", "status", *place), harness.PARTIAL)
