@@ -143,12 +143,25 @@ void allow_many_files() {
 
 }  // namespace
 
+namespace {
+
+// Nothing here may throw: what cannot be caught ends the program by a signal, which a server in recovery takes for trouble, too.
+int code_of_accident(int argc, char** argv, const char* what) {
+  std::fprintf(stderr, "exclave: bug: %s\n", what);
+  int at = 1;
+  while (at < argc && argv[at][0] == '-') ++at;
+  const bool is_for_server = at < argc && std::strcmp(argv[at], "wal") == 0;
+  return is_for_server ? exclave::cli::kWalTrouble : exclave::cli::kFailed;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   occupy_standard_streams();
   keep_secrets_in_memory();
   allow_many_files();
-  PosixTerminal terminal;
   try {
+    PosixTerminal terminal;
     std::stop_source stop;
     const Signals signals(stop);
     exclave::posix::World world;
@@ -163,7 +176,8 @@ int main(int argc, char** argv) {
         false};
     return exclave::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
-    terminal.err(std::string("exclave: bug: ") + error.what() + "\n");
-    return exclave::cli::kFailed;
+    return code_of_accident(argc, argv, error.what());
+  } catch (...) {
+    return code_of_accident(argc, argv, "an unknown exception");
   }
 }

@@ -78,8 +78,9 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   TRY(remove_if_there(files, env::join_path(options.target, "standby.signal")));
 
   pg::RecoverySettings settings;
-  settings.restore_command =
-      shell_word(options.program) + " wal fetch " + shell_word(TRY(files.canonical(options.wal_directory))) + " %f %p";
+  // exec: a shell that cannot start a process says 2, which a server takes for the end of its log.
+  settings.restore_command = "exec " + shell_word(options.program) + " wal fetch " +
+                             shell_word(TRY(files.canonical(options.wal_directory))) + " %f %p";
   settings.target = pg::ToLatest{};  // the log ends where the plan says: "absent" is proven there
   settings.timeline = plan.timeline();
   settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}};

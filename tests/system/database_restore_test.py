@@ -3,6 +3,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -399,6 +400,20 @@ class Truncation(DatabaseTest):
         (directory / "000000010000000000000003").write_bytes(bytes(16 << 20))
         self.assertEqual(0, fetch("wal", "fetch", directory, "000000010000000000000003", "x"))
         self.assertEqual(16 << 20, (self.scratch / "x").stat().st_size)
+
+        # A machine without memory or threads is no end of a log: of a segment that is there, no code says so.
+        codes = {}
+        for limit in [*range(4, 400, 12), None]:
+            def starve(most=limit):
+                harness.end_with_parent()
+                if most is not None:
+                    resource.setrlimit(resource.RLIMIT_AS, (most << 20, most << 20))
+            command = [harness.program(), "wal", "fetch", directory, "000000010000000000000003", "x"]
+            codes[limit] = subprocess.run([str(c) for c in command], cwd=self.scratch, preexec_fn=starve, check=False,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+        self.assertEqual(0, codes[None])
+        self.assertFalse([c for c in codes.items() if 0 < c[1] < 126], codes)
+        self.assertTrue([c for c in codes.values() if c != 0], "it was never short of memory")
 
 
 if __name__ == "__main__":

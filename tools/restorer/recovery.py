@@ -9,21 +9,27 @@ from .log_pages import shown_position
 FETCH = r"""#!/bin/sh
 # The restore_command of a server that tools/restore.py restored: fetch NAME TARGET hands out one file of the log that lies here.
 # 0: copied. 1: there is no such file behind the end of the plan. 126: any trouble; the server stops, and opens nothing.
-here=$(cd -- "$(dirname -- "$0")" && pwd) || exit 126
-[ $# = 2 ] && [ -f "$here/wal.plan" ] || exit 126
-if grep -qFx -- "$1" <<'FILES'
-@FILES@
-FILES
-then
-  cp -- "$here/$1" "$2" && [ "$(wc -c <"$2")" -eq "$(wc -c <"$here/$1")" ] || exit 126
-  case $1 in *.history) exit 0 ;; esac
-  [ "$(wc -c <"$2")" -eq @SEGMENT_BYTES@ ] && exit 0
-  exit 126
-fi
-printf '%s\n' "$1" | grep -qx '[0-9A-F]\{8\}\.history' && exit 1
-printf '%s\n' "$1" | grep -qx '[0-9A-F]\{24\}' || exit 126
-[ "$(expr "x${1#????????}" '>=' "x@FIRST@")" = 1 ] && exit 1
-exit 126
+# Only the shell itself decides, and says 1: a program that could not be started must not look like the end of the log.
+answer=trouble
+trap 'case $answer in copied) exit 0 ;; absent) exit 1 ;; *) exit 126 ;; esac' EXIT
+here=${0%/*}
+[ $# = 2 ] && [ -f "$here/wal.plan" ] || exit
+case $1 in
+@FILES@) ;;
+*[!0-9A-F]*.history) exit ;;
+????????.history) answer=absent; exit ;;
+*[!0-9A-F]*) exit ;;
+????????????????????????)
+  behind=${1#????????}
+  if [ "$behind" = @FIRST@ ] || [ "$behind" \> @FIRST@ ]; then answer=absent; fi
+  exit ;;
+*) exit ;;
+esac
+cp -- "$here/$1" "$2" && [ "$(wc -c <"$2")" -eq "$(wc -c <"$here/$1")" ] || exit
+case $1 in
+*.history) answer=copied ;;
+*) [ "$(wc -c <"$2")" -eq @SEGMENT_BYTES@ ] && answer=copied ;;
+esac
 """
 
 SETTINGS = [("recovery_target", ""), ("recovery_target_lsn", ""), ("recovery_target_name", ""), ("recovery_target_time", ""),
@@ -76,7 +82,7 @@ class Place:
                 raise Fault(log.noun, f"the history of timeline {part.timeline} is in no journal")
         for name in segments:
             self.give(os.path.join(self.log, name))
-        script = FETCH.replace("@FILES@", "\n".join(names)).replace("@SEGMENT_BYTES@", str(log.base.segment_bytes))
+        script = FETCH.replace("@FILES@", "|".join(names)).replace("@SEGMENT_BYTES@", str(log.base.segment_bytes))
         self.write(os.path.join(self.log, "fetch"), script.replace("@FIRST@", segments[0][8:]).encode(), 0o700)
         lines = ["exclave/wal-plan/v1", f"system {log.base.system}", f"segment-bytes {log.base.segment_bytes}"]
         lines += [f"timeline {p.timeline} {shown_position(p.begin)} {shown_position(p.end)}" for p in log.parts]
@@ -86,7 +92,7 @@ class Place:
     def make_ready(self, log):
         """From the base backup's files to a server that recovers to the plan's end when it is started."""
         spaces = self.lead_tablespaces()
-        command = f"/bin/sh {shlex.quote(os.path.join(self.log, 'fetch'))} ".replace("%", "%%") + '"%f" "%p"'
+        command = f"exec {shlex.quote(os.path.join(self.log, 'fetch'))} ".replace("%", "%%") + '"%f" "%p"'
         last = log.parts[-1].timeline
         settings = [("restore_command", command), *SETTINGS,
                     ("recovery_target_timeline", "current" if last == log.base.timeline else str(last))]
