@@ -21,6 +21,7 @@ class OneRow final : public table::Table {
     last_written = to_bytes(batch.operation(batch.size() - 1).value);
     return {};
   }
+  Status settled() const override { return {}; }
   Status flush() override { return {}; }
   Status scan(const table::KeyRange& range, const Visitor& visitor) const override {
     const Bytes& least = range.from;

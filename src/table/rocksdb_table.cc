@@ -180,7 +180,8 @@ class RocksdbTable final : public Table {
 
   Status write(const Batch& batch, Durability durability) override {
     TRY(batch.check_limits());
-    TRY(mend());
+    // The batch may have been made of what was read before: the failed one may be there now.
+    if (TRY(mend())) return Error(Code::Unavailable, "the table was opened anew after a failed write");
     const Database db = TRY(database());
     const rocksdb::Status status = write_to(*db, batch, durability);
     if (status.ok()) return {};
@@ -188,6 +189,12 @@ class RocksdbTable final : public Table {
     const MutexLock lock(mutex_);
     failure_ = failure;
     return failure;
+  }
+
+  Status settled() const override {
+    const MutexLock lock(mutex_);
+    if (failure_.has_value()) return *failure_;
+    return {};
   }
 
   Status flush() override {
@@ -244,10 +251,10 @@ class RocksdbTable final : public Table {
     return db_;
   }
 
-  // After a failed write: closes and opens, or fails with the reason why there can be no writing yet.
-  Status mend() {
+  // After a failed write: closes and opens, or fails with the reason why there can be no writing yet. Whether it was opened anew.
+  Result<bool> mend() {
     const MutexLock lock(mutex_);
-    if (!failure_.has_value()) return {};
+    if (!failure_.has_value()) return false;
     // Calls in progress end soon; RocksDB cannot be closed under them.
     if (db_.use_count() > 1) return *failure_;
     db_.reset();
@@ -255,7 +262,7 @@ class RocksdbTable final : public Table {
     if (opened.ok()) {
       db_ = opened.take();
       failure_.reset();
-      return {};
+      return true;
     }
     failure_ = opened.take_error();
     auto readable = reopen(Opening::ToRead);

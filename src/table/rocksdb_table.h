@@ -5,8 +5,9 @@
 //   At most 256 open files; two background threads.
 // I1  The directory belongs to one open table at a time. Who only looks takes it from nobody, writes nothing there, and sees
 //     what the table was when it began to look.
-// I2  After a failed write the next one first closes and opens RocksDB anew: what is there then is what a restart would
-//     find. While that fails too, writes say why, and reads go on from what is on disk. Never does that make a new one:
+// I2  After a failed write the next one closes and opens RocksDB anew, and is refused: what is there then is what a restart
+//     would find, the failed batch perhaps too. While that fails, writes say why, and reads go on from what is on disk or in
+//     the kernel's cache, which is not settled(). Never does that make a new one:
 //     a table whose files vanished, or that another one lies in the place of, stays Corrupt.
 // I3  A table is made only where none ever was: in a directory that is empty, or holds what a creation that died has
 //     left. Where a table has lost its CURRENT nothing is written, and each opening says Corrupt.

@@ -20,7 +20,8 @@
 // Durability: see I2; an empty Synced batch makes everything before it durable.
 // Errors: Corrupt (restore or rebuild the table from what it was made of), Exhausted (no space), Unavailable,
 //         InvalidInput (limits). After a failed write it is not known whether the batch will be there after reopening;
-//         until then further writes may be refused with Unavailable.
+//         until then further writes may be refused with Unavailable. A write that finds the table opened anew is refused
+//         too: its batch was made of what the table was before.
 // See: ADR-0012, tests/conformance/table_conformance.h.
 #pragma once
 
@@ -95,6 +96,10 @@ class Table {
   // nullopt: no such key.
   virtual Result<std::optional<Bytes>> get(ByteView key) const = 0;
   virtual Status write(const Batch& batch, Durability durability) = 0;
+
+  // Why what is read now may not survive power loss, although it was written Synced: a write failed, and none has succeeded
+  // since. Whoever promises something on what it reads asks first.
+  virtual Status settled() const = 0;
 
   // DURABLE, as an empty Synced batch, and from then on damage to the write-ahead log can take nothing of it back.
   virtual Status flush() = 0;

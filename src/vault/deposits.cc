@@ -91,6 +91,18 @@ Status Deposits::open_stream(const Origin& origin, const format::SignedStream& s
   return parts_.records.commit(change);
 }
 
+// Each costs descriptors and memory, and who restores is told of all at once.
+Status Deposits::check_open_segments(const policy::Registry& registry) {
+  std::uint64_t open = 0;
+  for (const store::OpenSegment& segment : parts_.segments.list()) {
+    const auto stream = TRY(parts_.records.stream(segment.stream));
+    if (stream.has_value() && stream->descriptor.registry == registry.id) ++open;
+  }
+  if (open < kMostOpenSegmentsPerRegistry) return {};
+  return exhausted(registry, Error(Code::Exhausted, "registry " + registry.id.hex() + " has " + std::to_string(open) +
+                                                        " segments open: some are to be closed first"));
+}
+
 Status Deposits::open_segment(const wire::Caller& caller, const format::StreamDescriptor& stream,
                               const format::SegmentPlace& place, const SegmentRow& row) {
   const detail::GatePass pass(gate_);
@@ -114,6 +126,7 @@ Status Deposits::open_segment(const wire::Caller& caller, const format::StreamDe
     return Error(Code::Precondition, format::to_string(place) + ": segment " + std::to_string(head.next.value()) +
                                          " is to be closed first");
   }
+  TRY(check_open_segments(*registry));
   RegistryRow used = TRY(parts_.records.registry(registry->id));
   const std::uint64_t wanted = TRY(checked_add(claims_.reserved(registry->id), row.bytes()));
   if (used.used_bytes > registry->quota_bytes || wanted > registry->quota_bytes - used.used_bytes) {

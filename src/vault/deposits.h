@@ -8,7 +8,7 @@
 //   head               ^ next = 4          everything below it is held; put of 4 moves it to 7
 //
 // Units/limits: bytes. An index is at most 65,536 beyond the head; a registry has at most 100,000 streams.
-//   Quota: an object counts with its size, once per name; a stream counts 4,096 bytes, an entry 512, so that rows
+//   A registry has at most kMostOpenSegmentsPerRegistry segments open. Quota: an object counts with its size, once per name; a stream counts 4,096 bytes, an entry 512, so that rows
 //   cannot be made without end.
 // I1  A head row in the table means: entries 0..next-1, their objects and the rows for them survive power loss.
 // I2  Two entries of one stream that are both held never contradict each other. One that contradicts a held one is
@@ -47,6 +47,7 @@ namespace exclave::vault {
 
 inline constexpr std::uint64_t kMaxIndexGap = 65536;
 inline constexpr std::uint64_t kMaxStreamsPerRegistry = 100'000;
+inline constexpr std::uint64_t kMostOpenSegmentsPerRegistry = 1024;
 inline constexpr std::uint64_t kStreamCharge = 4096;
 inline constexpr std::uint64_t kEntryCharge = 512;
 // Objects that a crash can leave without a row: one for each connection (wire/server.h).
@@ -98,6 +99,8 @@ class Deposits {
   Error fork(const format::SignedEntry& held, const format::SignedEntry& entry);
   Error exhausted(const policy::Registry& registry, const Error& error);
   void has_room_again(const policy::Registry& registry, std::uint64_t used_bytes);
+  // Exhausted if the registry may open no more.
+  Status check_open_segments(const policy::Registry& registry);
   // What a put to this registry may know of: another one's objects are as good as not held.
   Result<std::optional<ObjectRow>> held_object(const format::RegistryId& registry,
                                                const format::ObjectName& name) const;

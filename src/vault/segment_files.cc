@@ -380,17 +380,10 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   }
   auto hash = hash_of(mark.place, *segment);
   if (is_unreadable(hash)) {
-    parts_.log.write(
-        env::LogLevel::Warning,
-        noun + ": its disk failed to read it back for a mark, and is asked once more: " + hash.error().message());
+    note_unreadable(mark.place, hash.error());
     hash = hash_of(mark.place, *segment);
   }
-  if (is_unreadable(hash)) {
-    segment->is_poisoned = true;
-    segment->is_damaged = true;
-    // There is nothing to keep but that it is so.
-    TRY(keep_damaged(mark.place, {}));
-  }
+  if (is_unreadable(hash)) call_unreadable(mark.place, *segment);
   if (!hash.ok()) return failed(mark.place, hash.error());
   if (hash.value() != mark.hash) return distrust(mark.place, *segment);
   Records::Change change;
@@ -399,6 +392,20 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   const MutexLock lock(mutex_);
   segment->mark = signed_mark;
   return {};
+}
+
+void SegmentFiles::note_unreadable(const format::SegmentPlace& place, const Error& error) const {
+  parts_.log.write(
+      env::LogLevel::Warning,
+      format::to_string(place) + ": its disk failed to read it back, and is asked once more: " + error.message());
+}
+
+// There is nothing to keep but that it is so.
+void SegmentFiles::call_unreadable(const format::SegmentPlace& place, Segment& segment) {
+  segment.is_poisoned = true;
+  segment.is_damaged = true;
+  const Status kept = keep_damaged(place, {});
+  if (!kept.ok()) parts_.log.write(env::LogLevel::Error, format::to_string(place) + ": " + kept.error().message());
 }
 
 Error SegmentFiles::distrust(const format::SegmentPlace& place, Segment& segment) {
@@ -463,7 +470,19 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   const detail::GatePass pass(segment->gate);
   if (segment->is_gone || segment->is_poisoned || segment->end == 0) return std::optional<SegmentRow>();
   crypto::TreeHasher hasher;
-  const Status read = read_pieces(place, 0, segment->row.bytes(), [&](ByteView piece) { hasher.update(piece); });
+  const auto hash_whole = [&] {
+    hasher = crypto::TreeHasher();
+    return read_pieces(place, 0, segment->row.bytes(), [&](ByteView piece) { hasher.update(piece); });
+  };
+  Status read = hash_whole();
+  if (!read.ok() && read.error().code() == Code::Corrupt) {
+    note_unreadable(place, read.error());
+    read = hash_whole();
+  }
+  if (!read.ok() && read.error().code() == Code::Corrupt) {
+    call_unreadable(place, *segment);
+    return std::optional<SegmentRow>();
+  }
   if (!read.ok()) return failed(place, read.error());
   if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
   segment->is_closing = true;

@@ -109,6 +109,10 @@ class SegmentFiles {
   Status settle(Segment& segment, Bytes bytes);
   // DURABLE. Nothing to do if it was found damaged before.
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
+  // A disk that failed once may give it when it is asked again; what it gives is checked.
+  void note_unreadable(const format::SegmentPlace& place, const Error& error) const;
+  // I5: damaged, now and at later starts, until it is closed.
+  void call_unreadable(const format::SegmentPlace& place, Segment& segment);
   // I5. What the writer hears.
   Error distrust(const format::SegmentPlace& place, Segment& segment);
   std::string aside_file_of(const format::SegmentPlace& place, std::string_view suffix) const;

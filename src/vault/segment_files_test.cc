@@ -218,8 +218,9 @@ TEST_F(VaultTest, a_segment_whose_file_is_cut_short_is_neither_marked_nor_closed
   const auto folder = must(lux().env().files.open_directory("/srv/vault/journal/" + journal.id().hex()));
   must(must(folder->open_for_write("0"))->resize(end));
   const auto entry = journal.next(format::name_of(segment.whole()));
-  EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::Corrupt));
+  EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::NotFound)) << "its writer is to send it";
   EXPECT_TRUE(lux().has_logged("its file is cut short"));
+  EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
   must(must(folder->open_for_write("0"))->resize(end - 1));
   const auto mark = format::SignedMark::sign(segment.mark(), bench_.realm.writer());
   EXPECT_TRUE(failed_with(writer().put_mark(mark), Code::Corrupt));
@@ -337,6 +338,32 @@ TEST_F(VaultTest, H7_a_segment_that_the_disk_cannot_read_back_for_its_mark_is_da
   EXPECT_FALSE(segment.send(writer(), 0).ok()) << "it takes no more frames";
   restart();
   EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
+}
+
+// Found by review: the vault said Corrupt for ever, and its writer never sent what would have closed the segment.
+TEST_F(VaultTest, H7_a_segment_that_the_disk_cannot_read_back_is_closed_with_what_its_writer_sends) {
+  WriterStream journal = open_journal();
+  const std::string folder = "/srv/vault/journal/" + journal.id().hex() + "/";
+  for (std::uint64_t index = 0; index < 2; ++index) {
+    conformance::SegmentMaker segment = segment_of(journal, index);
+    segment.add(1000);
+    must(segment.send(writer(), 0));
+    const bool is_readable_again = index == 0;
+    lux().inject({.call = sim::FileCall::Read,
+                  .path_part = folder + std::to_string(index),
+                  .times = is_readable_again ? 1U : sim::kForEver,
+                  .code = Code::Corrupt});
+    const auto entry = journal.next(format::name_of(segment.whole()));
+    if (is_readable_again) {
+      must(writer().put(entry, {}));
+      continue;
+    }
+    EXPECT_TRUE(failed_with(writer().put(entry, {}), Code::NotFound));
+    EXPECT_TRUE(must(site().open_segments(bench_.realm.land())).at(0).is_damaged);
+    must(writer().put(entry, segment.whole()));
+    EXPECT_EQ(must(store::read_object(site(), format::name_of(segment.whole()), segment.whole().size())),
+              segment.whole());
+  }
 }
 
 // Found by the crash matrix: one failed read made the vault no witness, and with another vault lost no end was proven.

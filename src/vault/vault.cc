@@ -191,6 +191,7 @@ Status Vault::open_stream(const wire::Caller& caller, const format::SignedStream
 Result<std::optional<format::SignedReceipt>> Vault::put(const wire::Caller& caller, const format::SignedEntry& entry,
                                                         wire::ObjectSource& source) {
   const HeadRow head = damages_->vouched(entry.entry.stream, TRY(deposits_->put(caller, entry, source)));
+  TRY(table_->settled());  // an entry that was held already was only read
   if (head.next <= entry.entry.index) return std::optional<format::SignedReceipt>();
   const auto acts = acts_->in_force();
   return receipt_for(acts->policy.policy, entry.entry.stream, head);
@@ -303,6 +304,7 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
   const auto acts = acts_->in_force();
   TRY(require_reader_of_heads(acts->policy.policy, caller, registry));
   wire::HeadsPage page;
+  const bool is_settled = table_->settled().ok();
   const auto visit = [&](const format::StreamId& id) -> Result<table::Visit> {
     if (page.heads.size() == wire::kHeadsPerPage) {
       page.next = id;
@@ -313,7 +315,10 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
     if (!stream.has_value() || !head.has_value()) {
       return Error(Code::Corrupt, "stream " + id.hex() + " has lost its rows");
     }
-    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, damages_->vouched(id, *head))});
+    // Nothing is signed that only memory may hold; who restores is shown it.
+    page.heads.push_back(
+        {*stream, head->held,
+         is_settled ? receipt_for(acts->policy.policy, id, damages_->vouched(id, *head)) : std::nullopt});
     return table::Visit::Continue;
   };
   TRY(records_->scan_streams(registry, from.value_or(format::StreamId()), visit));

@@ -248,6 +248,55 @@ TEST_F(VaultTest, a_directory_belongs_to_one_open_vault) {
   EXPECT_TRUE(failed_with(second, Code::Conflict));
 }
 
+// A table after a write whose sync failed: it reads what the kernel's cache alone may hold.
+class DoubtfulTable final : public table::Table {
+ public:
+  DoubtfulTable(std::unique_ptr<table::Table> inner, const bool& is_in_doubt)
+      : inner_(std::move(inner)), is_in_doubt_(is_in_doubt) {}
+  Result<std::optional<Bytes>> get(ByteView key) const override { return inner_->get(key); }
+  Status write(const table::Batch& batch, table::Durability durability) override {
+    TRY(settled());
+    return inner_->write(batch, durability);
+  }
+  Status settled() const override {
+    if (is_in_doubt_) return Error(Code::Unavailable, "Read-only file system");
+    return {};
+  }
+  Status flush() override { return inner_->flush(); }
+  Status scan(const table::KeyRange& range, const Visitor& visitor) const override {
+    return inner_->scan(range, visitor);
+  }
+
+ private:
+  const std::unique_ptr<table::Table> inner_;
+  const bool& is_in_doubt_;
+};
+
+// Found by review: what came back from the kernel's cache after a failed sync was signed for.
+TEST_F(VaultTest, H7_nothing_is_signed_for_that_the_table_may_hold_in_memory_alone) {
+  const Bytes sealed = object(1);
+  const auto entry = stream_.next(format::name_of(sealed));
+  must(writer().put(entry, sealed));
+  bench_.close();
+  bool is_in_doubt = false;
+  const auto open_table = [&](const std::string& path) -> Result<std::unique_ptr<table::Table>> {
+    return std::unique_ptr<table::Table>(std::make_unique<DoubtfulTable>(TRY(bench_.open_table()(path)), is_in_doubt));
+  };
+  const auto vault = must(
+      Vault::open(bench_.vault_world(), "/srv/vault", policy::testing::machine_key("lux receipt"), open_table, {}));
+  EmbeddedVault door(*vault, wire::Caller{bench_.realm.writer().public_key()}, bench_.realm.policy().vaults.front(),
+                     bench_.realm.policy().realm);
+  EXPECT_TRUE(must(door.put(entry, {})).has_value());
+  is_in_doubt = true;
+  EXPECT_TRUE(failed_with(door.put(entry, {}), Code::Unavailable));
+  const auto shown = must(door.heads(bench_.realm.land()));
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(shown[0].entries, 1U) << "who restores is shown what there is";
+  EXPECT_FALSE(shown[0].receipt.has_value());
+  is_in_doubt = false;
+  EXPECT_TRUE(must(door.heads(bench_.realm.land()))[0].receipt.has_value());
+}
+
 TEST_F(VaultTest, opening_needs_a_vault_and_the_receipt_key_of_some_policy) {
   bench_.close();
   const auto open = [&](const std::string& path, std::string_view key) {

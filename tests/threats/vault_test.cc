@@ -180,6 +180,32 @@ TEST(ThreatsVault, C3_flood_is_refused_by_quota_and_alarms_once) {
   EXPECT_EQ(alarms, 1U) << "and the flood does not reach the log";
 }
 
+// Each open segment costs a vault descriptors, and who restores is told of all at once.
+TEST(ThreatsVault, C3_a_registry_can_open_segments_up_to_a_limit_and_go_on_when_some_are_closed) {
+  conformance::SimWorld world(1);
+  world.run([&](env::Env env) {
+    VaultBench bench(env, "/srv/vault", Door::Embedded);
+    const auto roomy = bench.realm.successor(
+        bench.realm.first, [](policy::Policy& next) { next.registries[0].quota_bytes = 1'000'000'000; });
+    must(bench.as(bench.realm.site())->put_act(as_bytes(roomy.document)));
+    const auto writer = bench.as(bench.realm.writer());
+    std::vector<WriterStream> journals;
+    const auto open_another = [&]() -> Status {
+      journals.emplace_back(bench.realm, bench.realm.writer(), bench.realm.land(),
+                            "journal " + std::to_string(journals.size()), format::StreamKind::Journal);
+      TRY(writer->open_stream(journals.back().stream()));
+      conformance::SegmentMaker segment({.registry = bench.realm.land(), .stream = journals.back().id()});
+      TRY(segment.send(*writer, 0));
+      return {};
+    };
+    for (std::uint64_t i = 0; i < vault::kMostOpenSegmentsPerRegistry; ++i) must(open_another());
+    EXPECT_TRUE(failed_with(open_another(), Code::Exhausted));
+    conformance::SegmentMaker first({.registry = bench.realm.land(), .stream = journals.front().id()});
+    must(writer->put(journals.front().next(format::name_of(first.whole())), first.whole()));
+    EXPECT_TRUE(is_ok(open_another()));
+  });
+}
+
 TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
   with_vault({"", conformance::sim_world(1), Door::Plain, Tables::Log}, [](VaultBench& bench) {
     const auto small = bench.realm.successor(bench.realm.first,

@@ -43,6 +43,11 @@ class PrivateTable final : public table::Table {
     if (!written.ok()) return private_error(log_, kTable, written.error());
     return {};
   }
+  Status settled() const override {
+    const Status settled = table_->settled();
+    if (!settled.ok()) return private_error(log_, kTable, settled.error());
+    return {};
+  }
   Status flush() override {
     const Status flushed = table_->flush();
     if (!flushed.ok()) return private_error(log_, kTable, flushed.error());
