@@ -72,7 +72,7 @@ Result<Targets> claim_targets(env::FileSystem& files, const engine::DatasetSurve
 
 // Every database's log, ended at the goal.
 Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
-                                           const engine::DatasetSurvey& survey, const engine::RecoveryGoal& goal,
+                                           const engine::DatasetSurvey& survey, engine::RecoveryGoal goal,
                                            const RestoreSettings& settings, const Targets& targets) {
   if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, 0711));  // servers come through
   std::vector<Member> members;
@@ -85,6 +85,8 @@ Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& s
                      settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset))
                 .in([&, name = dataset] { return "database " + name; }));
     member.snapshot = member.log->base;
+    // "latest" is one cut for all of them, whichever vaults answer for the next.
+    if (member.log->log.cut.has_value()) goal = engine::ToCut{member.log->log.cut->id.hex()};
     members.push_back(std::move(member));
   }
   return members;

@@ -31,6 +31,8 @@ class LogCollector {
         log_(log) {}
 
   void begin_journal() { is_of_another_ = false; }
+  // A later journal of this dataset, of another server: what it goes on with is not in this log.
+  const std::optional<std::string>& goes_on() const { return goes_on_; }
   // Whether the present journal says of itself that it is another dataset's or server's.
   bool is_of_another() const { return is_of_another_; }
   // Whether there is a journal of the wanted dataset and server.
@@ -42,8 +44,14 @@ class LogCollector {
     const format::JournalRecord record = TRY(format::decode_record(frame.plain));
     if (std::holds_alternative<format::JournalOpening>(record) != (frame.number.value() == 0))
       return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
-    if (const auto* opening = std::get_if<format::JournalOpening>(&record))
+    if (const auto* opening = std::get_if<format::JournalOpening>(&record)) {
       is_of_another_ = format::log_id(opening->dataset, opening->source) != log_id_;
+      if (opening->dataset == request_.dataset) {
+        goes_on_ = is_of_another_ ? std::optional("the dataset goes on with another server, system " +
+                                                  std::to_string(opening->source.system))
+                                  : std::nullopt;
+      }
+    }
     if (const auto* log = std::get_if<format::JournalLog>(&record)) {
       is_of_another_ = log->log != log_id_;
       return is_of_another_ ? Status() : take(*log);
@@ -91,6 +99,7 @@ class LogCollector {
   DatabaseLog& log_;
   bool has_found_any_ = false;
   bool is_of_another_ = false;
+  std::optional<std::string> goes_on_;
   std::optional<std::string> hole_;
   compress::Decompressor decompressor_;
   Bytes plain_;
@@ -124,6 +133,19 @@ Result<std::vector<LogRange>> ranges_of(const WalDirectoryWriter& writer, const 
   }
   TRY(add(history.timeline, std::max(at, writer.extents().at(history.timeline).to)));
   return ranges;
+}
+
+// Log that was acknowledged, and that home went on without: a person should know.
+void note_dropped(const WalDirectoryWriter& writer, const pg::TimelineHistory& history, DatabaseLog& log) {
+  for (const auto& [number, extent] : writer.extents()) {
+    if (number == history.timeline) continue;
+    const auto left = history.left_at(number);
+    if (left.ok() && extent.to <= left.value()) continue;
+    log.problems.push_back("timeline " + pg::to_text(number) + " goes on from " +
+                           pg::to_text(left.ok() ? left.value() : extent.from) + " to " + pg::to_text(extent.to) +
+                           " and is not followed: home went on without it, on timeline " +
+                           pg::to_text(history.timeline));
+  }
 }
 
 // What ends the log, as the records show it. All empty: nothing but its end.
@@ -235,10 +257,29 @@ Error not_in(const DatabaseLog& log, std::string what) {
           std::move(what) + ", and it may lie behind the log's end, which is not proven: " + log.why_not_proven};
 }
 
-Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& id) {
+const format::CutMember* member_of(const format::Cut& cut, const LogRequest& request) {
+  for (const format::CutMember& member : cut.members) {
+    if (member.registry == request.registry && member.dataset == request.dataset) return &member;
+  }
+  return nullptr;
+}
+
+// Whether the position was reached by the log that leads to the newest timeline: home may have dropped what the cut saw.
+bool is_on_the_way(const format::CutMember& member, const pg::TimelineHistory& history) {
+  const pg::Lsn position = lsn(member.position);
+  return position != pg::Lsn() && history.timeline_of(pg::Lsn(position.value() - 1)) == timeline(member.timeline);
+}
+
+// The newest one: of those in which this dataset takes part, and that its log still leads to.
+Result<const format::Cut*> find_cut(const LogRequest& request, const DatabaseLog& log, const std::string& id,
+                                    const pg::TimelineHistory& history) {
   const format::Cut* found = nullptr;
   for (const format::Cut& cut : log.cuts) {
     if (id != kLatestCut && !cut.id.hex().starts_with(id)) continue;
+    if (id == kLatestCut) {
+      const format::CutMember* const member = member_of(cut, request);
+      if (member == nullptr || !is_on_the_way(*member, history)) continue;
+    }
     if (id != kLatestCut && found != nullptr && found->id != cut.id)
       return Error(Code::InvalidInput, "cut '" + printable(id) + "' is ambiguous").hint("give more digits of its id");
     if (found == nullptr || cut.taken_ns >= found->taken_ns) found = &cut;
@@ -250,18 +291,22 @@ Result<const format::Cut*> find_cut(const DatabaseLog& log, const std::string& i
       .hint("restore to a time, a position, a named point or latest; cuts are taken of the groups in agent.toml");
 }
 
-Result<Goal> resolve(const LogRequest& request, DatabaseLog& log) {
+Result<Goal> resolve(const LogRequest& request, DatabaseLog& log, const pg::TimelineHistory& history) {
   if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return Goal{position->position, {}, {}};
   if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return Goal{{}, time->time, {}};
   if (const auto* point = std::get_if<ToRestorePoint>(&request.goal)) return Goal{{}, {}, point->name};
   if (const auto* wanted = std::get_if<ToCut>(&request.goal)) {
-    log.cut = *TRY(find_cut(log, wanted->id));
-    for (const format::CutMember& member : log.cut->members) {
-      if (member.registry == request.registry && member.dataset == request.dataset)
-        return Goal{lsn(member.position), {}, {}};
+    log.cut = *TRY(find_cut(request, log, wanted->id, history));
+    const std::string noun = "cut " + log.cut->id.hex().substr(0, 12);
+    const format::CutMember* const member = member_of(*log.cut, request);
+    if (member == nullptr) return Error(Code::NotFound, "dataset " + request.dataset + " takes no part in " + noun);
+    if (!is_on_the_way(*member, history)) {
+      return Error(Code::Precondition, noun + " was taken on timeline " + pg::to_text(timeline(member->timeline)) +
+                                           " at " + pg::to_text(lsn(member->position)) + ", and the log of dataset " +
+                                           request.dataset + " left that timeline before")
+          .hint("choose a cut taken since, or one taken before: cut:latest is the newest that can be restored");
     }
-    return Error(Code::NotFound,
-                 "dataset " + request.dataset + " takes no part in cut " + log.cut->id.hex().substr(0, 12));
+    return Goal{lsn(member->position), {}, {}};
   }
   return Goal{};
 }
@@ -335,15 +380,20 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
                                    const std::vector<format::OpeningKey>& keys, const JournalReader::Locator& locate,
                                    LogCollector& collector, DatabaseLog& log, const std::stop_token& stop) {
   std::vector<const FoundStream*> journals;
+  JournalsRead all;
   for (const FoundStream& stream : holdings.streams) {
     const format::StreamDescriptor& descriptor = stream.stream.descriptor;
-    const bool is_of_era = !keys.empty() && descriptor.era == keys.front().id.era;
-    if (descriptor.kind == format::StreamKind::Journal && is_of_era) journals.push_back(&stream);
+    if (descriptor.kind != format::StreamKind::Journal || keys.empty()) continue;
+    const format::EraNumber era = keys.front().id.era;
+    if (descriptor.era == era) journals.push_back(&stream);
+    if (descriptor.era > era) {
+      all.missing = "the registry's log goes on in era " + std::to_string(descriptor.era.value()) + ", and era " +
+                    std::to_string(era.value()) + " is released";
+    }
   }
   std::sort(journals.begin(), journals.end(), [](const FoundStream* a, const FoundStream* b) {
     return a->stream.descriptor.start < b->stream.descriptor.start;
   });
-  JournalsRead all;
   // Who did not answer when the journals were looked for may know of another one.
   std::set<std::string> silent;
   for (const store::VaultApi* vault : vaults) {
@@ -377,6 +427,7 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     if (is_of_another) continue;
     if (auto less = shortfall(*journal, end)) all.missing = std::move(less);
   }
+  if (collector.goes_on().has_value()) all.missing = collector.goes_on();
   all.answered = vaults.size() - silent.size();
   return all;
 }
@@ -442,7 +493,9 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   if (lacks_history) return Error(Code::NotFound, "the history of a timeline is missing");
   std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
   judge_end(request, journals.answered, collector.hole(), journals.missing, log);
-  const Goal goal = TRY(resolve(request, log));
+  const pg::TimelineHistory newest = TRY(writer->newest_history());
+  note_dropped(*writer, newest, log);
+  const Goal goal = TRY(resolve(request, log, newest));
   LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
   TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();

@@ -6,7 +6,8 @@
 //
 // I1  The end is proven if so many vaults answered (n - k + b + 1) that, with b of them lying, one that holds what was
 //     acknowledged last has shown it, and none shows a mark of the writer's (format/mark.h) beyond what they all show. What
-//     is damaged of another dataset's journals does not count, nor what is marked there.
+//     is damaged of another dataset's journals does not count, nor what is marked there. Nor is it proven if the log is known
+//     to go on elsewhere: in a later era, or with another server.
 //     Otherwise is_proven is false, and the caller does not restore "the latest".
 // I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
 // I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under
@@ -16,6 +17,8 @@
 //     its own record.
 // I7  For a position, a time or the end, only log from the first page of the file in which the base starts is read: earlier
 //     segments, and journals of other datasets, are gone past (journal_reader.h). No plan is made without that page. A cut or a point may have been named before that: then all is read.
+// I8  A cut is restored only if the log leads to it on the timeline on which it was taken. What was acknowledged on a timeline
+//     that the newest one left before is named in `problems`.
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
 //     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.

@@ -334,6 +334,7 @@ Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::V
     if (number != prefix.frames_end) {
       problem("frame " + std::to_string(number) + " is here, and frame " + std::to_string(prefix.frames_end) +
               " is nowhere");
+      end.marked = std::max(end.marked, number + 1);  // sealed by the writer: as good as its word for those before it
       break;
     }
     ++prefix.frames_end;

@@ -59,7 +59,7 @@ struct JournalEnd {
   bool is_elsewhere = false;          // none of it is of use: it was not read
   bool has_begun = false;             // at least one frame was read
   bool has_open_tail = false;         // frames of an open segment follow the closed ones
-  std::uint64_t marked = 0;           // frames that the writer signed for in open segments, as any vault shows
+  std::uint64_t marked = 0;           // frames that the writer signed for in open segments, or that a later one proves
   std::vector<std::string> problems;  // damage, lies, a hole behind which frames stand
   std::vector<NoAnswer> unreachable;
 };
