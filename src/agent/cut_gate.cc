@@ -1,5 +1,7 @@
 #include "agent/cut_gate.h"
 
+#include <algorithm>
+
 namespace exclave::agent {
 
 bool CutGate::is_holding() const {
@@ -13,6 +15,11 @@ void CutGate::connected(pg::Timeline timeline, pg::Lsn server_end) {
   proven_from_ = server_end;
   position_ = pg::Lsn(0);
   cut_.reset();
+}
+
+void CutGate::unproven_below(pg::Lsn end) {
+  const MutexLock lock(mutex_);
+  proven_from_ = std::max(proven_from_, end);
 }
 
 void CutGate::disconnected() {

@@ -63,6 +63,8 @@ class CutGate {
   // A connection begins: `server_end` is what the server had then; nothing has been reported on it yet.
   void connected(pg::Timeline timeline, pg::Lsn server_end);
   void disconnected();
+  // What lies before `end` may be visible without having been acknowledged: commits did not wait for it.
+  void unproven_below(pg::Lsn end);
   // Whether acknowledgements are by vaults alone, and waited for, at this moment.
   void set_trusted(bool trusted);
 

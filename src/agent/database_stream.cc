@@ -119,6 +119,10 @@ void DatabaseStream::publish() {
     status.alarms.push_back("vaults have confirmed what they do not sign for: their word alone says that they hold it");
   }
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
+  if (ledger_.has_value() && outstanding_bytes_ > most_outstanding())
+    status.alarms.push_back(
+        "the vaults are too far behind: nothing more is read from the server until they catch up, and commits "
+        "that wait for this agent wait for them");
   if (ledger_.has_value() && ledger_->is_degraded() && options_.policy == RpoPolicy::Bounded)
     status.alarms.push_back("commits are acknowledged that the vaults do not hold: protection is degraded");
   if (!is_waited_for_ && options_.policy != RpoPolicy::Async && system_.has_value()) {
@@ -206,7 +210,12 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
 }
 
 void DatabaseStream::note_settings(const pg::ServerFacts& facts) {
-  is_waited_for_ = is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
+  // What a standby is set to says nothing about whom its primary waits for.
+  const bool is_waited =
+      !facts.is_in_recovery && is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
+  // What the server had by then may be visible without having been acknowledged.
+  if (is_waited && !is_waited_for_) gate_.unproven_below(facts.flushed);
+  is_waited_for_ = is_waited;
   const MutexLock lock(mutex_);
   cautions_ = pg::cautions(facts);
 }
@@ -221,8 +230,7 @@ void DatabaseStream::look_at_server(const std::stop_token& stop) {
 }
 
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
-                                               const pg::TimelineHistory& history, bool had_slot,
-                                               const pg::Until& until) {
+                                               const pg::TimelineHistory& history, const pg::Until& until) {
   TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
   if (!is_known_read_) known_ = TRY(known_position());
   is_known_read_ = true;
@@ -241,9 +249,9 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
-  // A slot that was there keeps everything from what was acknowledged on. One that had to be made anew, on a server that
-  // took over, may begin behind it.
-  if (had_slot || !known_.has_value()) return *slot.restart;
+  // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
+  // If the server has no log from there any more it says so, and base backups are told of.
+  if (!known_.has_value()) return *slot.restart;
   return std::min(*slot.restart, known_->position);
 }
 
@@ -256,7 +264,7 @@ Result<std::optional<DatabaseStream::Known>> DatabaseStream::known_position() co
   const auto fields = split(as_text(text.value()), ' ');
   const auto timeline = parse_u32(fields.front());
   const auto position = pg::parse_lsn(fields.back());
-  if (fields.size() != 2 || !timeline.ok() || !position.ok())
+  if (fields.size() != 2 || !timeline.ok() || !position.ok() || position.value() == pg::Lsn())
     return Error(Code::Corrupt, "'" + printable(path) + "' holds no position")
         .hint("remove it: the slot knows as well");
   return std::optional(Known{pg::Timeline(timeline.value()), position.value()});
@@ -417,7 +425,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 2. From where: what was received before, or the slot's position.
   history_ = {{}, {identity.timeline, {}}};
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
-  const pg::Lsn start = TRY(start_position(connection, history_.history, facts.slot.has_value(), until()));
+  const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
   timeline_ = history_.history.timeline_of(start);
   if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
   TRY(write_history());
@@ -425,14 +433,19 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 3. Timeline after timeline.
   pg::Lsn at = start;
   while (true) {
+    if (identity.flushed < at && timeline_ == identity.timeline) {
+      return Error(Code::Unavailable, "the server has its log only up to " + pg::to_text(identity.flushed) +
+                                          ", and up to " + pg::to_text(at) + " it is here already")
+          .hint(facts.is_in_recovery ? "it is a standby that has not taken over: look at where the connection leads"
+                                     : "has it gone back, or lost log? Look at it before anything is written there");
+    }
     watch(facts, history_.history.as_of(timeline_), at);
-    gate_.connected(timeline_, identity.flushed);
+    gate_.connected(timeline_, std::max(identity.flushed, at));
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
     state_ = StreamState::Streaming;
     publish();
     auto ended = stream(connection, stop);
-    // After the start only one thing is a precondition: that the server has the log.
-    if (!ended.ok() && ended.error().code() == Code::Precondition && !journal_failed_) return begin_anew(ended.error());
+    if (!ended.ok() && pg::is_log_removed(ended.error()) && !journal_failed_) return begin_anew(ended.error());
     if (!TRY(ended).has_value()) return {};
     TRY(flush_frame());
     TRY(settle());
@@ -477,13 +490,19 @@ Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationC
   return std::optional<pg::TimelineEnded>();
 }
 
+std::uint64_t DatabaseStream::most_outstanding() const {
+  // Commits do not wait for the vaults then: what is acknowledged lies in the spool, as far as that may grow.
+  if (ledger_->is_degraded()) return std::max(kMostOutstandingBytes, options_.spool_limit_bytes);
+  return kMostOutstandingBytes;
+}
+
 Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection, const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
-  if (outstanding_bytes_ > kMostOutstandingBytes) {  // I6
+  if (outstanding_bytes_ > most_outstanding()) {  // I6
     waker_->wait(kIdleWait);
     return pg::WalEvent(pg::Nothing{});
   }
-  const auto longest = ledger_->has_outstanding() ? kBusyWait : kIdleWait;
+  const auto longest = ledger_->has_outstanding() || gate_.is_held() ? kBusyWait : kIdleWait;
   return connection.next({clock.monotonic() + longest, stop}, waker_.get());
 }
 

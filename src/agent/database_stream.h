@@ -12,7 +12,7 @@
 // I3  A server with another system identifier than the first one is refused, and nothing of it is stored.
 // I4  Keepalives are answered at once, with what is safe, never with more.
 // I5  A record that is damaged on arrival is an alarm at once. The log is stored all the same: it is what the server has.
-// I6  When outstanding frames exceed kMostOutstandingBytes nothing more is read from the server, whose slot keeps it;
+// I6  When outstanding frames exceed kMostOutstandingBytes, or spool_limit_bytes while nobody waits for the vaults, nothing more is read from the server, whose slot keeps it;
 //     status messages go on, so that it does not drop the connection.
 // Threads: run() on one thread; status() and request_stop() from any.
 // Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, full disk); all else is retried, and
@@ -134,7 +134,7 @@ class DatabaseStream {
     pg::Lsn position;
   };
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
-                                 bool had_slot, const pg::Until& until);
+                                 const pg::Until& until);
   Result<std::optional<Known>> known_position() const;
   void keep_position();
   // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
@@ -154,6 +154,7 @@ class DatabaseStream {
   Status flush_frame();
   // What the journal or its spool answered: if that failed, only a person can mend it.
   Status of_journal(Status done);
+  std::uint64_t most_outstanding() const;  // I6
   // What has been appended becomes known to the ledger.
   Status note_frames();
   // Everything that was gathered into frames is appended: the journal takes other records, and can be looked at whole.

@@ -71,6 +71,7 @@ Result<SystemIdentity> ReplicationConnection::identify_system(const Until& until
   SystemIdentity identity;
   identity.system = SystemIdentifier(TRY(parse_u64(TRY(cell(answer, 0)))));
   identity.timeline = Timeline(TRY(parse_u32(TRY(cell(answer, 1)))));
+  if (identity.timeline < Timeline(1)) return malformed("timeline 0");
   identity.flushed = TRY(parse_lsn(TRY(cell(answer, 2))));
   return identity;
 }
@@ -119,6 +120,7 @@ Result<SlotPosition> ReplicationConnection::read_slot(std::string_view name, con
   if (!row.rows[0][0]) return Error(Code::NotFound, fmt::format("there is no slot {}", name));
   SlotPosition position;
   if (row.rows[0][1]) position.restart = TRY(parse_lsn(*row.rows[0][1]));
+  if (position.restart == Lsn()) return malformed("a slot that keeps log from 0/0 on");
   if (row.rows[0][2]) position.timeline = Timeline(TRY(parse_u32(*row.rows[0][2])));
   return position;
 }
@@ -144,21 +146,30 @@ Result<ReplicationConnection::RawHistory> ReplicationConnection::timeline_histor
 
 namespace {
 
-Result<TimelineEnded> read_timeline_end(const Answer& answer) {
+// `timeline`: the one that ends.
+Result<TimelineEnded> read_timeline_end(const Answer& answer, Timeline timeline) {
   TimelineEnded ended;
   ended.next = Timeline(TRY(parse_u32(TRY(cell(answer, 0)))));
   ended.switch_point = TRY(parse_lsn(TRY(cell(answer, 1))));
+  if (ended.next <= timeline) return malformed("a timeline that is not newer as the next one");
+  if (ended.switch_point == Lsn()) return malformed("a timeline that ends at 0/0");
   return ended;
 }
+
+constexpr std::string_view kUndefinedFile = "(58P01)";
 
 // A server says of a position that it cannot serve either "no such file" or nothing in particular.
 Error position_error(Error error) {
   const bool is_gone = error.code() == Code::NotFound || error.code() == Code::Precondition;
-  if (!is_gone || error.message().find("(58P01)") == std::string::npos) return error;
+  if (!is_gone || error.message().find(kUndefinedFile) == std::string::npos) return error;
   return Error(Code::Precondition, error.message()).hint("The server has removed this WAL: take a new base backup.");
 }
 
 }  // namespace
+
+bool is_log_removed(const Error& error) {
+  return error.code() == Code::Precondition && error.message().find(kUndefinedFile) != std::string::npos;
+}
 
 Status ReplicationConnection::start_replication(std::string_view slot, Lsn position, Timeline timeline,
                                                 const Until& until) {
@@ -181,7 +192,7 @@ Status ReplicationConnection::start_replication(std::string_view slot, Lsn posit
   stream.timeline = timeline;
   stream.received = position;
   if (answer.value().kind == Answer::Kind::Rows) {
-    stream.pending = TRY(read_timeline_end(answer.value()));
+    stream.pending = TRY(read_timeline_end(answer.value(), timeline));
     TRY(connection_->drain(until));
   } else if (answer.value().kind != Answer::Kind::CopyBoth) {
     return malformed("no stream");
@@ -242,8 +253,7 @@ Result<WalEvent> ReplicationConnection::end_of_copy(const Until& until) {
   if (!answer.ok()) return position_error(answer.take_error());
   stream_->is_streaming = false;
   if (answer.value().kind != Answer::Kind::Rows) return WalEvent(ServerClosed{});
-  const TimelineEnded ended = TRY(read_timeline_end(answer.value()));
-  if (ended.next <= stream_->timeline) return malformed("a timeline that is not newer as the next one");
+  const TimelineEnded ended = TRY(read_timeline_end(answer.value(), stream_->timeline));
   TRY(connection_->drain(until));
   return WalEvent(ended);
 }

@@ -77,6 +77,9 @@ using WalEvent = std::variant<Nothing, WalData, Keepalive, TimelineEnded, Server
 
 enum class Reply { NotNeeded, Wanted };
 
+// Of an error of next: the server had the log that was asked for, and has removed it.
+bool is_log_removed(const Error& error);
+
 class ReplicationConnection {
  public:
   static Result<ReplicationConnection> open(env::Clock& clock, const Endpoint& endpoint, const Until& until);

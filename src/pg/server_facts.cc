@@ -17,7 +17,9 @@ constexpr std::string_view kFactsQuery =
     " current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),"
     " (select setting from pg_settings where name = 'max_slot_wal_keep_size'),"
     " current_setting('data_checksums'), current_setting('full_page_writes'), pg_is_in_recovery(),"
-    " (select rolreplication or rolsuper from pg_roles where rolname = current_user)";
+    " (select rolreplication or rolsuper from pg_roles where rolname = current_user),"
+    " coalesce(case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end, "
+    "'0/0')";
 
 constexpr std::string_view kSlotQuery =
     "select active, restart_lsn, coalesce(wal_status, ''), safe_wal_size, slot_type"
@@ -81,6 +83,7 @@ Result<ServerFacts> read_server_facts(env::Clock& clock, const Endpoint& endpoin
   facts.has_full_page_writes = TRY(cell(answer, 7)) == "on";
   facts.is_in_recovery = TRY(cell(answer, 8)) == "t";
   facts.role_may_replicate = TRY(cell(answer, 9)) == "t";
+  facts.flushed = TRY(parse_lsn(TRY(cell(answer, 10))));
   facts.slot = TRY(read_slot_facts(*connection, slot, until));
   return facts;
 }
@@ -116,6 +119,9 @@ Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifi
 
 std::vector<std::string> cautions(const ServerFacts& facts) {
   std::vector<std::string> found;
+  if (facts.is_in_recovery) {
+    found.emplace_back("The server is a standby: commits at its primary do not wait for this agent.");
+  }
   if (!facts.has_data_checksums) found.emplace_back("The server has no page checksums: damaged pages are not noticed.");
   if (!facts.slot_keep_bytes) {
     found.emplace_back("max_slot_wal_keep_size has no limit: if we are away for long, the server's disk fills up.");

@@ -61,6 +61,7 @@ struct ServerFacts {
   bool has_data_checksums = false;
   bool has_full_page_writes = false;
   bool is_in_recovery = false;
+  Lsn flushed;  // the end of its durable log at that moment; of a standby, of what it received
   bool role_may_replicate = false;
   std::optional<SlotFacts> slot;  // of the slot asked for, if it exists
 };

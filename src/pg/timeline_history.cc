@@ -52,7 +52,8 @@ Result<TimelineHistory> parse_timeline_history(Timeline timeline, ByteView text)
     const TimelineSwitch next = TRY(parse_line(line).in([&] { return "history of timeline " + to_text(timeline); }));
     const bool ascends = history.switches.empty() || (history.switches.back().parent < next.parent &&
                                                       history.switches.back().switch_point <= next.switch_point);
-    if (!ascends || next.parent >= timeline || history.switches.size() == kMaximumSwitches) {
+    if (!ascends || next.switch_point == Lsn() || next.parent >= timeline ||
+        history.switches.size() == kMaximumSwitches) {
       return Error(Code::Corrupt, fmt::format("history of timeline {} is out of order", timeline.value()));
     }
     history.switches.push_back(next);

@@ -1,6 +1,7 @@
 #include "spread/journal_writer.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/text.h"
 #include "format/object.h"
@@ -91,10 +92,10 @@ class JournalWriterOfLanes final : public JournalWriter {
   // Of the thread that appends:
   std::optional<OpenEnd> end_;
   std::uint64_t next_number_ = 0;
-  std::uint8_t class_ = 0;      // of the newest segment
-  env::Instant filling_since_;  // the present segment's first frame
-  bool has_frames_ = false;     // the present segment has
-  bool is_requested_ = false;   // the next segment, until it was taken
+  std::uint8_t class_ = 0;                // of the newest segment
+  env::Instant filling_since_;            // the present segment's first frame
+  std::atomic<bool> has_frames_ = false;  // the present segment has; written by who appends
+  bool is_requested_ = false;             // the next segment, until it was taken
   bool is_finished_ = false;
 
   // Under state_.monitor:

@@ -152,7 +152,7 @@ class Failover(DatabaseTest):
         back = self.recover()
         self.assertEqual("500|300", back.sql("select count(*) filter (where what = 'before'), count(*) filter (where what = 'after') from t"))
 
-    def test_a_standby_that_takes_over_without_the_last_commits_raises_an_alarm_and_is_followed(self):
+    def test_L9_a_standby_that_takes_over_without_the_last_commits_raises_an_alarm_and_is_followed(self):
         self.protect()
         self.base()
         standby = self.make_standby()
@@ -170,8 +170,32 @@ class Failover(DatabaseTest):
         self.agent.kill()
         standby.destroy()
         shutil.rmtree(self.home.data)
-        self.restore("--dataset", "people")
+        restored = self.restore("--dataset", "people")
+        self.assertIn("is not followed: home went on without it, on timeline 2", restored["log_problems"][0])
         self.assertEqual("1 3", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
+
+    def test_a_slot_that_others_made_and_that_begins_later_skips_no_log_that_the_server_has(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        self.wait_until_durable()
+        self.agent.stop()
+        self.home.sql("alter system set synchronous_standby_names = ''")
+        self.home.sql("select pg_reload_conf()")
+        self.home.sql("select pg_drop_replication_slot('exclave_people')")
+        self.home.sql("insert into t values (2, 'in between')")
+        self.home.sql("checkpoint")
+        made_at = self.home.sql("select lsn from pg_create_physical_replication_slot('exclave_people', true)")
+        self.assertEqual("t", self.home.sql(f"select '{made_at}' > pg_current_wal_insert_lsn() - 16777216::numeric"))
+        self.agent.start()
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming", "streaming again")
+        self.assertEqual([], status["alarms"])
+        self.wait_for_commits(self.home)
+        self.home.sql("insert into t values (3, 'after')")
+        self.wait_until_durable()
+        self.lose_home()
+        self.restore("--dataset", "people")
+        self.assertEqual("1 2 3", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
 
     def test_a_slot_that_was_lost_is_an_alarm_and_protection_begins_anew(self):
         self.protect()
