@@ -105,10 +105,14 @@ class LogCollector {
   Bytes plain_;
 };
 
-// The log's timelines from the backup's start to the newest one's end.
-Result<std::vector<LogRange>> ranges_of(const WalDirectoryWriter& writer, const format::BaseBackupFacts& base) {
-  const pg::TimelineHistory history = TRY(writer.newest_history());
+// The log's timelines from the backup's start to the newest one's end, or to where one of them is missing.
+struct Ranges {
   std::vector<LogRange> ranges;
+  std::optional<std::string> hole;  // behind the last one
+};
+Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const format::BaseBackupFacts& base) {
+  const pg::TimelineHistory history = TRY(writer.newest_history());
+  Ranges found;
   pg::Lsn at = lsn(base.start);
   const pg::Timeline first = history.timeline_of(at);
   if (first != timeline(base.timeline)) {
@@ -117,14 +121,17 @@ Result<std::vector<LogRange>> ranges_of(const WalDirectoryWriter& writer, const 
         .hint("restore an older or a newer base backup: --snapshot");
   }
   const auto add = [&](pg::Timeline number, pg::Lsn to) -> Status {
+    if (found.hole.has_value()) return {};
     const auto extent = writer.extents().find(number);
-    const bool is_whole = extent != writer.extents().end() && extent->second.from <= at && to <= extent->second.to;
-    if (at < to && !is_whole) {
-      return Error(Code::Corrupt, "the log of timeline " + pg::to_text(number) + " is not here from " +
-                                      pg::to_text(at) + " to " + pg::to_text(to));
+    const bool has_begun = extent != writer.extents().end() && extent->second.from <= at && at <= extent->second.to;
+    const pg::Lsn reached = has_begun ? std::min(to, extent->second.to) : at;
+    if (reached < to) {
+      found.hole = "the log of timeline " + pg::to_text(number) + " is not here from " + pg::to_text(reached) + " to " +
+                   pg::to_text(to);
+      if (found.ranges.empty() && reached == at) return Error(Code::Corrupt, *found.hole);
     }
-    ranges.push_back({number, at, to});
-    at = to;
+    if (reached > at || reached == to) found.ranges.push_back({number, at, reached});
+    at = reached;
     return {};
   };
   for (const pg::TimelineSwitch& change : history.switches) {
@@ -132,7 +139,7 @@ Result<std::vector<LogRange>> ranges_of(const WalDirectoryWriter& writer, const 
     TRY(add(change.parent, change.switch_point));
   }
   TRY(add(history.timeline, std::max(at, writer.extents().at(history.timeline).to)));
-  return ranges;
+  return found;
 }
 
 // Log that was acknowledged, and that home went on without: a person should know.
@@ -187,7 +194,13 @@ class LogCheck {
             static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
         const MutableByteView bytes = MutableByteView(piece).first(some);
         TRY(writer_.read(range.timeline, at, bytes));
-        TRY(check(range, bytes));
+        const Status done = check(range, bytes);
+        if (!done.ok() && done.error().code() != Code::Corrupt) return done;
+        if (!done.ok()) {  // what was whole before it is as good as ever
+          damage_ = done.error().message();
+          note_end(range, proven_);
+          return {};
+        }
         at = at + some;
       }
       note_end(range, proven_);
@@ -195,6 +208,8 @@ class LogCheck {
     return {};
   }
 
+  // Where the log ends early: what the record behind it is.
+  const std::optional<std::string>& damage() const { return damage_; }
   const LogEnd& reached() const { return reached_; }
   const LogEnd& proven() const { return proven_; }
   const pg::TimelineHistory& history() const { return newest_; }
@@ -248,6 +263,7 @@ class LogCheck {
   LogEnd reached_;
   LogEnd proven_;
   bool goal_reached_ = false;
+  std::optional<std::string> damage_;
 };
 
 // What is not in the log may lie behind an end that is not proven. Precondition: the end was judged.
@@ -425,6 +441,10 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     log.passed_over += end.passed_over;
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
     if (is_of_another) continue;
+    if (end.lost.has_value()) {
+      all.missing = end.lost->message();
+      log.problems.push_back(end.lost->message());
+    }
     if (auto less = shortfall(*journal, end)) all.missing = std::move(less);
   }
   if (collector.goes_on().has_value()) all.missing = collector.goes_on();
@@ -491,15 +511,20 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   lacks_history =
       locate && log.passed_over > 0 && std::any_of(writer->extents().begin(), writer->extents().end(), lacks);
   if (lacks_history) return Error(Code::NotFound, "the history of a timeline is missing");
-  std::vector<LogRange> ranges = TRY(ranges_of(*writer, request.base));
-  judge_end(request, journals.answered, collector.hole(), journals.missing, log);
+  Ranges found = TRY(ranges_of(*writer, request.base));
+  judge_end(request, journals.answered, collector.hole().has_value() ? collector.hole() : found.hole, journals.missing,
+            log);
   const pg::TimelineHistory newest = TRY(writer->newest_history());
   note_dropped(*writer, newest, log);
   const Goal goal = TRY(resolve(request, log, newest));
   LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
-  TRY(check.run(ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
+  TRY(check.run(found.ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();
   log.proven = check.proven();
+  if (check.damage().has_value()) {
+    log.is_proven = false;
+    log.why_not_proven = "behind " + pg::to_text(log.proven.end) + " the log is damaged: " + *check.damage();
+  }
   if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
   TRY(check_reach(request, goal, log));
   if (log.needs_older_base) return log;
@@ -507,7 +532,7 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   // 3. Ends exactly there.
   log.plan.system = pg::SystemIdentifier(request.base.source.system);
   log.plan.segment_size = size;
-  log.plan.ranges = cut_at(std::move(ranges), log.reached.end);
+  log.plan.ranges = cut_at(std::move(found.ranges), log.reached.end);
   log.reached.timeline = log.plan.timeline();
   TRY(writer->plan(log.plan));
   log.hold = std::move(*writer).finish();

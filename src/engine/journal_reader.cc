@@ -34,6 +34,7 @@ Status read_of_closed(store::VaultApi& vault, const format::SegmentPlace& place,
 struct JournalReader::Closed {
   format::EntryIndex index;
   Bytes object;
+  std::optional<Error> lost = {};  // why there is none
 };
 
 // What one vault holds of an open segment. Two are compared as ciphertext: a frame that was sealed once has the same
@@ -206,8 +207,15 @@ Status JournalReader::read_closed(const std::vector<format::SignedEntry>& entrie
   using Pipeline = env::OrderedPipeline<const format::SignedEntry*, Closed>;
   Pipeline pipeline(
       world_.threads, kFetchers, kMostFetched,
-      [this](const format::SignedEntry* entry, std::size_t) { return fetch(*entry); },
-      [&](Closed closed) { return open_closed(closed, end, visit); });
+      [this](const format::SignedEntry* entry, std::size_t) -> Result<Closed> {
+        auto fetched = fetch(*entry);
+        if (fetched.ok()) return fetched;
+        return Closed{entry->entry.index, {}, fetched.take_error()};
+      },
+      [&](Closed closed) -> Status {
+        if (closed.lost.has_value() && !end.lost.has_value()) end.lost = std::move(closed.lost);
+        return end.lost.has_value() ? Status() : open_closed(closed, end, visit);
+      });
   for (std::uint64_t index = first; index < entries.size(); ++index) TRY(pipeline.submit(&entries[index]));
   return pipeline.finish();
 }
@@ -417,7 +425,7 @@ Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& loca
   const Status read = end.is_elsewhere ? Status() : read_closed(entries, first, end, visit);
   note_incidents(copies, entries, end);
   TRY(read);
-  if (end.is_elsewhere) return end;
+  if (end.is_elsewhere || end.lost.has_value()) return end;
   bool is_there = true;
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {

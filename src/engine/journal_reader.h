@@ -16,7 +16,8 @@
 //     the log from its base backup on. One of a later period is Denied: it would be missed at the end. For a segment that
 //     cannot be had, or does not tell where it lies, those that follow it tell; it moves s back, never forward.
 //     What a vault shows is one moment's: a segment that its writer closes meanwhile is read as the object that it became.
-// I3  What ends early because a vault is gone is not an error: the end says what was read and why no more.
+// I3  What ends early because a vault is gone, or a closed segment cannot be had, is not an error: the end says what was read and
+//     why no more.
 // I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
 //     (format/mark.h) beyond what it holds has lost what it confirmed, and one that does not give all that it shows of an
 //     open segment, and that no mark vouches for, may have: both are named in `unreachable`, for their ends say nothing.
@@ -58,6 +59,7 @@ struct JournalEnd {
   std::uint64_t passed_over = 0;      // segments at the front (I5)
   bool is_elsewhere = false;          // none of it is of use: it was not read
   bool has_begun = false;             // at least one frame was read
+  std::optional<Error> lost;          // a closed segment that no vault gives right: nothing behind it was visited
   bool has_open_tail = false;         // frames of an open segment follow the closed ones
   std::uint64_t marked = 0;           // frames that the writer signed for in open segments, or that a later one proves
   std::vector<std::string> problems;  // damage, lies, a hole behind which frames stand

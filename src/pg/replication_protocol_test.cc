@@ -138,8 +138,9 @@ TEST_F(ReplicationProtocol, a_silent_server_costs_no_more_than_the_deadline) {
 }
 
 TEST_F(ReplicationProtocol, malformed_identities_are_refused) {
-  for (const auto& row : {testing::Cells{"x", "1", "0/1"}, testing::Cells{"1", "-1", "0/1"},
-                          testing::Cells{"1", "1", "01"}, testing::Cells{"1", "1", std::nullopt}}) {
+  for (const auto& row :
+       {testing::Cells{"x", "1", "0/1"}, testing::Cells{"1", "-1", "0/1"}, testing::Cells{"1", "1", "01"},
+        testing::Cells{"1", "1", std::nullopt}, testing::Cells{"1", "0", "0/1"}}) {
     FakeServer server(env_, {rows({row}, 3) + ready()});
     auto connection = ReplicationConnection::open(env_.clock, server.endpoint(), soon()).take();
     EXPECT_FALSE(connection.identify_system(soon()).ok());
@@ -147,6 +148,19 @@ TEST_F(ReplicationProtocol, malformed_identities_are_refused) {
   FakeServer server(env_, {rows({}, 3) + ready()});
   auto connection = ReplicationConnection::open(env_.clock, server.endpoint(), soon()).take();
   EXPECT_EQ(connection.identify_system(soon()).error().code(), Code::Corrupt);
+}
+
+// What a server may say, and would end an agent that believed it.
+TEST_F(ReplicationProtocol, a_slot_or_a_timeline_that_stands_at_nothing_is_refused) {
+  FakeServer server(env_, {rows({testing::Cells{"physical", "0/0", "1"}}, 3) + ready()});
+  auto connection = ReplicationConnection::open(env_.clock, server.endpoint(), soon()).take();
+  EXPECT_EQ(connection.read_slot("slot", soon()).error().code(), Code::Corrupt);
+  for (const auto& row : {testing::Cells{"0", "0/1"}, testing::Cells{"1", "0/1"}, testing::Cells{"2", "0/0"}}) {
+    FakeServer ending(env_, {rows({row}, 2) + ready()});
+    auto streaming = ReplicationConnection::open(env_.clock, ending.endpoint(), soon()).take();
+    EXPECT_EQ(streaming.start_replication("", Lsn(kStart), Timeline(1), soon()).error().code(), Code::Corrupt);
+  }
+  EXPECT_EQ(parse_timeline_history(Timeline(2), as_bytes("1\t0/0\tno reason\n")).error().code(), Code::Corrupt);
 }
 
 }  // namespace

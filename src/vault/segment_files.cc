@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/text.h"
@@ -52,6 +53,7 @@ struct SegmentFiles::Segment {
   bool is_poisoned = false;
   bool is_closing = false;      // it has an object's name, too
   bool is_gone = false;         // forgotten while somebody waited at the gate
+  bool is_told_of = false;      // that its writer went two ways
   crypto::Sha256Hasher hasher;  // of what lies before `hashed`
   std::uint64_t hashed = 0;
 };
@@ -412,8 +414,12 @@ Error SegmentFiles::distrust(const format::SegmentPlace& place, Segment& segment
   const std::string noun = format::to_string(place);
   segment.is_poisoned = true;
   segment.is_damaged = true;
+  // Of a segment whose frames are whole, which a writer may say of any, no more than what came in.
   const auto keep = [&]() -> Status {
-    return keep_damaged(place, TRY(parts_.files.read_file(file_of(place), segment.row.bytes())));
+    const bool is_seen = TRY(is_spoiled(place, segment));
+    Bytes bytes = TRY(parts_.files.read_file(file_of(place), segment.row.bytes()));
+    if (!is_seen) bytes.resize(static_cast<std::size_t>(segment.end));
+    return keep_damaged(place, bytes);
   };
   const Status kept = keep();
   parts_.log.write(env::LogLevel::Error,
@@ -500,9 +506,26 @@ Result<HeadRow> SegmentFiles::close(const format::SegmentPlace& place, const for
   const auto segment = find(place);
   if (segment == nullptr) return commit();
   const detail::GatePass pass(segment->gate);
+  if (!segment->is_gone && !segment->is_closing) TRY(check_closing(place, *segment, name));
   auto head = commit();
   if (head.ok() && !segment->is_gone) forget(place, *segment, name);
   return head;
+}
+
+// I6. Whoever holds home's key may add to what was confirmed, and take nothing of it away.
+Status SegmentFiles::check_closing(const format::SegmentPlace& place, Segment& segment,
+                                   const format::ObjectName& name) {
+  const auto same = is_prefix_of(place, segment, name);
+  if (!same.ok()) return failed(place, same.error());
+  if (same.value()) return {};
+  const auto spoiled = is_spoiled(place, segment);
+  if (!spoiled.ok()) return failed(place, spoiled.error());
+  if (spoiled.value()) return {};
+  const std::string what =
+      format::to_string(place) +
+      ": the object lacks frames that were confirmed here, or has others: its writer went two ways";
+  if (!std::exchange(segment.is_told_of, true)) parts_.log.write(env::LogLevel::Error, what);
+  return Error(Code::Conflict, what);
 }
 
 void SegmentFiles::forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name) {
@@ -530,26 +553,18 @@ void SegmentFiles::remove_leftover(const format::SegmentPlace& place, const Segm
 
 Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment,
                                          const format::ObjectName& name) {
+  if (segment.is_closing || TRY(is_prefix_of(place, segment, name))) return parts_.files.remove_file(file_of(place));
+  return set_aside(place, kDamagedSuffix,
+                   "was closed with the whole object: its disk gives other bytes than were confirmed here, or none");
+}
+
+// Whether the disk gives other bytes than came in, or none.
+Result<bool> SegmentFiles::is_spoiled(const format::SegmentPlace& place, const Segment& segment) {
   std::optional<format::SignedMark> mark;
   {
     const MutexLock lock(mutex_);
     mark = segment.mark;
   }
-  if (segment.is_closing || TRY(is_prefix_of(place, segment, name))) return parts_.files.remove_file(file_of(place));
-  if (TRY(is_spoiled(place, segment, mark))) {
-    return set_aside(place, kDamagedSuffix,
-                     "was closed with the whole object: its disk gives other bytes than were confirmed here, or none");
-  }
-  const std::string two_ways = "was closed with other frames than were confirmed here: its writer went two ways";
-  if (!mark.has_value()) return set_aside(place, "", two_ways + ", unless the disk has spoiled its front");
-  const std::string path = aside_file_of(place, "-mark");
-  TRY(parts_.files.make_directories(env::parent_path(path), kDirectoryMode));
-  TRY(env::replace_file_durably(parts_.files, path, as_bytes(mark->document()), kFileMode));
-  return set_aside(place, "", two_ways);
-}
-
-Result<bool> SegmentFiles::is_spoiled(const format::SegmentPlace& place, const Segment& segment,
-                                      const std::optional<format::SignedMark>& mark) {
   Segment found(parts_.threads, segment.row);
   const auto looked = look(place, found);
   if (is_unreadable(looked)) return true;

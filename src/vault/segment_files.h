@@ -4,8 +4,6 @@
 //
 //   create -> zeros of the whole class, synced -> append mark append ... -> adopt (hash; second name in the store) -> close
 //   JOURNAL/<stream>/<index>        one open segment
-//   JOURNAL/aside/<stream>-<index>  confirmed frames that the closed object does not have: kept as evidence
-//   JOURNAL/aside/<stream>-<index>-mark      what its writer signed about them, if it did
 //   JOURNAL/aside/<stream>-<index>-damaged   a segment that its disk spoiled, as it was first found (I4, I5, or at its end)
 //
 //   | front | frame | frame | torn? zeros ...          end = behind the last whole frame
@@ -23,9 +21,10 @@
 // I5  What was marked was read back from the disk. Where that gives other bytes than the writer signed for, they are set
 //     aside before the writer hears of it, and the segment is said to be damaged until it is closed, over restarts; it
 //     takes no more frames, as after I2. So too where it gives none, twice: what fails once and is right then is whole.
-// I6  What is set aside when a segment is closed is called damaged if its disk gives other bytes than came in, or none: no
-//     whole frames up to its end, or not what was marked. Otherwise its writer, or a clone of it, went two ways; or, where no
-//     mark had come, the disk spoiled the front, which has no checksum.
+// I6  A segment is closed with an object that begins with what was confirmed here: its writer, or whoever has its key, takes
+//     nothing away. Unless the disk gives other bytes than came in, or none (no whole frames up to its end, or not what was
+//     marked): then what lay here is set aside. Where no mark has come, a front that the disk spoiled, which has no checksum,
+//     keeps the segment open.
 // Threads: from any thread; one segment's calls take turns, those of several do not wait for each other.
 // Errors: NotFound (not open), Conflict (other bytes; being closed), Precondition (beyond the end; I2: it takes the whole
 //   object), Unavailable, Exhausted, Corrupt (disk).
@@ -84,8 +83,8 @@ class SegmentFiles {
   Result<std::optional<SegmentRow>> adopt(const format::SegmentPlace& place, const format::ObjectName& name,
                                           const std::function<Status(const Attempt&)>& publish);
   // `commit` makes the entry durable, whose object is in the store, and takes the segment's row away: meanwhile no frame
-  // and no mark comes in. Afterwards the file goes, or is set aside if it held other frames than the object. Nothing of
-  // that if the segment is not open. Its failures go into the log: they cost room, nothing else.
+  // and no mark comes in. Conflict, and nothing is committed: I6. Afterwards the file goes, or is set aside if its disk has
+  // spoiled it; what fails of that goes into the log, and costs room alone. Nothing of that if the segment is not open.
   Result<HeadRow> close(const format::SegmentPlace& place, const format::ObjectName& name,
                         const std::function<Result<HeadRow>()>& commit);
 
@@ -133,9 +132,9 @@ class SegmentFiles {
   void forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
   void remove_leftover(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
   Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
-  // I6. `mark`: the last one that came.
-  Result<bool> is_spoiled(const format::SegmentPlace& place, const Segment& segment,
-                          const std::optional<format::SignedMark>& mark);
+  Result<bool> is_spoiled(const format::SegmentPlace& place, const Segment& segment);
+  // Conflict: the object may not close it (I6).
+  Status check_closing(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
   // Moves its file, and says why: "was closed ...".
   Status set_aside(const format::SegmentPlace& place, std::string_view suffix, std::string_view why);
   Error failed(const format::SegmentPlace& place, const Error& error) const;

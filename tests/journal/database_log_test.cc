@@ -71,10 +71,19 @@ class LogBench {
         {{keys().registry().id, dataset, format::LogTimeline(timeline), format::LogPosition(position.value())}}});
   }
   void show_a_journal_of_era(std::uint32_t era) { later_era_ = format::EraNumber(era); }
+  void skip_to(pg::Lsn at) { at_ = at; }
+  // The first segment of the journal that was begun as number `journal`.
+  format::ObjectName object_of(std::size_t journal) { return bench_.objects_at(0, begun_.at(journal)).at(0); }
   // What the server has written since, in one frame.
-  void send() {
+  void send() { send(to_bytes(log_.wal.wal())); }
+  void send_spoiled_at(pg::Lsn at) {
+    Bytes wal = to_bytes(log_.wal.wal());
+    wal.at(static_cast<std::size_t>(at.value() - WalWriter::begin().value()) + 30) ^= 1;
+    send(wal);
+  }
+  void send(const Bytes& wal) {
     const auto from = static_cast<std::size_t>(at_.value() - WalWriter::begin().value());
-    const ByteView bytes = ByteView(log_.wal.wal()).subspan(from);
+    const ByteView bytes = ByteView(wal).subspan(from);
     append(format::JournalLog{log_id_, format::LogTimeline(timeline_), format::LogPosition(at_.value()),
                               format::LogCodec::Raw, static_cast<std::uint32_t>(bytes.size()), bytes});
     at_ = log_.wal.end();
@@ -348,6 +357,67 @@ TEST_F(DatabaseLogTest, a_cut_is_restored_on_the_timeline_on_which_it_was_taken_
     EXPECT_TRUE(failed_with(bench.fetch(engine::ToCut{dropped}), Code::Precondition));
     const auto latest = must(bench.fetch(engine::ToCut{std::string(engine::kLatestCut)}));
     EXPECT_EQ(latest.cut->id.hex(), kept) << "the newest that the log leads to, and that has this dataset";
+  });
+}
+
+// Found by review: what lay behind the goal made every goal fail.
+TEST_F(DatabaseLogTest, a_segment_that_no_vault_gives_ends_the_log_and_what_lies_before_it_is_restored) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    bench.begin_journal("people", bench.log().wal.end());  // the first one is closed
+    const auto lost = [](const format::ObjectName&) -> Status { return Error(Code::Corrupt, "its disk lost it"); };
+    bench.log().add(5);
+    bench.send();
+    bench.begin_journal("people", bench.log().wal.end());  // and so is the second
+    bench.log().add(5);
+    bench.send();
+    bench.wait_for_all();
+    const auto second = bench.object_of(1);
+    for (std::size_t i = 0; i < 3; ++i) {
+      bench.vault(i).before_read = [&](const format::ObjectName& name) {
+        return name == second ? lost(name) : Status();
+      };
+    }
+    const auto& ends = bench.log().ends;
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven);
+    EXPECT_EQ(log.reached.end, ends[9]);
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[8]})).reached.end, ends[8]);
+    EXPECT_TRUE(failed_with(bench.fetch(engine::ToLogPosition{ends[12]}), Code::Precondition));
+  });
+}
+
+TEST_F(DatabaseLogTest, a_damaged_record_ends_the_log_and_what_lies_before_it_is_restored) {
+  with_log([](JournalBench&, LogBench& bench) {
+    bench.begin_journal("people", WalWriter::begin());
+    bench.log().add(10);
+    bench.send_spoiled_at(bench.log().ends[7]);
+    bench.wait_for_all();
+    const auto& ends = bench.log().ends;
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven);
+    EXPECT_NE(log.why_not_proven.find("the log is damaged"), std::string::npos) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, ends[7]);
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[6]})).reached.end, ends[6]);
+  });
+}
+
+TEST_F(DatabaseLogTest, a_timeline_whose_beginning_is_missing_ends_the_log_where_the_one_before_it_ends) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto ends = bench.log().ends;
+    bench.log().wal.set_timeline(2);
+    bench.log().add(5);
+    bench.begin_journal("people", bench.log().ends[12]);  // the slot at the new server began late
+    bench.switch_timeline(2, ends[9]);
+    bench.skip_to(bench.log().ends[12]);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven);
+    EXPECT_NE(log.why_not_proven.find("timeline 2 is not here from"), std::string::npos) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, ends[9]);
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[8]})).reached.end, ends[8]);
   });
 }
 
