@@ -395,6 +395,33 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
   return {};
 }
 
+// A vault that lags shows a segment open that others have closed, and the object begins with what it has. If not, somebody with
+// the writer's key closed it with less, or with others (ADR-0033).
+Status JournalReader::compare_with_closed(const std::vector<Copy>& copies,
+                                          const std::vector<format::SignedEntry>& entries, std::uint64_t first) {
+  for (const Copy& copy : copies) {
+    for (const auto& [index, bytes] : copy.open) {
+      if (index < first || index >= entries.size() || bytes <= format::kSegmentFrontBytes) continue;
+      store::VaultApi& vault = *vaults_[copy.vault];
+      JournalEnd alone;  // as if nothing had been read: its first frame may have any number
+      alone.passed_over = 1;
+      const format::SegmentPlace place{stream_.descriptor.id(), format::EntryIndex(index)};
+      const auto prefix = read_prefix(vault, place, bytes, false, alone);
+      if (!prefix.ok() || !prefix.value().has_value()) continue;  // it gives nothing that is authentic
+      const Closed closed = TRY(fetch(entries[index]));
+      const auto size = static_cast<std::size_t>(prefix.value()->end);
+      const bool is_same = size <= closed.object.size() &&
+                           equal(ByteView(prefix.value()->bytes).first(size), ByteView(closed.object).first(size));
+      if (is_same) continue;
+      return Error(Code::Conflict, noun(format::EntryIndex(index)) +
+                                       " is closed at other vaults without frames that vault " + vault.name() +
+                                       " has confirmed: its writer, or whoever has its key, went two ways")
+          .hint("choose one of the two by hand; nothing was written");
+    }
+  }
+  return {};
+}
+
 Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& locate) {
   JournalEnd end;
   const std::vector<Copy> copies = TRY(look(end));
@@ -426,6 +453,7 @@ Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& loca
   note_incidents(copies, entries, end);
   TRY(read);
   if (end.is_elsewhere || end.lost.has_value()) return end;
+  TRY(compare_with_closed(copies, entries, first));
   bool is_there = true;
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {

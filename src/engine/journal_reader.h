@@ -11,7 +11,8 @@
 //
 // I1  Every plaintext was authenticated under a released key, at its place, with the number that follows its predecessor's.
 // I2  Two vaults that hold different authentic frames under one number, or different genuine entries under one index,
-//     prove that the writer (or a clone of it) went two ways: Conflict, an alarm; the operator chooses.
+//     prove that the writer (or a clone of it, or who has its key) went two ways: Conflict, an alarm; the operator chooses. So
+//     does a segment that is closed at one vault without frames that another one has.
 // I5  Segments of periods before the oldest that was released, and those before s, are passed over: whoever restores needs
 //     the log from its base backup on. One of a later period is Denied: it would be missed at the end. For a segment that
 //     cannot be had, or does not tell where it lies, those that follow it tell; it moves s back, never forward.
@@ -112,6 +113,9 @@ class JournalReader {
   // What was gone round while closed segments were fetched.
   void note_incidents(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
                       JournalEnd& end) const;
+  // I2. From segment `first` on.
+  Status compare_with_closed(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
+                             std::uint64_t first);
   // nullopt: nothing of it can be used, and `end` says why.
   Result<std::optional<Prefix>> read_prefix(store::VaultApi& vault, const format::SegmentPlace& place,
                                             std::uint64_t bytes, bool is_signed_whole, JournalEnd& end) const;

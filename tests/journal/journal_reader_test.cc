@@ -279,5 +279,38 @@ TEST_F(JournalReaderTest, what_was_gone_round_is_a_problem_of_the_vault_that_gav
   });
 }
 
+// Found by review: whoever has home's key closes a segment, at a vault that lags, without the frames acknowledged last.
+TEST_F(JournalReaderTest, C5_a_segment_closed_at_one_vault_without_what_others_hold_is_no_end_but_a_conflict) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer("first");
+    std::uint64_t next = 0;
+    bench.door(0).is_shut = true;
+    must(writer->wait_beyond(append(*writer, next, 10), bench.in(1min)));
+    const auto stream = JournalBench::stream_named("first");
+    const format::SegmentPlace place{stream.descriptor.id(), format::EntryIndex(0)};
+    const custody::AgentKeys agent = keys().agent_keys();
+    auto sealer = must(format::SegmentSealer::open(agent.periods.at(bench.period), keys().policy().realm, place, 18,
+                                                   policy::testing::seeded_secret<32>("stolen")));
+    Bytes object(format::object_bytes(18));
+    std::copy(sealer.front().begin(), sealer.front().end(), object.begin());
+    for (std::uint64_t i = 0; i < 20; ++i) {  // as many as nobody misses any
+      const auto at = static_cast<std::size_t>(sealer.end());
+      must(sealer.seal(format::FrameNumber(i), content_of(i, 500), policy::testing::seeded_secret<32>("r"),
+                       MutableByteView(object).subspan(at)));
+    }
+    format::Entry entry;
+    entry.stream = place.stream;
+    entry.index = place.index;
+    entry.object = format::name_of(object);
+    entry.chain = format::next_chain(format::chain_start(place.stream), entry.object, std::nullopt);
+    const auto thief = bench.host(0).door(keys().writer());
+    must(thief->open_stream(stream));
+    must(thief->put(format::SignedEntry::sign(entry, keys().writer()), object));
+    std::vector<Bytes> frames;
+    EXPECT_TRUE(failed_with(bench.read("first", frames), Code::Conflict));
+    bench.door(0).is_shut = false;
+  });
+}
+
 }  // namespace
 }  // namespace exclave::journal_tests
