@@ -5,8 +5,7 @@ namespace exclave::vault {
 Claims::Claim::Claim(Claim&& other) noexcept
     : claims_(std::exchange(other.claims_, nullptr)),
       place_(std::move(other.place_)),
-      object_(other.object_),
-      registry_(other.registry_),
+      object_(std::move(other.object_)),
       bytes_(other.bytes_) {}
 
 Claims::Claim::~Claim() {
@@ -15,13 +14,13 @@ Claims::Claim::~Claim() {
   claims_->places_.erase(place_);
   claims_->objects_.erase(object_);
   if (bytes_ == 0) return;
-  const auto reserved = claims_->bytes_.find(registry_);
+  const auto reserved = claims_->bytes_.find(object_.first);
   reserved->second -= bytes_;
   if (reserved->second == 0) claims_->bytes_.erase(reserved);
 }
 
-Status Claims::Claim::reserve(const format::RegistryId& registry, std::uint64_t bytes, std::uint64_t used,
-                              std::uint64_t quota) {
+Status Claims::Claim::reserve(std::uint64_t bytes, std::uint64_t used, std::uint64_t quota) {
+  const format::RegistryId& registry = object_.first;
   CHECK(bytes_ == 0 && bytes > 0);
   const MutexLock lock(claims_->mutex_);
   const auto found = claims_->bytes_.find(registry);
@@ -34,7 +33,6 @@ Status Claims::Claim::reserve(const format::RegistryId& registry, std::uint64_t 
         .hint("the realm's officials can raise the registry's quota with a new policy version");
   }
   claims_->bytes_[registry] += bytes;
-  registry_ = registry;
   bytes_ = bytes;
   return {};
 }
@@ -45,12 +43,12 @@ std::uint64_t Claims::reserved(const format::RegistryId& registry) {
   return found == bytes_.end() ? 0 : found->second;
 }
 
-Result<Claims::Claim> Claims::take(const format::StreamId& stream, format::EntryIndex index,
-                                   const format::ObjectName& object) {
+Result<Claims::Claim> Claims::take(const format::RegistryId& registry, const format::StreamId& stream,
+                                   format::EntryIndex index, const format::ObjectName& object) {
   const MutexLock lock(mutex_);
-  Claim claim(*this, {stream, index}, object);
+  Claim claim(*this, {stream, index}, {registry, object});
   const bool place_is_free = places_.insert(claim.place_).second;
-  if (!place_is_free || !objects_.insert(object).second) {
+  if (!place_is_free || !objects_.insert(claim.object_).second) {
     if (place_is_free) places_.erase(claim.place_);
     claim.claims_ = nullptr;
     return Error(Code::Unavailable, "entry " + std::to_string(index.value()) + " of stream " +

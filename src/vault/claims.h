@@ -1,7 +1,8 @@
 // Claims: what puts in progress have taken for themselves, so that no two of them race for one place or one quota.
 // Hides: the sets, in memory only; a crash forgets them together with the uploads they stood for.
 //
-// I1  At most one put at a time holds a stream's index, and at most one an object's name.
+// I1  At most one put at a time holds a stream's index, and of each registry at most one an object's name: nobody keeps another
+//     registry's object waiting by naming it.
 // I2  The bytes of a registry's puts in progress count against its quota as if they were stored.
 // Threads: from any thread.
 // Errors: Unavailable (another connection is putting the same thing right now).
@@ -25,31 +26,32 @@ class Claims {
     Claim(Claim&& other) noexcept;
     Claim& operator=(Claim&&) = delete;
     ~Claim();
-    // Counts bytes against the registry's quota: ok if `used` + those of all claims + `bytes` <= `quota`.
-    Status reserve(const format::RegistryId& registry, std::uint64_t bytes, std::uint64_t used, std::uint64_t quota);
+    // Counts bytes against its registry's quota: ok if `used` + those of all claims + `bytes` <= `quota`.
+    Status reserve(std::uint64_t bytes, std::uint64_t used, std::uint64_t quota);
 
    private:
     friend class Claims;
     using Place = std::pair<format::StreamId, format::EntryIndex>;
-    Claim(Claims& claims, Place place, const format::ObjectName& object)
-        : claims_(&claims), place_(std::move(place)), object_(object) {}
+    using Object = std::pair<format::RegistryId, format::ObjectName>;
+    Claim(Claims& claims, Place place, Object object)
+        : claims_(&claims), place_(std::move(place)), object_(std::move(object)) {}
 
     Claims* claims_;  // null once moved from
     Place place_;
-    format::ObjectName object_;
-    format::RegistryId registry_;
+    Object object_;
     std::uint64_t bytes_ = 0;
   };
 
   // The bytes of this registry's puts in progress.
   std::uint64_t reserved(const format::RegistryId& registry);
 
-  Result<Claim> take(const format::StreamId& stream, format::EntryIndex index, const format::ObjectName& object);
+  Result<Claim> take(const format::RegistryId& registry, const format::StreamId& stream, format::EntryIndex index,
+                     const format::ObjectName& object);
 
  private:
   Mutex mutex_;
   std::set<Claim::Place> places_ GUARDED_BY(mutex_);
-  std::set<format::ObjectName> objects_ GUARDED_BY(mutex_);
+  std::set<Claim::Object> objects_ GUARDED_BY(mutex_);
   std::map<format::RegistryId, std::uint64_t> bytes_ GUARDED_BY(mutex_);
 };
 

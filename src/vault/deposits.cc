@@ -163,7 +163,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
     return Error(Code::InvalidInput, noun_of(entry) + ": a journal has no snapshots");
   }
 
-  Claims::Claim claim = TRY(claims_.take(entry.entry.stream, entry.entry.index, entry.entry.object));
+  Claims::Claim claim = TRY(claims_.take(registry->id, entry.entry.stream, entry.entry.index, entry.entry.object));
   const HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   const Place place = TRY(place_of(entry, head));
   const auto held = TRY(held_object(registry->id, entry.entry.object));
@@ -182,8 +182,7 @@ Result<HeadRow> Deposits::put(const Origin& origin, const format::SignedEntry& e
     const std::uint64_t cost = kEntryCharge + (held.has_value() ? 0 : closes ? open->bytes() : source.size());
     const std::uint64_t charge = cost - std::min(cost, open.has_value() ? open->bytes() : 0);
     // What an open segment was charged pays for its entry, too, if its object counts already: commit() says when.
-    const Status room =
-        charge == 0 ? Status() : claim.reserve(registry->id, charge, row.used_bytes, registry->quota_bytes);
+    const Status room = charge == 0 ? Status() : claim.reserve(charge, row.used_bytes, registry->quota_bytes);
     if (!room.ok()) return exhausted(*registry, room.error());
     has_room_again(*registry, row.used_bytes);
   }

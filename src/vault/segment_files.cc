@@ -19,6 +19,7 @@ constexpr std::uint32_t kFileMode = 0600;
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::string_view kAsideName = "aside";
 constexpr std::string_view kDamagedSuffix = "-damaged";
+constexpr int kMostAside = 9;  // of one segment
 
 // Whether whole frames stand anywhere in what follows a place where none stands.
 bool has_whole_frame(ByteView tail) {
@@ -595,14 +596,21 @@ Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const
 }
 
 Status SegmentFiles::set_aside(const format::SegmentPlace& place, std::string_view suffix, std::string_view why) {
-  const std::string path = aside_file_of(place, suffix);
+  std::string path = aside_file_of(place, suffix);
   const std::string aside(env::parent_path(path));
   TRY(parts_.files.make_directories(aside, kDirectoryMode));
   const auto source = TRY(parts_.files.open_directory(folder_of(place)));
   const auto target = TRY(parts_.files.open_directory(aside));
   const std::string name = std::to_string(place.index.value());
-  const Status linked = target->create_link(env::base_name(path), *source, name);
-  if (!linked.ok() && linked.error().code() != Code::AlreadyExists) return linked.error();
+  // A second name that it has already was given before a crash. Otherwise what bears the name is a note, or the segment as it was
+  // found earlier.
+  const bool is_linked = TRY(parts_.files.stat(file_of(place))).link_count > 1;
+  Status linked = is_linked ? Status() : target->create_link(env::base_name(path), *source, name);
+  for (int other = 1; !linked.ok() && linked.error().code() == Code::AlreadyExists && other <= kMostAside; ++other) {
+    path = aside_file_of(place, std::string(suffix) + "-" + std::to_string(other));
+    linked = target->create_link(env::base_name(path), *source, name);
+  }
+  TRY(std::move(linked));
   TRY(parts_.files.sync_directory(aside));
   parts_.log.write(env::LogLevel::Error, format::to_string(place) + " " + std::string(why) +
                                              ". What lay here is set aside as '" + printable(path) + "'");

@@ -362,6 +362,9 @@ TEST_F(VaultTest, H7_a_segment_that_the_disk_cannot_read_back_is_closed_with_wha
     must(writer().put(entry, segment.whole()));
     EXPECT_EQ(must(store::read_object(site(), format::name_of(segment.whole()), segment.whole().size())),
               segment.whole());
+    const std::string aside = "/srv/vault/journal/aside/" + journal.id().hex() + "-1-damaged";
+    EXPECT_EQ(must(lux().env().files.stat(aside)).size, 0U) << "the note that it is so";
+    EXPECT_EQ(must(lux().env().files.stat(aside + "-1")).size, segment.whole().size()) << "a better reader may find it";
   }
 }
 

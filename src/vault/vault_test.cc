@@ -383,35 +383,40 @@ TEST_F(VaultTest, creating_checks_the_acts_and_happens_once) {
 
 TEST(Claims, a_place_and_an_object_are_held_by_one_put_at_a_time) {
   Claims claims;
+  const auto land = seeded_id<format::RegistryId>("land");
   const auto stream = seeded_id<format::StreamId>("stream");
   const auto object = seeded_id<format::ObjectName>("object");
   const auto other = seeded_id<format::ObjectName>("other");
   {
-    const auto claim = must(claims.take(stream, format::EntryIndex(1), object));
-    EXPECT_TRUE(failed_with(claims.take(stream, format::EntryIndex(1), other), Code::Unavailable));
-    EXPECT_TRUE(failed_with(claims.take(stream, format::EntryIndex(2), object), Code::Unavailable));
-    EXPECT_TRUE(is_ok(claims.take(stream, format::EntryIndex(2), other))) << "a refused claim holds nothing";
+    const auto claim = must(claims.take(land, stream, format::EntryIndex(1), object));
+    EXPECT_TRUE(failed_with(claims.take(land, stream, format::EntryIndex(1), other), Code::Unavailable));
+    EXPECT_TRUE(failed_with(claims.take(land, stream, format::EntryIndex(2), object), Code::Unavailable));
+    EXPECT_TRUE(is_ok(claims.take(land, stream, format::EntryIndex(2), other))) << "a refused claim holds nothing";
+    EXPECT_TRUE(is_ok(claims.take(seeded_id<format::RegistryId>("people"), seeded_id<format::StreamId>("another"),
+                                  format::EntryIndex(1), object)))
+        << "nobody keeps another registry's object waiting by naming it";
   }
-  EXPECT_TRUE(is_ok(claims.take(stream, format::EntryIndex(1), object)));
+  EXPECT_TRUE(is_ok(claims.take(land, stream, format::EntryIndex(1), object)));
 }
 
 TEST(Claims, bytes_on_their_way_count_against_the_quota_until_they_are_given_back) {
   Claims claims;
   const auto stream = seeded_id<format::StreamId>("stream");
   const auto land = seeded_id<format::RegistryId>("land");
-  auto first = must(claims.take(stream, format::EntryIndex(1), seeded_id<format::ObjectName>("1")));
-  auto second = must(claims.take(stream, format::EntryIndex(2), seeded_id<format::ObjectName>("2")));
+  auto first = must(claims.take(land, stream, format::EntryIndex(1), seeded_id<format::ObjectName>("1")));
+  auto second = must(claims.take(land, stream, format::EntryIndex(2), seeded_id<format::ObjectName>("2")));
   {
     const auto moved = std::move(first);
-    must(second.reserve(land, 60, 0, 100));
+    must(second.reserve(60, 0, 100));
   }
-  auto third = must(claims.take(stream, format::EntryIndex(1), seeded_id<format::ObjectName>("1")));
-  EXPECT_TRUE(failed_with(third.reserve(land, 41, 0, 100), Code::Exhausted));
-  EXPECT_TRUE(failed_with(third.reserve(land, 31, 10, 100), Code::Exhausted));
-  EXPECT_TRUE(failed_with(third.reserve(land, 1, 101, 100), Code::Exhausted));
-  EXPECT_TRUE(is_ok(third.reserve(land, 30, 10, 100)));
-  auto fourth = must(claims.take(stream, format::EntryIndex(4), seeded_id<format::ObjectName>("4")));
-  EXPECT_TRUE(is_ok(fourth.reserve(seeded_id<format::RegistryId>("people"), 100, 0, 100))) << "each registry by itself";
+  auto third = must(claims.take(land, stream, format::EntryIndex(1), seeded_id<format::ObjectName>("1")));
+  EXPECT_TRUE(failed_with(third.reserve(41, 0, 100), Code::Exhausted));
+  EXPECT_TRUE(failed_with(third.reserve(31, 10, 100), Code::Exhausted));
+  EXPECT_TRUE(failed_with(third.reserve(1, 101, 100), Code::Exhausted));
+  EXPECT_TRUE(is_ok(third.reserve(30, 10, 100)));
+  auto fourth = must(claims.take(seeded_id<format::RegistryId>("people"), stream, format::EntryIndex(4),
+                                 seeded_id<format::ObjectName>("4")));
+  EXPECT_TRUE(is_ok(fourth.reserve(100, 0, 100))) << "each registry by itself";
 }
 
 }  // namespace
