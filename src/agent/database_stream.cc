@@ -270,14 +270,16 @@ Result<std::optional<DatabaseStream::Known>> DatabaseStream::known_position() co
   return std::optional(Known{pg::Timeline(timeline.value()), position.value()});
 }
 
-void DatabaseStream::keep_position() {
+bool DatabaseStream::keep_position() {
   const pg::Lsn position = ledger_->flush();
   last_keep_ = place_.env.clock.monotonic();
-  if (position == kept_position_) return;
+  if (position == kept_position_) return true;
   const std::string text = pg::to_text(timeline_) + " " + pg::to_text(position);
   const Status kept = env::replace_file_durably(place_.env.files, env::join_path(place_.directory, kPositionFile),
                                                 as_bytes(text), 0600);
-  if (kept.ok()) kept_position_ = position;  // if not: an older one only means that more is sent again
+  if (kept.ok()) kept_position_ = position;  // if not: an older one means that more is sent again
+  if (!kept.ok()) trouble_ = "the position cannot be written: " + kept.error().message();
+  return kept.ok();
 }
 
 // Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
@@ -549,8 +551,9 @@ Status DatabaseStream::note_frames() {
   for (const FrameWriter::Written& frame : written.value()) {
     ledger_->appended(frame.frame, frame.end, place_.env.clock.monotonic());
     known_ = Known{timeline_, frame.end};
-    outstanding_bytes_ += frame.bytes;
-    commit_marks_.push_back({frame.frame, frame.commits, frame.bytes});
+    const std::uint64_t bytes = format::frame_bytes(static_cast<std::size_t>(frame.bytes));  // as the spool has it
+    outstanding_bytes_ += bytes;
+    commit_marks_.push_back({frame.frame, frame.commits, bytes});
   }
   return {};
 }
@@ -579,13 +582,14 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
     ledger_->spooled();
   }
   gate_.set_trusted(is_waited_for_ && !ledger_->is_degraded());
-  const pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
+  pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
   // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:
   // else the next run would ask for log that the server does not have any more.
   const bool frees_segment = segment_size_.segment_start(kept_position_) < segment_size_.segment_start(flushed);
-  if (frees_segment || time - last_keep_ > kReportEvery) keep_position();
+  const bool is_kept = !frees_segment && time - last_keep_ <= kReportEvery ? true : keep_position();
+  if (frees_segment && !is_kept) flushed = std::min(flushed, connection.reported());
   if (now || is_news || time - last_report_ > kReportEvery) {
     TRY(gate_.pass(flushed, [&](pg::Lsn position) {
       return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});

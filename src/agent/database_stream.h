@@ -136,7 +136,8 @@ class DatabaseStream {
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
                                  const pg::Until& until);
   Result<std::optional<Known>> known_position() const;
-  void keep_position();
+  // Whether it is written.
+  bool keep_position();
   // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
   Status end_journal();

@@ -70,9 +70,27 @@ Result<Targets> claim_targets(env::FileSystem& files, const engine::DatasetSurve
   return targets;
 }
 
+// "latest" is one cut for all databases of a group, whichever vaults answered for each.
+Status check_one_cut(const std::vector<Member>& members) {
+  std::map<std::string, const Member*> first;  // by group
+  for (const Member& member : members) {
+    if (!member.log.has_value() || !member.log->log.cut.has_value()) continue;
+    const format::Cut& cut = *member.log->log.cut;
+    const auto [found, is_new] = first.emplace(cut.group, &member);
+    const format::Cut& other = *found->second->log->log.cut;
+    if (other.id == cut.id) continue;
+    return Error(Code::Conflict, "the newest cut of group '" + printable(cut.group) + "' that database " +
+                                     member.snapshot.dataset + " can be restored to is " + cut.id.hex().substr(0, 12) +
+                                     ", and that of " + found->second->snapshot.dataset + " is " +
+                                     other.id.hex().substr(0, 12))
+        .hint("say --to cut:ID with the older one, or bring back more vaults");
+  }
+  return {};
+}
+
 // Every database's log, ended at the goal.
 Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
-                                           const engine::DatasetSurvey& survey, engine::RecoveryGoal goal,
+                                           const engine::DatasetSurvey& survey, const engine::RecoveryGoal& goal,
                                            const RestoreSettings& settings, const Targets& targets) {
   if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, 0711));  // servers come through
   std::vector<Member> members;
@@ -85,10 +103,9 @@ Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& s
                      settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset))
                 .in([&, name = dataset] { return "database " + name; }));
     member.snapshot = member.log->base;
-    // "latest" is one cut for all of them, whichever vaults answer for the next.
-    if (member.log->log.cut.has_value()) goal = engine::ToCut{member.log->log.cut->id.hex()};
     members.push_back(std::move(member));
   }
+  TRY(check_one_cut(members));
   return members;
 }
 

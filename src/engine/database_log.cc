@@ -54,6 +54,7 @@ class LogCollector {
     }
     if (const auto* log = std::get_if<format::JournalLog>(&record)) {
       is_of_another_ = log->log != log_id_;
+      if (!is_of_another_) goes_on_.reset();
       return is_of_another_ ? Status() : take(*log);
     }
     if (const auto* history = std::get_if<format::JournalHistory>(&record)) {
@@ -288,13 +289,13 @@ bool is_on_the_way(const format::CutMember& member, const pg::TimelineHistory& h
 
 // The newest one: of those in which this dataset takes part, and that its log still leads to.
 Result<const format::Cut*> find_cut(const LogRequest& request, const DatabaseLog& log, const std::string& id,
-                                    const pg::TimelineHistory& history) {
+                                    const pg::TimelineHistory& history, pg::Lsn reach) {
   const format::Cut* found = nullptr;
   for (const format::Cut& cut : log.cuts) {
     if (id != kLatestCut && !cut.id.hex().starts_with(id)) continue;
     if (id == kLatestCut) {
       const format::CutMember* const member = member_of(cut, request);
-      if (member == nullptr || !is_on_the_way(*member, history)) continue;
+      if (member == nullptr || !is_on_the_way(*member, history) || lsn(member->position) > reach) continue;
     }
     if (id != kLatestCut && found != nullptr && found->id != cut.id)
       return Error(Code::InvalidInput, "cut '" + printable(id) + "' is ambiguous").hint("give more digits of its id");
@@ -307,12 +308,13 @@ Result<const format::Cut*> find_cut(const LogRequest& request, const DatabaseLog
       .hint("restore to a time, a position, a named point or latest; cuts are taken of the groups in agent.toml");
 }
 
-Result<Goal> resolve(const LogRequest& request, DatabaseLog& log, const pg::TimelineHistory& history) {
+// `reach`: how far the log is here.
+Result<Goal> resolve(const LogRequest& request, DatabaseLog& log, const pg::TimelineHistory& history, pg::Lsn reach) {
   if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return Goal{position->position, {}, {}};
   if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return Goal{{}, time->time, {}};
   if (const auto* point = std::get_if<ToRestorePoint>(&request.goal)) return Goal{{}, {}, point->name};
   if (const auto* wanted = std::get_if<ToCut>(&request.goal)) {
-    log.cut = *TRY(find_cut(request, log, wanted->id, history));
+    log.cut = *TRY(find_cut(request, log, wanted->id, history, reach));
     const std::string noun = "cut " + log.cut->id.hex().substr(0, 12);
     const format::CutMember* const member = member_of(*log.cut, request);
     if (member == nullptr) return Error(Code::NotFound, "dataset " + request.dataset + " takes no part in " + noun);
@@ -390,6 +392,7 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
 struct JournalsRead {
   std::size_t answered = 0;  // vaults that showed all of them
   std::optional<std::string> missing;
+  std::optional<std::string> lost;  // a segment that no vault gives
 };
 Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                                    const std::vector<store::VaultApi*>& vaults,
@@ -442,7 +445,7 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     log.problems.insert(log.problems.end(), end.problems.begin(), end.problems.end());
     if (is_of_another) continue;
     if (end.lost.has_value()) {
-      all.missing = end.lost->message();
+      all.missing = all.lost = end.lost->message();
       log.problems.push_back(end.lost->message());
     }
     if (auto less = shortfall(*journal, end)) all.missing = std::move(less);
@@ -503,6 +506,9 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
     log.why_older = Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
                                               "' from " + from + ") on")
                         .hint("a base backup is of no use alone: was the agent running? restore another dataset");
+    if (journals.lost.has_value())
+      log.why_older = Error(Code::Unavailable, "the log where this backup starts cannot be had: " + *journals.lost)
+                          .hint("bring back another vault that held it, or restore from a younger base");
     return log;
   }
 
@@ -516,7 +522,7 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
             log);
   const pg::TimelineHistory newest = TRY(writer->newest_history());
   note_dropped(*writer, newest, log);
-  const Goal goal = TRY(resolve(request, log, newest));
+  const Goal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
   LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
   TRY(check.run(found.ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();

@@ -213,11 +213,16 @@ Status JournalReader::read_closed(const std::vector<format::SignedEntry>& entrie
         return Closed{entry->entry.index, {}, fetched.take_error()};
       },
       [&](Closed closed) -> Status {
-        if (closed.lost.has_value() && !end.lost.has_value()) end.lost = std::move(closed.lost);
-        return end.lost.has_value() ? Status() : open_closed(closed, end, visit);
+        if (!closed.lost.has_value()) return open_closed(closed, end, visit);
+        end.lost = closed.lost;
+        return *closed.lost;  // ends the fetching of what follows
       });
-  for (std::uint64_t index = first; index < entries.size(); ++index) TRY(pipeline.submit(&entries[index]));
-  return pipeline.finish();
+  Status done;
+  for (std::uint64_t index = first; index < entries.size() && done.ok(); ++index)
+    done = pipeline.submit(&entries[index]);
+  const Status finished = pipeline.finish();
+  if (end.lost.has_value()) return {};
+  return done.ok() ? finished : done;
 }
 
 Result<std::optional<Bearing>> JournalReader::told_by(format::EntryIndex index, ByteView beginning,
@@ -398,25 +403,35 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
 // A vault that lags shows a segment open that others have closed, and the object begins with what it has. If not, somebody with
 // the writer's key closed it with less, or with others (ADR-0033).
 Status JournalReader::compare_with_closed(const std::vector<Copy>& copies,
-                                          const std::vector<format::SignedEntry>& entries, std::uint64_t first) {
+                                          const std::vector<format::SignedEntry>& entries, std::uint64_t first,
+                                          JournalEnd& end) {
   for (const Copy& copy : copies) {
     for (const auto& [index, bytes] : copy.open) {
-      if (index < first || index >= entries.size() || bytes <= format::kSegmentFrontBytes) continue;
+      // An honest vault has no others open.
+      const std::uint64_t own = copy.entries.size();
+      const bool is_next = own <= index && index < own + store::kMostOpenSegments;
+      if (!is_next || index < first || index >= entries.size() || bytes <= format::kSegmentFrontBytes) continue;
       store::VaultApi& vault = *vaults_[copy.vault];
       JournalEnd alone;  // as if nothing had been read: its first frame may have any number
       alone.passed_over = 1;
       const format::SegmentPlace place{stream_.descriptor.id(), format::EntryIndex(index)};
       const auto prefix = read_prefix(vault, place, bytes, false, alone);
+      end.unreachable.insert(end.unreachable.end(), alone.unreachable.begin(), alone.unreachable.end());
       if (!prefix.ok() || !prefix.value().has_value()) continue;  // it gives nothing that is authentic
-      const Closed closed = TRY(fetch(entries[index]));
+      const auto closed = fetch(entries[index]);
+      if (!closed.ok()) {  // it was read a moment ago
+        end.problems.push_back(closed.error().message());
+        continue;
+      }
+      const Bytes& object = closed.value().object;
       const auto size = static_cast<std::size_t>(prefix.value()->end);
-      const bool is_same = size <= closed.object.size() &&
-                           equal(ByteView(prefix.value()->bytes).first(size), ByteView(closed.object).first(size));
+      const bool is_same =
+          size <= object.size() && equal(ByteView(prefix.value()->bytes).first(size), ByteView(object).first(size));
       if (is_same) continue;
       return Error(Code::Conflict, noun(format::EntryIndex(index)) +
                                        " is closed at other vaults without frames that vault " + vault.name() +
                                        " has confirmed: its writer, or whoever has its key, went two ways")
-          .hint("choose one of the two by hand; nothing was written");
+          .hint("choose one of the two by hand: leave the others out of the site's policy; nothing was written");
     }
   }
   return {};
@@ -453,7 +468,7 @@ Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& loca
   note_incidents(copies, entries, end);
   TRY(read);
   if (end.is_elsewhere || end.lost.has_value()) return end;
-  TRY(compare_with_closed(copies, entries, first));
+  TRY(compare_with_closed(copies, entries, first, end));
   bool is_there = true;
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {

@@ -24,7 +24,7 @@
 //     open segment, and that no mark vouches for, may have: both are named in `unreachable`, for their ends say nothing.
 // Threads: one at a time; vaults are asked at once, and visits come one after the other, from threads of its own. Memory: kMostFetched segments, and an
 //   open one for each vault; 16 MiB each at most.
-// Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (no vault gives a closed segment's bytes right),
+// Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (a segment that bears its name is malformed),
 //   Unavailable (no vault answers), and those of the visitor.
 // Source: docs/formats/journal.md.
 #pragma once
@@ -115,7 +115,7 @@ class JournalReader {
                       JournalEnd& end) const;
   // I2. From segment `first` on.
   Status compare_with_closed(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
-                             std::uint64_t first);
+                             std::uint64_t first, JournalEnd& end);
   // nullopt: nothing of it can be used, and `end` says why.
   Result<std::optional<Prefix>> read_prefix(store::VaultApi& vault, const format::SegmentPlace& place,
                                             std::uint64_t bytes, bool is_signed_whole, JournalEnd& end) const;

@@ -52,10 +52,11 @@ struct SegmentFiles::Segment {
   std::optional<format::FrameNumber> last;
   std::unique_ptr<env::WritableFile> file;
   bool is_poisoned = false;
-  bool is_closing = false;      // it has an object's name, too
-  bool is_gone = false;         // forgotten while somebody waited at the gate
-  bool is_told_of = false;      // that its writer went two ways
-  crypto::Sha256Hasher hasher;  // of what lies before `hashed`
+  bool is_closing = false;                    // it has an object's name, too
+  std::optional<format::ObjectName> adopted;  // that name, if this program gave it
+  bool is_gone = false;                       // forgotten while somebody waited at the gate
+  bool is_told_of = false;                    // that its writer went two ways
+  crypto::Sha256Hasher hasher;                // of what lies before `hashed`
   std::uint64_t hashed = 0;
 };
 
@@ -499,6 +500,7 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   // Where no file can be taken over, the writer sends the object.
   if (!published.ok() && published.error().code() == Code::Unsupported) return std::optional<SegmentRow>();
   if (!published.ok()) return published.error();
+  segment->adopted = name;
   return std::optional(segment->row);
 }
 
@@ -507,7 +509,7 @@ Result<HeadRow> SegmentFiles::close(const format::SegmentPlace& place, const for
   const auto segment = find(place);
   if (segment == nullptr) return commit();
   const detail::GatePass pass(segment->gate);
-  if (!segment->is_gone && !segment->is_closing) TRY(check_closing(place, *segment, name));
+  if (!segment->is_gone && segment->adopted != name) TRY(check_closing(place, *segment, name));
   auto head = commit();
   if (head.ok() && !segment->is_gone) forget(place, *segment, name);
   return head;

@@ -191,7 +191,11 @@ Status Vault::open_stream(const wire::Caller& caller, const format::SignedStream
 Result<std::optional<format::SignedReceipt>> Vault::put(const wire::Caller& caller, const format::SignedEntry& entry,
                                                         wire::ObjectSource& source) {
   const HeadRow head = damages_->vouched(entry.entry.stream, TRY(deposits_->put(caller, entry, source)));
-  TRY(table_->settled());  // an entry that was held already was only read
+  const Status settled = table_->settled();
+  if (!settled.ok()) {  // an entry that was held already was only read; a write mends the table, if it can be mended
+    ignore(table_->write({}, table::Durability::Synced), "whoever asks again is told");
+    return settled.error();
+  }
   if (head.next <= entry.entry.index) return std::optional<format::SignedReceipt>();
   const auto acts = acts_->in_force();
   return receipt_for(acts->policy.policy, entry.entry.stream, head);
@@ -304,7 +308,6 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
   const auto acts = acts_->in_force();
   TRY(require_reader_of_heads(acts->policy.policy, caller, registry));
   wire::HeadsPage page;
-  const bool is_settled = table_->settled().ok();
   const auto visit = [&](const format::StreamId& id) -> Result<table::Visit> {
     if (page.heads.size() == wire::kHeadsPerPage) {
       page.next = id;
@@ -316,12 +319,14 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
       return Error(Code::Corrupt, "stream " + id.hex() + " has lost its rows");
     }
     // Nothing is signed that only memory may hold; who restores is shown it.
-    page.heads.push_back(
-        {*stream, head->held,
-         is_settled ? receipt_for(acts->policy.policy, id, damages_->vouched(id, *head)) : std::nullopt});
+    page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, damages_->vouched(id, *head))});
     return table::Visit::Continue;
   };
   TRY(records_->scan_streams(registry, from.value_or(format::StreamId()), visit));
+  // Nothing is signed that only memory may hold; who restores is shown it.
+  if (!table_->settled().ok()) {
+    for (store::StreamHead& head : page.heads) head.receipt.reset();
+  }
   return page;
 }
 
