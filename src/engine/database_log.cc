@@ -195,7 +195,7 @@ class LogCheck {
             static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
         const MutableByteView bytes = MutableByteView(piece).first(some);
         TRY(writer_.read(range.timeline, at, bytes));
-        const Status done = check(range, bytes);
+        Status done = check(range, bytes);
         if (!done.ok() && done.error().code() != Code::Corrupt) return done;
         if (!done.ok()) {  // what was whole before it is as good as ever
           damage_ = done.error().message();
