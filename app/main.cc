@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <exception>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <system_error>
@@ -141,17 +143,11 @@ void allow_many_files() {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
-}  // namespace
-
-namespace {
-
 // Nothing here may throw: what cannot be caught ends the program by a signal, which a server in recovery takes for trouble, too.
 int code_of_accident(int argc, char** argv, const char* what) {
   std::fprintf(stderr, "exclave: bug: %s\n", what);
-  int at = 1;
-  while (at < argc && argv[at][0] == '-') ++at;
-  const bool is_for_server = at < argc && std::strcmp(argv[at], "wal") == 0;
-  return is_for_server ? exclave::cli::kWalTrouble : exclave::cli::kFailed;
+  return exclave::cli::is_for_server(std::span(argv + std::min(argc, 1), argv + argc)) ? exclave::cli::kWalTrouble
+                                                                                       : exclave::cli::kFailed;
 }
 
 }  // namespace

@@ -588,8 +588,8 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:
   // else the next run would ask for log that the server does not have any more.
   const bool frees_segment = segment_size_.segment_start(kept_position_) < segment_size_.segment_start(flushed);
-  const bool is_kept = !frees_segment && time - last_keep_ <= kReportEvery ? true : keep_position();
-  if (frees_segment && !is_kept) flushed = std::min(flushed, connection.reported());
+  const bool is_due = frees_segment || time - last_keep_ > kReportEvery;
+  if (is_due && !keep_position() && frees_segment) flushed = std::min(flushed, connection.reported());
   if (now || is_news || time - last_report_ > kReportEvery) {
     TRY(gate_.pass(flushed, [&](pg::Lsn position) {
       return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});

@@ -32,16 +32,13 @@ int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
 
 int run_program(Context context, const std::vector<std::string>& arguments) {
   int code = parse_and_run(context, arguments);
-  // Also what went wrong before the command was understood must not look like the end of a database's log.
-  const auto command = std::find_if(arguments.begin(), arguments.end(),
-                                    [](const std::string& argument) { return !argument.starts_with('-'); });
-  const bool is_for_server = command != arguments.end() && *command == "wal";
-  if (is_for_server && code != kOk && code != kWalAbsent) code = kWalTrouble;
+  const bool for_server = is_for_server(arguments);
+  if (for_server && code != kOk && code != kWalAbsent) code = kWalTrouble;
   // A result that nobody received is no success; what was done is done all the same.
   const Status written = context.terminal.written();
   if (written.ok() || code != kOk) return code;
   if (written.error().code() != Code::Cancelled) context.note("exclave: " + written.error().message());
-  return is_for_server ? kWalTrouble : kFailed;
+  return for_server ? kWalTrouble : kFailed;
 }
 
 }  // namespace exclave::cli

@@ -111,8 +111,8 @@ struct Ranges {
   std::vector<LogRange> ranges;
   std::optional<std::string> hole;  // behind the last one
 };
-Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const format::BaseBackupFacts& base) {
-  const pg::TimelineHistory history = TRY(writer.newest_history());
+Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const pg::TimelineHistory& history,
+                         const format::BaseBackupFacts& base) {
   Ranges found;
   pg::Lsn at = lsn(base.start);
   const pg::Timeline first = history.timeline_of(at);
@@ -176,12 +176,12 @@ Result<pg::WalStart> start_of(const LogRequest& request) {
 // Reads the assembled log record by record, up to its end, and notes where the goal is.
 class LogCheck {
  public:
-  static Result<LogCheck> create(WalDirectoryWriter& writer, const LogRequest& request, const Goal& goal,
-                                 RestorePoints* points) {
-    pg::TimelineHistory newest = TRY(writer.newest_history());
+  // `newest`: of the log.
+  static Result<LogCheck> create(WalDirectoryWriter& writer, const pg::TimelineHistory& newest,
+                                 const LogRequest& request, const Goal& goal, RestorePoints* points) {
     pg::WalStart start = TRY(start_of(request));
     start.history = newest.as_of(timeline(request.base.timeline));
-    return LogCheck(writer, goal, points, std::move(newest), start.start, TRY(pg::WalChecker::create(start)));
+    return LogCheck(writer, goal, points, newest, start.start, TRY(pg::WalChecker::create(start)));
   }
 
   Status run(const std::vector<LogRange>& ranges, const std::stop_token& stop) {
@@ -213,7 +213,6 @@ class LogCheck {
   const std::optional<std::string>& damage() const { return damage_; }
   const LogEnd& reached() const { return reached_; }
   const LogEnd& proven() const { return proven_; }
-  const pg::TimelineHistory& history() const { return newest_; }
 
  private:
   LogCheck(WalDirectoryWriter& writer, const Goal& goal, RestorePoints* points, pg::TimelineHistory newest,
@@ -281,10 +280,9 @@ const format::CutMember* member_of(const format::Cut& cut, const LogRequest& req
   return nullptr;
 }
 
-// Whether the position was reached by the log that leads to the newest timeline: home may have dropped what the cut saw.
+// Whether the log that leads to the newest timeline comes by it: home may have dropped what the cut saw.
 bool is_on_the_way(const format::CutMember& member, const pg::TimelineHistory& history) {
-  const pg::Lsn position = lsn(member.position);
-  return position != pg::Lsn() && history.timeline_of(pg::Lsn(position.value() - 1)) == timeline(member.timeline);
+  return history.comes_by(timeline(member.timeline), lsn(member.position));
 }
 
 // The newest one: of those in which this dataset takes part, and that its log still leads to.
@@ -517,13 +515,13 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   lacks_history =
       locate && log.passed_over > 0 && std::any_of(writer->extents().begin(), writer->extents().end(), lacks);
   if (lacks_history) return Error(Code::NotFound, "the history of a timeline is missing");
-  Ranges found = TRY(ranges_of(*writer, request.base));
+  const pg::TimelineHistory newest = TRY(writer->newest_history());
+  Ranges found = TRY(ranges_of(*writer, newest, request.base));
   judge_end(request, journals.answered, collector.hole().has_value() ? collector.hole() : found.hole, journals.missing,
             log);
-  const pg::TimelineHistory newest = TRY(writer->newest_history());
   note_dropped(*writer, newest, log);
   const Goal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
-  LogCheck check = TRY(LogCheck::create(*writer, request, goal, wanted_points));
+  LogCheck check = TRY(LogCheck::create(*writer, newest, request, goal, wanted_points));
   TRY(check.run(found.ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();
   log.proven = check.proven();
@@ -531,7 +529,7 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
     log.is_proven = false;
     log.why_not_proven = "behind " + pg::to_text(log.proven.end) + " the log is damaged: " + *check.damage();
   }
-  if (points.has_value()) TRY(choose_point(request, *points, check.history(), log));
+  if (points.has_value()) TRY(choose_point(request, *points, newest, log));
   TRY(check_reach(request, goal, log));
   if (log.needs_older_base) return log;
 

@@ -9,11 +9,6 @@ namespace {
 
 constexpr std::size_t kLongestName = 63;
 
-// Whether a recovery along `history` comes by a record of `timeline` that ends at `end`.
-bool is_on_the_way(const pg::TimelineHistory& history, pg::Timeline timeline, pg::Lsn end) {
-  return history.timeline_of(pg::Lsn(end.value() - 1)) == timeline;
-}
-
 }  // namespace
 
 Status check_point_name(std::string_view name) {
@@ -75,7 +70,7 @@ std::optional<RestorePoints::Found> RestorePoints::last(const pg::TimelineHistor
   std::optional<Found> found;
   std::size_t count = 0;
   for (const auto& [place, point] : points_) {
-    if (!is_on_the_way(history, place.second, place.first)) continue;
+    if (!history.comes_by(place.second, place.first)) continue;
     found = Found{point, ++count};
   }
   return found;
@@ -84,7 +79,7 @@ std::optional<RestorePoints::Found> RestorePoints::last(const pg::TimelineHistor
 std::string RestorePoints::names(const pg::TimelineHistory& history) const {
   std::string text;
   for (const auto& [timeline, point] : names_) {
-    if (is_on_the_way(history, timeline, point.end)) append_item(text, printable(point.name));
+    if (history.comes_by(timeline, point.end)) append_item(text, printable(point.name));
   }
   if (has_forgotten_names_) append_item(text, "and older ones");
   return text;

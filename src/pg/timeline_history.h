@@ -33,6 +33,8 @@ struct TimelineHistory {
 
   // The timeline whose server wrote the byte at `position`.
   Timeline timeline_of(Lsn position) const;
+  // Whether a recovery along it comes by a record of `of` that ends at `end`.
+  bool comes_by(Timeline of, Lsn end) const { return end != Lsn() && timeline_of(Lsn(end.value() - 1)) == of; }
   // Where this timeline left `ancestor`; NotFound if it does not descend from it.
   Result<Lsn> left_at(Timeline ancestor) const;
   // The history of `ancestor`, or of this timeline itself. Precondition: it descends from it, or is it.

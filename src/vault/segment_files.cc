@@ -122,7 +122,11 @@ Status SegmentFiles::remove_strays_in(const std::string& folder, const format::S
     const auto looked = look(place, segment);
     if (!looked.ok() && !is_unreadable(looked)) return looked.error();
     if (is_unreadable(looked)) segment.end = segment.row.bytes();
-    remove_leftover(place, segment, entry->object);
+    const auto remove = [&]() -> Status {
+      const bool is_same = segment.is_closing || TRY(is_prefix_of(place, segment, entry->object));
+      return remove_or_set_aside(place, is_same);
+    };
+    note_leftover(place, remove());
   }
   return {};
 }
@@ -367,6 +371,23 @@ Result<std::uint64_t> SegmentFiles::write(const format::SegmentPlace& place, Seg
   return end + bytes.size();
 }
 
+template <typename Read>
+auto SegmentFiles::read_back(const format::SegmentPlace& place, Segment& segment, const Read& read)
+    -> decltype(read()) {
+  auto done = read();
+  if (!is_unreadable(done)) return done;
+  parts_.log.write(env::LogLevel::Warning,
+                   format::to_string(place) +
+                       ": its disk failed to read it back, and is asked once more: " + done.error().message());
+  done = read();
+  if (!is_unreadable(done)) return done;
+  segment.is_poisoned = true;
+  segment.is_damaged = true;
+  const Status kept = keep_damaged(place, {});  // there is nothing to keep but that it is so
+  if (!kept.ok()) parts_.log.write(env::LogLevel::Error, format::to_string(place) + ": " + kept.error().message());
+  return done;
+}
+
 Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   const format::Mark& mark = signed_mark.mark;
   const std::string noun = format::to_string(mark.place);
@@ -382,12 +403,7 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   if (!segment->last.has_value() || mark.frames != segment->last->value() + 1) {
     return Error(Code::InvalidInput, noun + ": its mark names another number of frames than stand there");
   }
-  auto hash = hash_of(mark.place, *segment);
-  if (is_unreadable(hash)) {
-    note_unreadable(mark.place, hash.error());
-    hash = hash_of(mark.place, *segment);
-  }
-  if (is_unreadable(hash)) call_unreadable(mark.place, *segment);
+  const auto hash = read_back(mark.place, *segment, [&] { return hash_of(mark.place, *segment); });
   if (!hash.ok()) return failed(mark.place, hash.error());
   if (hash.value() != mark.hash) return distrust(mark.place, *segment);
   Records::Change change;
@@ -396,20 +412,6 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   const MutexLock lock(mutex_);
   segment->mark = signed_mark;
   return {};
-}
-
-void SegmentFiles::note_unreadable(const format::SegmentPlace& place, const Error& error) const {
-  parts_.log.write(
-      env::LogLevel::Warning,
-      format::to_string(place) + ": its disk failed to read it back, and is asked once more: " + error.message());
-}
-
-// There is nothing to keep but that it is so.
-void SegmentFiles::call_unreadable(const format::SegmentPlace& place, Segment& segment) {
-  segment.is_poisoned = true;
-  segment.is_damaged = true;
-  const Status kept = keep_damaged(place, {});
-  if (!kept.ok()) parts_.log.write(env::LogLevel::Error, format::to_string(place) + ": " + kept.error().message());
 }
 
 Error SegmentFiles::distrust(const format::SegmentPlace& place, Segment& segment) {
@@ -477,22 +479,14 @@ Result<std::optional<SegmentRow>> SegmentFiles::adopt(const format::SegmentPlace
   if (segment == nullptr) return std::optional<SegmentRow>();
   const detail::GatePass pass(segment->gate);
   if (segment->is_gone || segment->is_poisoned || segment->end == 0) return std::optional<SegmentRow>();
-  crypto::TreeHasher hasher;
-  const auto hash_whole = [&] {
-    hasher = crypto::TreeHasher();
-    return read_pieces(place, 0, segment->row.bytes(), [&](ByteView piece) { hasher.update(piece); });
-  };
-  Status read = hash_whole();
-  if (!read.ok() && read.error().code() == Code::Corrupt) {
-    note_unreadable(place, read.error());
-    read = hash_whole();
-  }
-  if (!read.ok() && read.error().code() == Code::Corrupt) {
-    call_unreadable(place, *segment);
-    return std::optional<SegmentRow>();
-  }
-  if (!read.ok()) return failed(place, read.error());
-  if (format::ObjectName(hasher.finish().array()) != name) return std::optional<SegmentRow>();
+  const auto whole = read_back(place, *segment, [&]() -> Result<crypto::Hash256> {
+    crypto::TreeHasher hasher;
+    TRY(read_pieces(place, 0, segment->row.bytes(), [&](ByteView piece) { hasher.update(piece); }));
+    return hasher.finish();
+  });
+  if (is_unreadable(whole)) return std::optional<SegmentRow>();
+  if (!whole.ok()) return failed(place, whole.error());
+  if (format::ObjectName(whole.value().array()) != name) return std::optional<SegmentRow>();
   segment->is_closing = true;
   const Status published = publish([&](store::IfPresent if_present) {
     return parts_.objects.adopt(name, folder_of(place), std::to_string(place.index.value()), if_present);
@@ -509,21 +503,22 @@ Result<HeadRow> SegmentFiles::close(const format::SegmentPlace& place, const for
   const auto segment = find(place);
   if (segment == nullptr) return commit();
   const detail::GatePass pass(segment->gate);
-  if (!segment->is_gone && segment->adopted != name) TRY(check_closing(place, *segment, name));
+  if (segment->is_gone) return commit();
+  const bool is_same = segment->adopted == name || TRY(begins_as_here(place, *segment, name));
   auto head = commit();
-  if (head.ok() && !segment->is_gone) forget(place, *segment, name);
+  if (head.ok()) forget(place, *segment, is_same);
   return head;
 }
 
 // I6. Whoever holds home's key may add to what was confirmed, and take nothing of it away.
-Status SegmentFiles::check_closing(const format::SegmentPlace& place, Segment& segment,
-                                   const format::ObjectName& name) {
+Result<bool> SegmentFiles::begins_as_here(const format::SegmentPlace& place, Segment& segment,
+                                          const format::ObjectName& name) {
   const auto same = is_prefix_of(place, segment, name);
   if (!same.ok()) return failed(place, same.error());
-  if (same.value()) return {};
+  if (same.value()) return true;
   const auto spoiled = is_spoiled(place, segment);
   if (!spoiled.ok()) return failed(place, spoiled.error());
-  if (spoiled.value()) return {};
+  if (spoiled.value()) return false;
   const std::string what =
       format::to_string(place) +
       ": the object lacks frames that were confirmed here, or has others: its writer went two ways";
@@ -531,21 +526,19 @@ Status SegmentFiles::check_closing(const format::SegmentPlace& place, Segment& s
   return Error(Code::Conflict, what);
 }
 
-void SegmentFiles::forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name) {
+void SegmentFiles::forget(const format::SegmentPlace& place, Segment& segment, bool is_same) {
   segment.is_gone = true;
   segment.file.reset();
   {
     const MutexLock lock(mutex_);
     segments_.erase(place);
   }
-  remove_leftover(place, segment, name);
+  note_leftover(place, remove_or_set_aside(place, segment.is_closing || is_same));
 }
 
 // An object that its disk does not give keeps no vault from starting, and no segment from being closed: the next start tries
 // again.
-void SegmentFiles::remove_leftover(const format::SegmentPlace& place, const Segment& segment,
-                                   const format::ObjectName& name) {
-  const Status removed = remove_or_set_aside(place, segment, name);
+void SegmentFiles::note_leftover(const format::SegmentPlace& place, const Status& removed) const {
   if (removed.ok()) return;
   // Nothing was left of it, or its object is what cannot be found.
   const auto is_there = env::exists(parts_.files, file_of(place));
@@ -554,9 +547,8 @@ void SegmentFiles::remove_leftover(const format::SegmentPlace& place, const Segm
                    format::to_string(place) + " is closed, its file stays: " + removed.error().message());
 }
 
-Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment,
-                                         const format::ObjectName& name) {
-  if (segment.is_closing || TRY(is_prefix_of(place, segment, name))) return parts_.files.remove_file(file_of(place));
+Status SegmentFiles::remove_or_set_aside(const format::SegmentPlace& place, bool is_same) {
+  if (is_same) return parts_.files.remove_file(file_of(place));
   return set_aside(place, kDamagedSuffix,
                    "was closed with the whole object: its disk gives other bytes than were confirmed here, or none");
 }

@@ -108,10 +108,10 @@ class SegmentFiles {
   Status settle(Segment& segment, Bytes bytes);
   // DURABLE. Nothing to do if it was found damaged before.
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
-  // A disk that failed once may give it when it is asked again; what it gives is checked.
-  void note_unreadable(const format::SegmentPlace& place, const Error& error) const;
-  // I5: damaged, now and at later starts, until it is closed.
-  void call_unreadable(const format::SegmentPlace& place, Segment& segment);
+  // What `read` makes of the segment's file. A disk that fails once is asked again: what it gives is checked. If it cannot be
+  // read then either, the segment is damaged, now and at later starts, until it is closed (I5).
+  template <typename Read>
+  auto read_back(const format::SegmentPlace& place, Segment& segment, const Read& read) -> decltype(read());
   // I5. What the writer hears.
   Error distrust(const format::SegmentPlace& place, Segment& segment);
   std::string aside_file_of(const format::SegmentPlace& place, std::string_view suffix) const;
@@ -128,13 +128,13 @@ class SegmentFiles {
   // Takes `bytes`, all behind the end, to the disk.
   Result<std::uint64_t> write(const format::SegmentPlace& place, Segment& segment, ByteView bytes);
   Result<bool> is_prefix_of(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
-  // The file of a segment that is closed by now.
-  void forget(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
-  void remove_leftover(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
-  Status remove_or_set_aside(const format::SegmentPlace& place, const Segment& segment, const format::ObjectName& name);
+  // Of a segment that is closed by now. `is_same`: the object begins with what lies here.
+  void forget(const format::SegmentPlace& place, Segment& segment, bool is_same);
+  Status remove_or_set_aside(const format::SegmentPlace& place, bool is_same);
+  void note_leftover(const format::SegmentPlace& place, const Status& removed) const;
   Result<bool> is_spoiled(const format::SegmentPlace& place, const Segment& segment);
-  // Conflict: the object may not close it (I6).
-  Status check_closing(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
+  // I6. False: its disk has spoiled what lies here. Conflict: the object may not close it.
+  Result<bool> begins_as_here(const format::SegmentPlace& place, Segment& segment, const format::ObjectName& name);
   // Moves its file, and says why: "was closed ...".
   Status set_aside(const format::SegmentPlace& place, std::string_view suffix, std::string_view why);
   Error failed(const format::SegmentPlace& place, const Error& error) const;

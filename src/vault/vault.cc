@@ -318,7 +318,6 @@ Result<wire::HeadsPage> Vault::heads(const wire::Caller& caller, const format::R
     if (!stream.has_value() || !head.has_value()) {
       return Error(Code::Corrupt, "stream " + id.hex() + " has lost its rows");
     }
-    // Nothing is signed that only memory may hold; who restores is shown it.
     page.heads.push_back({*stream, head->held, receipt_for(acts->policy.policy, id, damages_->vouched(id, *head))});
     return table::Visit::Continue;
   };
