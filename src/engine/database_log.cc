@@ -20,6 +20,8 @@ pg::Timeline timeline(format::LogTimeline number) {
   return pg::Timeline(number.value());
 }
 
+using Holes = std::map<pg::Timeline, std::string>;
+
 // Takes the records of one stream after the other.
 class LogCollector {
  public:
@@ -30,36 +32,55 @@ class LogCollector {
         points_(points),
         log_(log) {}
 
-  void begin_journal() { is_of_another_ = false; }
+  void begin_journal() {
+    is_of_another_ = false;
+    begins_.reset();
+  }
+  // Where the present journal's log of this dataset begins, as far as it was taken.
+  struct Place {
+    format::LogTimeline timeline;
+    format::LogPosition start;
+    auto operator<=>(const Place&) const = default;
+  };
+  const std::optional<Place>& begins() const { return begins_; }
+  // An opening of the present journal, whether its frames are taken or gone past.
+  void note(const format::JournalOpening& opening) {
+    is_of_another_ = format::log_id(opening.dataset, opening.source) != log_id_;
+    if (opening.dataset != request_.dataset) return;
+    goes_on_ =
+        is_of_another_
+            ? std::optional("the dataset goes on with another server, system " + std::to_string(opening.source.system))
+            : std::nullopt;
+  }
   // A later journal of this dataset, of another server: what it goes on with is not in this log.
   const std::optional<std::string>& goes_on() const { return goes_on_; }
   // Whether the present journal says of itself that it is another dataset's or server's.
   bool is_of_another() const { return is_of_another_; }
   // Whether there is a journal of the wanted dataset and server.
   bool has_found_any() const { return has_found_any_; }
-  // Behind it nothing was taken (I5).
-  const std::optional<std::string>& hole() const { return hole_; }
+  // By timeline: behind it nothing more of that timeline was taken (I5).
+  const Holes& holes() const { return holes_; }
 
   Status take(const JournalFrame& frame) {
     const format::JournalRecord record = TRY(format::decode_record(frame.plain));
     if (std::holds_alternative<format::JournalOpening>(record) != (frame.number.value() == 0))
       return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
-    if (const auto* opening = std::get_if<format::JournalOpening>(&record)) {
-      is_of_another_ = format::log_id(opening->dataset, opening->source) != log_id_;
-      if (opening->dataset == request_.dataset) {
-        goes_on_ = is_of_another_ ? std::optional("the dataset goes on with another server, system " +
-                                                  std::to_string(opening->source.system))
-                                  : std::nullopt;
-      }
-    }
+    if (const auto* opening = std::get_if<format::JournalOpening>(&record)) note(*opening);
     if (const auto* log = std::get_if<format::JournalLog>(&record)) {
       is_of_another_ = log->log != log_id_;
       if (!is_of_another_) goes_on_.reset();
       return is_of_another_ ? Status() : take(*log);
     }
     if (const auto* history = std::get_if<format::JournalHistory>(&record)) {
-      if (history->log != log_id_ || hole_.has_value()) return {};
-      return writer_.add_history(timeline(history->timeline), history->text);
+      if (history->log != log_id_) return {};
+      for (const auto& [number, extent] : TRY(writer_.add_history(timeline(history->timeline), history->text))) {
+        holes_.erase(number);
+        log_.problems.push_back("timeline " + pg::to_text(number) + ", from " + pg::to_text(extent.from) + " to " +
+                                pg::to_text(extent.to) +
+                                ", is not followed: home went on without it, with another server whose timeline has "
+                                "the same number");
+      }
+      return {};
     }
     if (const auto* exposure = std::get_if<format::LossExposure>(&record)) {
       if (exposure->log == log_id_) log_.exposures.push_back(*exposure);
@@ -71,7 +92,9 @@ class LogCollector {
  private:
   Status take(const format::JournalLog& log) {
     has_found_any_ = true;
-    if (hole_.has_value()) return {};
+    if (!begins_.has_value()) begins_ = Place{log.timeline, log.start};
+    const pg::Timeline number = timeline(log.timeline);
+    if (holes_.contains(number)) return {};
     ByteView bytes = log.stored;
     if (log.codec == format::LogCodec::Zstd) {
       plain_.resize(log.log_bytes);
@@ -79,9 +102,11 @@ class LogCollector {
       bytes = plain_;
     }
     look_for_points(log, bytes);
-    Status added = writer_.add(timeline(log.timeline), lsn(log.start), bytes);
-    if (added.ok() || added.error().code() != Code::Precondition) return added;
-    hole_ = added.error().message();
+    Status added = writer_.add(number, lsn(log.start), bytes);
+    const bool is_hole =
+        !added.ok() && (added.error().code() == Code::Precondition || added.error().code() == Code::Conflict);
+    if (!is_hole) return added;
+    holes_.emplace(number, added.error().message());
     return {};
   }
 
@@ -101,7 +126,8 @@ class LogCollector {
   bool has_found_any_ = false;
   bool is_of_another_ = false;
   std::optional<std::string> goes_on_;
-  std::optional<std::string> hole_;
+  std::optional<Place> begins_;
+  Holes holes_;
   compress::Decompressor decompressor_;
   Bytes plain_;
 };
@@ -111,7 +137,7 @@ struct Ranges {
   std::vector<LogRange> ranges;
   std::optional<std::string> hole;  // behind the last one
 };
-Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const pg::TimelineHistory& history,
+Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const Holes& holes, const pg::TimelineHistory& history,
                          const format::BaseBackupFacts& base) {
   Ranges found;
   pg::Lsn at = lsn(base.start);
@@ -127,8 +153,10 @@ Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const pg::TimelineHis
     const bool has_begun = extent != writer.extents().end() && extent->second.from <= at && at <= extent->second.to;
     const pg::Lsn reached = has_begun ? std::min(to, extent->second.to) : at;
     if (reached < to) {
-      found.hole = "the log of timeline " + pg::to_text(number) + " is not here from " + pg::to_text(reached) + " to " +
-                   pg::to_text(to);
+      const auto known = holes.find(number);
+      found.hole = known != holes.end() ? known->second
+                                        : "the log of timeline " + pg::to_text(number) + " is not here from " +
+                                              pg::to_text(reached) + " to " + pg::to_text(to);
       if (found.ranges.empty() && reached == at) return Error(Code::Corrupt, *found.hole);
     }
     if (reached > at || reached == to) found.ranges.push_back({number, at, reached});
@@ -140,6 +168,8 @@ Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const pg::TimelineHis
     TRY(add(change.parent, change.switch_point));
   }
   TRY(add(history.timeline, std::max(at, writer.extents().at(history.timeline).to)));
+  const auto last = holes.find(history.timeline);
+  if (!found.hole.has_value() && last != holes.end()) found.hole = last->second;
   return found;
 }
 
@@ -386,31 +416,82 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
                        " are needed: what was acknowledged last may lie in the others alone";
 }
 
-// Reads every journal of the era, oldest first: the streams of a dataset follow each other, and overlap.
-struct JournalsRead {
-  std::size_t answered = 0;  // vaults that showed all of them
-  std::optional<std::string> missing;
-  std::optional<std::string> lost;  // a segment that no vault gives
+// How the log is read; what the first look learns makes a second one better.
+struct Way {
+  enum class From { BeforeBase, Beginning };  // I7
+  From from = From::BeforeBase;
+  std::vector<format::StreamId> order;  // of its journals; empty: by when they began
+  friend bool operator==(const Way&, const Way&) = default;
 };
-Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
-                                   const std::vector<store::VaultApi*>& vaults,
-                                   const std::vector<format::OpeningKey>& keys, const JournalReader::Locator& locate,
-                                   LogCollector& collector, DatabaseLog& log, const std::stop_token& stop) {
+
+// I7. A server reads the first page of the file in which it begins: log is of use from there on. Of the journals that are gone
+// past, the collector hears whose they are.
+JournalReader::Locator locator_of(const LogRequest& request, const Way& way, LogCollector& collector) {
+  const bool may_be_named_before =
+      std::holds_alternative<ToCut>(request.goal) || std::holds_alternative<ToRestorePoint>(request.goal);
+  const auto size = pg::SegmentSize::of(request.base.source.segment_bytes);
+  if (may_be_named_before || way.from == Way::From::Beginning || !size.ok()) return {};
+  return
+      [&collector, id = format::log_id(request.dataset, request.base.source),
+       first = size.value().segment_start(lsn(request.base.start))](ByteView plain) -> Result<std::optional<Bearing>> {
+        const auto place = [&](const format::LogId& log, format::LogPosition position) {
+          if (log != id) return std::optional(Bearing::Elsewhere);
+          return std::optional(lsn(position) <= first ? Bearing::AtOrBefore : Bearing::Behind);
+        };
+        const auto record = format::decode_record(plain);
+        if (!record.ok()) return std::optional<Bearing>();
+        if (const auto* log = std::get_if<format::JournalLog>(&record.value())) return place(log->log, log->start);
+        const auto* const opening = std::get_if<format::JournalOpening>(&record.value());
+        if (opening == nullptr) return std::optional<Bearing>();
+        collector.note(*opening);
+        return place(format::log_id(opening->dataset, opening->source), opening->start);
+      };
+}
+
+// The era's journals, oldest first. A clock that was ahead once gives a journal a place behind those that follow it:
+// `order` has those of this log where they belong.
+std::vector<const FoundStream*> journals_of(const RegistryHoldings& holdings, format::EraNumber era,
+                                            const std::vector<format::StreamId>& order) {
   std::vector<const FoundStream*> journals;
-  JournalsRead all;
   for (const FoundStream& stream : holdings.streams) {
     const format::StreamDescriptor& descriptor = stream.stream.descriptor;
-    if (descriptor.kind != format::StreamKind::Journal || keys.empty()) continue;
-    const format::EraNumber era = keys.front().id.era;
-    if (descriptor.era == era) journals.push_back(&stream);
-    if (descriptor.era > era) {
-      all.missing = "the registry's log goes on in era " + std::to_string(descriptor.era.value()) + ", and era " +
-                    std::to_string(era.value()) + " is released";
-    }
+    if (descriptor.kind == format::StreamKind::Journal && descriptor.era == era) journals.push_back(&stream);
   }
   std::sort(journals.begin(), journals.end(), [](const FoundStream* a, const FoundStream* b) {
     return a->stream.descriptor.start < b->stream.descriptor.start;
   });
+  std::vector<const FoundStream*> ordered;
+  for (const format::StreamId& id : order) {
+    ordered.push_back(*std::find_if(journals.begin(), journals.end(),
+                                    [&](const FoundStream* each) { return each->stream.descriptor.id() == id; }));
+  }
+  auto next = ordered.begin();
+  for (const FoundStream*& journal : journals) {
+    if (std::count(ordered.begin(), ordered.end(), journal) > 0) journal = *next++;
+  }
+  return journals;
+}
+
+// Reads every journal of the era: the streams of a dataset follow each other, and overlap.
+struct JournalsRead {
+  std::size_t answered = 0;  // vaults that showed all of them
+  std::optional<std::string> missing;
+  std::optional<std::string> lost;      // a segment that no vault gives
+  std::vector<format::StreamId> order;  // of this log's, by where it begins in them, if that is another one
+};
+Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
+                                   const std::vector<store::VaultApi*>& vaults,
+                                   const std::vector<format::OpeningKey>& keys, const Way& way, LogCollector& collector,
+                                   DatabaseLog& log, const std::stop_token& stop) {
+  JournalsRead all;
+  if (keys.empty()) return all;
+  const format::EraNumber era = keys.front().id.era;
+  for (const FoundStream& stream : holdings.streams) {
+    const format::StreamDescriptor& descriptor = stream.stream.descriptor;
+    if (descriptor.kind != format::StreamKind::Journal || descriptor.era <= era) continue;
+    all.missing = "the registry's log goes on in era " + std::to_string(descriptor.era.value()) + ", and era " +
+                  std::to_string(era.value()) + " is released";
+  }
   // Who did not answer when the journals were looked for may know of another one.
   std::set<std::string> silent;
   for (const store::VaultApi* vault : vaults) {
@@ -418,7 +499,9 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     if (std::find(answering.begin(), answering.end(), vault) == answering.end()) silent.insert(vault->name());
   }
   std::map<std::string, int> silences;
-  for (const FoundStream* journal : journals) {
+  std::vector<std::pair<LogCollector::Place, format::StreamId>> begins;
+  const JournalReader::Locator locate = locator_of(request, way, collector);
+  for (const FoundStream* journal : journals_of(holdings, era, way.order)) {
     std::vector<format::OpeningKey> own;
     for (const format::OpeningKey& key : keys) own.push_back(key.clone());
     std::vector<store::VaultApi*> asked = vaults;
@@ -432,6 +515,7 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     collector.begin_journal();
     const JournalEnd end = TRY(reader.read(take, locate));
     const bool is_of_another = end.is_elsewhere || collector.is_of_another();
+    if (collector.begins().has_value()) begins.emplace_back(*collector.begins(), journal->stream.descriptor.id());
     for (const NoAnswer& none : end.unreachable) {
       const bool is_away = none.why.code() == Code::Unavailable;
       if (is_away) ++silences[none.vault];
@@ -450,6 +534,10 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
   }
   if (collector.goes_on().has_value()) all.missing = collector.goes_on();
   all.answered = vaults.size() - silent.size();
+  const auto by_place = [](const auto& a, const auto& b) { return a.first < b.first; };
+  if (std::is_sorted(begins.begin(), begins.end(), by_place)) return all;
+  std::stable_sort(begins.begin(), begins.end(), by_place);
+  for (const auto& [place, stream] : begins) all.order.push_back(stream);
   return all;
 }
 
@@ -459,30 +547,9 @@ bool has_first_page(const WalDirectoryWriter& writer, const format::BaseBackupFa
   return extent == writer.extents().end() || extent->second.from <= size.segment_start(lsn(base.start));
 }
 
-// I7. A server reads the first page of the file in which it begins: log is of use from there on.
-JournalReader::Locator locator_of(const LogRequest& request, pg::SegmentSize size) {
-  const bool may_be_named_before =
-      std::holds_alternative<ToCut>(request.goal) || std::holds_alternative<ToRestorePoint>(request.goal);
-  if (may_be_named_before) return {};
-  return [id = format::log_id(request.dataset, request.base.source),
-          first = size.segment_start(lsn(request.base.start))](ByteView plain) -> Result<std::optional<Bearing>> {
-    const auto place = [&](const format::LogId& log, format::LogPosition position) {
-      if (log != id) return std::optional(Bearing::Elsewhere);
-      return std::optional(lsn(position) <= first ? Bearing::AtOrBefore : Bearing::Behind);
-    };
-    const auto record = format::decode_record(plain);
-    if (!record.ok()) return std::optional<Bearing>();
-    if (const auto* log = std::get_if<format::JournalLog>(&record.value())) return place(log->log, log->start);
-    if (const auto* opening = std::get_if<format::JournalOpening>(&record.value()))
-      return place(format::log_id(opening->dataset, opening->source), opening->start);
-    return std::optional<Bearing>();
-  };
-}
-
 Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                                const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
-                               const std::string& directory, const JournalReader::Locator& locate, bool& lacks_history,
-                               const std::stop_token& stop) {
+                               const std::string& directory, const Way& way, Way& better, const std::stop_token& stop) {
   const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
   const auto writer = TRY(WalDirectoryWriter::create(world.files, directory, size, lsn(request.base.start)));
   DatabaseLog log;
@@ -493,8 +560,9 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   LogCollector collector(request, *writer, wanted_points, log);
 
   // 1. What the vaults hold of it.
-  const JournalsRead journals =
-      TRY(read_journals(world, request, holdings, vaults, keys, locate, collector, log, stop));
+  const JournalsRead journals = TRY(read_journals(world, request, holdings, vaults, keys, way, collector, log, stop));
+  if (!collector.holes().empty() && way.order.empty()) better.order = journals.order;
+  if (better != way) return Error(Code::Conflict, "the journals are not in the order of their log");
   const bool has_log = collector.has_found_any() && !writer->extents().empty();
   if (!has_log || !has_first_page(*writer, request.base, size)) {
     const std::string from = has_log ? "the beginning of the file in which this backup starts (" +
@@ -512,13 +580,14 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
 
   // 2. Every record from the backup's start on.
   const auto lacks = [&](const auto& extent) { return !writer->has_history(extent.first); };
-  lacks_history =
-      locate && log.passed_over > 0 && std::any_of(writer->extents().begin(), writer->extents().end(), lacks);
-  if (lacks_history) return Error(Code::NotFound, "the history of a timeline is missing");
+  const bool may_have_passed = way.from == Way::From::BeforeBase && log.passed_over > 0;
+  if (may_have_passed && std::any_of(writer->extents().begin(), writer->extents().end(), lacks)) {
+    better.from = Way::From::Beginning;  // a timeline's history is repeated every minute, and not in every segment
+    return Error(Code::NotFound, "the history of a timeline is missing");
+  }
   const pg::TimelineHistory newest = TRY(writer->newest_history());
-  Ranges found = TRY(ranges_of(*writer, newest, request.base));
-  judge_end(request, journals.answered, collector.hole().has_value() ? collector.hole() : found.hole, journals.missing,
-            log);
+  Ranges found = TRY(ranges_of(*writer, collector.holes(), newest, request.base));
+  judge_end(request, journals.answered, found.hole, journals.missing, log);
   note_dropped(*writer, newest, log);
   const Goal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
   LogCheck check = TRY(LogCheck::create(*writer, newest, request, goal, wanted_points));
@@ -577,13 +646,13 @@ std::optional<format::PeriodNumber> newest_journal_period(const RegistryHoldings
 Result<DatabaseLog> fetch_log(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                               const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                               const std::string& directory, std::stop_token stop) {
-  const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-  bool lacks_history = false;
-  auto log =
-      fetch_from(world, request, holdings, vaults, keys, directory, locator_of(request, size), lacks_history, stop);
-  if (!lacks_history) return log;
-  // A timeline's history is repeated every minute, and not in every segment.
-  return fetch_from(world, request, holdings, vaults, keys, directory, {}, lacks_history, stop);
+  Way way;
+  while (true) {
+    Way better = way;
+    auto log = fetch_from(world, request, holdings, vaults, keys, directory, way, better, stop);
+    if (better == way) return log;
+    way = better;
+  }
 }
 
 }  // namespace exclave::engine

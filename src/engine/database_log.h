@@ -12,8 +12,8 @@
 // I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
 // I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under
 //     periods before the oldest released one is passed over (journal_reader.h).
-// I5  Where the log has a hole, a segment that no vault gives, or a damaged record, it ends: is_proven is false, and why_not_proven
-//     says what is missing. What lies before it is restored to as ever.
+// I5  Where the log has a hole, a segment that no vault gives, a damaged record, or goes on in two ways, it ends: is_proven
+//     is false, and why_not_proven says what is missing. What lies before it is restored to as ever.
 // I3  The end is a record's end: a server that replays up to it stops there, exactly. A named point's end is the end of
 //     its own record.
 // I7  For a position, a time or the end, only log from the first page of the file in which the base starts is read: earlier
@@ -23,8 +23,8 @@
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
 //     the backup (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
-// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (two ways), Corrupt (no log at
-//   all where the base begins), Precondition (the log ends before the backup is consistent; a position beyond the
+// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (journal_reader.h, I2; the base's
+//   timeline was left before it), Corrupt (no log at all where the base begins), Precondition (the log ends before the backup is consistent; a position beyond the
 //   end), Denied (period not released), Unavailable (also: no such cut or point, and the end is not proven).
 // See: docs/formats/database-journal.md, ADR-0026.
 #pragma once

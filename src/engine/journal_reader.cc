@@ -261,8 +261,12 @@ Result<std::optional<Bearing>> JournalReader::bearing_of(const format::SignedEnt
 
 Result<std::optional<std::uint64_t>> JournalReader::seek(const std::vector<format::SignedEntry>& entries,
                                                          const Locator& locate) {
+  if (entries.empty()) return std::optional(std::uint64_t{0});
+  // The journal's first frame tells most: whose it is.
+  const auto first = TRY(bearing_of(entries.front(), locate));
+  if (first == Bearing::Elsewhere) return std::optional<std::uint64_t>();
   // Segments before `from` begin at or before the place; those from `to` on behind it, or nothing tells.
-  std::uint64_t from = 0;
+  std::uint64_t from = first == Bearing::AtOrBefore ? 1 : 0;
   std::uint64_t to = entries.size();
   while (from < to) {
     const std::uint64_t middle = from + (to - from) / 2;

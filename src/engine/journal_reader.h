@@ -7,7 +7,7 @@
 //   open segments n, n+1 of every vault -> each one's authentic prefix -> the longest one
 //
 //   s   0; or, for whom the journal is of use from one place on, the last segment that begins at or before that place:
-//       found by halving, with the beginnings of about log2(n) segments
+//       found by halving, with the beginnings of the first segment and of about log2(n) others
 //
 // I1  Every plaintext was authenticated under a released key, at its place, with the number that follows its predecessor's.
 // I2  Two vaults that hold different authentic frames under one number, or different genuine entries under one index,

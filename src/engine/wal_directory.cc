@@ -186,20 +186,17 @@ Status WalDirectoryWriter::read(pg::Timeline timeline, pg::Lsn at, MutableByteVi
   return {};
 }
 
-Status WalDirectoryWriter::compare(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
+Result<std::size_t> WalDirectoryWriter::count_same(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
   Bytes here(std::min(bytes.size(), kPieceBytes));
-  while (!bytes.empty()) {
-    const std::size_t some = std::min(bytes.size(), here.size());
-    TRY(read(timeline, at, MutableByteView(here).first(some)));
-    if (!equal(ByteView(here).first(some), bytes.first(some))) {
-      return Error(Code::Conflict, "the log of timeline " + pg::to_text(timeline) + " at " + pg::to_text(at) +
-                                       " comes in two ways: the server went on from a copy of itself")
-          .hint("choose which to follow: restore to a position before it, or ask for help");
-    }
-    bytes = bytes.subspan(some);
-    at = at + some;
+  std::size_t same = 0;
+  while (same < bytes.size()) {
+    const ByteView piece = bytes.subspan(same, std::min(bytes.size() - same, here.size()));
+    TRY(read(timeline, at + same, MutableByteView(here).first(piece.size())));
+    const auto parts = std::mismatch(piece.begin(), piece.end(), here.begin());
+    same += static_cast<std::size_t>(parts.first - piece.begin());
+    if (parts.first != piece.end()) break;
   }
-  return {};
+  return same;
 }
 
 Status WalDirectoryWriter::add(pg::Timeline timeline, pg::Lsn start, ByteView bytes) {
@@ -217,20 +214,53 @@ Status WalDirectoryWriter::add(pg::Timeline timeline, pg::Lsn start, ByteView by
   if (start < extent.from) return Error(Code::Precondition, "log comes out of order");
   const auto known =
       static_cast<std::size_t>(std::min<std::uint64_t>(pg::bytes_between(start, extent.to), bytes.size()));
-  TRY(compare(timeline, start, bytes.first(known)));
+  const std::size_t same = TRY(count_same(timeline, start, bytes.first(known)));
+  if (same < known) {
+    extent.to = start + same;
+    return Error(Code::Conflict, "the log of timeline " + pg::to_text(timeline) + " comes in two ways from " +
+                                     pg::to_text(extent.to) + " on: the server went on from a copy of itself");
+  }
   TRY(write(timeline, start + known, bytes.subspan(known)));
   extent.to = std::max(extent.to, start + bytes.size());
   return {};
 }
 
-Status WalDirectoryWriter::add_history(pg::Timeline timeline, ByteView text) {
+Result<WalDirectoryWriter::Dropped> WalDirectoryWriter::add_history(pg::Timeline timeline, ByteView text) {
   const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline, text));
-  const auto [known, is_new] = histories_.emplace(timeline, history);
-  if (!is_new && known->second != history) {
-    return Error(Code::Conflict,
-                 "timeline " + pg::to_text(timeline) + " has two histories: two servers were promoted on their own");
+  std::vector<pg::TimelineHistory> others;
+  for (const auto& [number, known] : histories_) {
+    if (history.has(number) && history.as_of(number) != known) others.push_back(known);
   }
-  return env::create_same_durably(files_, env::join_path(path_, pg::history_file_name(timeline)), text, kFileMode);
+  std::vector<pg::Timeline> gone;
+  for (const auto& [number, known] : histories_) {
+    const auto comes_from = [&, &here = known](const auto& other) {
+      return here.has(other.timeline) && here.as_of(other.timeline) == other;
+    };
+    if (std::any_of(others.begin(), others.end(), comes_from)) gone.push_back(number);
+  }
+  Dropped dropped;
+  for (const pg::Timeline number : gone) {
+    const auto extent = extents_.find(number);
+    if (extent != extents_.end()) dropped.insert(*extent);
+    TRY(drop(number));
+  }
+  const std::string path = env::join_path(path_, pg::history_file_name(timeline));
+  if (histories_.emplace(timeline, history).second) TRY(env::create_file_durably(files_, path, text, kFileMode));
+  return dropped;
+}
+
+Status WalDirectoryWriter::drop(pg::Timeline timeline) {
+  open_file_.reset();
+  open_name_.clear();
+  for (const env::DirectoryEntry& entry : TRY(directory_.entries())) {
+    const auto name = pg::parse_wal_file_name(entry.name, size_);
+    if (!name.ok()) continue;
+    const auto is_of_it = [&](const auto& file) { return file.timeline == timeline; };
+    if (std::visit(is_of_it, name.value())) TRY(directory_.remove(entry.name));
+  }
+  extents_.erase(timeline);
+  histories_.erase(timeline);
+  return {};
 }
 
 Result<pg::TimelineHistory> WalDirectoryWriter::newest_history() const {

@@ -8,8 +8,10 @@
 //
 //   plan := exclave/wal-plan/v1: system, segment-bytes, timeline*       timeline: "T FROM TO", ascending
 //
-// I1  Bytes are added once: what comes again (streams overlap) must be equal, or it is Conflict, and what would leave a gap
-//     is refused.
+// I1  Bytes are added once: what comes again (streams overlap) must be equal, or it is Conflict, and the timeline ends here
+//     where the two ways part; what would leave a gap is refused.
+// I5  Two servers can give their timelines the same number. Home follows the one whose history comes last: the branch that
+//     was here under that number is removed, with what descends from it.
 // I2  "Absent" is answered for what lies behind the planned end and for timelines that the plan does not know, and for
 //     nothing else: whoever asks takes it for the end of the log, and opens the database. Everything that should be here and
 //     is not, or cannot be read, is an error.
@@ -87,13 +89,15 @@ class WalDirectoryWriter {
 
   // Log of one timeline, at or before where that timeline's bytes end here. The first of a timeline may begin anywhere.
   Status add(pg::Timeline timeline, pg::Lsn start, ByteView bytes);
-  Status add_history(pg::Timeline timeline, ByteView text);
-
   // What is here of each timeline.
   struct Extent {
     pg::Lsn from;
     pg::Lsn to;
   };
+  // What had to go for this one (I5).
+  using Dropped = std::map<pg::Timeline, Extent>;
+  Result<Dropped> add_history(pg::Timeline timeline, ByteView text);
+
   const std::map<pg::Timeline, Extent>& extents() const { return extents_; }
   // Whether a server that comes past the timeline finds its history here. Timeline 1 has none.
   bool has_history(pg::Timeline timeline) const { return timeline == pg::Timeline(1) || histories_.contains(timeline); }
@@ -111,8 +115,10 @@ class WalDirectoryWriter {
   WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<WalDirectoryHold> hold,
                      pg::SegmentSize size, pg::Lsn first);
   Status write(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
-  Status compare(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
+  // How many bytes at the front are as they are here.
+  Result<std::size_t> count_same(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
   Status open_for_write(const std::string& name);
+  Status drop(pg::Timeline timeline);
   Status fill_before(const LogRange& range, const WalPlan& plan);
   Status end_at(const WalPlan& plan);
 

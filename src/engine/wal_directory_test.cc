@@ -82,16 +82,16 @@ TEST_F(WalDirectory, streams_overlap_with_equal_bytes_or_the_server_went_two_way
   Bytes other = log_at(kSegment + 11'000, kSegment + 13'000);
   other[500] ^= 1;
   EXPECT_EQ(writer_->add(kOne, pg::Lsn(kSegment + 11'000), other).error().code(), Code::Conflict);
+  EXPECT_EQ(writer_->extents().at(kOne).to, pg::Lsn(kSegment + 11'500)) << "where they part";
   const Status gap = add(kOne, kSegment + 20'000, kSegment + 21'000);
   EXPECT_EQ(gap.error().code(), Code::Precondition);
-  EXPECT_THAT(gap.error().message(), HasSubstr("is missing from 0/102EE0 to 0/104E20"));
+  EXPECT_THAT(gap.error().message(), HasSubstr("is missing from 0/102CEC to 0/104E20"));
 }
 
 TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
   const std::uint64_t left = 2 * kSegment + 3000;
   ASSERT_TRUE(add(kOne, kSegment, left + 800).ok());
   ASSERT_TRUE(writer_->add_history(kTwo, as_bytes("1\t0/200BB8\tpromoted\n")).ok());
-  EXPECT_EQ(writer_->add_history(kTwo, as_bytes("1\t0/200BB9\tpromoted\n")).error().code(), Code::Conflict);
   ASSERT_TRUE(writer_->add(kTwo, pg::Lsn(left), Bytes(100, 0xee)).ok());
   const WalPlan plan{pg::SystemIdentifier(9),
                      size_,
@@ -103,6 +103,28 @@ TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
   EXPECT_EQ(Bytes(segment.begin() + 3000, segment.begin() + 3100), Bytes(100, 0xee));
   EXPECT_EQ(fetch("00000002.history").value(), FetchOutcome::HandedOver);
   EXPECT_EQ(fetch("00000003.history").value(), FetchOutcome::Absent);
+}
+
+TEST_F(WalDirectory, a_branch_of_the_same_number_goes_for_the_one_whose_history_comes_last) {
+  const pg::Timeline three(3);
+  ASSERT_TRUE(add(kOne, kSegment, 2 * kSegment).ok());
+  ASSERT_TRUE(writer_->add_history(kTwo, as_bytes("1\t0/180000\n")).value().empty());
+  ASSERT_TRUE(add(kTwo, kSegment + 0x80000, 2 * kSegment + 100).ok());
+  ASSERT_TRUE(writer_->add_history(three, as_bytes("1\t0/180000\n2\t0/1F0000\n")).value().empty());
+  ASSERT_TRUE(add(three, kSegment + 0xf0000, 2 * kSegment + 200).ok());
+  EXPECT_TRUE(writer_->add_history(kTwo, as_bytes("1\t0/180000\n")).value().empty()) << "the same again";
+
+  const auto dropped = writer_->add_history(kTwo, as_bytes("1\t0/170000\n")).take();
+  ASSERT_EQ(dropped.size(), 2U) << "and what descends from it";
+  EXPECT_EQ(dropped.at(kTwo).to, pg::Lsn(2 * kSegment + 100));
+  EXPECT_EQ(dropped.at(three).to, pg::Lsn(2 * kSegment + 200));
+  EXPECT_EQ(writer_->extents().size(), 1U);
+  EXPECT_FALSE(writer_->has_history(three));
+  EXPECT_TRUE(writer_->has_history(kTwo));
+  EXPECT_FALSE(std::filesystem::exists(directory() + "/000000020000000000000001"));
+  ASSERT_TRUE(add(kTwo, kSegment + 0x70000, kSegment + 0x90000).ok());
+  const auto again = writer_->add_history(three, as_bytes("1\t0/160000\n2\t0/1F0000\n")).take();
+  EXPECT_EQ(again.size(), 1U) << "a later timeline knows better which one it came from";
 }
 
 TEST_F(WalDirectory, is_for_one_restore_at_a_time) {

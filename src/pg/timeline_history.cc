@@ -43,6 +43,24 @@ TimelineHistory TimelineHistory::as_of(Timeline ancestor) const {
   return history;
 }
 
+std::optional<Lsn> parted_at(const TimelineHistory& one, const TimelineHistory& other) {
+  const auto timeline_at = [](const TimelineHistory& history, std::size_t i) {
+    return i < history.switches.size() ? history.switches[i].parent : history.timeline;
+  };
+  Lsn from;  // of the timelines that are compared
+  for (std::size_t i = 0;; ++i) {
+    if (timeline_at(one, i) != timeline_at(other, i)) return from;
+    const bool is_last = i >= one.switches.size();
+    const bool is_others_last = i >= other.switches.size();
+    if (is_last && is_others_last) return std::nullopt;
+    if (is_last) return other.switches[i].switch_point;
+    if (is_others_last) return one.switches[i].switch_point;
+    if (one.switches[i] != other.switches[i])
+      return std::min(one.switches[i].switch_point, other.switches[i].switch_point);
+    from = one.switches[i].switch_point;
+  }
+}
+
 Result<TimelineHistory> parse_timeline_history(Timeline timeline, ByteView text) {
   if (text.size() > kMaximumHistoryBytes) return Error(Code::Corrupt, "timeline history is too long");
   TimelineHistory history{timeline, {}};

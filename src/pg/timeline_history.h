@@ -10,6 +10,7 @@
 // Source: PostgreSQL 15, access/transam/timeline.c (facts). Timeline 1 has no history file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,12 +36,17 @@ struct TimelineHistory {
   Timeline timeline_of(Lsn position) const;
   // Whether a recovery along it comes by a record of `of` that ends at `end`.
   bool comes_by(Timeline of, Lsn end) const { return end != Lsn() && timeline_of(Lsn(end.value() - 1)) == of; }
+  // Whether `other` is this timeline, or one that it descends from.
+  bool has(Timeline other) const { return other == timeline || left_at(other).ok(); }
   // Where this timeline left `ancestor`; NotFound if it does not descend from it.
   Result<Lsn> left_at(Timeline ancestor) const;
   // The history of `ancestor`, or of this timeline itself. Precondition: it descends from it, or is it.
   TimelineHistory as_of(Timeline ancestor) const;
   friend bool operator==(const TimelineHistory&, const TimelineHistory&) = default;
 };
+
+// Up to where a recovery along one reads the same bytes as along the other; nullopt: they are the same.
+std::optional<Lsn> parted_at(const TimelineHistory& one, const TimelineHistory& other);
 
 Result<TimelineHistory> parse_timeline_history(Timeline timeline, ByteView text);
 

@@ -70,6 +70,8 @@ class LogBench {
         static_cast<std::int64_t>(++cuts_),
         {{keys().registry().id, dataset, format::LogTimeline(timeline), format::LogPosition(position.value())}}});
   }
+  // The next journal begins, by the clock of its machine, after those that follow it.
+  void set_clock_ahead() { std::swap(names_.at(begun_.size()), names_.back()); }
   void show_a_journal_of_era(std::uint32_t era) { later_era_ = format::EraNumber(era); }
   void skip_to(pg::Lsn at) { at_ = at; }
   // The first segment of the journal that was begun as number `journal`.
@@ -99,6 +101,7 @@ class LogBench {
       must(bench_.env().clock.sleep_until(bench_.in(5ms)));
     }
   }
+  void roll() { must(writer_->roll()); }
   void end_journal() {
     if (writer_ == nullptr) return;
     must(writer_->finish(bench_.in(1min)));
@@ -327,6 +330,13 @@ TEST_F(DatabaseLogTest, a_dataset_that_goes_on_with_another_server_leaves_the_en
     const auto log = must(bench.fetch(engine::ToProvenEnd{}));
     EXPECT_FALSE(log.is_proven);
     EXPECT_NE(log.why_not_proven.find("another server, system 8"), std::string::npos) << log.why_not_proven;
+    for (int i = 0; i < 4; ++i) {
+      bench.log().add(1);
+      bench.send();
+      bench.roll();
+    }
+    bench.end_journal();  // its segments are gone past: nothing of them is of use here
+    EXPECT_FALSE(must(bench.fetch(engine::ToProvenEnd{})).is_proven);
   });
 }
 
@@ -418,6 +428,87 @@ TEST_F(DatabaseLogTest, a_timeline_whose_beginning_is_missing_ends_the_log_where
     EXPECT_NE(log.why_not_proven.find("timeline 2 is not here from"), std::string::npos) << log.why_not_proven;
     EXPECT_EQ(log.reached.end, ends[9]);
     EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[8]})).reached.end, ends[8]);
+  });
+}
+
+TEST_F(DatabaseLogTest, a_clock_that_was_ahead_once_makes_no_hole) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    bench.set_clock_ahead();
+    for (int i = 0; i < 3; ++i) {
+      bench.begin_journal("people", bench.log().wal.end());
+      bench.log().add(2);
+      bench.send();
+    }
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, bench.log().wal.end());
+    EXPECT_EQ(log.reached.records, 16U);
+    EXPECT_EQ(log.segments, 3U) << "counted once";
+  });
+}
+
+// A server that went back to a copy of itself: nobody knows which of the two ways is meant.
+TEST_F(DatabaseLogTest, log_that_comes_in_two_ways_ends_where_they_part_and_what_lies_before_is_restored) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto& ends = bench.log().ends;
+    bench.begin_journal("people", ends[6]);
+    bench.log().add(5);
+    bench.send_spoiled_at(ends[8]);
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven);
+    EXPECT_NE(log.why_not_proven.find("comes in two ways"), std::string::npos) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, ends[8]);
+    EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[7]})).reached.end, ends[7]);
+    EXPECT_TRUE(failed_with(bench.fetch(engine::ToLogPosition{ends[9]}), Code::Precondition)) << "behind the fork";
+  });
+}
+
+TEST_F(DatabaseLogTest, a_way_that_home_left_for_another_timeline_ends_nothing) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto ends = bench.log().ends;
+    bench.begin_journal("people", ends[6]);
+    bench.log().add(2);
+    bench.send_spoiled_at(ends[8]);
+    bench.log().go_back_to(7);
+    bench.log().wal.set_timeline(2);
+    bench.log().add(5);
+    bench.begin_journal("people", ends[7]);
+    bench.switch_timeline(2, ends[7]);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, bench.log().wal.end());
+  });
+}
+
+// Two standbys that were promoted one after the other, and neither of which had followed the other.
+TEST_F(DatabaseLogTest, of_two_timelines_of_one_number_home_follows_the_later_one) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto ends = bench.log().ends;
+    bench.log().wal.set_timeline(2);
+    bench.log().add(3);
+    bench.switch_timeline(2, ends[9]);
+    bench.send();
+    bench.log().go_back_to(7);
+    bench.log().wal.set_timeline(2);
+    bench.log().add(2);
+    bench.begin_journal("people", ends[7]);
+    bench.switch_timeline(2, ends[7]);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, bench.log().wal.end());
+    EXPECT_EQ(log.reached.records, 10U);
+    ASSERT_EQ(log.problems.size(), 2U) << "of timeline 1 and of the first server's timeline 2";
+    EXPECT_NE(log.problems[0].find("timeline 2, from"), std::string::npos) << log.problems[0];
   });
 }
 
