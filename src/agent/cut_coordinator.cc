@@ -48,7 +48,14 @@ Result<TakenCut> take_cut(env::Env& env, const std::string& group, const std::ve
                                  format::LogPosition(position.position.value())});
   }
 
-  // 4. Into every journal.
+  // 4. Under what settings, by those that are in force now that nobody waits any more.
+  std::vector<Status> confirmed(members.size());
+  env::at_once(env.threads, members.size(), name_of, [&](std::size_t i) { confirmed[i] = members[i]->confirm(id); });
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (!confirmed[i].ok()) return is_void(*members[i], confirmed[i].error());
+  }
+
+  // 5. Into every journal.
   std::vector<Status> kept(members.size());
   env::at_once(env.threads, members.size(), name_of, [&](std::size_t i) { kept[i] = members[i]->keep(taken.cut); });
   for (std::size_t i = 0; i < members.size(); ++i) {

@@ -3,6 +3,7 @@
 //
 //   hold at all members, at once --> all answered? --no--> release those that hold: void
 //        --yes--> release at all, at once --> all Held? --no--> void
+//        --yes--> confirm at all, at once --> have commits waited everywhere, all the time? --no--> void
 //        --yes--> the vector of positions is the cut --> keep it in every member's journal
 //
 // I1  A cut exists only if every member held from before the last hold was answered to after the first release was sent,
@@ -32,6 +33,8 @@ class CutMember {
   virtual const std::string& dataset() const = 0;
   virtual Result<HeldPosition> hold(const format::CutId& cut) = 0;
   virtual Result<HoldEnd> release(const format::CutId& cut) = 0;
+  // That commits waited for the vaults all the time.
+  virtual Status confirm(const format::CutId& cut) = 0;
   virtual Status keep(const format::Cut& cut) = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "posix/world.h"
 
 namespace exclave::agent {
@@ -38,7 +40,9 @@ class Member final : public CutMember {
     return held;
   }
   Result<HoldEnd> release(const format::CutId& cut) override { return gate_.release(cut); }
+  Status confirm(const format::CutId& cut) override { return gate_.confirm(cut, settings); }
   Status keep(const format::Cut& cut) override {
+    TRY(gate_.admit(cut.id, {pg::Timeline(1), own_position(cut)}));
     kept.push_back(cut);
     return {};
   }
@@ -46,9 +50,14 @@ class Member final : public CutMember {
 
   bool is_away = false;
   std::function<void()> after_hold;
+  std::string settings;  // loaded when
   std::vector<format::Cut> kept;
 
  private:
+  pg::Lsn own_position(const format::Cut& cut) const {
+    const auto own = std::ranges::find(cut.members, dataset_, &format::CutMember::dataset);
+    return pg::Lsn(own->position.value());
+  }
   CutGate gate_;
   format::RegistryId registry_;
   std::string dataset_;
@@ -73,6 +82,15 @@ TEST_F(Cuts, hold_the_position_reported_last_and_let_go_afterwards) {
   EXPECT_EQ(people_.report(170), 170U);
   EXPECT_EQ(people_.kept.size(), 1U);
   EXPECT_EQ(land_.kept.size(), 1U);
+}
+
+// A cut in the seconds after synchronous_standby_names had lost the agent's name, even if it has it again.
+TEST_F(Cuts, settings_that_were_loaded_meanwhile_void_the_cut) {
+  land_.after_hold = [&] { land_.settings = "loaded again"; };
+  const auto taken = take_cut(env_, "group", {&people_, &land_});
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(taken.error().message(), HasSubstr("land: the server loaded its settings meanwhile"));
+  EXPECT_TRUE(people_.kept.empty()) << "a void cut is nowhere written";
 }
 
 TEST_F(Cuts, a_member_that_does_not_answer_voids_the_cut_and_holds_nobody_up) {

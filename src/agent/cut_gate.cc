@@ -1,20 +1,21 @@
 #include "agent/cut_gate.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace exclave::agent {
 
 bool CutGate::is_holding() const {
-  return cut_.has_value() && clock_.monotonic() < until_;
+  return hold_.has_value() && clock_.monotonic() < until_;
 }
 
 void CutGate::connected(pg::Timeline timeline, pg::Lsn server_end) {
   const MutexLock lock(mutex_);
   is_connected_ = true;
   timeline_ = timeline;
-  proven_from_ = server_end;
+  proven_from_ = std::max(proven_from_, server_end);
   position_ = pg::Lsn(0);
-  cut_.reset();
+  hold_.reset();
 }
 
 void CutGate::unproven_below(pg::Lsn end) {
@@ -26,7 +27,7 @@ void CutGate::disconnected() {
   const MutexLock lock(mutex_);
   is_connected_ = false;
   is_trusted_ = false;
-  cut_.reset();
+  hold_.reset();
 }
 
 void CutGate::set_trusted(bool trusted) {
@@ -34,7 +35,7 @@ void CutGate::set_trusted(bool trusted) {
   if (is_trusted_ == trusted) return;
   is_trusted_ = trusted;
   // What was acknowledged meanwhile was acknowledged without the vaults: a hold does not vouch for it.
-  if (!trusted) cut_.reset();
+  if (!trusted) hold_.reset();
 }
 
 Result<HeldPosition> CutGate::hold(const format::CutId& cut) {
@@ -49,21 +50,48 @@ Result<HeldPosition> CutGate::hold(const format::CutId& cut) {
   if (is_holding()) return Error(Code::Conflict, "held for another cut");
   if (last_hold_.has_value() && now - *last_hold_ < kHoldsApart)
     return Error(Code::Conflict, "the last cut was less than a second ago");
-  cut_ = cut;
+  hold_ = Hold{cut, {timeline_, position_}, settings_};
   until_ = now + kLongestHold;
   last_hold_ = now;
-  return HeldPosition{timeline_, position_};
+  return hold_->position;
 }
 
 HoldEnd CutGate::release(const format::CutId& cut) {
   bool held = false;
   {
     const MutexLock lock(mutex_);
-    held = is_connected_ && is_trusted_ && cut_ == cut && is_holding();
-    if (cut_ == cut) cut_.reset();
+    const bool is_this = hold_.has_value() && hold_->cut == cut;
+    held = is_connected_ && is_trusted_ && is_this && is_holding();
+    if (held) held_ = hold_;
+    if (is_this) hold_.reset();
   }
   if (on_release_) on_release_();
   return held ? HoldEnd::Held : HoldEnd::Expired;
+}
+
+void CutGate::saw_settings(const std::string& loaded) {
+  const MutexLock lock(mutex_);
+  settings_ = loaded;
+}
+
+Status CutGate::confirm(const format::CutId& cut, const std::string& loaded) {
+  const MutexLock lock(mutex_);
+  if (!held_.has_value() || held_->cut != cut) return Error(Code::Precondition, "this cut was not held here");
+  const Hold held = *std::exchange(held_, std::nullopt);
+  if (held.settings != loaded) {
+    return Error(Code::Precondition,
+                 "the server loaded its settings meanwhile: commits may not have waited for the vaults all the time");
+  }
+  confirmed_ = held;
+  return {};
+}
+
+Status CutGate::admit(const format::CutId& cut, const HeldPosition& position) {
+  const MutexLock lock(mutex_);
+  const bool is_it = confirmed_.has_value() && confirmed_->cut == cut && confirmed_->position == position;
+  if (!is_it) return Error(Code::Precondition, "no such cut was held here and confirmed, at this position");
+  confirmed_.reset();
+  return {};
 }
 
 }  // namespace exclave::agent

@@ -3,6 +3,7 @@
 //
 //   hold() ----- the position reported last; nothing later is reported --- release(): Held, or Expired
 //                until at most kLongestHold
+//          ----- confirm(): the server's settings are those of before the hold --- admit(): it may be written down
 //
 // Why that is an instant: what depends on a commit began after the commit was acknowledged. If every database reports
 // nothing between its hold and its release, and every release was answered Held, then whatever was acknowledged by one
@@ -15,12 +16,16 @@
 // I4  Only a database takes part whose every acknowledgement is by vaults (not degraded), that waits for us, and that has
 //     acknowledged all that its server had when it connected: after a crash of the server, transactions that waited then are
 //     visible before anyone has them.
+// I5  Nobody is believed that a cut was held here: only the one that was released last as Held and then confirmed is admitted,
+//     at the position that it was held at, and once. That commits waited for the vaults all the time is known by the
+//     settings, which are looked at now and then: confirm compares those from before the hold with those after it.
 // Threads: any.
-// Errors: Precondition (I4), Conflict (held already, or I3).
+// Errors: Precondition (I4, I5), Conflict (held already, or I3).
 #pragma once
 
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "base/mutex.h"
 #include "env/time.h"
@@ -37,6 +42,7 @@ enum class HoldEnd { Held, Expired };
 struct HeldPosition {
   pg::Timeline timeline;
   pg::Lsn position;
+  friend bool operator==(const HeldPosition&, const HeldPosition&) = default;
 };
 
 class CutGate {
@@ -67,12 +73,22 @@ class CutGate {
   void unproven_below(pg::Lsn end);
   // Whether acknowledgements are by vaults alone, and waited for, at this moment.
   void set_trusted(bool trusted);
+  // The server's settings were looked at: they are those that it loaded then (pg::ServerFacts::settings_loaded).
+  void saw_settings(const std::string& loaded);
 
   // --- the cut ---
   Result<HeldPosition> hold(const format::CutId& cut);
   HoldEnd release(const format::CutId& cut);
+  // The settings were looked at after the release.
+  Status confirm(const format::CutId& cut, const std::string& loaded);
+  Status admit(const format::CutId& cut, const HeldPosition& position);
 
  private:
+  struct Hold {
+    format::CutId cut;
+    HeldPosition position;
+    std::string settings;  // loaded when
+  };
   bool is_holding() const REQUIRES(mutex_);
 
   env::Clock& clock_;
@@ -83,7 +99,10 @@ class CutGate {
   pg::Timeline timeline_ GUARDED_BY(mutex_);
   pg::Lsn proven_from_ GUARDED_BY(mutex_);
   pg::Lsn position_ GUARDED_BY(mutex_);  // reported last
-  std::optional<format::CutId> cut_ GUARDED_BY(mutex_);
+  std::string settings_ GUARDED_BY(mutex_);
+  std::optional<Hold> hold_ GUARDED_BY(mutex_);
+  std::optional<Hold> held_ GUARDED_BY(mutex_);       // released as Held
+  std::optional<Hold> confirmed_ GUARDED_BY(mutex_);  // and not admitted yet
   env::Instant until_ GUARDED_BY(mutex_);
   std::optional<env::Instant> last_hold_ GUARDED_BY(mutex_);
 };

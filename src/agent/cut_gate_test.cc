@@ -63,5 +63,25 @@ TEST_F(CutGateTest, what_was_visible_before_commits_waited_again_must_be_acknowl
   EXPECT_TRUE(can_hold());
 }
 
+// Found by review: a coordinator was believed whatever it said.
+TEST_F(CutGateTest, only_a_cut_that_was_held_and_confirmed_here_is_admitted_at_its_position_and_once) {
+  gate_.connected(pg::Timeline(1), pg::Lsn(100));
+  gate_.set_trusted(true);
+  gate_.saw_settings("loaded at noon");
+  report(150);
+  format::CutId id;
+  const HeldPosition position{pg::Timeline(1), pg::Lsn(150)};
+  EXPECT_EQ(gate_.confirm(id, "loaded at noon").error().code(), Code::Precondition) << "nobody held";
+  ASSERT_TRUE(gate_.hold(id).ok());
+  EXPECT_EQ(gate_.confirm(id, "loaded at noon").error().code(), Code::Precondition) << "not released";
+  ASSERT_EQ(gate_.release(id), HoldEnd::Held);
+  EXPECT_EQ(gate_.admit(id, position).error().code(), Code::Precondition) << "not confirmed";
+  ASSERT_TRUE(gate_.confirm(id, "loaded at noon").ok());
+  EXPECT_EQ(gate_.admit(id, {pg::Timeline(1), pg::Lsn(151)}).error().code(), Code::Precondition);
+  EXPECT_EQ(gate_.admit(id, {pg::Timeline(2), pg::Lsn(150)}).error().code(), Code::Precondition);
+  EXPECT_TRUE(gate_.admit(id, position).ok());
+  EXPECT_EQ(gate_.admit(id, position).error().code(), Code::Precondition) << "once";
+}
+
 }  // namespace
 }  // namespace exclave::agent

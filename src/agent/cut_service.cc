@@ -6,7 +6,7 @@ namespace exclave::agent {
 namespace {
 
 constexpr std::chrono::seconds kKeepTime(5);
-constexpr std::size_t kMaxRecordBytes = 1U << 20;
+constexpr std::size_t kMaxRecordBytes = 64U << 10;
 constexpr std::size_t kMaxAnswerBytes = 256;
 constexpr std::string_view kPrefix = "/v1/cuts/";
 constexpr std::string_view kDatasetField = "dataset=";
@@ -43,6 +43,10 @@ Result<http::Response> CutService::answer(const wire::Caller&, const http::Reque
   if (parts[1] == "hold") return http::text_response(200, position_text(TRY(stream->gate().hold(cut))));
   if (parts[1] == "release")
     return http::text_response(200, stream->gate().release(cut) == HoldEnd::Held ? "held" : "expired");
+  if (parts[1] == "confirm") {
+    TRY(stream->confirm(cut));
+    return http::text_response(200, "confirmed");
+  }
   if (parts[1] != "keep") return Error(Code::NotFound, "there is no " + request.target);
   const Bytes record = TRY(body.read_all(kMaxRecordBytes));
   const format::JournalRecord decoded = TRY(format::decode_record(record));
@@ -73,6 +77,11 @@ Result<HeldPosition> RemoteMember::hold(const format::CutId& cut) {
 
 Result<HoldEnd> RemoteMember::release(const format::CutId& cut) {
   return TRY(ask(cut, "release", {})) == "held" ? HoldEnd::Held : HoldEnd::Expired;
+}
+
+Status RemoteMember::confirm(const format::CutId& cut) {
+  TRY(ask(cut, "confirm", {}));
+  return {};
 }
 
 Status RemoteMember::keep(const format::Cut& cut) {

@@ -3,11 +3,12 @@
 //
 //   POST /v1/cuts/CUT/hold?dataset=NAME       -> "TIMELINE POSITION"
 //   POST /v1/cuts/CUT/release?dataset=NAME    -> "held" | "expired"
+//   POST /v1/cuts/CUT/confirm?dataset=NAME    -> "confirmed"
 //   POST /v1/cuts/CUT/keep?dataset=NAME       body: the cut's record (format/database_journal.h)
 //
 // I1  Only the writers of registries that this agent names as coordinators are let in; each by its key in the policy.
-// I2  Whoever is let in can hold a database's acknowledgements for kLongestHold once in kHoldsApart, and nothing else: no
-//     data leaves.
+// I2  Whoever is let in can hold a database's acknowledgements for kLongestHold once in kHoldsApart, and have a record written
+//     of a hold that ended well (cut_gate.h, I5), and nothing else: no data leaves.
 // Threads: from any thread.
 // Errors: Denied, NotFound (no such dataset here), and those of cut_gate.h; Unavailable (no answer in time).
 // See: docs/protocols/cut.md.
@@ -49,6 +50,7 @@ class LocalMember final : public CutMember {
   const std::string& dataset() const override { return dataset_; }
   Result<HeldPosition> hold(const format::CutId& cut) override { return stream_.gate().hold(cut); }
   Result<HoldEnd> release(const format::CutId& cut) override { return stream_.gate().release(cut); }
+  Status confirm(const format::CutId& cut) override { return stream_.confirm(cut); }
   Status keep(const format::Cut& cut) override;
 
  private:
@@ -67,6 +69,7 @@ class RemoteMember final : public CutMember {
   const std::string& dataset() const override { return dataset_; }
   Result<HeldPosition> hold(const format::CutId& cut) override;
   Result<HoldEnd> release(const format::CutId& cut) override;
+  Status confirm(const format::CutId& cut) override;
   Status keep(const format::Cut& cut) override;
 
  private:

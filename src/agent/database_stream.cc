@@ -25,6 +25,7 @@ constexpr auto kFinishTime = 10s;
 constexpr auto kShortFinish = 1s;       // once k vaults have everything: what the others lack is in the spool
 constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
 constexpr std::size_t kMostGroups = 64;
+constexpr std::chrono::nanoseconds kClocksApart = 5min;  // of a coordinator and a member, at most
 constexpr auto kCutLook = 5ms;
 constexpr std::size_t kMostAlarms = 20;
 constexpr std::string_view kSystemFile = "system";
@@ -213,20 +214,33 @@ void DatabaseStream::note_settings(const pg::ServerFacts& facts) {
   // What a standby is set to says nothing about whom its primary waits for.
   const bool is_waited =
       !facts.is_in_recovery && is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
-  // What the server had by then may be visible without having been acknowledged.
-  if (is_waited && !is_waited_for_) gate_.unproven_below(facts.flushed);
-  is_waited_for_ = is_waited;
   const MutexLock lock(mutex_);
+  // What the server had by then may be visible without having been acknowledged; also if the settings were others only for a
+  // moment, between two looks.
+  const bool has_changed = std::exchange(settings_loaded_, facts.settings_loaded) != facts.settings_loaded;
+  if (is_waited && (has_changed || !is_waited_for_)) gate_.unproven_below(facts.flushed);
+  gate_.saw_settings(facts.settings_loaded);
+  is_waited_for_ = is_waited;
   cautions_ = pg::cautions(facts);
 }
 
-void DatabaseStream::look_at_server(const std::stop_token& stop) {
+Result<pg::ServerFacts> DatabaseStream::look(const std::stop_token& stop) const {
   constexpr auto kLookTime = 2s;
   pg::Endpoint endpoint = options_.endpoint;
   endpoint.application_name = "exclave_look";
-  const auto facts = pg::read_server_facts(place_.env.clock, endpoint, options_.slot,
-                                           {place_.env.clock.monotonic() + kLookTime, stop});
+  return pg::read_server_facts(place_.env.clock, endpoint, options_.slot,
+                               {place_.env.clock.monotonic() + kLookTime, stop});
+}
+
+void DatabaseStream::look_at_server(const std::stop_token& stop) {
+  const auto facts = look(stop);
   if (facts.ok()) note_settings(facts.value());  // if not, the stream itself has trouble, and tells
+}
+
+Status DatabaseStream::confirm(const format::CutId& cut) {
+  const pg::ServerFacts facts = TRY(look({}));
+  note_settings(facts);
+  return gate_.confirm(cut, facts.settings_loaded);
 }
 
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
@@ -630,7 +644,23 @@ Status DatabaseStream::note_mode() {
   return {};
 }
 
+Status DatabaseStream::admit(const format::Cut& cut) {
+  const auto own = std::find_if(cut.members.begin(), cut.members.end(), [&](const format::CutMember& member) {
+    return member.registry == place_.registry.id && member.dataset == options_.dataset;
+  });
+  if (own == cut.members.end())
+    return Error(Code::InvalidInput, "dataset " + options_.dataset + " takes no part in this cut");
+  // The newest cut of a group is found by these times.
+  const std::chrono::nanoseconds apart(cut.taken_ns - place_.env.clock.now().nanoseconds);
+  if (apart > kClocksApart || apart < -kClocksApart) {
+    return Error(Code::InvalidInput, "the coordinator's clock and the one of " + options_.dataset +
+                                         "'s agent differ by more than five minutes");
+  }
+  return gate_.admit(cut.id, {pg::Timeline(own->timeline.value()), pg::Lsn(own->position.value())});
+}
+
 Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
+  TRY(admit(cut));
   env::Clock& clock = place_.env.clock;
   const env::Instant handed_in = clock.monotonic();
   {

@@ -105,8 +105,10 @@ class DatabaseStream {
   // another thread than run's.
   void look_at_server(const std::stop_token& stop);
 
-  // For cuts. keep: writes a confirmed cut into the journal, and waits until k vaults hold it; Unavailable at the deadline.
+  // For cuts. confirm: looks at the server, after a release that was Held; cut_gate.h, I5. keep: writes a confirmed cut into
+  // the journal, and waits until k vaults hold it; Unavailable at the deadline, InvalidInput or Precondition for one that is none.
   CutGate& gate() { return gate_; }
+  Status confirm(const format::CutId& cut);
   Status keep(const format::Cut& cut, env::Instant deadline);
   // Of a group, the last one that was kept since this start; whoever took it.
   struct NewestCut {
@@ -126,7 +128,11 @@ class DatabaseStream {
   Status stream_until(const std::stop_token& stop);
   Status connect_and_stream(const std::stop_token& stop);
   Status prepare(const pg::ServerFacts& facts);
+  // Over a connection of its own.
+  Result<pg::ServerFacts> look(const std::stop_token& stop) const;
   void note_settings(const pg::ServerFacts& facts);
+  // Whether this cut is one of those that were held here.
+  Status admit(const format::Cut& cut);
   Status check_system(pg::SystemIdentifier system);
   // Up to where an earlier connection, of this run or of one before, had the log.
   struct Known {
@@ -222,6 +228,7 @@ class DatabaseStream {
   std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);                      // not yet durable
   std::map<std::string, NewestCut> newest_cuts_ GUARDED_BY(mutex_);  // by group
   std::vector<std::string> cautions_ GUARDED_BY(mutex_);
+  std::string settings_loaded_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::agent

@@ -468,6 +468,20 @@ class Cuts(DatabaseTest):
         self.wait_for(lambda: not seen()["standing_in"], "left to the coordinator again")
         self.assertIn("its coordinator takes cuts again", land.log())
 
+    def test_a_cut_right_after_commits_stopped_to_wait_is_void(self):
+        port = harness.free_port()
+        people, _ = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"), self.door(port, "people"))
+        cut = lambda: self.realm.exclave("cut", "--home", people.home, "realm", "--json")  # noqa: E731
+        self.wait_for(lambda: cut().code == harness.OK, "a cut")
+        time.sleep(1.2)  # two holds are a second apart
+        for names in ("", "exclave_land"):  # and if they wait again, nobody knows what went between
+            self.land.sql(f"alter system set synchronous_standby_names = '{names}'")
+            self.land.sql("select pg_reload_conf()")
+        void = cut()
+        self.assertNotEqual(harness.OK, void.code)
+        self.assertIn("the server loaded its settings meanwhile", void.out + void.err)
+        self.wait_for(lambda: cut().code == harness.OK, "cuts again")
+
     def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
         port = harness.free_port()
         people, land = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"),
