@@ -46,15 +46,20 @@ bool AckLedger::look(env::Instant now, env::Timestamp civil) {
   }
   // Whatever was acknowledged too early is held by k vaults now; younger frames may wait their budget.
   if (durable_ < flushed_ || (!outstanding_.empty() && now - outstanding_.front().since > budget_)) return false;
+  ended_ = exposure(civil);
+  degraded_since_.reset();
+  return true;
+}
+
+std::optional<format::LossExposure> AckLedger::exposure(env::Timestamp now) const {
+  if (!degraded_since_.has_value()) return std::nullopt;
   format::LossExposure exposure;
   exposure.from = format::LogPosition(degraded_from_.value());
   exposure.to = format::LogPosition(flushed_.value());
   exposure.began_ns = degraded_since_->nanoseconds;
-  exposure.ended_ns = civil.nanoseconds;
+  exposure.ended_ns = now.nanoseconds;
   exposure.reason = "vaults did not confirm within the budget";
-  ended_ = std::move(exposure);
-  degraded_since_.reset();
-  return true;
+  return exposure;
 }
 
 pg::Lsn AckLedger::flush() {

@@ -53,6 +53,8 @@ class AckLedger {
   pg::Lsn appended_end() const { return appended_; }
   pg::Lsn durable_end() const { return durable_; }
   std::optional<env::Instant> oldest_outstanding() const;
+  // While bounded is degraded: what has been acknowledged since.
+  std::optional<format::LossExposure> exposure(env::Timestamp now) const;
   const WaitTimes& waits() const { return waits_; }
   // The exposure that has just ended (its log is the caller's to fill in); empty after it was taken.
   std::optional<format::LossExposure> take_exposure() { return std::exchange(ended_, std::nullopt); }

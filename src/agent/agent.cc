@@ -14,14 +14,11 @@ constexpr auto kClocksTime = 2s;
 constexpr auto kClocksLook = 10ms;
 
 // Before anything is sealed, k vaults are asked what time it is; not for long, because commits wait.
-std::unique_ptr<env::Thread> ask_clocks(env::Env& env, VaultClocks& clocks) {
-  auto thread = env.threads.start("clocks", [&clocks] { clocks.refresh(); });
-  if (!thread.ok()) return nullptr;
-  const env::Instant deadline = env.clock.monotonic() + kClocksTime;
-  while (!clocks.knows_enough() && env.clock.monotonic() < deadline) {
-    if (!env.clock.sleep_until(env.clock.monotonic() + kClocksLook).ok()) break;
+void wait_for_clocks(env::Clock& clock, VaultClocks& clocks) {
+  const env::Instant deadline = clock.monotonic() + kClocksTime;
+  while (!clocks.knows_enough() && clock.monotonic() < deadline) {
+    if (!clock.sleep_until(clock.monotonic() + kClocksLook).ok()) return;
   }
-  return thread.take();
 }
 
 }  // namespace
@@ -113,32 +110,27 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   const std::stop_token end = ending.get_token();
   detail::Keeper keeper(place, databases, clocks, take_base);
   std::optional<Error> failure;
-  const std::unique_ptr<env::Thread> first_look = ask_clocks(env, clocks);
+  const auto start = [&](const std::string& name, std::function<void()> body) -> std::unique_ptr<env::Thread> {
+    if (failure.has_value()) return nullptr;
+    auto thread = env.threads.start(name, std::move(body));
+    if (thread.ok()) return thread.take();
+    failure = thread.take_error();
+    return nullptr;
+  };
+  const auto clock_thread = start("clocks", [&keeper, end] { keeper.run_clocks(end); });
+  wait_for_clocks(env.clock, clocks);
   for (detail::Running& database : databases) {
     DatabaseStream* const stream = database.stream.get();
-    auto thread = env.threads.start("stream-" + database.config->stream.dataset, [stream, end] {
+    database.thread = start("stream-" + database.config->stream.dataset, [stream, end] {
       ignore(stream->run(end), "what ended it is in its status and in the log");
     });
-    if (!thread.ok()) {
-      failure = thread.take_error();
-      break;
-    }
-    database.thread = thread.take();
   }
   detail::Cuts cuts(place, config, databases);
   if (!failure.has_value()) {
     const Status started = cuts.start(end);
     if (!started.ok()) failure = started.error();
   }
-  std::unique_ptr<env::Thread> spools;
-  if (!failure.has_value()) {
-    auto thread = env.threads.start("spools", [&keeper, end] { keeper.run_spools(end); });
-    if (thread.ok()) {
-      spools = thread.take();
-    } else {
-      failure = thread.take_error();
-    }
-  }
+  const auto spools = start("spools", [&keeper, end] { keeper.run_spools(end); });
   if (!failure.has_value()) keeper.run(end);
   ending.request_stop();
   cuts.stop();
@@ -148,7 +140,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
       if (database.thread != nullptr) database.thread->join();
     }
     if (spools != nullptr) spools->join();
-    if (first_look != nullptr) first_look->join();
+    if (clock_thread != nullptr) clock_thread->join();
   }
   TRY(keeper.write_status());
   if (failure.has_value()) return *failure;

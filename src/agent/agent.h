@@ -4,7 +4,8 @@
 //   stream-DATASET   one per database: the log (database_stream.h)
 //   cuts-GROUP       one per group that it coordinates (cut_coordinator.h)
 //   door             what coordinators of other registries ask (cut_service.h), with wire::Server's threads
-//   keeper           every vault's clock, the servers' settings, the status file
+//   keeper           the servers' settings, the status file
+//   clocks           every vault's clock
 //   spools           what earlier journals left for vaults that lack it
 //   base-DATASET     a base backup that is due, one at a time
 //

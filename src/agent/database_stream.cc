@@ -28,8 +28,6 @@ constexpr std::size_t kMostGroups = 64;
 constexpr std::chrono::nanoseconds kClocksApart = 5min;  // of a coordinator and a member, at most
 constexpr auto kCutLook = 5ms;
 constexpr std::size_t kMostAlarms = 20;
-constexpr std::string_view kSystemFile = "system";
-constexpr std::string_view kPositionFile = "position";
 constexpr std::string_view kSpoolFolder = "spool";
 
 std::string in_lower_case(std::string_view text) {
@@ -63,6 +61,7 @@ DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, std:
     : place_(place),
       options_(std::move(options)),
       waker_(std::move(waker)),
+      memory_(place.env.files, place.directory, options_.dataset),
       gate_(place.env.clock, [this] { waker_->wake(); }) {
   publish();
 }
@@ -126,6 +125,10 @@ void DatabaseStream::publish() {
         "that wait for this agent wait for them");
   if (ledger_.has_value() && ledger_->is_degraded() && options_.policy == RpoPolicy::Bounded)
     status.alarms.push_back("commits are acknowledged that the vaults do not hold: protection is degraded");
+  if (left_exposure_.has_value())
+    status.alarms.push_back("commits from " + pg::to_text(left_exposure_->from) + " to " +
+                            pg::to_text(left_exposure_->to) +
+                            " were acknowledged before this start and the vaults do not hold them all yet");
   if (!is_waited_for_ && options_.policy != RpoPolicy::Async && system_.has_value()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
@@ -178,27 +181,9 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
   return {};
 }
 
-Status DatabaseStream::check_system(pg::SystemIdentifier system) {
-  if (system_.has_value()) return {};  // compared by check_server_facts
-  const std::string path = env::join_path(place_.directory, kSystemFile);
-  const auto known = place_.env.files.read_file(path, 64);
-  if (!known.ok()) {
-    if (known.error().code() != Code::NotFound) return known.error();
-    TRY(env::create_file_durably(place_.env.files, path, as_bytes(pg::to_text(system) + "\n"), 0600));
-  } else if (as_text(known.value()) != pg::to_text(system) + "\n") {
-    return Error(Code::Precondition,
-                 "the server is another one than before: its system identifier is " + pg::to_text(system) +
-                     ", and dataset " + options_.dataset + " is of " +
-                     std::string(as_text(known.value()).substr(0, as_text(known.value()).find('\n'))))
-        .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" + printable(path) +
-              "'");
-  }
-  system_ = system;
-  return {};
-}
-
 Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
-  TRY(check_system(facts.system));
+  if (!system_.has_value()) TRY(memory_.check_system(facts.system));  // later compared by check_server_facts
+  system_ = system_.value_or(facts.system);
   TRY(pg::check_server_facts(facts, system_));
   constexpr pg::ServerMajor kSkipsWaits(15);
   if (options_.policy == RpoPolicy::Sync && facts.version.major == kSkipsWaits && facts.version.minor < 13) {
@@ -246,18 +231,10 @@ Status DatabaseStream::confirm(const format::CutId& cut) {
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
                                                const pg::TimelineHistory& history, const pg::Until& until) {
   TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
-  if (!is_known_read_) known_ = TRY(known_position());
-  is_known_read_ = true;
-  if (known_.has_value() && known_->timeline != history.timeline) {
-    const auto left = history.left_at(known_->timeline);
-    if (!left.ok()) {
-      raise("the server is on timeline " + pg::to_text(history.timeline) + ", which does not come from timeline " +
-            pg::to_text(known_->timeline) + ", of which commits were acknowledged");
-      TRY(end_journal());
-      known_.reset();
-    } else if (left.value() < known_->position) {
-      TRY(follow_fork(known_->timeline, left.value()));
-    }
+  TRY(recall());
+  if (known_.has_value()) {
+    const auto parted = pg::parted_at(known_->history, history);
+    if (parted.has_value() && *parted < known_->position) TRY(follow_fork(*parted));
   }
   if (journal_ != nullptr) return ledger_->appended_end();
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
@@ -265,48 +242,76 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
   // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
   // If the server has no log from there any more it says so, and base backups are told of.
-  if (!known_.has_value()) return *slot.restart;
+  if (!known_.has_value() || known_->position == pg::Lsn()) return *slot.restart;
   return std::min(*slot.restart, known_->position);
 }
 
-// What was acknowledged last, as far as an earlier run wrote it down.
-Result<std::optional<DatabaseStream::Known>> DatabaseStream::known_position() const {
-  const std::string path = env::join_path(place_.directory, kPositionFile);
-  const auto text = place_.env.files.read_file(path, 64);
-  if (!text.ok() && text.error().code() == Code::NotFound) return std::optional<Known>();
-  if (!text.ok()) return text.error();
-  const auto fields = split(as_text(text.value()), ' ');
-  const auto timeline = parse_u32(fields.front());
-  const auto position = pg::parse_lsn(fields.back());
-  if (fields.size() != 2 || !timeline.ok() || !position.ok() || position.value() == pg::Lsn())
-    return Error(Code::Corrupt, "'" + printable(path) + "' holds no position")
-        .hint("remove it: the slot knows as well");
-  return std::optional(Known{pg::Timeline(timeline.value()), position.value()});
+Status DatabaseStream::recall() {
+  if (is_recalled_) return {};
+  kept_ = TRY(memory_.position());
+  is_recalled_ = true;
+  if (!kept_.has_value()) return {};
+  known_ = Known{kept_->history, kept_->acknowledged};
+  left_exposure_ = kept_->exposed;
+  return {};
+}
+
+std::optional<Exposure> DatabaseStream::exposed() const {
+  std::optional<Exposure> all = left_exposure_;
+  if (!ledger_.has_value()) return all;
+  const auto now = ledger_->exposure(place_.env.clock.now());
+  if (!now.has_value()) return all;
+  const Exposure here{pg::Lsn(now->from.value()), pg::Lsn(now->to.value()),
+                      env::Timestamp::from_seconds(env::Timestamp{now->began_ns}.seconds())};
+  if (!all.has_value()) return here;
+  return Exposure{std::min(all->from, here.from), std::max(all->to, here.to), std::min(all->since, here.since)};
 }
 
 bool DatabaseStream::keep_position() {
-  const pg::Lsn position = ledger_->flush();
   last_keep_ = place_.env.clock.monotonic();
-  if (position == kept_position_) return true;
-  const std::string text = pg::to_text(timeline_) + " " + pg::to_text(position);
-  const Status kept = env::replace_file_durably(place_.env.files, env::join_path(place_.directory, kPositionFile),
-                                                as_bytes(text), 0600);
-  if (kept.ok()) kept_position_ = position;  // if not: an older one means that more is sent again
+  // What was acknowledged before stays so, while a journal that began further back comes past it again.
+  const pg::Lsn before = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
+  const StreamPosition position{known_->history, std::max(ledger_->flush(), before), exposed()};
+  if (position == kept_) return true;
+  const Status kept = memory_.keep(position);
+  if (kept.ok()) kept_ = position;  // if not: an older one means that more is sent again
   if (!kept.ok()) trouble_ = "the position cannot be written: " + kept.error().message();
   return kept.ok();
 }
 
+Status DatabaseStream::tell_left_exposure() {
+  if (!left_exposure_.has_value()) return {};
+  const std::string in_use(env::base_name(spool_in_use()));
+  for (const std::string& name : TRY(place_.env.files.list(spools_folder(place_.directory)))) {
+    if (name != in_use) return {};  // a journal that not every vault has
+  }
+  format::LossExposure exposure;
+  exposure.log = log_id_;
+  exposure.from = format::LogPosition(left_exposure_->from.value());
+  exposure.to = format::LogPosition(left_exposure_->to.value());
+  exposure.began_ns = left_exposure_->since.nanoseconds;
+  exposure.ended_ns = place_.env.clock.now().nanoseconds;
+  exposure.reason = "vaults did not confirm before the agent was started again";
+  TRY(settle());
+  TRY(journal_->append(format::encode_record(exposure)));
+  left_exposure_.reset();
+  keep_position();
+  return {};
+}
+
 // Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
 // in the journal so far. What the server has now begins a journal of its own, and a person chooses.
-Status DatabaseStream::follow_fork(pg::Timeline left, pg::Lsn switch_point) {
+Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
   const pg::Lsn acknowledged = ledger_.has_value() ? ledger_->flush() : known_->position;
+  const pg::Timeline left = known_->history.timeline_of(switch_point);
   if (switch_point < acknowledged) {
     raise("home dropped acknowledged commits: the server left timeline " + pg::to_text(left) + " at " +
           pg::to_text(switch_point) + ", and everything up to " + pg::to_text(acknowledged) +
           " had been acknowledged; the dropped branch is kept in the vaults");
   }
   TRY(end_journal());
-  known_ = Known{left, switch_point};
+  known_->position = switch_point;
+  kept_.reset();
   return {};
 }
 
@@ -334,36 +339,35 @@ Status DatabaseStream::end_journal() {
 
 // The server has removed log that nobody else has, say because its slot was lost.
 Status DatabaseStream::begin_anew(const Error& why) {
-  const pg::Lsn end = ledger_.has_value() ? ledger_->appended_end() : known_.value_or(Known{}).position;
+  const pg::Lsn end = ledger_.has_value() ? ledger_->appended_end() : known_.has_value() ? known_->position : pg::Lsn();
   raise("the server no longer has its log from " + pg::to_text(end) +
         " on: base backups taken before now reach only up to there. Take a new one: exclave backup --database " +
         options_.dataset + " (" + why.message() + ")");
   TRY(end_journal());
   known_.reset();
-  Status removed = place_.env.files.remove_file(env::join_path(place_.directory, kPositionFile));
-  if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  kept_.reset();
+  TRY(memory_.forget_position());
   return Error(Code::Unavailable, "a new journal begins where the server's slot does");
 }
 
-Result<format::StreamDescriptor> DatabaseStream::new_stream() const {
+Result<format::StreamDescriptor> DatabaseStream::new_stream(std::uint64_t start) const {
   format::StreamDescriptor descriptor;
   descriptor.realm = place_.policy.realm;
   descriptor.writer = place_.writer.public_key();
   descriptor.registry = place_.registry.id;
   descriptor.era = place_.era.number;
   descriptor.kind = format::StreamKind::Journal;
-  const std::int64_t now = std::max<std::int64_t>(0, place_.env.clock.now().nanoseconds);
-  store_u64(descriptor.start.mutable_view(), static_cast<std::uint64_t>(now));
+  store_u64(descriptor.start.mutable_view(), start);
   TRY(place_.env.random.fill(descriptor.start.mutable_view().subspan(8)));
   return descriptor;
 }
 
 Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start) {
   env::Env& env = place_.env;
+  const std::uint64_t place_in_order = TRY(memory_.next_journal_start(env.clock.now()));
   spread::JournalOptions options;
   options.durable_copies = place_.policy.quorum.k;
-  options.spool_directory =
-      env::join_path(spools_folder(place_.directory), std::to_string(env.clock.now().nanoseconds));
+  options.spool_directory = env::join_path(spools_folder(place_.directory), std::to_string(place_in_order));
   {
     const MutexLock lock(mutex_);
     spool_in_use_ = options.spool_directory;
@@ -373,7 +377,7 @@ Status DatabaseStream::open_journal(const pg::ServerFacts& facts, pg::Timeline t
   options.on_news = [this] { waker_->wake(); };
   options.sends_directly = true;
   options.waker = waker_.get();
-  const format::StreamDescriptor descriptor = TRY(new_stream());
+  const format::StreamDescriptor descriptor = TRY(new_stream(place_in_order));
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
       format::SignedStream::sign(descriptor, place_.writer), place_.writer, [this] { return place_.periods.current(); },
@@ -443,6 +447,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
   const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
   timeline_ = history_.history.timeline_of(start);
+  known_ = Known{history_.history, known_.has_value() ? known_->position : start};
   if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
   TRY(write_history());
 
@@ -467,11 +472,12 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
     TRY(settle());
     const pg::TimelineEnded& end = *ended.value();
     if (end.switch_point < ledger_->appended_end()) {
-      TRY(follow_fork(timeline_, end.switch_point));
+      TRY(follow_fork(end.switch_point));
       return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(end.switch_point) +
                                           ", before what was received; a new journal begins there");
     }
     history_ = TRY(connection.timeline_history(end.next, until()));
+    known_->history = history_.history;
     TRY(write_history());
     at = end.switch_point;
     timeline_ = end.next;
@@ -564,7 +570,7 @@ Status DatabaseStream::note_frames() {
   if (!written.ok()) return of_journal(written.error());
   for (const FrameWriter::Written& frame : written.value()) {
     ledger_->appended(frame.frame, frame.end, place_.env.clock.monotonic());
-    known_ = Known{timeline_, frame.end};
+    known_->position = std::max(known_->position, frame.end);
     const std::uint64_t bytes = format::frame_bytes(static_cast<std::size_t>(frame.bytes));  // as the spool has it
     outstanding_bytes_ += bytes;
     commit_marks_.push_back({frame.frame, frame.commits, bytes});
@@ -601,7 +607,8 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
   // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:
   // else the next run would ask for log that the server does not have any more.
-  const bool frees_segment = segment_size_.segment_start(kept_position_) < segment_size_.segment_start(flushed);
+  const pg::Lsn kept = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
+  const bool frees_segment = segment_size_.segment_start(kept) < segment_size_.segment_start(flushed);
   const bool is_due = frees_segment || time - last_keep_ > kReportEvery;
   if (is_due && !keep_position() && frees_segment) flushed = std::min(flushed, connection.reported());
   if (now || is_news || time - last_report_ > kReportEvery) {
@@ -630,6 +637,7 @@ Status DatabaseStream::note_mode() {
     place_.env.log.write(env::LogLevel::Error, "dataset " + options_.dataset +
                                                    ": the vaults do not confirm in time; commits are acknowledged "
                                                    "without them until they do");
+    keep_position();  // who is killed now shall know of it
     return {};
   }
   auto exposure = ledger_->take_exposure();
@@ -722,6 +730,7 @@ Status DatabaseStream::roll_if_due() {
   const bool is_refused = now - last_roll_ >= kRefusedRollEvery && journal_->wants_roll();
   if (!is_refused && now - last_period_look_ < kPeriodLook) return {};
   last_period_look_ = now;
+  TRY(tell_left_exposure());
   // A period that has ended ends its segment soon: what comes later belongs to the next one's release.
   const format::PeriodNumber period = place_.periods.period_now();
   const bool has_changed = period_.has_value() && *period_ != period;

@@ -33,6 +33,7 @@
 #include "agent/frame_writer.h"
 #include "agent/log_framer.h"
 #include "agent/period_source.h"
+#include "agent/stream_memory.h"
 #include "agent/wait_notices.h"
 #include "base/mutex.h"
 #include "pg/replication.h"
@@ -133,27 +134,29 @@ class DatabaseStream {
   void note_settings(const pg::ServerFacts& facts);
   // Whether this cut is one of those that were held here.
   Status admit(const format::Cut& cut);
-  Status check_system(pg::SystemIdentifier system);
-  // Up to where an earlier connection, of this run or of one before, had the log.
+  // Up to where an earlier connection, of this run or of one before, had the log, and on which way.
   struct Known {
-    pg::Timeline timeline;
+    pg::TimelineHistory history;
     pg::Lsn position;
   };
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
                                  const pg::Until& until);
-  Result<std::optional<Known>> known_position() const;
+  Status recall();  // what earlier runs left
   // Whether it is written.
   bool keep_position();
+  std::optional<Exposure> exposed() const;
+  // What was acknowledged without the vaults before this start is told once their journals have everything.
+  Status tell_left_exposure();
   // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
   Status end_journal();
   Status finish_journal();
-  Result<format::StreamDescriptor> new_stream() const;
+  Result<format::StreamDescriptor> new_stream(std::uint64_t start) const;
   Status open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start);
   Status write_history();
   void watch(const pg::ServerFacts& facts, const pg::TimelineHistory& history, pg::Lsn start);
-  // Whether the server left the timeline of what is known before that: then the log goes on at the switch point.
-  Status follow_fork(pg::Timeline left, pg::Lsn switch_point);
+  // The server left the way of what is known before that: the log goes on at the switch point.
+  Status follow_fork(pg::Lsn switch_point);
   // Until the timeline or the connection ends.
   Result<std::optional<pg::TimelineEnded>> stream(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
@@ -190,6 +193,7 @@ class DatabaseStream {
   std::uint64_t outstanding_bytes_ = 0;
   std::uint64_t last_durable_ = 0;  // frames
   pg::Timeline timeline_;
+  StreamMemory memory_;
   std::optional<Known> known_;
   format::LogId log_id_;
   pg::ReplicationConnection::RawHistory history_;  // of the timeline that streams
@@ -208,8 +212,9 @@ class DatabaseStream {
   env::Instant last_publish_;
   env::Instant last_keep_;
   env::Instant last_period_look_;
-  pg::Lsn kept_position_;
-  bool is_known_read_ = false;
+  std::optional<StreamPosition> kept_;     // in memory_
+  std::optional<Exposure> left_exposure_;  // from before this start
+  bool is_recalled_ = false;
   pg::SegmentSize segment_size_;
   env::Instant last_roll_;
   std::uint64_t frames_at_roll_ = 0;

@@ -99,6 +99,48 @@ class Acknowledgements(DatabaseTest):
                 writer.join(60)
         return acknowledged
 
+    def test_bounded_commits_wait_their_budget_and_what_was_exposed_is_told_and_signed(self):
+        self.protect_bounded()
+        self.home.sql("insert into t values (1, 'held by the vaults')")
+        self.realm.stop("lux", "oslo")
+        self.home.sql("insert into t values (2, 'acknowledged without them')")
+        status = self.agent.wait("people", lambda s: s["degraded"], "degraded")
+        self.assertIn("protection is degraded", " ".join(status["alarms"]))
+        self.realm.start("lux", "oslo")
+        self.agent.wait("people", lambda s: not s["degraded"], "protected again")
+        self.home.sql("insert into t values (3, 'held again')")
+        self.check_exposed("1 2 3")
+
+    def test_bounded_a_restart_does_not_forget_what_the_vaults_lack(self):
+        self.protect_bounded()
+        self.realm.stop("lux", "oslo")
+        self.home.sql("insert into t values (1, 'acknowledged without them')")
+        self.agent.wait("people", lambda s: s["degraded"], "degraded")
+        self.agent.kill()
+        self.agent.start()
+        told = "were acknowledged before this start and the vaults do not hold them all yet"
+        self.agent.wait("people", lambda s: told in " ".join(s["alarms"]), "told of what the vaults lack")
+        self.realm.start("lux", "oslo")
+        self.agent.wait("people", lambda s: not s["alarms"], "held by the vaults", seconds=150)
+        self.home.sql("insert into t values (2, 'held')")
+        self.check_exposed("1 2")
+
+    def protect_bounded(self):
+        self.realm = self.make_realm()
+        self.home = self.make_cluster().start()
+        self.home.sql("create table t (id bigint primary key, what text)")
+        self.agent = self.make_agent(self.realm, self.home, policy="bounded", budget="1 s")
+        self.wait_for_commits(self.home)
+        self.base()
+
+    def check_exposed(self, rows):
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertTrue(restored["proven"])
+        self.assertGreaterEqual(restored["exposures"], 1)
+        self.assertEqual(rows, self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
+
     def test_another_server_under_the_same_name_is_refused(self):
         self.protect()
         self.agent.stop()
@@ -117,20 +159,27 @@ class Acknowledgements(DatabaseTest):
 
 class Failover(DatabaseTest):
     def make_standby(self):
-        """One that follows home, and an agent whose connection follows whichever of the two is primary."""
-        standby = postgres.Cluster(self.scratch, "standby", create=False)
-        self.clusters.append(standby)
-        standby.data.mkdir(mode=0o700)
-        postgres.give_to_server(standby.data)
-        standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
-        standby.start()
+        return self.make_standbys("standby")[0]
+
+    def make_standbys(self, *names):
+        """They follow home, and an agent's connection follows whichever of all is primary."""
+        standbys = []
+        for name in names:
+            standby = postgres.Cluster(self.scratch, name, create=False)
+            self.clusters.append(standby)
+            standby.data.mkdir(mode=0o700)
+            postgres.give_to_server(standby.data)
+            standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
+            standbys.append(standby.start())
         self.agent.stop()
-        both = (f"host={self.home.sockets},{standby.sockets} port={self.home.port},{standby.port} user=postgres dbname=postgres "
-                "target_session_attrs=read-write")
-        self.agent = postgres.Agent(self.realm, {"people": {"connection": both}})
+        all_of_them = [self.home, *standbys]
+        conninfo = (f"host={','.join(str(each.sockets) for each in all_of_them)} "
+                    f"port={','.join(str(each.port) for each in all_of_them)} user=postgres dbname=postgres "
+                    "target_session_attrs=read-write")
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": conninfo}})
         self.agents.append(self.agent)
         self.agent.wait_streaming("people")
-        return standby
+        return standbys
 
     def test_a_promoted_standby_is_followed_and_both_timelines_come_back(self):
         self.protect()
@@ -173,6 +222,42 @@ class Failover(DatabaseTest):
         restored = self.restore("--dataset", "people")
         self.assertIn("is not followed: home went on without it, on timeline 2", restored["log_problems"][0])
         self.assertEqual("1 3", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
+
+    def test_L9_a_second_standby_that_never_followed_the_first_is_another_branch_of_the_same_number(self):
+        self.protect()
+        self.base()
+        first, second = self.make_standbys("first", "second")
+        self.home.sql("insert into t values (1, 'on all')")
+        for standby in (first, second):
+            self.wait_for(lambda: standby.sql("select count(*) from t") == "1", "replayed by the standby")  # noqa: B023
+        second.stop()
+        self.home.sql("insert into t values (2, 'not on the second')")
+        self.wait_for(lambda: first.sql("select count(*) from t") == "2", "replayed by the first")
+        self.home.kill()
+        first.run("pg_ctl", "promote", "-D", first.data)
+        self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on the first's timeline 2")
+        waited_for = "select count(*) from pg_stat_replication where sync_state = 'sync'"
+        self.wait_for(lambda: first.sql(waited_for) == "1", "waited for")
+        first.sql("insert into t values (3, 'on the first alone')")
+        first.kill()
+        second.start()
+        second.run("pg_ctl", "promote", "-D", second.data)
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["alarms"], "on the second's timeline 2")
+        self.assertIn("home dropped acknowledged commits: the server left timeline 1", status["alarms"][0])
+        second.sql("insert into t values (4, 'on the second')")
+        self.agent.stop()
+        self.agent.start()
+        self.agent.wait_streaming("people")
+        self.wait_for(lambda: second.sql(waited_for) == "1", "waited for")
+        second.sql("insert into t values (5, 'after a restart')")
+        self.agent.kill()
+        second.destroy()
+        for gone in (self.home, first):
+            shutil.rmtree(gone.data)
+        restored = self.restore("--dataset", "people")
+        self.assertTrue(restored["proven"])
+        self.assertTrue(any("with another server whose timeline has the same number" in p for p in restored["log_problems"]))
+        self.assertEqual("1 4 5", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
 
     def test_a_slot_that_others_made_and_that_begins_later_skips_no_log_that_the_server_has(self):
         self.protect()

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto kStatusEvery = 2s;
 constexpr auto kClocksEvery = 30s;
 constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
-constexpr auto kSpoolEvery = 60s;
+constexpr auto kSpoolEvery = 15s;
 constexpr auto kSpoolTime = 20s;
 constexpr auto kFirstSpool = 1s;
 constexpr auto kBaseAgain = 60s;  // after one that failed
@@ -50,6 +50,18 @@ Status Keeper::recover_spools(Running& database) {
   return {};
 }
 
+void Keeper::run_clocks(const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  env::Instant next = clock.monotonic();
+  while (!stop.stop_requested()) {
+    if (clock.monotonic() >= next) {
+      clocks_.refresh();
+      next = clock.monotonic() + kClocksEvery;
+    }
+    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+  }
+}
+
 void Keeper::run_spools(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   env::Instant next = clock.monotonic() + kFirstSpool;
@@ -64,14 +76,9 @@ void Keeper::run_spools(const std::stop_token& stop) {
 void Keeper::run(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   env::Instant next_status = clock.monotonic();
-  env::Instant next_clocks = clock.monotonic() + kClocksEvery;
   env::Instant next_look = clock.monotonic() + kLookEvery;
   while (!stop.stop_requested()) {
     const env::Instant now = clock.monotonic();
-    if (now >= next_clocks) {
-      clocks_.refresh();
-      next_clocks = now + kClocksEvery;
-    }
     if (now >= next_look) {
       for (Running& database : databases_) {
         if (database.stream->status().state == StreamState::Streaming) database.stream->look_at_server(stop);

@@ -1,7 +1,8 @@
 // Keeper: what an agent does beside its streams: clocks, the servers' settings, base backups that are due, old spools, the
 // status file.
 //
-// Threads: run() on the agent's, run_spools() on one of its own, because a silent vault takes its time.
+// Threads: run() on the agent's, and never waits for a vault; run_clocks() and run_spools() on threads of their own, because a
+//   silent one takes its time.
 // Errors: write_status: the disk's. All else is told in the log and in the status.
 #pragma once
 
@@ -24,6 +25,7 @@ class Keeper {
 
   // Until the stop.
   void run(const std::stop_token& stop);
+  void run_clocks(const std::stop_token& stop);
   void run_spools(const std::stop_token& stop);
   Status write_status();
 

@@ -1,0 +1,120 @@
+#include "agent/stream_memory.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "env/file_system.h"
+#include "format/signed_text.h"
+
+namespace exclave::agent {
+namespace {
+
+constexpr std::string_view kPositionDomain = "exclave/stream-position/v1";
+constexpr std::string_view kSystemFile = "system";
+constexpr std::string_view kPositionFile = "position";
+constexpr std::string_view kJournalFile = "journal";
+constexpr std::size_t kMostNumberBytes = 64;
+constexpr std::size_t kMostPositionBytes = std::size_t{1} << 20;
+constexpr std::uint32_t kFileMode = 0600;
+
+Result<pg::TimelineHistory> parse_history(format::TextReader& reader) {
+  pg::TimelineHistory history{pg::Timeline(TRY(parse_u32(TRY(reader.field("timeline"))))), {}};
+  while (reader.next_is("switch")) {
+    const std::string text = TRY(reader.field("switch"));
+    const auto fields = split(text, ' ');
+    if (fields.size() != 2) return reader.bad("is not 'TIMELINE POSITION'");
+    history.switches.push_back({pg::Timeline(TRY(parse_u32(fields[0]))), TRY(pg::parse_lsn(fields[1]))});
+  }
+  return history;
+}
+
+Result<StreamPosition> parse_position(const std::string& text, const std::string& path) {
+  auto reader = TRY(format::TextReader::open(as_bytes(text), kPositionDomain, path));
+  StreamPosition position;
+  position.acknowledged = TRY(pg::parse_lsn(TRY(reader.field("acknowledged"))));
+  position.history = TRY(parse_history(reader));
+  if (reader.next_is("exposed-from")) {
+    position.exposed = Exposure{TRY(pg::parse_lsn(TRY(reader.field("exposed-from")))),
+                                TRY(pg::parse_lsn(TRY(reader.field("exposed-to")))),
+                                env::Timestamp::from_seconds(TRY(reader.seconds("exposed-since")))};
+  }
+  TRY(reader.end());
+  return position;
+}
+
+std::string text_of(const StreamPosition& position) {
+  format::TextWriter writer(kPositionDomain);
+  writer.field("acknowledged", pg::to_text(position.acknowledged));
+  writer.field("timeline", pg::to_text(position.history.timeline));
+  for (const pg::TimelineSwitch& change : position.history.switches)
+    writer.field("switch", pg::to_text(change.parent) + " " + pg::to_text(change.switch_point));
+  if (position.exposed.has_value()) {
+    writer.field("exposed-from", pg::to_text(position.exposed->from));
+    writer.field("exposed-to", pg::to_text(position.exposed->to));
+    writer.field("exposed-since", std::to_string(position.exposed->since.seconds()));
+  }
+  return writer.text();
+}
+
+}  // namespace
+
+std::string StreamMemory::path_of(std::string_view file) const {
+  return env::join_path(directory_, file);
+}
+
+Result<std::optional<std::string>> StreamMemory::read(std::string_view file, std::size_t most) const {
+  const auto bytes = files_.read_file(path_of(file), most);
+  if (bytes.ok()) return std::optional(std::string(as_text(bytes.value())));
+  if (bytes.error().code() == Code::NotFound) return std::optional<std::string>();
+  return bytes.error();
+}
+
+Status StreamMemory::check_system(pg::SystemIdentifier system) {
+  const std::string path = path_of(kSystemFile);
+  const std::string own = pg::to_text(system) + "\n";
+  const auto known = TRY(read(kSystemFile, kMostNumberBytes));
+  if (!known.has_value()) return env::create_file_durably(files_, path, as_bytes(own), kFileMode);
+  if (*known == own) return {};
+  return Error(Code::Precondition, "the server is another one than before: its system identifier is " +
+                                       pg::to_text(system) + ", and dataset " + dataset_ + " is of " +
+                                       printable(known->substr(0, known->find('\n'))))
+      .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" + printable(path) +
+            "'");
+}
+
+Result<std::optional<StreamPosition>> StreamMemory::position() const {
+  const std::string path = path_of(kPositionFile);
+  const auto text = TRY(read(kPositionFile, kMostPositionBytes));
+  if (!text.has_value()) return std::optional<StreamPosition>();
+  auto position = parse_position(*text, path);
+  if (position.ok()) return std::optional(position.take());
+  return Error(Code::Corrupt, "'" + printable(path) + "' holds no position: " + position.error().message())
+      .hint("remove it: the slot knows as well");
+}
+
+Status StreamMemory::keep(const StreamPosition& position) {
+  return env::replace_file_durably(files_, path_of(kPositionFile), as_bytes(text_of(position)), kFileMode);
+}
+
+Status StreamMemory::forget_position() {
+  Status removed = files_.remove_file(path_of(kPositionFile));
+  if (!removed.ok() && removed.error().code() == Code::NotFound) return {};
+  return removed;
+}
+
+Result<std::uint64_t> StreamMemory::next_journal_start(env::Timestamp now) {
+  const auto text = TRY(read(kJournalFile, kMostNumberBytes));
+  std::uint64_t start = now.nanoseconds > 0 ? static_cast<std::uint64_t>(now.nanoseconds) : 0;
+  if (text.has_value()) {
+    const auto last = parse_u64(*text);
+    if (!last.ok()) {
+      return Error(Code::Corrupt, "'" + printable(path_of(kJournalFile)) + "' holds no number")
+          .hint("remove it, if this machine's clock is right and was never ahead");
+    }
+    start = std::max(start, last.value() + 1);
+  }
+  TRY(env::replace_file_durably(files_, path_of(kJournalFile), as_bytes(std::to_string(start)), kFileMode));
+  return start;
+}
+
+}  // namespace exclave::agent

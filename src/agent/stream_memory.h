@@ -1,0 +1,61 @@
+// StreamMemory: what a database's stream must know of its earlier runs, in its dataset's directory.
+// Hides: files and their texts.
+//
+//   DIR/system     the server's system identifier
+//   DIR/position   exclave/stream-position/v1: acknowledged, timeline, switch*, [exposed-from, exposed-to, exposed-since]
+//   DIR/journal    where the newest journal's start stands in the order of all
+//
+// I1  A journal's start is later than that of every journal before it, whatever the clock says: readers order journals by it.
+// I2  Each file is replaced as a whole. A position that is older than the truth means that log is sent again, nothing else.
+// Threads: one. Durability: after a call returned.
+// Errors: Precondition (another system), Corrupt (a file that is not as it was written; the hint says what to do), the disk's.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "env/env.h"
+#include "pg/timeline_history.h"
+
+namespace exclave::agent {
+
+// Log that was acknowledged while the vaults lacked it.
+struct Exposure {
+  pg::Lsn from;
+  pg::Lsn to;
+  env::Timestamp since;  // to the second
+  friend bool operator==(const Exposure&, const Exposure&) = default;
+};
+
+struct StreamPosition {
+  pg::TimelineHistory history;  // on its way
+  pg::Lsn acknowledged;         // to the server: everything before it
+  std::optional<Exposure> exposed;
+  friend bool operator==(const StreamPosition&, const StreamPosition&) = default;
+};
+
+class StreamMemory {
+ public:
+  StreamMemory(env::FileSystem& files, std::string directory, std::string dataset)
+      : files_(files), directory_(std::move(directory)), dataset_(std::move(dataset)) {}
+
+  // The first one is remembered; Precondition for another one.
+  Status check_system(pg::SystemIdentifier system);
+
+  Result<std::optional<StreamPosition>> position() const;
+  Status keep(const StreamPosition& position);
+  Status forget_position();
+
+  // For a journal that is about to begin (I1).
+  Result<std::uint64_t> next_journal_start(env::Timestamp now);
+
+ private:
+  std::string path_of(std::string_view file) const;
+  Result<std::optional<std::string>> read(std::string_view file, std::size_t most) const;
+
+  env::FileSystem& files_;
+  const std::string directory_;
+  const std::string dataset_;
+};
+
+}  // namespace exclave::agent
