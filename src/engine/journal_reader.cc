@@ -29,6 +29,13 @@ Status read_of_closed(store::VaultApi& vault, const format::SegmentPlace& place,
   return vault.read(held.front().entry.entry.object, 0, out);
 }
 
+Error two_ways(const format::SegmentPlace& place, const store::VaultApi& one, const store::VaultApi& other) {
+  return Error(Code::Conflict, format::to_string(place) + ": vaults " + one.name() + " and " + other.name() +
+                                   " hold different frames that are both authentic: its writer, or a clone of it, "
+                                   "went two ways")
+      .hint("choose one of the two by hand; nothing was written");
+}
+
 }  // namespace
 
 struct JournalReader::Closed {
@@ -37,13 +44,18 @@ struct JournalReader::Closed {
   std::optional<Error> lost = {};  // why there is none
 };
 
-// What one vault holds of an open segment. Two are compared as ciphertext: a frame that was sealed once has the same
-// bytes everywhere.
-struct JournalReader::Prefix {
+// Vaults are compared by ciphertext: a frame that was sealed once has the same bytes everywhere, at the same place.
+struct JournalReader::Shown {
   store::VaultApi* vault = nullptr;
   Bytes bytes;
-  std::uint64_t end = 0;  // of authentic frames
-  std::uint64_t frames_end = 0;
+  bool is_signed_whole = false;
+  std::optional<Error> wrong = {};  // the first thing that is
+};
+
+struct JournalReader::Found {
+  format::SegmentOpener::Frame frame;
+  ByteView sealed;
+  store::VaultApi* vault = nullptr;
 };
 
 struct JournalReader::Copy {
@@ -302,105 +314,141 @@ void JournalReader::note_incidents(const std::vector<Copy>& copies, const std::v
   }
 }
 
-Result<std::optional<JournalReader::Prefix>> JournalReader::read_prefix(store::VaultApi& vault,
-                                                                        const format::SegmentPlace& place,
-                                                                        std::uint64_t bytes, bool is_signed_whole,
-                                                                        JournalEnd& end) const {
-  const auto problem = [&](const std::string& why) {
-    end.problems.push_back(vault.name() + ": " + format::to_string(place) + ": " + why);
-    return std::optional<Prefix>();
-  };
+std::optional<JournalReader::Shown> JournalReader::ask_for(store::VaultApi& vault, const format::SegmentPlace& place,
+                                                           std::uint64_t bytes, bool is_signed_whole,
+                                                           JournalEnd& end) const {
+  Shown shown{&vault, {}, is_signed_whole};
+  if (bytes > format::kMaxObjectBytes) {
+    shown.wrong = Error(Code::Corrupt, "is larger than any segment");
+  } else {
+    shown.bytes.resize(static_cast<std::size_t>(bytes));
+    Status got = vault.read_frames(place.stream, place.index, 0, shown.bytes);
+    if (!got.ok() && got.error().code() == Code::NotFound) got = read_of_closed(vault, place, shown.bytes);
+    if (got.ok()) return shown;
+    shown.wrong = got.error();
+  }
+  tell_wrong(place, shown, 0, end);
+  return std::nullopt;
+}
+
+void JournalReader::tell_wrong(const format::SegmentPlace& place, const Shown& shown, std::uint64_t used,
+                               JournalEnd& end) const {
+  if (!shown.wrong.has_value()) return;
+  end.problems.push_back(shown.vault->name() + ": " + format::to_string(place) + ": " + shown.wrong->message());
   // What it showed and does not give may be what was acknowledged last, unless its writer signed for all of it: then `marked`
   // tells whether somebody shows it (I4).
-  const auto says_nothing = [&](const Error& why) {
-    if (!is_signed_whole) end.unreachable.push_back({vault.name(), why});
-    return problem(why.message());
-  };
-  if (bytes > format::kMaxObjectBytes) return says_nothing(Error(Code::Corrupt, "is larger than any segment"));
-  Prefix prefix;
-  prefix.vault = &vault;
-  prefix.bytes.resize(static_cast<std::size_t>(bytes));
-  Status got = vault.read_frames(place.stream, place.index, 0, prefix.bytes);
-  if (!got.ok() && got.error().code() == Code::NotFound) got = read_of_closed(vault, place, prefix.bytes);
-  if (!got.ok()) return says_nothing(got.error());
-  const auto front = format::decode_segment_front(prefix.bytes);
-  if (!front.ok()) return says_nothing(front.error());
-  if (!end.has_begun && is_before_released(front.value().header.key)) {
-    ++end.passed_over;
-    return std::optional<Prefix>();
+  const bool is_read_to_its_end = !shown.bytes.empty() && used >= shown.bytes.size();
+  if (!is_read_to_its_end && !shown.is_signed_whole) end.unreachable.push_back({shown.vault->name(), *shown.wrong});
+}
+
+Result<std::optional<format::SegmentOpener>> JournalReader::open_front(const format::SegmentPlace& place,
+                                                                       std::vector<Shown>& shown,
+                                                                       JournalEnd& end) const {
+  std::optional<format::SegmentOpener> opener;
+  const Shown* by = nullptr;
+  std::vector<Shown*> earlier;
+  std::optional<Error> denied;
+  const auto front_of = [](const Shown& one) { return ByteView(one.bytes).first(format::kSegmentFrontBytes); };
+  for (Shown& one : shown) {
+    if (by != nullptr && equal(front_of(one), front_of(*by))) continue;
+    const auto front = format::decode_segment_front(one.bytes);
+    if (!front.ok()) {
+      one.wrong = front.error();
+      continue;
+    }
+    if (!end.has_begun && is_before_released(front.value().header.key)) {
+      earlier.push_back(&one);
+      continue;
+    }
+    const auto key = key_for(front.value().header.key);
+    if (!key.ok()) {
+      denied = one.wrong = key.error();
+      continue;
+    }
+    auto opened = format::SegmentOpener::open(*key.value(), realm_, place, one.bytes);
+    if (!opened.ok()) {
+      one.wrong = opened.error();
+      continue;
+    }
+    if (opener.has_value()) return two_ways(place, *by->vault, *one.vault);
+    opener = opened.take();
+    by = &one;
   }
-  const format::OpeningKey* const key = TRY(key_for(front.value().header.key));
-  auto opener = format::SegmentOpener::open(*key, realm_, place, prefix.bytes);
-  if (!opener.ok()) return says_nothing(opener.error());
-  prefix.end = format::kSegmentFrontBytes;
-  prefix.frames_end = end.frames;
-  while (prefix.end < bytes) {
-    const auto frame =
-        opener.value().open_frame(prefix.end, ByteView(prefix.bytes).subspan(static_cast<std::size_t>(prefix.end)));
-    if (!frame.ok()) {
-      says_nothing(frame.error());
-      break;
+  if (opener.has_value()) {
+    for (Shown* one : earlier) one->wrong = Error(Code::Corrupt, "its front names a period that it is not of");
+    return opener;
+  }
+  if (denied.has_value()) return *denied;
+  if (!earlier.empty()) ++end.passed_over;
+  for (const Shown& one : shown) tell_wrong(place, one, 0, end);
+  return opener;
+}
+
+Result<std::optional<JournalReader::Found>> JournalReader::find_frame(const format::SegmentPlace& place,
+                                                                      format::SegmentOpener& opener, std::uint64_t at,
+                                                                      std::vector<Shown>& shown) const {
+  std::optional<Found> found;
+  for (Shown& one : shown) {
+    if (at >= one.bytes.size()) continue;
+    const ByteView rest = ByteView(one.bytes).subspan(static_cast<std::size_t>(at));
+    const bool is_same = found.has_value() && rest.size() >= found->sealed.size() &&
+                         equal(rest.first(found->sealed.size()), found->sealed);
+    if (is_same) continue;
+    auto frame = opener.open_frame(at, rest);
+    if (!frame.ok() || !frame.value().has_value()) {
+      const Error why = frame.ok() ? Error(Code::Corrupt, "its frames end before it does") : frame.error();
+      if (!one.wrong.has_value()) one.wrong = why;
+      continue;
     }
-    if (!frame.value().has_value()) {
-      says_nothing(Error(Code::Corrupt, "its frames end before it does"));
-      break;
-    }
-    const std::uint64_t number = frame.value()->number.value();
-    const bool may_be_any = !end.has_begun && end.passed_over > 0 && prefix.end == format::kSegmentFrontBytes;
-    if (may_be_any) prefix.frames_end = number;
-    if (number != prefix.frames_end) {
-      problem("frame " + std::to_string(number) + " is here, and frame " + std::to_string(prefix.frames_end) +
-              " is nowhere");
+    if (found.has_value()) return two_ways(place, *found->vault, *one.vault);
+    const std::size_t bytes = frame.value()->bytes;
+    found = Found{std::move(*frame.value()), rest.first(bytes), one.vault};
+  }
+  return found;
+}
+
+Result<std::optional<Bytes>> JournalReader::assemble(const format::SegmentPlace& place, std::vector<Shown> shown,
+                                                     JournalEnd& end, const Visitor& visit) const {
+  auto opener = TRY(open_front(place, shown, end));
+  if (!opener.has_value()) return std::optional<Bytes>();
+  const auto opened = std::find_if(shown.begin(), shown.end(), [](const Shown& one) { return !one.wrong.has_value(); });
+  Bytes whole = to_bytes(ByteView(opened->bytes).first(format::kSegmentFrontBytes));
+  while (true) {
+    const auto found = TRY(find_frame(place, *opener, whole.size(), shown));
+    if (!found.has_value()) break;
+    const std::uint64_t number = found->frame.number.value();
+    const bool may_be_any = !end.has_begun && end.passed_over > 0;
+    if (!may_be_any && number != end.frames) {
+      end.problems.push_back(found->vault->name() + ": " + format::to_string(place) + ": frame " +
+                             std::to_string(number) + " is here, and frame " + std::to_string(end.frames) +
+                             " is nowhere");
       end.marked = std::max(end.marked, number + 1);  // sealed by the writer: as good as its word for those before it
       break;
     }
-    ++prefix.frames_end;
-    prefix.end += frame.value()->bytes;
+    append(whole, found->sealed);
+    end.has_begun = true;
+    end.frames = number + 1;
+    TRY(visit({found->frame.number, place.index, found->frame.plain}));
   }
-  return std::optional(std::move(prefix));
+  for (const Shown& one : shown) tell_wrong(place, one, whole.size(), end);
+  return std::optional(std::move(whole));
 }
 
 Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end,
                                 bool& is_there, const Visitor& visit) {
   const format::SegmentPlace place{stream_.descriptor.id(), index};
-  const std::uint64_t before = end.frames;
-  std::vector<Prefix> prefixes;
+  std::vector<Shown> shown;
   for (const Copy& copy : copies) {
     const auto held = copy.open.find(index.value());
     if (held == copy.open.end() || held->second < format::kSegmentFrontBytes) continue;
-    store::VaultApi& vault = *vaults_[copy.vault];
     const bool has_frames = held->second > format::kSegmentFrontBytes;
     const bool is_signed_whole = !has_frames || copy.signed_whole.contains(index.value());
-    auto prefix = TRY(read_prefix(vault, place, held->second, is_signed_whole, end));
-    if (!prefix.has_value()) continue;
-    prefixes.push_back(std::move(*prefix));
+    auto one = ask_for(*vaults_[copy.vault], place, held->second, is_signed_whole, end);
+    if (one.has_value()) shown.push_back(std::move(*one));
   }
-  is_there = !prefixes.empty();
-  if (!is_there) return {};
-  const Prefix* longest = &prefixes.front();
-  for (const Prefix& prefix : prefixes) {
-    if (prefix.end > longest->end) longest = &prefix;
-  }
-  for (const Prefix& prefix : prefixes) {
-    const auto size = static_cast<std::size_t>(prefix.end);
-    if (equal(ByteView(prefix.bytes).first(size), ByteView(longest->bytes).first(size))) continue;
-    return Error(Code::Conflict, format::to_string(place) + ": vaults " + prefix.vault->name() + " and " +
-                                     longest->vault->name() +
-                                     " hold different frames that are both authentic: its writer, or a clone of it, "
-                                     "went two ways")
-        .hint("choose one of the two by hand; nothing was written");
-  }
-  if (longest->frames_end > before) end.has_open_tail = true;
-  const auto front = TRY(format::decode_segment_front(longest->bytes));
-  auto opener = TRY(format::SegmentOpener::open(*TRY(key_for(front.header.key)), realm_, place, longest->bytes));
-  for (std::uint64_t at = format::kSegmentFrontBytes; at < longest->end;) {
-    const auto frame = TRY(opener.open_frame(at, ByteView(longest->bytes).subspan(static_cast<std::size_t>(at))));
-    CHECK(frame.has_value());
-    end.has_begun = true;
-    end.frames = frame->number.value() + 1;
-    TRY(visit({frame->number, index, frame->plain}));
-    at += frame->bytes;
-  }
+  const auto read = TRY(assemble(place, std::move(shown), end, visit));
+  is_there = read.has_value();
+  if (is_there && read->size() > format::kSegmentFrontBytes) end.has_open_tail = true;
   return {};
 }
 
@@ -419,18 +467,20 @@ Status JournalReader::compare_with_closed(const std::vector<Copy>& copies,
       JournalEnd alone;  // as if nothing had been read: its first frame may have any number
       alone.passed_over = 1;
       const format::SegmentPlace place{stream_.descriptor.id(), format::EntryIndex(index)};
-      const auto prefix = read_prefix(vault, place, bytes, false, alone);
+      std::vector<Shown> shown;
+      auto one = ask_for(vault, place, bytes, false, alone);
+      if (one.has_value()) shown.push_back(std::move(*one));
+      const auto open = assemble(place, std::move(shown), alone, [](const JournalFrame&) { return Status(); });
       end.unreachable.insert(end.unreachable.end(), alone.unreachable.begin(), alone.unreachable.end());
-      if (!prefix.ok() || !prefix.value().has_value()) continue;  // it gives nothing that is authentic
+      if (!open.ok() || !open.value().has_value()) continue;  // it gives nothing that is authentic
       const auto closed = fetch(entries[index]);
       if (!closed.ok()) {  // it was read a moment ago
         end.problems.push_back(closed.error().message());
         continue;
       }
       const Bytes& object = closed.value().object;
-      const auto size = static_cast<std::size_t>(prefix.value()->end);
-      const bool is_same =
-          size <= object.size() && equal(ByteView(prefix.value()->bytes).first(size), ByteView(object).first(size));
+      const std::size_t size = open.value()->size();
+      const bool is_same = size <= object.size() && equal(*open.value(), ByteView(object).first(size));
       if (is_same) continue;
       return Error(Code::Conflict, noun(format::EntryIndex(index)) +
                                        " is closed at other vaults without frames that vault " + vault.name() +

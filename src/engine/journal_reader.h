@@ -4,7 +4,7 @@
 //
 //   entries of every vault -> the longest genuine chain -> closed segments s..n-1, several at once from all vaults, by name;
 //                                                          opened and visited in order
-//   open segments n, n+1 of every vault -> each one's authentic prefix -> the longest one
+//   open segments n, n+1 of every vault -> frame by frame, from whichever has it right -> up to the last authentic one
 //
 //   s   0; or, for whom the journal is of use from one place on, the last segment that begins at or before that place:
 //       found by halving, with the beginnings of the first segment and of about log2(n) others
@@ -19,9 +19,10 @@
 //     What a vault shows is one moment's: a segment that its writer closes meanwhile is read as the object that it became.
 // I3  What ends early because a vault is gone, or a closed segment cannot be had, is not an error: the end says what was read and
 //     why no more.
-// I4  A vault that gives wrong bytes is named in `problems` and passed over. One that shows a mark of its writer's
-//     (format/mark.h) beyond what it holds has lost what it confirmed, and one that does not give all that it shows of an
-//     open segment, and that no mark vouches for, may have: both are named in `unreachable`, for their ends say nothing.
+// I4  A vault that gives wrong bytes is named in `problems` and passed over; of an open segment, for the frames that it has not
+//     right. One that shows a mark of its writer's (format/mark.h) beyond what it holds has lost what it confirmed, and one
+//     whose part of an open segment cannot be read to its end, and that no mark vouches for, may have: both are named in
+//     `unreachable`, for their ends say nothing.
 // Threads: one at a time; vaults are asked at once, and visits come one after the other, from threads of its own. Memory: kMostFetched segments, and an
 //   open one for each vault; 16 MiB each at most.
 // Errors: Conflict (I2), Denied (a period's key is missing), Corrupt (a segment that bears its name is malformed),
@@ -91,8 +92,8 @@ class JournalReader {
   Result<JournalEnd> read(const Visitor& visit, const Locator& locate = {});
 
  private:
-  struct Copy;    // what one vault says it holds
-  struct Prefix;  // and what of an open segment is authentic
+  struct Copy;   // what one vault says it holds
+  struct Shown;  // and what it gives of an open segment
   // Why the open segments that a vault shows are not all that it confirmed; nullopt: nothing tells so.
   std::optional<Error> look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy, JournalEnd& end) const;
   Result<std::vector<Copy>> look(JournalEnd& end) const;
@@ -116,9 +117,20 @@ class JournalReader {
   // I2. From segment `first` on.
   Status compare_with_closed(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
                              std::uint64_t first, JournalEnd& end);
-  // nullopt: nothing of it can be used, and `end` says why.
-  Result<std::optional<Prefix>> read_prefix(store::VaultApi& vault, const format::SegmentPlace& place,
-                                            std::uint64_t bytes, bool is_signed_whole, JournalEnd& end) const;
+  // nullopt: nothing, and `end` says why.
+  std::optional<Shown> ask_for(store::VaultApi& vault, const format::SegmentPlace& place, std::uint64_t bytes,
+                               bool is_signed_whole, JournalEnd& end) const;
+  // What `wrong` is of a vault whose frames were used up to `used`.
+  void tell_wrong(const format::SegmentPlace& place, const Shown& shown, std::uint64_t used, JournalEnd& end) const;
+  // nullopt: no front can be opened.
+  Result<std::optional<format::SegmentOpener>> open_front(const format::SegmentPlace& place, std::vector<Shown>& shown,
+                                                          JournalEnd& end) const;
+  struct Found;  // a frame
+  Result<std::optional<Found>> find_frame(const format::SegmentPlace& place, format::SegmentOpener& opener,
+                                          std::uint64_t at, std::vector<Shown>& shown) const;
+  // Visits the frames; returns the authentic part of the segment. nullopt: there is none.
+  Result<std::optional<Bytes>> assemble(const format::SegmentPlace& place, std::vector<Shown> shown, JournalEnd& end,
+                                        const Visitor& visit) const;
   Status read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end, bool& is_there,
                    const Visitor& visit);
   std::string noun(format::EntryIndex index) const;

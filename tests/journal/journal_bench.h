@@ -65,6 +65,7 @@ class Door final : public store::VaultApi {
   std::function<void(std::vector<store::OpenSegment>&)> retells_segments;
   std::function<Status(const format::ObjectName&)> before_read;
   std::function<void(MutableByteView)> retells_read;
+  std::function<void(MutableByteView)> retells_frames;
 
   void replace(std::unique_ptr<store::VaultApi> inner) { inner_ = std::move(inner); }
 
@@ -126,7 +127,9 @@ class Door final : public store::VaultApi {
                      MutableByteView out) override {
     TRY(check());
     if (fails_frames) return Error(Code::Unavailable, "vault " + name() + " went away");
-    return inner_->read_frames(stream, index, offset, out);
+    TRY(inner_->read_frames(stream, index, offset, out));
+    if (retells_frames) retells_frames(out);
+    return {};
   }
   Status announce_reading(const format::SignedReading& reading) override { return inner_->announce_reading(reading); }
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override {
@@ -266,6 +269,7 @@ class JournalBench {
       if (shows_site.contains(i)) site->retells_segments = shows_site.at(i);
       site->fails_frames = dies_before_frames.contains(i);
       if (retells_read.contains(i)) site->retells_read = retells_read.at(i);
+      if (retells_frames.contains(i)) site->retells_frames = retells_frames.at(i);
       if (before_read)
         site->before_read = [this, i](const format::ObjectName& object) { return before_read(i, object); };
       asked.push_back(site.get());
@@ -308,6 +312,7 @@ class JournalBench {
   // What a vault shows to who reads, if it lies.
   std::map<std::size_t, std::function<void(std::vector<store::OpenSegment>&)>> shows_site;
   std::map<std::size_t, std::function<void(MutableByteView)>> retells_read;
+  std::map<std::size_t, std::function<void(MutableByteView)>> retells_frames;  // of open segments
   std::set<std::size_t> dies_before_frames;  // vaults that show open segments and then give none
   std::uint64_t oldest_released = 0;         // period
   // Called when a closed segment is read from that vault.

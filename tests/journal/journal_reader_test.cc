@@ -165,6 +165,51 @@ TEST_F(JournalReaderTest, a_vault_that_shows_an_open_segment_and_does_not_give_i
   });
 }
 
+// Found by review: of two vaults with damage at different places, only the longer beginning was read.
+TEST_F(JournalReaderTest, frames_of_an_open_segment_come_from_whichever_vault_has_them_right) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 6);
+    wait_for_all(bench, *writer, next);
+    bench.door(1).is_shut = bench.door(2).is_shut = true;
+    append(*writer, next, 4);
+    const auto deadline = bench.in(1min);
+    while (of(writer->progress(), 0).frames < next) {
+      ASSERT_LT(bench.env().clock.monotonic(), deadline);
+      must(bench.env().clock.sleep_until(bench.in(5ms)));
+    }
+    const std::size_t frame = format::frame_bytes(1000);
+    const auto spoil = [&](std::size_t number) {
+      return [=](MutableByteView bytes) { bytes[format::kSegmentFrontBytes + number * frame + frame / 2] ^= 1; };
+    };
+    bench.retells_frames[0] = spoil(3);
+    bench.retells_frames[1] = spoil(0);
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    EXPECT_EQ(end.problems.size(), 2U) << "a bad sector at each";
+    EXPECT_TRUE(end.unreachable.empty()) << "what each showed was read to its end";
+
+    bench.retells_frames[2] = spoil(3);
+    frames.clear();
+    must(bench.read("first", frames));
+    expect_frames(frames, next);
+    bench.retells_frames[1] = spoil(3);
+    frames.clear();
+    const auto least = must(bench.read("first", frames));
+    expect_frames(frames, 3);
+    EXPECT_EQ(least.unreachable.size(), 3U) << "behind a frame that nobody has right, all may hold more";
+
+    // Not even a front is the same everywhere.
+    bench.retells_frames = {{0, [](MutableByteView bytes) { bytes[30] ^= 1; }}, {1, spoil(5)}};
+    frames.clear();
+    must(bench.read("first", frames));
+    expect_frames(frames, next);
+    bench.door(1).is_shut = bench.door(2).is_shut = false;
+  });
+}
+
 // Found by a simulation: entries were listed first, and a segment that was closed then was in neither list.
 TEST_F(JournalReaderTest, segments_that_are_closed_while_they_are_looked_at_are_not_missed) {
   run([](JournalBench& bench) {
