@@ -18,7 +18,9 @@ std::string position_text(const HeldPosition& held) {
 Result<HeldPosition> parse_position(std::string_view text) {
   const auto fields = split(text, ' ');
   if (fields.size() != 2) return Error(Code::Corrupt, "answers no position");
-  return HeldPosition{pg::Timeline(TRY(parse_u32(fields[0]))), TRY(pg::parse_lsn(fields[1]))};
+  const auto timeline = TRY(parse_u32(fields[0]));
+  const pg::Lsn position = TRY(pg::parse_lsn(fields[1]));
+  return HeldPosition{pg::Timeline(timeline), position};
 }
 
 }  // namespace

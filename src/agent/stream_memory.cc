@@ -23,7 +23,9 @@ Result<pg::TimelineHistory> parse_history(format::TextReader& reader) {
     const std::string text = TRY(reader.field("switch"));
     const auto fields = split(text, ' ');
     if (fields.size() != 2) return reader.bad("is not 'TIMELINE POSITION'");
-    history.switches.push_back({pg::Timeline(TRY(parse_u32(fields[0]))), TRY(pg::parse_lsn(fields[1]))});
+    const auto parent = TRY(parse_u32(fields[0]));
+    const pg::Lsn switch_point = TRY(pg::parse_lsn(fields[1]));
+    history.switches.push_back({pg::Timeline(parent), switch_point});
   }
   return history;
 }
@@ -34,9 +36,10 @@ Result<StreamPosition> parse_position(const std::string& text, const std::string
   position.acknowledged = TRY(pg::parse_lsn(TRY(reader.field("acknowledged"))));
   position.history = TRY(parse_history(reader));
   if (reader.next_is("exposed-from")) {
-    position.exposed = Exposure{TRY(pg::parse_lsn(TRY(reader.field("exposed-from")))),
-                                TRY(pg::parse_lsn(TRY(reader.field("exposed-to")))),
-                                env::Timestamp::from_seconds(TRY(reader.seconds("exposed-since")))};
+    Exposure& exposed = position.exposed.emplace();
+    exposed.from = TRY(pg::parse_lsn(TRY(reader.field("exposed-from"))));
+    exposed.to = TRY(pg::parse_lsn(TRY(reader.field("exposed-to"))));
+    exposed.since = env::Timestamp::from_seconds(TRY(reader.seconds("exposed-since")));
   }
   TRY(reader.end());
   return position;

@@ -175,7 +175,8 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& instead_of_root) {
-  RestoreTarget target{path, TRY(engine::claim_target(files, path)), {}};
+  auto claimed = TRY(engine::claim_target(files, path));
+  RestoreTarget target{path, std::move(claimed), {}};
   const env::FileInfo there = TRY(target.claimed->info());
   target.owner = {there.user, there.group};
   if (there.user == kRootUser && instead_of_root.has_value()) target.owner = *instead_of_root;

@@ -317,7 +317,7 @@ std::string reminder_of(const std::vector<std::string>& open, const std::string&
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  auto holdings = engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all());
+  auto holdings = engine::find_holdings(context.env.clock, context.env.threads, site->pinned(), site->vaults().all());
   if (holdings.ok()) engine::confirm_latest(holdings.value());
   StatusView view{site->policy(), site->vaults()};
   view.headline = "registry " + site->registry().name + ": ";

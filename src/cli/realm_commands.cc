@@ -151,15 +151,21 @@ class RealmBuilder {
     policy.threshold_policy = policy.threshold_release = threshold_;
     policy.ceremony = TRY(random_id<crypto::Ed25519PublicKey>(random_));
     for (const std::string& name : settings_.officials) {
-      policy.officials.push_back({name, TRY(random_id<crypto::P384PublicKey>(random_)),
-                                  TRY(random_id<crypto::P384PublicKey>(random_)),
-                                  TRY(random_id<crypto::X25519PublicKey>(random_))});
+      policy::Official& official = policy.officials.emplace_back();
+      official.name = name;
+      official.sign = TRY(random_id<crypto::P384PublicKey>(random_));
+      official.decrypt = TRY(random_id<crypto::P384PublicKey>(random_));
+      official.paper = TRY(random_id<crypto::X25519PublicKey>(random_));
     }
     for (const NamedAddress& vault : vaults_) {
-      policy.vaults.push_back({vault.name, TRY(random_id<crypto::Ed25519PublicKey>(random_)),
-                               TRY(random_id<crypto::Ed25519PublicKey>(random_)), vault.address});
+      policy::VaultEntry& entry = policy.vaults.emplace_back();
+      entry.name = vault.name;
+      entry.identity = TRY(random_id<crypto::Ed25519PublicKey>(random_));
+      entry.receipt = TRY(random_id<crypto::Ed25519PublicKey>(random_));
+      entry.address = vault.address;
     }
-    policy.sites.push_back({settings_.site, TRY(random_id<crypto::Ed25519PublicKey>(random_))});
+    const auto site_identity = TRY(random_id<crypto::Ed25519PublicKey>(random_));
+    policy.sites.push_back({settings_.site, site_identity});
     for (const std::string& name : settings_.registries) {
       policy::Registry registry;
       registry.name = name;

@@ -45,7 +45,7 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   if (TRY(env::exists(context.env.files, settings.output)))
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
   engine::RegistryHoldings holdings =
-      TRY(engine::find_holdings(context.env.threads, site->pinned(), site->vaults().all()));
+      TRY(engine::find_holdings(context.env.clock, context.env.threads, site->pinned(), site->vaults().all()));
   if (settings.snapshot == "latest") engine::confirm_latest(holdings);
   for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);

@@ -100,7 +100,8 @@ Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, 
   const custody::RecipientKey recipient = TRY(recipient_key_of(context.env.files, site, signed_release.id));
   std::vector<custody::ApprovalFile> approvals;
   for (const std::string& path : open.approvals) {
-    approvals.push_back({path, TRY(read_document(context.env.files, path))});
+    Bytes approval = TRY(read_document(context.env.files, path));
+    approvals.push_back({path, std::move(approval)});
   }
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
   custody::CombinedRelease release =
@@ -111,7 +112,8 @@ Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, 
   released.approved_by = std::move(release.approved_by);
   released.era = request.era;
   released.periods = request.periods;
-  released.holdings = TRY(engine::find_holdings(context.env.threads, site.pinned(), site.vaults().all()));
+  released.holdings =
+      TRY(engine::find_holdings(context.env.clock, context.env.threads, site.pinned(), site.vaults().all()));
   for (const std::string& problem : released.holdings.problems) context.note("problem: " + problem);
   for (const std::string& lost : released.holdings.unreachable) context.note("vault " + lost);
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());

@@ -408,7 +408,7 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
     log.why_not_proven = hole.has_value() ? *hole + "; newer base backups reach further" : *missing;
     return;
   }
-  const std::size_t needed = request.vaults - request.quorum.k + request.quorum.b + 1;
+  const std::size_t needed = request.quorum.answers_needed(request.vaults);
   log.is_proven = answered >= needed;
   if (log.is_proven) return;
   log.why_not_proven = "only " + std::to_string(answered) + " of " + std::to_string(request.vaults) +
@@ -507,7 +507,8 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     std::vector<store::VaultApi*> asked = vaults;
     std::erase_if(asked, [&](const store::VaultApi* vault) { return silences[vault->name()] >= kMostSilences; });
     if (asked.empty()) return Error(Code::Unavailable, "no vault answers any more");
-    JournalReader reader({world.clock, world.threads}, request.realm, journal->stream, asked, std::move(own));
+    JournalReader reader({world.clock, world.threads, request.quorum.answers_needed(request.vaults)}, request.realm,
+                         journal->stream, asked, std::move(own));
     const auto take = [&](const JournalFrame& frame) -> Status {
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
       return collector.take(frame);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "engine/detail/patience.h"
 #include "env/at_once.h"
 #include "env/workers.h"
 #include "format/object.h"
@@ -93,9 +94,10 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
     JournalEnd end;
   };
   std::vector<Look> looks(vaults_.size());
+  detail::Patience patience(world_.clock, world_.enough);
   env::at_once(
       world_.threads, vaults_.size(), [&](std::size_t i) { return "look-" + vaults_[i]->name(); },
-      [&](std::size_t i) { looks[i].copy = look_at(i, looks[i].end); });
+      [&](std::size_t i) { looks[i].copy = look_at(i, patience, looks[i].end); });
   std::vector<Copy> copies;
   for (Look& look : looks) {
     std::move(look.end.problems.begin(), look.end.problems.end(), std::back_inserter(end.problems));
@@ -107,7 +109,8 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
   return copies;
 }
 
-std::optional<JournalReader::Copy> JournalReader::look_at(std::size_t at, JournalEnd& end) const {
+std::optional<JournalReader::Copy> JournalReader::look_at(std::size_t at, detail::Patience& patience,
+                                                          JournalEnd& end) const {
   const format::StreamId id = stream_.descriptor.id();
   store::VaultApi& vault = *vaults_[at];
   const auto give_up = [&](const Error& error) { end.unreachable.push_back({vault.name(), error}); };
@@ -122,6 +125,10 @@ std::optional<JournalReader::Copy> JournalReader::look_at(std::size_t at, Journa
   format::ChainHash chain = format::chain_start(id);
   bool is_over = false;
   while (!is_over) {
+    if (const Status waits = patience.check(); !waits.ok()) {
+      give_up(waits.error());
+      return std::nullopt;
+    }
     const auto page = vault.entries(id, format::EntryIndex(copy.entries.size()), store::kMaxEntriesPerCall);
     if (!page.ok()) {
       // A vault that never heard of the stream holds nothing of it.
@@ -149,6 +156,7 @@ std::optional<JournalReader::Copy> JournalReader::look_at(std::size_t at, Journa
       copy.entries.push_back(held.entry);
     }
   }
+  patience.one_has_answered();
   // What it shows is good, whether it is all or not.
   if (open.ok()) {
     if (const auto less = look_at_open(open.value(), copy, end)) give_up(*less);

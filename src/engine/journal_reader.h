@@ -43,6 +43,10 @@
 
 namespace exclave::engine {
 
+namespace detail {
+class Patience;
+}
+
 struct JournalFrame {
   format::FrameNumber number;
   format::EntryIndex segment;
@@ -79,6 +83,7 @@ class JournalReader {
   struct World {
     env::Clock& clock;
     env::Threads& threads;
+    std::size_t enough;  // vaults, that need not wait for a slower one (detail/patience.h)
   };
   // `stream` is the registry's own: signed by a writer whom the policy pins, or pinned (SnapshotFinder). Vaults outlive
   // the reader, seen as a site. Precondition: at least one.
@@ -98,7 +103,7 @@ class JournalReader {
   std::optional<Error> look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy, JournalEnd& end) const;
   Result<std::vector<Copy>> look(JournalEnd& end) const;
   // What it adds to `end` is about this vault alone. nullopt: it does not answer.
-  std::optional<Copy> look_at(std::size_t at, JournalEnd& end) const;
+  std::optional<Copy> look_at(std::size_t at, detail::Patience& patience, JournalEnd& end) const;
   struct Closed;  // a segment as it was fetched
   // Where the closed segments begin that are of use; nullopt: none of the journal is.
   Result<std::optional<std::uint64_t>> seek(const std::vector<format::SignedEntry>& entries, const Locator& locate);

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "engine/detail/patience.h"
 #include "env/at_once.h"
 #include "format/object.h"
 #include "store/vault_words.h"
@@ -25,13 +26,14 @@ std::string stream_words(const format::StreamId& stream) {
 
 // Fetches a stream from one vault, and keeps the part that proves itself.
 Result<VaultView> fetch_stream(store::VaultApi& vault, const format::SignedStream& stream,
-                               std::vector<std::string>& problems) {
+                               const detail::Patience& patience, std::vector<std::string>& problems) {
   VaultView view;
   view.vault = vault.name();
   const format::StreamId id = stream.descriptor.id();
   format::ChainHash chain = format::chain_start(id);
   std::uint64_t next = 0;
   while (true) {
+    TRY(patience.check());
     const auto page = TRY(vault.entries(id, format::EntryIndex(next), store::kMaxEntriesPerCall));
     if (page.empty()) return view;
     for (const store::HeldEntry& held : page) {
@@ -61,7 +63,7 @@ struct VaultAnswer {
   std::vector<std::string> problems;
 };
 
-VaultAnswer ask(const PinnedRegistry& registry, store::VaultApi& vault) {
+VaultAnswer ask(const PinnedRegistry& registry, detail::Patience& patience, store::VaultApi& vault) {
   VaultAnswer answer;
   auto heads = vault.heads(registry.registry.id);
   if (!heads.ok()) {
@@ -75,23 +77,25 @@ VaultAnswer ask(const PinnedRegistry& registry, store::VaultApi& vault) {
                                 ", which no writer of this registry signed");
       continue;
     }
-    auto view = fetch_stream(vault, head.stream, answer.problems);
+    auto view = fetch_stream(vault, head.stream, patience, answer.problems);
     if (!view.ok()) {
       answer.failure = view.take_error();
       return answer;
     }
     answer.streams.emplace_back(head.stream, view.take());
   }
+  patience.one_has_answered();
   return answer;
 }
 
 // Of all vaults at once: one that is silent costs its time once, and nobody else's.
-std::vector<VaultAnswer> ask_all(env::Threads& threads, const PinnedRegistry& registry,
+std::vector<VaultAnswer> ask_all(env::Clock& clock, env::Threads& threads, const PinnedRegistry& registry,
                                  const std::vector<store::VaultApi*>& vaults) {
   std::vector<VaultAnswer> answers(vaults.size());
+  detail::Patience patience(clock, registry.policy.quorum.answers_needed(registry.policy.vaults.size()));
   env::at_once(
       threads, vaults.size(), [&](std::size_t i) { return "look-" + vaults[i]->name(); },
-      [&](std::size_t i) { answers[i] = ask(registry, *vaults[i]); });
+      [&](std::size_t i) { answers[i] = ask(registry, patience, *vaults[i]); });
   return answers;
 }
 
@@ -179,7 +183,7 @@ class HoldingsFinder {
       return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
     }
     const policy::Policy& policy = registry_.policy;
-    holdings_.is_whole = holdings_.answering.size() + policy.quorum.k > policy.vaults.size() + policy.quorum.b;
+    holdings_.is_whole = holdings_.answering.size() >= policy.quorum.answers_needed(policy.vaults.size());
     for (const auto& [id, stream] : streams_) join(id, stream);
     for (FoundSnapshot& snapshot : holdings_.snapshots) keep_complete(snapshot);
     std::sort(holdings_.snapshots.begin(), holdings_.snapshots.end(), [](const auto& a, const auto& b) {
@@ -327,9 +331,9 @@ bool PinnedRegistry::is_own(const format::SignedStream& stream) const {
          std::count(writers.begin(), writers.end(), descriptor.writer) > 0 && stream.check_signature().ok();
 }
 
-Result<RegistryHoldings> find_holdings(env::Threads& threads, const PinnedRegistry& registry,
+Result<RegistryHoldings> find_holdings(env::Clock& clock, env::Threads& threads, const PinnedRegistry& registry,
                                        const std::vector<store::VaultApi*>& vaults) {
-  return HoldingsFinder(registry).find(vaults, ask_all(threads, registry, vaults));
+  return HoldingsFinder(registry).find(vaults, ask_all(clock, threads, registry, vaults));
 }
 
 void confirm_latest(RegistryHoldings& holdings) {

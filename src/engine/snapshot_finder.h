@@ -12,7 +12,8 @@
 //     an era. No vault's clock, and no repair, changes that order.
 // I4  No object is read to find the snapshots, however many: period and class are what all vaults that list one say. If
 //     they differ, the object's own bytes tell, and a vault they refute is believed in nothing more of this kind.
-// I5  A vault that did not answer once is not asked again.
+// I5  A vault that did not answer once is not asked again, nor one that takes many times as long as the others
+//     (detail/patience.h).
 // Threads: one caller; a thread per vault inside, named "look-<vault>", joined before find_holdings returns.
 // Errors: Unavailable (no vault answers). Single vaults that fail are named in `unreachable`.
 #pragma once
@@ -88,7 +89,7 @@ struct RegistryHoldings {
 // `missing` is what the vaults do not show. If those that do not answer may hold it, that is said instead, and Unavailable.
 Error not_shown(const RegistryHoldings& holdings, Error missing);
 
-Result<RegistryHoldings> find_holdings(env::Threads& threads, const PinnedRegistry& registry,
+Result<RegistryHoldings> find_holdings(env::Clock& clock, env::Threads& threads, const PinnedRegistry& registry,
                                        const std::vector<store::VaultApi*>& vaults);
 
 // For whoever goes on without opening the latest snapshot: reads its header, and moves it to `lost` if no vault gives it

@@ -195,7 +195,7 @@ bool HoldingsVerdict::is_clean() const {
 Result<HoldingsVerdict> verify_holdings(env::Env& env, const PinnedRegistry& registry,
                                         const std::vector<store::VaultApi*>& vaults, Reading reading,
                                         std::stop_token stop) {
-  const RegistryHoldings all = TRY(find_holdings(env.threads, registry, vaults));
+  const RegistryHoldings all = TRY(find_holdings(env.clock, env.threads, registry, vaults));
   HoldingsVerdict verdict;
   verdict.problems = all.problems;
   std::vector<VaultVerdict> verdicts(vaults.size());

@@ -18,7 +18,10 @@ constexpr std::uint32_t kFileMode = 0600;
 Result<LogRange> parse_range(const std::string& text) {
   const auto fields = split(text, ' ');
   if (fields.size() != 3) return Error(Code::Corrupt, "a timeline is not 'T FROM TO'");
-  LogRange range{pg::Timeline(TRY(parse_u32(fields[0]))), TRY(pg::parse_lsn(fields[1])), TRY(pg::parse_lsn(fields[2]))};
+  LogRange range;
+  range.timeline = pg::Timeline(TRY(parse_u32(fields[0])));
+  range.from = TRY(pg::parse_lsn(fields[1]));
+  range.to = TRY(pg::parse_lsn(fields[2]));
   if (range.to < range.from) return Error(Code::Corrupt, "a timeline ends before it begins");
   return range;
 }

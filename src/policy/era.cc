@@ -51,7 +51,8 @@ Status read_periods(format::TextReader& reader, Era& era) {
     const auto raw = TRY(words.id<crypto::X25519PublicKey>());
     auto key = crypto::parse_x25519_public_key(raw.view());
     if (!key.ok()) return reader.bad(key.error().message());
-    era.periods.push_back({key.take(), TRY(words.id<PeriodCheck>()), {}});
+    const auto check = TRY(words.id<PeriodCheck>());
+    era.periods.push_back({key.take(), check, {}});
     if (era.periods.size() > kMostPeriods) return reader.bad("an era has at most 80 periods");
   }
   return {};

@@ -89,6 +89,9 @@ struct Quorum {
   std::uint32_t k = 0;  // receipts that make an entry durable
   std::uint32_t q = 0;  // votes that decide
   std::uint32_t b = 0;  // lying vaults tolerated
+
+  // Of so many vaults: answers among which, besides b lies, one is of a vault that holds what k vaults were given.
+  std::size_t answers_needed(std::size_t vaults) const { return vaults - k + b + 1; }
   friend bool operator==(const Quorum&, const Quorum&) = default;
 };
 

@@ -240,7 +240,8 @@ Result<std::vector<CatalogueEntry>> CatalogueBlock::decode() const {
   std::vector<CatalogueEntry> decoded;
   decoded.reserve(entries);
   TRY(decoder.feed(body.first(listing.plain_bytes), [&](format::ListingEntry&& entry) -> Status {
-    decoded.push_back({std::move(entry), TRY(read_facts(facts))});
+    auto entry_facts = TRY(read_facts(facts));
+    decoded.push_back({std::move(entry), std::move(entry_facts)});
     return {};
   }));
   return decoded;

@@ -169,7 +169,8 @@ Result<std::vector<store::Act>> parse_acts(ByteView document) {
   std::vector<store::Act> acts;
   while (reader.next_is("policy") || reader.next_is("era")) {
     const std::string kind = reader.next_is("policy") ? "policy" : "era";
-    acts.push_back({kind, TRY(id_field<crypto::Hash256>(reader, kind))});
+    const auto hash = TRY(id_field<crypto::Hash256>(reader, kind));
+    acts.push_back({kind, hash});
   }
   TRY(expect_unsigned_end(reader));
   return acts;

@@ -133,9 +133,11 @@ TEST_P(ObjectStoreConformance, what_sets_a_damaged_object_aside_takes_its_name) 
       EXPECT_EQ(names_in(store), std::set{format::name_of(object)});
     }
     const Bytes fresh = object_of(8'000, 13);
-    auto upload = must(store.begin_upload(format::name_of(fresh), fresh.size()));
-    must(upload->append(fresh));
-    EXPECT_EQ(must(upload->publish(store::IfPresent::SetAside)), store::PutOutcome::Stored) << "nothing was there";
+    {
+      auto upload = must(store.begin_upload(format::name_of(fresh), fresh.size()));
+      must(upload->append(fresh));
+      EXPECT_EQ(must(upload->publish(store::IfPresent::SetAside)), store::PutOutcome::Stored) << "nothing was there";
+    }
     EXPECT_EQ(must(store::read_object(reopen(), format::name_of(fresh), fresh.size())), fresh);
   });
 }

@@ -277,8 +277,8 @@ class JournalBench {
     }
     std::vector<format::OpeningKey> released = keys().opening_keys();
     std::erase_if(released, [&](const format::OpeningKey& key) { return key.id.period.value() < oldest_released; });
-    engine::JournalReader reader({env_.clock, env_.threads}, keys().policy().realm, stream_named(start), asked,
-                                 std::move(released));
+    engine::JournalReader reader({env_.clock, env_.threads, kVaults - kCopies + 1}, keys().policy().realm,
+                                 stream_named(start), asked, std::move(released));
     const auto take = [&](const engine::JournalFrame& frame) -> Status {
       if (!locate && frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
       frames.push_back(to_bytes(frame.plain));

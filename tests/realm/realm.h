@@ -392,7 +392,9 @@ class Site {
     }
   }
 
-  Result<engine::RegistryHoldings> holdings() { return engine::find_holdings(env_.threads, keys_.pinned(), vaults_); }
+  Result<engine::RegistryHoldings> holdings() {
+    return engine::find_holdings(env_.clock, env_.threads, keys_.pinned(), vaults_);
+  }
   Result<std::unique_ptr<engine::SnapshotContent>> open(const format::ObjectName& snapshot) {
     const auto found = TRY(holdings());
     return open(found, TRY(engine::choose_snapshot(found, snapshot.hex())));
