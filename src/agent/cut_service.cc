@@ -46,7 +46,7 @@ Result<http::Response> CutService::answer(const wire::Caller&, const http::Reque
   if (parts[1] == "release")
     return http::text_response(200, stream->gate().release(cut) == HoldEnd::Held ? "held" : "expired");
   if (parts[1] == "confirm") {
-    TRY(stream->confirm(cut));
+    TRY(stream->server().confirm(cut));
     return http::text_response(200, "confirmed");
   }
   if (parts[1] != "keep") return Error(Code::NotFound, "there is no " + request.target);

@@ -50,7 +50,7 @@ class LocalMember final : public CutMember {
   const std::string& dataset() const override { return dataset_; }
   Result<HeldPosition> hold(const format::CutId& cut) override { return stream_.gate().hold(cut); }
   Result<HoldEnd> release(const format::CutId& cut) override { return stream_.gate().release(cut); }
-  Status confirm(const format::CutId& cut) override { return stream_.confirm(cut); }
+  Status confirm(const format::CutId& cut) override { return stream_.server().confirm(cut); }
   Status keep(const format::Cut& cut) override;
 
  private:

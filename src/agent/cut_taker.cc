@@ -99,7 +99,7 @@ bool CutTaker::is_asked_for() {
 bool CutTaker::is_on_duty() {
   if (!group_.is_substitute) return true;
   for (const DatabaseStream* stream : own_) {
-    const auto kept = stream->newest_cut(group_.name);
+    const auto kept = stream->kept_cuts().newest(group_.name);
     if (!kept.has_value() || kept->cut.id == own_cut_ || kept->at <= seen_) continue;
     seen_ = kept->at;
     last_ = TakenCut{kept->cut, {}, {}};

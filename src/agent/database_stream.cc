@@ -24,32 +24,9 @@ constexpr auto kLongestPause = 5s;
 constexpr auto kFinishTime = 10s;
 constexpr auto kShortFinish = 1s;       // once k vaults have everything: what the others lack is in the spool
 constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
-constexpr std::size_t kMostGroups = 64;
 constexpr std::chrono::nanoseconds kClocksApart = 5min;  // of a coordinator and a member, at most
-constexpr auto kCutLook = 5ms;
 constexpr std::size_t kMostAlarms = 20;
 constexpr std::string_view kSpoolFolder = "spool";
-
-std::string in_lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
-// Whether the list is our name alone, and one is waited for: then no other receiver can release a commit. "*" is any.
-bool is_waited_for(const std::string& names, const std::string& own) {
-  std::string list;
-  for (const char c : in_lower_case(names)) {
-    if (c != ' ' && c != '"') list += c;
-  }
-  for (const std::string_view word : {"first", "any"}) {
-    if (list.starts_with(word)) list.erase(0, word.size());
-  }
-  if (list.starts_with("1(") && list.ends_with(")")) list = list.substr(2, list.size() - 3);
-  return list == in_lower_case(own);
-}
 
 }  // namespace
 
@@ -62,7 +39,9 @@ DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, std:
       options_(std::move(options)),
       waker_(std::move(waker)),
       memory_(place.env.files, place.directory, options_.dataset),
-      gate_(place.env.clock, [this] { waker_->wake(); }) {
+      gate_(place.env.clock, [this] { waker_->wake(); }),
+      server_(place.env.clock, options_.endpoint, options_.slot, gate_),
+      cuts_(place.env.clock, [this] { waker_->wake(); }) {
   publish();
 }
 
@@ -90,7 +69,7 @@ void DatabaseStream::publish() {
   status.dataset = options_.dataset;
   status.state = state_;
   status.policy = options_.policy;
-  status.is_waited_for = is_waited_for_;
+  status.is_waited_for = server_.is_waited_for();
   status.system = system_;
   status.timeline = timeline_;
   status.server_end = server_end_;
@@ -109,7 +88,7 @@ void DatabaseStream::publish() {
   constexpr auto kLongWait = 10s;
   status.alarms = alarms_;
   if (status.oldest_outstanding.has_value() && *status.oldest_outstanding > kLongWait &&
-      options_.policy == RpoPolicy::Sync && is_waited_for_) {
+      options_.policy == RpoPolicy::Sync && server_.is_waited_for()) {
     status.alarms.push_back(
         "commits have waited for the vaults for " +
         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*status.oldest_outstanding).count()) + " s");
@@ -129,13 +108,14 @@ void DatabaseStream::publish() {
     status.alarms.push_back("commits from " + pg::to_text(left_exposure_->from) + " to " +
                             pg::to_text(left_exposure_->to) +
                             " were acknowledged before this start and the vaults do not hold them all yet");
-  if (!is_waited_for_ && options_.policy != RpoPolicy::Async && system_.has_value()) {
+  if (!server_.is_waited_for() && options_.policy != RpoPolicy::Async && system_.has_value()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
   }
+  const std::vector<std::string> cautions = server_.cautions();
+  status.cautions.insert(status.cautions.begin(), cautions.begin(), cautions.end());
   last_publish_ = place_.env.clock.monotonic();
   const MutexLock lock(mutex_);
-  status.cautions.insert(status.cautions.begin(), cautions_.begin(), cautions_.end());
   published_ = std::move(status);
 }
 
@@ -191,41 +171,8 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
                                          " may skip the wait for its synchronous receiver right after a start")
         .hint("update the server to 15.13 or later, or choose policy 'bounded'");
   }
-  note_settings(facts);
+  server_.note(facts);
   return {};
-}
-
-void DatabaseStream::note_settings(const pg::ServerFacts& facts) {
-  // What a standby is set to says nothing about whom its primary waits for.
-  const bool is_waited =
-      !facts.is_in_recovery && is_waited_for(facts.synchronous_standby_names, options_.endpoint.application_name);
-  const MutexLock lock(mutex_);
-  // What the server had by then may be visible without having been acknowledged; also if the settings were others only for a
-  // moment, between two looks.
-  const bool has_changed = std::exchange(settings_loaded_, facts.settings_loaded) != facts.settings_loaded;
-  if (is_waited && (has_changed || !is_waited_for_)) gate_.unproven_below(facts.flushed);
-  gate_.saw_settings(facts.settings_loaded);
-  is_waited_for_ = is_waited;
-  cautions_ = pg::cautions(facts);
-}
-
-Result<pg::ServerFacts> DatabaseStream::look(const std::stop_token& stop) const {
-  constexpr auto kLookTime = 2s;
-  pg::Endpoint endpoint = options_.endpoint;
-  endpoint.application_name = "exclave_look";
-  return pg::read_server_facts(place_.env.clock, endpoint, options_.slot,
-                               {place_.env.clock.monotonic() + kLookTime, stop});
-}
-
-void DatabaseStream::look_at_server(const std::stop_token& stop) {
-  const auto facts = look(stop);
-  if (facts.ok()) note_settings(facts.value());  // if not, the stream itself has trouble, and tells
-}
-
-Status DatabaseStream::confirm(const format::CutId& cut) {
-  const pg::ServerFacts facts = TRY(look({}));
-  note_settings(facts);
-  return gate_.confirm(cut, facts.settings_loaded);
 }
 
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
@@ -601,7 +548,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
     TRY(of_journal(journal_->sync_spool()));
     ledger_->spooled();
   }
-  gate_.set_trusted(is_waited_for_ && !ledger_->is_degraded());
+  gate_.set_trusted(server_.is_waited_for() && !ledger_->is_degraded());
   pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
@@ -624,7 +571,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
 
 // Who looks at the log learns why the registry stands still, and from when to when it did.
 void DatabaseStream::tell_waits() {
-  const bool do_commits_wait = is_waited_for_ && !ledger_->is_degraded();
+  const bool do_commits_wait = server_.is_waited_for() && !ledger_->is_degraded();
   const auto notice = waits_.look(place_.env.clock.monotonic(),
                                   do_commits_wait ? ledger_->oldest_outstanding() : std::optional<env::Instant>());
   if (!notice.has_value()) return;
@@ -669,59 +616,15 @@ Status DatabaseStream::admit(const format::Cut& cut) {
 
 Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {
   TRY(admit(cut));
-  env::Clock& clock = place_.env.clock;
-  const env::Instant handed_in = clock.monotonic();
-  {
-    const MutexLock lock(mutex_);
-    cuts_.push_back({cut, std::nullopt, 0});
-  }
-  waker_->wake();
-  while (clock.monotonic() < deadline) {
-    TRY(clock.sleep_until(clock.monotonic() + kCutLook));
-    const MutexLock lock(mutex_);
-    const bool waits =
-        std::any_of(cuts_.begin(), cuts_.end(), [&](const KeptCut& each) { return each.cut.id == cut.id; });
-    if (waits) continue;
-    // Names come from coordinators: no list of them grows for ever.
-    if (newest_cuts_.size() >= kMostGroups && !newest_cuts_.contains(cut.group)) newest_cuts_.clear();
-    newest_cuts_.insert_or_assign(cut.group, NewestCut{cut, handed_in});
-    return {};
-  }
-  const MutexLock lock(mutex_);
-  std::erase_if(cuts_, [&](const KeptCut& each) { return each.cut.id == cut.id; });
-  return Error(Code::Unavailable, "cut " + cut.id.hex().substr(0, 12) + " is not durable in the journal of " +
-                                      options_.dataset + " in time");
-}
-
-std::optional<DatabaseStream::NewestCut> DatabaseStream::newest_cut(const std::string& group) const {
-  const MutexLock lock(mutex_);
-  const auto found = newest_cuts_.find(group);
-  if (found == newest_cuts_.end()) return std::nullopt;
-  return found->second;
+  return cuts_.keep(cut, deadline).in([&] { return "dataset " + options_.dataset; });
 }
 
 // What was handed in is written on this thread, the journal's only one; it leaves the list once k vaults hold it.
 Status DatabaseStream::write_cuts() {
-  std::vector<format::Cut> waiting;
-  {
-    const MutexLock lock(mutex_);
-    std::erase_if(cuts_, [&](const KeptCut& each) {
-      return each.frame.has_value() && each.stream == journals_opened_ && each.frame->value() < last_durable_;
-    });
-    for (const KeptCut& each : cuts_) {
-      if (!each.frame.has_value() || each.stream != journals_opened_) waiting.push_back(each.cut);
-    }
-  }
+  const std::vector<format::Cut> waiting = cuts_.to_write(journals_opened_, last_durable_);
   if (!waiting.empty()) TRY(settle());
-  for (const format::Cut& cut : waiting) {
-    const format::FrameNumber frame = TRY(journal_->append(format::encode_record(cut)));
-    const MutexLock lock(mutex_);
-    for (KeptCut& each : cuts_) {
-      if (each.cut.id != cut.id) continue;
-      each.frame = frame;
-      each.stream = journals_opened_;
-    }
-  }
+  for (const format::Cut& cut : waiting)
+    cuts_.written(cut.id, journals_opened_, TRY(journal_->append(format::encode_record(cut))));
   return {};
 }
 

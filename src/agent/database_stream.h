@@ -20,7 +20,6 @@
 // See: docs/formats/database-journal.md, ADR-0025.
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -31,8 +30,10 @@
 #include "agent/ack_ledger.h"
 #include "agent/cut_gate.h"
 #include "agent/frame_writer.h"
+#include "agent/kept_cuts.h"
 #include "agent/log_framer.h"
 #include "agent/period_source.h"
+#include "agent/server_watch.h"
 #include "agent/stream_memory.h"
 #include "agent/wait_notices.h"
 #include "base/mutex.h"
@@ -102,21 +103,14 @@ class DatabaseStream {
   // The folder of the journal that is being written; empty before there is one. The others are left from before.
   std::string spool_in_use() const;
 
-  // Looks again at how the server is set up, over a connection of its own: settings change while the log streams. From
-  // another thread than run's.
-  void look_at_server(const std::stop_token& stop);
+  // From other threads than run's.
+  ServerWatch& server() { return server_; }
 
-  // For cuts. confirm: looks at the server, after a release that was Held; cut_gate.h, I5. keep: writes a confirmed cut into
-  // the journal, and waits until k vaults hold it; Unavailable at the deadline, InvalidInput or Precondition for one that is none.
+  // For cuts. keep: writes a confirmed cut into the journal, and waits until k vaults hold it (kept_cuts.h); InvalidInput or
+  // Precondition for one that was not held here (cut_gate.h, I5).
   CutGate& gate() { return gate_; }
-  Status confirm(const format::CutId& cut);
   Status keep(const format::Cut& cut, env::Instant deadline);
-  // Of a group, the last one that was kept since this start; whoever took it.
-  struct NewestCut {
-    format::Cut cut;
-    env::Instant at;  // when it was handed in
-  };
-  std::optional<NewestCut> newest_cut(const std::string& group) const;
+  const KeptCuts& kept_cuts() const { return cuts_; }
 
  private:
   struct CommitMark {
@@ -129,9 +123,6 @@ class DatabaseStream {
   Status stream_until(const std::stop_token& stop);
   Status connect_and_stream(const std::stop_token& stop);
   Status prepare(const pg::ServerFacts& facts);
-  // Over a connection of its own.
-  Result<pg::ServerFacts> look(const std::stop_token& stop) const;
-  void note_settings(const pg::ServerFacts& facts);
   // Whether this cut is one of those that were held here.
   Status admit(const format::Cut& cut);
   // Up to where an earlier connection, of this run or of one before, had the log, and on which way.
@@ -204,7 +195,6 @@ class DatabaseStream {
   std::uint64_t commits_framed_ = 0;  // of commits_: in frames already
   std::uint64_t commits_durable_ = 0;
   std::optional<pg::SystemIdentifier> system_;
-  std::atomic<bool> is_waited_for_ = false;
   StreamState state_ = StreamState::Connecting;
   std::optional<std::string> trouble_;  // of the connection, while it lasts
   std::vector<std::string> alarms_;
@@ -220,20 +210,13 @@ class DatabaseStream {
   std::uint64_t frames_at_roll_ = 0;
 
   CutGate gate_;
-  struct KeptCut {
-    format::Cut cut;
-    std::optional<format::FrameNumber> frame;  // once it is written
-    std::uint64_t stream = 0;                  // in which of this run's journals
-  };
+  ServerWatch server_;
+  KeptCuts cuts_;
   std::uint64_t journals_opened_ = 0;
 
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
   std::string spool_in_use_ GUARDED_BY(mutex_);
-  std::deque<KeptCut> cuts_ GUARDED_BY(mutex_);                      // not yet durable
-  std::map<std::string, NewestCut> newest_cuts_ GUARDED_BY(mutex_);  // by group
-  std::vector<std::string> cautions_ GUARDED_BY(mutex_);
-  std::string settings_loaded_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::agent

@@ -81,7 +81,8 @@ void Keeper::run(const std::stop_token& stop) {
     const env::Instant now = clock.monotonic();
     if (now >= next_look) {
       for (Running& database : databases_) {
-        if (database.stream->status().state == StreamState::Streaming) database.stream->look_at_server(stop);
+        if (database.stream->status().state == StreamState::Streaming)
+          ignore(database.stream->server().look(stop), "the stream itself has trouble then, and tells");
       }
       next_look = now + kLookEvery;
     }

@@ -1,0 +1,74 @@
+#include "agent/server_watch.h"
+
+#include <utility>
+
+namespace exclave::agent {
+namespace {
+
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+// Whether the list is our name alone, and one is waited for: then no other receiver can release a commit. "*" is any.
+bool names_alone(const std::string& names, const std::string& own) {
+  std::string list;
+  for (const char c : in_lower_case(names)) {
+    if (c != ' ' && c != '"') list += c;
+  }
+  for (const std::string_view word : {"first", "any"}) {
+    if (list.starts_with(word)) list.erase(0, word.size());
+  }
+  if (list.starts_with("1(") && list.ends_with(")")) list = list.substr(2, list.size() - 3);
+  return list == in_lower_case(own);
+}
+
+pg::Endpoint looking(pg::Endpoint endpoint) {
+  endpoint.application_name = "exclave_look";
+  return endpoint;
+}
+
+}  // namespace
+
+ServerWatch::ServerWatch(env::Clock& clock, pg::Endpoint endpoint, std::string slot, CutGate& gate)
+    : clock_(clock),
+      endpoint_(looking(endpoint)),
+      own_name_(endpoint.application_name),
+      slot_(std::move(slot)),
+      gate_(gate) {}
+
+Result<pg::ServerFacts> ServerWatch::read(const std::stop_token& stop) const {
+  return pg::read_server_facts(clock_, endpoint_, slot_, {clock_.monotonic() + kLookTime, stop});
+}
+
+void ServerWatch::note(const pg::ServerFacts& facts) {
+  // What a standby is set to says nothing about whom its primary waits for.
+  const bool is_waited = !facts.is_in_recovery && names_alone(facts.synchronous_standby_names, own_name_);
+  const MutexLock lock(mutex_);
+  const bool has_changed = std::exchange(settings_loaded_, facts.settings_loaded) != facts.settings_loaded;
+  if (is_waited && (has_changed || !is_waited_for_)) gate_.unproven_below(facts.flushed);
+  gate_.saw_settings(facts.settings_loaded);
+  is_waited_for_ = is_waited;
+  cautions_ = pg::cautions(facts);
+}
+
+Status ServerWatch::look(const std::stop_token& stop) {
+  note(TRY(read(stop)));
+  return {};
+}
+
+Status ServerWatch::confirm(const format::CutId& cut) {
+  const pg::ServerFacts facts = TRY(read({}));
+  note(facts);
+  return gate_.confirm(cut, facts.settings_loaded);
+}
+
+std::vector<std::string> ServerWatch::cautions() const {
+  const MutexLock lock(mutex_);
+  return cautions_;
+}
+
+}  // namespace exclave::agent
