@@ -47,6 +47,8 @@ Result<HeldPosition> CutGate::hold(const format::CutId& cut) {
     return Error(Code::Precondition, "order is unproven up to " + pg::to_text(proven_from_) +
                                          ": the server had this when it connected, and it is not acknowledged yet");
   }
+  if (now < settles_at_)
+    return Error(Code::Precondition, "the server has loaded its settings a moment ago: commits may not wait yet");
   if (is_holding()) return Error(Code::Conflict, "held for another cut");
   if (last_hold_.has_value() && now - *last_hold_ < kHoldsApart)
     return Error(Code::Conflict, "the last cut was less than a second ago");
@@ -72,6 +74,17 @@ HoldEnd CutGate::release(const format::CutId& cut) {
 void CutGate::saw_settings(const std::string& loaded) {
   const MutexLock lock(mutex_);
   settings_ = loaded;
+}
+
+void CutGate::unproven_until(env::Instant time) {
+  const MutexLock lock(mutex_);
+  settles_at_ = std::max(settles_at_, time);
+}
+
+Status CutGate::check_held(const format::CutId& cut) {
+  const MutexLock lock(mutex_);
+  if (held_.has_value() && held_->cut == cut) return {};
+  return Error(Code::Precondition, "this cut was not held here");
 }
 
 Status CutGate::confirm(const format::CutId& cut, const std::string& loaded) {

@@ -71,6 +71,8 @@ class CutGate {
   void disconnected();
   // What lies before `end` may be visible without having been acknowledged: commits did not wait for it.
   void unproven_below(pg::Lsn end);
+  // No cut before that time: commits may not wait yet.
+  void unproven_until(env::Instant time);
   // Whether acknowledgements are by vaults alone, and waited for, at this moment.
   void set_trusted(bool trusted);
   // The server's settings were looked at: they are those that it loaded then (pg::ServerFacts::settings_loaded).
@@ -79,6 +81,8 @@ class CutGate {
   // --- the cut ---
   Result<HeldPosition> hold(const format::CutId& cut);
   HoldEnd release(const format::CutId& cut);
+  // Whether this is the cut that was released last as Held. Asked before anybody looks at the server for it.
+  Status check_held(const format::CutId& cut);
   // The settings were looked at after the release.
   Status confirm(const format::CutId& cut, const std::string& loaded);
   Status admit(const format::CutId& cut, const HeldPosition& position);
@@ -100,6 +104,7 @@ class CutGate {
   pg::Lsn proven_from_ GUARDED_BY(mutex_);
   pg::Lsn position_ GUARDED_BY(mutex_);  // reported last
   std::string settings_ GUARDED_BY(mutex_);
+  env::Instant settles_at_ GUARDED_BY(mutex_);
   std::optional<Hold> hold_ GUARDED_BY(mutex_);
   std::optional<Hold> held_ GUARDED_BY(mutex_);       // released as Held
   std::optional<Hold> confirmed_ GUARDED_BY(mutex_);  // and not admitted yet

@@ -63,6 +63,16 @@ TEST_F(CutGateTest, what_was_visible_before_commits_waited_again_must_be_acknowl
   EXPECT_TRUE(can_hold());
 }
 
+TEST_F(CutGateTest, settings_that_were_loaded_a_moment_ago_settle_first) {
+  gate_.connected(pg::Timeline(1), pg::Lsn(100));
+  gate_.set_trusted(true);
+  report(150);
+  gate_.unproven_until(world_.env().clock.monotonic() + std::chrono::milliseconds(50));
+  EXPECT_FALSE(can_hold());
+  ASSERT_TRUE(world_.env().clock.sleep_until(world_.env().clock.monotonic() + std::chrono::milliseconds(60)).ok());
+  EXPECT_TRUE(can_hold());
+}
+
 // Found by review: a coordinator was believed whatever it said.
 TEST_F(CutGateTest, only_a_cut_that_was_held_and_confirmed_here_is_admitted_at_its_position_and_once) {
   gate_.connected(pg::Timeline(1), pg::Lsn(100));

@@ -52,6 +52,11 @@ std::string DatabaseStream::spool_in_use() const {
   return spool_in_use_;
 }
 
+void DatabaseStream::left_journals_are_held(const std::string& beside) {
+  const MutexLock lock(mutex_);
+  left_held_beside_ = beside;
+}
+
 DatabaseStatus DatabaseStream::status() const {
   const MutexLock lock(mutex_);
   return published_;
@@ -107,7 +112,8 @@ void DatabaseStream::publish() {
   if (left_exposure_.has_value())
     status.alarms.push_back("commits from " + pg::to_text(left_exposure_->from) + " to " +
                             pg::to_text(left_exposure_->to) +
-                            " were acknowledged before this start and the vaults do not hold them all yet");
+                            " were acknowledged without the vaults, in a journal that has ended, and the vaults do "
+                            "not hold them all yet");
   if (!server_.is_waited_for() && options_.policy != RpoPolicy::Async && system_.has_value()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
@@ -187,6 +193,8 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
+  // The slot stands at what was reported last, which is written down only now and then.
+  if (left_exposure_.has_value()) left_exposure_->to = std::max(left_exposure_->to, *slot.restart);
   // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
   // If the server has no log from there any more it says so, and base backups are told of.
   if (!known_.has_value() || known_->position == pg::Lsn()) return *slot.restart;
@@ -228,9 +236,9 @@ bool DatabaseStream::keep_position() {
 
 Status DatabaseStream::tell_left_exposure() {
   if (!left_exposure_.has_value()) return {};
-  const std::string in_use(env::base_name(spool_in_use()));
-  for (const std::string& name : TRY(place_.env.files.list(spools_folder(place_.directory)))) {
-    if (name != in_use) return {};  // a journal that not every vault has
+  {
+    const MutexLock lock(mutex_);
+    if (left_held_beside_ != spool_in_use_) return {};
   }
   format::LossExposure exposure;
   exposure.log = log_id_;
@@ -238,7 +246,7 @@ Status DatabaseStream::tell_left_exposure() {
   exposure.to = format::LogPosition(left_exposure_->to.value());
   exposure.began_ns = left_exposure_->since.nanoseconds;
   exposure.ended_ns = place_.env.clock.now().nanoseconds;
-  exposure.reason = "vaults did not confirm before the agent was started again";
+  exposure.reason = "vaults did not confirm before their journal ended";
   TRY(settle());
   TRY(journal_->append(format::encode_record(exposure)));
   left_exposure_.reset();
@@ -249,7 +257,9 @@ Status DatabaseStream::tell_left_exposure() {
 // Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
 // in the journal so far. What the server has now begins a journal of its own, and a person chooses.
 Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
-  const pg::Lsn acknowledged = ledger_.has_value() ? ledger_->flush() : known_->position;
+  pg::Lsn acknowledged = ledger_.has_value() ? ledger_->flush() : known_->position;
+  // A journal that began further back has not come past all that was acknowledged before.
+  if (kept_.has_value()) acknowledged = std::max(acknowledged, kept_->acknowledged);
   const pg::Timeline left = known_->history.timeline_of(switch_point);
   if (switch_point < acknowledged) {
     raise("home dropped acknowledged commits: the server left timeline " + pg::to_text(left) + " at " +
@@ -274,6 +284,7 @@ Status DatabaseStream::finish_journal() {
 // Records of one journal follow each other without overlap; who goes back begins another.
 Status DatabaseStream::end_journal() {
   if (journal_ == nullptr) return {};
+  left_exposure_ = exposed();
   const Status finished = finish_journal();
   journal_.reset();
   ledger_.reset();
@@ -418,7 +429,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
     TRY(flush_frame());
     TRY(settle());
     const pg::TimelineEnded& end = *ended.value();
-    if (end.switch_point < ledger_->appended_end()) {
+    if (end.switch_point < std::max(ledger_->appended_end(), known_->position)) {
       TRY(follow_fork(end.switch_point));
       return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(end.switch_point) +
                                           ", before what was received; a new journal begins there");

@@ -102,6 +102,8 @@ class DatabaseStream {
   DatabaseStatus status() const;
   // The folder of the journal that is being written; empty before there is one. The others are left from before.
   std::string spool_in_use() const;
+  // k vaults have everything that lies in the other folders than this one. From any thread.
+  void left_journals_are_held(const std::string& beside);
 
   // From other threads than run's.
   ServerWatch& server() { return server_; }
@@ -136,7 +138,7 @@ class DatabaseStream {
   // Whether it is written.
   bool keep_position();
   std::optional<Exposure> exposed() const;
-  // What was acknowledged without the vaults before this start is told once their journals have everything.
+  // What was acknowledged without the vaults in journals that have ended is told once k vaults have all of these.
   Status tell_left_exposure();
   // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
@@ -203,7 +205,7 @@ class DatabaseStream {
   env::Instant last_keep_;
   env::Instant last_period_look_;
   std::optional<StreamPosition> kept_;     // in memory_
-  std::optional<Exposure> left_exposure_;  // from before this start
+  std::optional<Exposure> left_exposure_;  // of journals that have ended
   bool is_recalled_ = false;
   pg::SegmentSize segment_size_;
   env::Instant last_roll_;
@@ -217,6 +219,7 @@ class DatabaseStream {
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
   std::string spool_in_use_ GUARDED_BY(mutex_);
+  std::string left_held_beside_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::agent

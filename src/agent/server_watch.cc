@@ -5,6 +5,9 @@
 namespace exclave::agent {
 namespace {
 
+// The server's checkpointer tells all others that commits wait; it hears of new settings between two of its steps.
+constexpr std::chrono::seconds kSettles(10);
+
 std::string in_lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) {
@@ -49,7 +52,10 @@ void ServerWatch::note(const pg::ServerFacts& facts) {
   const bool is_waited = !facts.is_in_recovery && names_alone(facts.synchronous_standby_names, own_name_);
   const MutexLock lock(mutex_);
   const bool has_changed = std::exchange(settings_loaded_, facts.settings_loaded) != facts.settings_loaded;
-  if (is_waited && (has_changed || !is_waited_for_)) gate_.unproven_below(facts.flushed);
+  if (is_waited && (has_changed || !is_waited_for_)) {
+    gate_.unproven_below(facts.flushed);
+    if (facts.settings_age < kSettles) gate_.unproven_until(clock_.monotonic() + (kSettles - facts.settings_age));
+  }
   gate_.saw_settings(facts.settings_loaded);
   is_waited_for_ = is_waited;
   cautions_ = pg::cautions(facts);
@@ -61,6 +67,7 @@ Status ServerWatch::look(const std::stop_token& stop) {
 }
 
 Status ServerWatch::confirm(const format::CutId& cut) {
+  TRY(gate_.check_held(cut));  // a look costs the server a connection
   const pg::ServerFacts facts = TRY(read({}));
   note(facts);
   return gate_.confirm(cut, facts.settings_loaded);

@@ -76,6 +76,7 @@ Status StreamMemory::check_system(pg::SystemIdentifier system) {
   const std::string path = path_of(kSystemFile);
   const std::string own = pg::to_text(system) + "\n";
   const auto known = TRY(read(kSystemFile, kMostNumberBytes));
+  if (!known.has_value()) TRY(forget_position());
   if (!known.has_value()) return env::create_file_durably(files_, path, as_bytes(own), kFileMode);
   if (*known == own) return {};
   return Error(Code::Precondition, "the server is another one than before: its system identifier is " +

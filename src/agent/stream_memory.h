@@ -39,7 +39,7 @@ class StreamMemory {
   StreamMemory(env::FileSystem& files, std::string directory, std::string dataset)
       : files_(files), directory_(std::move(directory)), dataset_(std::move(dataset)) {}
 
-  // The first one is remembered; Precondition for another one.
+  // The first one is remembered, and a position of a server before it forgotten; Precondition for another one.
   Status check_system(pg::SystemIdentifier system);
 
   Result<std::optional<StreamPosition>> position() const;

@@ -35,6 +35,16 @@ TEST_F(StreamMemoryTest, the_first_system_is_the_only_one) {
   EXPECT_THAT(other.error().message(), HasSubstr("dataset people is of 7"));
 }
 
+TEST_F(StreamMemoryTest, a_server_that_replaces_another_begins_without_its_position) {
+  ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok());
+  ASSERT_TRUE(memory().keep({{pg::Timeline(1), {}}, pg::Lsn(0x700), std::nullopt}).ok());
+  ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok());
+  EXPECT_TRUE(memory().position().take().has_value());
+  std::filesystem::remove(directory_ + "/system");  // as the hint says
+  ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(8)).ok());
+  EXPECT_FALSE(memory().position().take().has_value());
+}
+
 TEST_F(StreamMemoryTest, a_position_comes_back_as_it_was_kept) {
   EXPECT_FALSE(memory().position().take().has_value());
   StreamPosition position{{pg::Timeline(4), {{pg::Timeline(1), pg::Lsn(0x300)}, {pg::Timeline(3), pg::Lsn(0x500)}}},

@@ -72,6 +72,7 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   request.vaults = static_cast<std::uint32_t>(site.policy().vaults.size());
   request.quorum = site.policy().quorum;
   request.base = *base.base;
+  request.base_start = base.found.start;
   request.goal = goal;
   engine::DatabaseLog log =
       TRY(engine::fetch_log({context.env.files, context.env.clock, context.env.threads}, request, released.holdings,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/text.h"
 #include "compress/compress.h"
@@ -20,6 +21,13 @@ pg::Timeline timeline(format::LogTimeline number) {
   return pg::Timeline(number.value());
 }
 
+const format::CutMember* member_of(const format::Cut& cut, const LogRequest& request) {
+  for (const format::CutMember& member : cut.members) {
+    if (member.registry == request.registry && member.dataset == request.dataset) return &member;
+  }
+  return nullptr;
+}
+
 using Holes = std::map<pg::Timeline, std::string>;
 
 // Takes the records of one stream after the other.
@@ -32,9 +40,11 @@ class LogCollector {
         points_(points),
         log_(log) {}
 
-  void begin_journal() {
+  void begin_journal(const format::StreamStart& start) {
+    start_ = start;
     is_of_another_ = false;
     begins_.reset();
+    announced_.reset();
   }
   // Where the present journal's log of this dataset begins, as far as it was taken.
   struct Place {
@@ -58,6 +68,10 @@ class LogCollector {
   bool is_of_another() const { return is_of_another_; }
   // Whether there is a journal of the wanted dataset and server.
   bool has_found_any() const { return has_found_any_; }
+  // The timeline of the last log that there was.
+  std::optional<pg::Timeline> last() const { return last_; }
+  // Timelines of which another branch was here before, and since which journal it is not.
+  const std::map<pg::Timeline, format::StreamStart>& replaced() const { return replaced_; }
   // By timeline: behind it nothing more of that timeline was taken (I5).
   const Holes& holes() const { return holes_; }
 
@@ -72,15 +86,7 @@ class LogCollector {
       return is_of_another_ ? Status() : take(*log);
     }
     if (const auto* history = std::get_if<format::JournalHistory>(&record)) {
-      if (history->log != log_id_) return {};
-      for (const auto& [number, extent] : TRY(writer_.add_history(timeline(history->timeline), history->text))) {
-        holes_.erase(number);
-        log_.problems.push_back("timeline " + pg::to_text(number) + ", from " + pg::to_text(extent.from) + " to " +
-                                pg::to_text(extent.to) +
-                                ", is not followed: home went on without it, with another server whose timeline has "
-                                "the same number");
-      }
-      return {};
+      if (history->log == log_id_) return take(*history);
     }
     if (const auto* exposure = std::get_if<format::LossExposure>(&record)) {
       if (exposure->log == log_id_) log_.exposures.push_back(*exposure);
@@ -90,10 +96,48 @@ class LogCollector {
   }
 
  private:
+  struct Announced {
+    pg::TimelineHistory history;
+    Bytes text;
+  };
+
+  // One that would drop a branch which is here waits until there is log of its own.
+  Status take(const format::JournalHistory& record) {
+    const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline(record.timeline), record.text));
+    if (!writer_.is_of_another_branch(history)) return add(history.timeline, record.text);
+    announced_ = Announced{history, record.text};
+    return {};
+  }
+
+  Status add(pg::Timeline number, ByteView text) {
+    for (const auto& [gone, extent] : TRY(writer_.add_history(number, text))) {
+      replaced_[gone] = start_;
+      holes_.erase(gone);
+      if (points_ != nullptr) points_->forget(gone);
+      std::erase_if(log_.cuts, [&, &other = gone](const format::Cut& cut) {
+        const format::CutMember* const member = member_of(cut, request_);
+        return member != nullptr && timeline(member->timeline) == other;
+      });
+      if (!extent.has_value()) continue;
+      log_.problems.push_back("timeline " + pg::to_text(gone) + ", from " + pg::to_text(extent->from) + " to " +
+                              pg::to_text(extent->to) +
+                              ", is not followed: home went on without it, with another server whose timeline has "
+                              "the same number");
+    }
+    return {};
+  }
+
   Status take(const format::JournalLog& log) {
     has_found_any_ = true;
     if (!begins_.has_value()) begins_ = Place{log.timeline, log.start};
     const pg::Timeline number = timeline(log.timeline);
+    last_ = number;
+    const bool is_new_branch = announced_.has_value() && announced_->history.has(number) &&
+                               writer_.is_of_another_branch(announced_->history.as_of(number));
+    if (is_new_branch) {
+      const Announced announced = *std::exchange(announced_, std::nullopt);
+      TRY(add(announced.history.timeline, announced.text));
+    }
     if (holes_.contains(number)) return {};
     ByteView bytes = log.stored;
     if (log.codec == format::LogCodec::Zstd) {
@@ -127,6 +171,10 @@ class LogCollector {
   bool is_of_another_ = false;
   std::optional<std::string> goes_on_;
   std::optional<Place> begins_;
+  format::StreamStart start_;
+  std::optional<Announced> announced_;
+  std::optional<pg::Timeline> last_;
+  std::map<pg::Timeline, format::StreamStart> replaced_;
   Holes holes_;
   compress::Decompressor decompressor_;
   Bytes plain_;
@@ -141,12 +189,6 @@ Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const Holes& holes, c
                          const format::BaseBackupFacts& base) {
   Ranges found;
   pg::Lsn at = lsn(base.start);
-  const pg::Timeline first = history.timeline_of(at);
-  if (first != timeline(base.timeline)) {
-    return Error(Code::Conflict, "the backup is of timeline " + pg::to_text(timeline(base.timeline)) +
-                                     ", which the newest log left before the backup began")
-        .hint("restore an older or a newer base backup: --snapshot");
-  }
   const auto add = [&](pg::Timeline number, pg::Lsn to) -> Status {
     if (found.hole.has_value()) return {};
     const auto extent = writer.extents().find(number);
@@ -303,13 +345,6 @@ Error not_in(const DatabaseLog& log, std::string what) {
           std::move(what) + ", and it may lie behind the log's end, which is not proven: " + log.why_not_proven};
 }
 
-const format::CutMember* member_of(const format::Cut& cut, const LogRequest& request) {
-  for (const format::CutMember& member : cut.members) {
-    if (member.registry == request.registry && member.dataset == request.dataset) return &member;
-  }
-  return nullptr;
-}
-
 // Whether the log that leads to the newest timeline comes by it: home may have dropped what the cut saw.
 bool is_on_the_way(const format::CutMember& member, const pg::TimelineHistory& history) {
   return history.comes_by(timeline(member.timeline), lsn(member.position));
@@ -399,6 +434,27 @@ std::optional<std::string> shortfall(const FoundStream& journal, const JournalEn
   return "its writer had signed for " + std::to_string(end.marked) + " frames of journal " +
          journal.stream.descriptor.id().hex().substr(0, 16) + ", and the vaults that answered show " +
          std::to_string(end.frames);
+}
+
+// Home may have gone back to an older timeline, or a server that it left lives on: a person has to say.
+std::optional<std::string> gone_back(const LogCollector& collector, const pg::TimelineHistory& newest) {
+  if (!collector.last().has_value() || *collector.last() >= newest.timeline) return std::nullopt;
+  return "the log that came last is of timeline " + pg::to_text(*collector.last()) +
+         ", and home had been on timeline " + pg::to_text(newest.timeline) + " before";
+}
+
+// Why the log does not belong to this backup.
+std::optional<Error> why_useless(const LogRequest& request, const pg::TimelineHistory& newest,
+                                 const LogCollector& collector) {
+  const pg::Timeline number = timeline(request.base.timeline);
+  const auto replaced = collector.replaced().find(number);
+  if (replaced != collector.replaced().end() && request.base_start < replaced->second) {
+    return Error(Code::Conflict,
+                 "the backup is of another server's timeline " + pg::to_text(number) + ", which home went on without");
+  }
+  if (newest.timeline_of(lsn(request.base.start)) == number) return std::nullopt;
+  return Error(Code::Conflict, "the backup is of timeline " + pg::to_text(number) +
+                                   ", which the newest log left before the backup began");
 }
 
 void judge_end(const LogRequest& request, std::size_t answered, const std::optional<std::string>& hole,
@@ -507,13 +563,13 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     std::vector<store::VaultApi*> asked = vaults;
     std::erase_if(asked, [&](const store::VaultApi* vault) { return silences[vault->name()] >= kMostSilences; });
     if (asked.empty()) return Error(Code::Unavailable, "no vault answers any more");
-    JournalReader reader({world.clock, world.threads, request.quorum.answers_needed(request.vaults)}, request.realm,
-                         journal->stream, asked, std::move(own));
+    JournalReader reader({world.clock, world.threads, request.quorum, request.vaults}, request.realm, journal->stream,
+                         asked, std::move(own));
     const auto take = [&](const JournalFrame& frame) -> Status {
       if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
       return collector.take(frame);
     };
-    collector.begin_journal();
+    collector.begin_journal(journal->stream.descriptor.start);
     const JournalEnd end = TRY(reader.read(take, locate));
     const bool is_of_another = end.is_elsewhere || collector.is_of_another();
     if (collector.begins().has_value()) begins.emplace_back(*collector.begins(), journal->stream.descriptor.id());
@@ -562,7 +618,8 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
 
   // 1. What the vaults hold of it.
   const JournalsRead journals = TRY(read_journals(world, request, holdings, vaults, keys, way, collector, log, stop));
-  if (!collector.holes().empty() && way.order.empty()) better.order = journals.order;
+  // Branches follow each other by when they began, not by where they are.
+  if (!collector.holes().empty() && collector.replaced().empty() && way.order.empty()) better.order = journals.order;
   if (better != way) return Error(Code::Conflict, "the journals are not in the order of their log");
   const bool has_log = collector.has_found_any() && !writer->extents().empty();
   if (!has_log || !has_first_page(*writer, request.base, size)) {
@@ -587,8 +644,14 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
     return Error(Code::NotFound, "the history of a timeline is missing");
   }
   const pg::TimelineHistory newest = TRY(writer->newest_history());
+  if (auto useless = why_useless(request, newest, collector)) {
+    log.needs_older_base = true;
+    log.why_older = std::move(useless);
+    return log;
+  }
   Ranges found = TRY(ranges_of(*writer, collector.holes(), newest, request.base));
-  judge_end(request, journals.answered, found.hole, journals.missing, log);
+  const auto missing = journals.missing.has_value() ? journals.missing : gone_back(collector, newest);
+  judge_end(request, journals.answered, found.hole, missing, log);
   note_dropped(*writer, newest, log);
   const Goal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
   LogCheck check = TRY(LogCheck::create(*writer, newest, request, goal, wanted_points));

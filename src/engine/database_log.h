@@ -7,7 +7,7 @@
 // I1  The end is proven if so many vaults answered (n - k + b + 1) that, with b of them lying, one that holds what was
 //     acknowledged last has shown it, and none shows a mark of the writer's (format/mark.h) beyond what they all show. What
 //     is damaged of another dataset's journals does not count, nor what is marked there. Nor is it proven if the log is known
-//     to go on elsewhere: in a later era, or with another server.
+//     to go on elsewhere: in a later era, with another server, or on an older timeline.
 //     Otherwise is_proven is false, and the caller does not restore "the latest".
 // I2  Every byte up to the end was authenticated, and every record up to it was checked against its CRC and its link.
 // I4  Only records of this dataset and server count, whatever else the registry's journals hold; what is sealed under
@@ -21,10 +21,10 @@
 // I8  A cut is restored only if the log leads to it on the timeline on which it was taken. What was acknowledged on a timeline
 //     that the newest one left before is named in `problems`.
 // I6  A goal that lies before the backup is consistent plans nothing (needs_older_base), nor does a log that does not reach
-//     the backup (why_older): another base may serve.
+//     the backup, or leads to another timeline than its own (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
-// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (journal_reader.h, I2; the base's
-//   timeline was left before it), Corrupt (no log at all where the base begins), Precondition (the log ends before the backup is consistent; a position beyond the
+// Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (journal_reader.h,
+//   I2), Corrupt (no log at all where the base begins), Precondition (the log ends before the backup is consistent; a position beyond the
 //   end), Denied (period not released), Unavailable (also: no such cut or point, and the end is not proven).
 // See: docs/formats/database-journal.md, ADR-0026.
 #pragma once
@@ -100,6 +100,7 @@ struct LogRequest {
   std::uint32_t vaults = 0;  // of the policy
   policy::Quorum quorum;
   format::BaseBackupFacts base;
+  format::StreamStart base_start;  // of the stream of its snapshot
   RecoveryGoal goal;
 };
 

@@ -94,7 +94,7 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
     JournalEnd end;
   };
   std::vector<Look> looks(vaults_.size());
-  detail::Patience patience(world_.clock, world_.enough);
+  detail::Patience patience(world_.clock, world_.quorum.answers_needed(world_.vaults));
   env::at_once(
       world_.threads, vaults_.size(), [&](std::size_t i) { return "look-" + vaults_[i]->name(); },
       [&](std::size_t i) { looks[i].copy = look_at(i, patience, looks[i].end); });
@@ -356,6 +356,7 @@ Result<std::optional<format::SegmentOpener>> JournalReader::open_front(const for
   const Shown* by = nullptr;
   std::vector<Shown*> earlier;
   std::optional<Error> denied;
+  std::uint32_t denials = 0;
   const auto front_of = [](const Shown& one) { return ByteView(one.bytes).first(format::kSegmentFrontBytes); };
   for (Shown& one : shown) {
     if (by != nullptr && equal(front_of(one), front_of(*by))) continue;
@@ -371,6 +372,7 @@ Result<std::optional<format::SegmentOpener>> JournalReader::open_front(const for
     const auto key = key_for(front.value().header.key);
     if (!key.ok()) {
       denied = one.wrong = key.error();
+      ++denials;
       continue;
     }
     auto opened = format::SegmentOpener::open(*key.value(), realm_, place, one.bytes);
@@ -386,7 +388,7 @@ Result<std::optional<format::SegmentOpener>> JournalReader::open_front(const for
     for (Shown* one : earlier) one->wrong = Error(Code::Corrupt, "its front names a period that it is not of");
     return opener;
   }
-  if (denied.has_value()) return *denied;
+  if (denials > world_.quorum.b) return *denied;
   if (!earlier.empty()) ++end.passed_over;
   for (const Shown& one : shown) tell_wrong(place, one, 0, end);
   return opener;

@@ -14,7 +14,8 @@
 //     prove that the writer (or a clone of it, or who has its key) went two ways: Conflict, an alarm; the operator chooses. So
 //     does a segment that is closed at one vault without frames that another one has.
 // I5  Segments of periods before the oldest that was released, and those before s, are passed over: whoever restores needs
-//     the log from its base backup on. One of a later period is Denied: it would be missed at the end. For a segment that
+//     the log from its base backup on. One of a later period is Denied: it would be missed at the end; more vaults than may lie
+//     show it, or one that has closed it. For a segment that
 //     cannot be had, or does not tell where it lies, those that follow it tell; it moves s back, never forward.
 //     What a vault shows is one moment's: a segment that its writer closes meanwhile is read as the object that it became.
 // I3  What ends early because a vault is gone, or a closed segment cannot be had, is not an error: the end says what was read and
@@ -38,6 +39,7 @@
 
 #include "env/env.h"
 #include "format/journal.h"
+#include "policy/policy.h"
 #include "spread/copies_reader.h"
 #include "store/vault_api.h"
 
@@ -83,7 +85,8 @@ class JournalReader {
   struct World {
     env::Clock& clock;
     env::Threads& threads;
-    std::size_t enough;  // vaults, that need not wait for a slower one (detail/patience.h)
+    policy::Quorum quorum;  // how many may lie, and how many need not wait for a slower one (detail/patience.h)
+    std::size_t vaults;     // of the policy
   };
   // `stream` is the registry's own: signed by a writer whom the policy pins, or pinned (SnapshotFinder). Vaults outlive
   // the reader, seen as a site. Precondition: at least one.

@@ -66,6 +66,12 @@ void RestorePoints::note(pg::Timeline timeline, const pg::RestorePoint& point) {
   if (points_.size() > kMostPoints) points_.erase(points_.begin());
 }
 
+void RestorePoints::forget(pg::Timeline timeline) {
+  std::erase_if(points_, [&](const auto& each) { return each.first.second == timeline; });
+  std::erase_if(names_, [&](const auto& each) { return each.first == timeline; });
+  if (looking_at_ == timeline) checker_.reset();
+}
+
 std::optional<RestorePoints::Found> RestorePoints::last(const pg::TimelineHistory& history) const {
   std::optional<Found> found;
   std::size_t count = 0;

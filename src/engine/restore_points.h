@@ -38,6 +38,8 @@ class RestorePoints {
   // Log in the order of its journals; pieces may overlap, and leave gaps.
   void look(pg::Timeline timeline, pg::Lsn start, ByteView bytes);
   void note(pg::Timeline timeline, const pg::RestorePoint& point);
+  // Another branch of the same number takes its place.
+  void forget(pg::Timeline timeline);
 
   struct Found {
     pg::RestorePoint point;

@@ -228,12 +228,21 @@ Status WalDirectoryWriter::add(pg::Timeline timeline, pg::Lsn start, ByteView by
   return {};
 }
 
-Result<WalDirectoryWriter::Dropped> WalDirectoryWriter::add_history(pg::Timeline timeline, ByteView text) {
-  const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline, text));
+std::vector<pg::TimelineHistory> WalDirectoryWriter::others_than(const pg::TimelineHistory& history) const {
   std::vector<pg::TimelineHistory> others;
   for (const auto& [number, known] : histories_) {
     if (history.has(number) && history.as_of(number) != known) others.push_back(known);
   }
+  return others;
+}
+
+bool WalDirectoryWriter::is_of_another_branch(const pg::TimelineHistory& history) const {
+  return !others_than(history).empty();
+}
+
+Result<WalDirectoryWriter::Dropped> WalDirectoryWriter::add_history(pg::Timeline timeline, ByteView text) {
+  const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline, text));
+  const std::vector<pg::TimelineHistory> others = others_than(history);
   std::vector<pg::Timeline> gone;
   for (const auto& [number, known] : histories_) {
     const auto comes_from = [&, &here = known](const auto& other) {
@@ -244,7 +253,7 @@ Result<WalDirectoryWriter::Dropped> WalDirectoryWriter::add_history(pg::Timeline
   Dropped dropped;
   for (const pg::Timeline number : gone) {
     const auto extent = extents_.find(number);
-    if (extent != extents_.end()) dropped.insert(*extent);
+    dropped[number] = extent != extents_.end() ? std::optional(extent->second) : std::nullopt;
     TRY(drop(number));
   }
   const std::string path = env::join_path(path_, pg::history_file_name(timeline));

@@ -94,8 +94,10 @@ class WalDirectoryWriter {
     pg::Lsn from;
     pg::Lsn to;
   };
-  // What had to go for this one (I5).
-  using Dropped = std::map<pg::Timeline, Extent>;
+  // Whether what is here is of another branch (I5).
+  bool is_of_another_branch(const pg::TimelineHistory& history) const;
+  // What had to go for this one (I5): timelines, and what was here of each.
+  using Dropped = std::map<pg::Timeline, std::optional<Extent>>;
   Result<Dropped> add_history(pg::Timeline timeline, ByteView text);
 
   const std::map<pg::Timeline, Extent>& extents() const { return extents_; }
@@ -118,6 +120,8 @@ class WalDirectoryWriter {
   // How many bytes at the front are as they are here.
   Result<std::size_t> count_same(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
   Status open_for_write(const std::string& name);
+  // Histories here of timelines that `history` has as well, and otherwise.
+  std::vector<pg::TimelineHistory> others_than(const pg::TimelineHistory& history) const;
   Status drop(pg::Timeline timeline);
   Status fill_before(const LogRange& range, const WalPlan& plan);
   Status end_at(const WalPlan& plan);

@@ -116,8 +116,8 @@ TEST_F(WalDirectory, a_branch_of_the_same_number_goes_for_the_one_whose_history_
 
   const auto dropped = writer_->add_history(kTwo, as_bytes("1\t0/170000\n")).take();
   ASSERT_EQ(dropped.size(), 2U) << "and what descends from it";
-  EXPECT_EQ(dropped.at(kTwo).to, pg::Lsn(2 * kSegment + 100));
-  EXPECT_EQ(dropped.at(three).to, pg::Lsn(2 * kSegment + 200));
+  EXPECT_EQ(dropped.at(kTwo)->to, pg::Lsn(2 * kSegment + 100));
+  EXPECT_EQ(dropped.at(three)->to, pg::Lsn(2 * kSegment + 200));
   EXPECT_EQ(writer_->extents().size(), 1U);
   EXPECT_FALSE(writer_->has_history(three));
   EXPECT_TRUE(writer_->has_history(kTwo));

@@ -34,6 +34,7 @@ struct LeftStream {
 struct VaultAnswer {
   std::optional<Error> failure;
   std::optional<std::string> has_more;
+  bool lacks_frames = false;       // of open ones, and cannot take them
   std::set<std::uint64_t> closed;  // of the open ones here, that are closed there
   std::uint64_t segments = 0;      // that it has receipts for
 };
@@ -152,7 +153,10 @@ class StreamRecovery {
         return {};
       }
       // Too many are open there, or its disk failed under this one: it comes whole when it is closed.
-      if (!appended.ok() && appended.error().code() == Code::Precondition) return {};
+      if (!appended.ok() && appended.error().code() == Code::Precondition) {
+        answers_[i].lacks_frames = true;
+        return {};
+      }
       if (!appended.ok()) return appended.error();
       at = end;
     }
@@ -228,6 +232,9 @@ class StreamRecovery {
       if (answers_[i].segments < end) {
         stream.reasons.push_back(vaults_[i]->name() + " lacks earlier segments: its own repair brings them");
       }
+    }
+    for (const VaultAnswer& answer : answers_) {
+      if (left_.damages.empty() && !answer.failure.has_value() && !answer.lacks_frames) ++stream.holders;
     }
     stream.is_complete = stream.reasons.empty();
     if (stream.is_complete) TRY(spool_.remove_all());

@@ -153,6 +153,7 @@ struct SpooledStream {
   format::StreamId stream;
   std::uint64_t segments = 0;        // in the spool
   std::uint64_t frames_end = 0;      // one more than the last frame's number in it; 0 if there is none
+  std::size_t holders = 0;           // vaults that have all its frames, open or closed; 0 if the spool has lost some
   bool is_complete = false;          // every vault has all of it, closed; it left the spool
   std::vector<std::string> reasons;  // otherwise: "lux: connection refused", "est holds more than the spool"
 };

@@ -24,6 +24,13 @@ struct Log {
     ends.clear();
     add(record + 1);
   }
+  // As at a base backup's start, which is returned.
+  pg::Lsn switch_segment() {
+    constexpr std::uint64_t kHeaderBytes = 40;
+    wal.record(0x40, 0, {});
+    ends.push_back(wal.end());
+    return wal.end() + kHeaderBytes;
+  }
   void add(std::size_t records) {
     for (std::size_t i = 0; i < records; ++i) {
       wal.record(0, 10, Bytes(100 + ends.size() % 50, static_cast<Byte>(ends.size())));
@@ -46,8 +53,10 @@ class LogBench {
   Door& vault(std::size_t i) { return *doors_.at(i); }
 
   // Ends the journal that is written, if there is one.
-  void begin_journal(const std::string& dataset, pg::Lsn start, const format::LogSource& source = kSource) {
+  void begin_journal(const std::string& dataset, pg::Lsn start, const format::LogSource& source = kSource,
+                     std::uint32_t timeline = 0) {
     end_journal();
+    if (timeline != 0) timeline_ = timeline;
     auto options = bench_.options();
     options.mark_every = 10ms;
     writer_ = bench_.open_writer(names_.at(begun_.size()), options);
@@ -76,7 +85,7 @@ class LogBench {
   void skip_to(pg::Lsn at) { at_ = at; }
   // The first segment of the journal that was begun as number `journal`.
   format::ObjectName object_of(std::size_t journal) { return bench_.objects_at(0, begun_.at(journal)).at(0); }
-  // What the server has written since, in one frame.
+  // What the server has written since, in one frame if it is little.
   void send() { send(to_bytes(log_.wal.wal())); }
   void send_spoiled_at(pg::Lsn at) {
     Bytes wal = to_bytes(log_.wal.wal());
@@ -84,11 +93,14 @@ class LogBench {
     send(wal);
   }
   void send(const Bytes& wal) {
-    const auto from = static_cast<std::size_t>(at_.value() - WalWriter::begin().value());
-    const ByteView bytes = ByteView(wal).subspan(from);
-    append(format::JournalLog{log_id_, format::LogTimeline(timeline_), format::LogPosition(at_.value()),
-                              format::LogCodec::Raw, static_cast<std::uint32_t>(bytes.size()), bytes});
-    at_ = log_.wal.end();
+    constexpr std::size_t kMostInFrame = std::size_t{512} << 10;
+    while (at_ < log_.wal.end()) {
+      const auto from = static_cast<std::size_t>(at_.value() - WalWriter::begin().value());
+      const ByteView bytes = ByteView(wal).subspan(from).first(std::min(kMostInFrame, wal.size() - from));
+      append(format::JournalLog{log_id_, format::LogTimeline(timeline_), format::LogPosition(at_.value()),
+                                format::LogCodec::Raw, static_cast<std::uint32_t>(bytes.size()), bytes});
+      at_ = at_ + bytes.size();
+    }
   }
   void wait_for_all() {
     for (std::size_t i = 0; i < JournalBench::kVaults; ++i) wait_for(i);
@@ -108,6 +120,12 @@ class LogBench {
     writer_.reset();
   }
 
+  // A backup that an agent has taken since its journal number `journal` began, or before that one.
+  void take_base(std::uint32_t timeline, pg::Lsn start, pg::Lsn end, std::size_t journal) {
+    base_ = {kSource, format::LogTimeline(timeline), format::LogPosition(start.value()),
+             format::LogPosition(end.value())};
+    base_start_ = start_of(begun_.at(journal));
+  }
   engine::LogRequest request(engine::RecoveryGoal goal) const {
     engine::LogRequest request;
     request.dataset = "people";
@@ -117,6 +135,8 @@ class LogBench {
     request.quorum = {JournalBench::kCopies, 2, 0};
     request.base = {kSource, format::LogTimeline(1), format::LogPosition(WalWriter::begin().value()),
                     format::LogPosition(log_.ends.at(4).value())};
+    if (base_.has_value()) request.base = *base_;
+    request.base_start = base_start_;
     request.goal = std::move(goal);
     return request;
   }
@@ -157,6 +177,8 @@ class LogBench {
   std::uint64_t cuts_ = 0;
   std::optional<format::EraNumber> later_era_;
   pg::Lsn at_;
+  std::optional<format::BaseBackupFacts> base_;
+  format::StreamStart base_start_;
   int fetched_ = 0;
 };
 
@@ -509,6 +531,73 @@ TEST_F(DatabaseLogTest, of_two_timelines_of_one_number_home_follows_the_later_on
     EXPECT_EQ(log.reached.records, 10U);
     ASSERT_EQ(log.problems.size(), 2U) << "of timeline 1 and of the first server's timeline 2";
     EXPECT_NE(log.problems[0].find("timeline 2, from"), std::string::npos) << log.problems[0];
+  });
+}
+
+// Found by review: a base and a cut of the branch that was replaced passed as ones of the other, by the number alone.
+TEST_F(DatabaseLogTest, bases_and_cuts_of_a_branch_that_another_of_its_number_replaced_are_not_that_ones) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto ends = bench.log().ends;
+    bench.log().wal.set_timeline(2);
+    const pg::Lsn base = bench.log().switch_segment();
+    bench.log().add(5);
+    bench.switch_timeline(2, ends[9]);
+    bench.send();
+    const auto first_ends = bench.log().ends;
+    bench.take_cut("of the first", 2, first_ends[13]);
+    bench.log().go_back_to(7);
+    bench.log().wal.set_timeline(2);
+    bench.begin_journal("people", ends[7]);
+    bench.switch_timeline(2, ends[7]);
+    bench.wait_for_all();
+    const auto before = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_EQ(before.reached.end, first_ends[15]) << "of the second there is no log yet";
+
+    bench.log().add(2);
+    EXPECT_EQ(bench.log().switch_segment(), base) << "in the same file";
+    bench.log().add(9);
+    bench.send();
+    bench.take_cut("of the second", 2, bench.log().ends[9]);
+    bench.wait_for_all();
+    const auto id = [](std::string_view name) { return policy::testing::seeded_id<format::CutId>(name).hex(); };
+    EXPECT_EQ(must(bench.fetch(engine::ToCut{id("of the second")})).reached.end, bench.log().ends[9]);
+    EXPECT_TRUE(failed_with(bench.fetch(engine::ToCut{id("of the first")}), Code::NotFound));
+    EXPECT_EQ(must(bench.fetch(engine::ToCut{std::string(engine::kLatestCut)})).cut->id.hex(), id("of the second"));
+
+    bench.take_base(2, base, first_ends[11], 0);
+    const auto of_the_first = must(bench.fetch(engine::ToProvenEnd{}));
+    ASSERT_TRUE(of_the_first.why_older.has_value());
+    EXPECT_NE(of_the_first.why_older->message().find("of another server's timeline 2"), std::string::npos);
+    bench.take_base(2, base, bench.log().ends[12], 1);
+    EXPECT_EQ(must(bench.fetch(engine::ToProvenEnd{})).reached.end, bench.log().wal.end());
+  });
+}
+
+// Found by review: the highest number was taken for where home is.
+TEST_F(DatabaseLogTest, log_that_goes_back_to_an_older_timeline_leaves_the_end_unproven) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const auto ends = bench.log().ends;
+    bench.log().go_back_to(7);
+    bench.log().wal.set_timeline(2);
+    bench.log().add(3);
+    bench.begin_journal("people", ends[7]);
+    bench.switch_timeline(2, ends[7]);
+    bench.send();
+    const pg::Lsn newest = bench.log().wal.end();
+    bench.wait_for_all();
+    EXPECT_TRUE(must(bench.fetch(engine::ToProvenEnd{})).is_proven);
+    bench.log().go_back_to(12);
+    bench.begin_journal("people", ends[9], kSource, 1);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_FALSE(log.is_proven);
+    EXPECT_NE(log.why_not_proven.find("the log that came last is of timeline 1"), std::string::npos);
+    EXPECT_EQ(log.reached.end, newest);
+    bench.take_base(1, ends[9], bench.log().ends[11], 2);
+    EXPECT_TRUE(must(bench.fetch(engine::ToProvenEnd{})).why_older.has_value()) << "and an older base may serve";
   });
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -66,6 +67,7 @@ class Door final : public store::VaultApi {
   std::function<Status(const format::ObjectName&)> before_read;
   std::function<void(MutableByteView)> retells_read;
   std::function<void(MutableByteView)> retells_frames;
+  std::function<bool(const format::SegmentPlace&, MutableByteView)> gives_frames;  // instead of the vault
 
   void replace(std::unique_ptr<store::VaultApi> inner) { inner_ = std::move(inner); }
 
@@ -127,6 +129,7 @@ class Door final : public store::VaultApi {
                      MutableByteView out) override {
     TRY(check());
     if (fails_frames) return Error(Code::Unavailable, "vault " + name() + " went away");
+    if (gives_frames && gives_frames({stream, index}, out)) return {};
     TRY(inner_->read_frames(stream, index, offset, out));
     if (retells_frames) retells_frames(out);
     return {};
@@ -270,14 +273,17 @@ class JournalBench {
       site->fails_frames = dies_before_frames.contains(i);
       if (retells_read.contains(i)) site->retells_read = retells_read.at(i);
       if (retells_frames.contains(i)) site->retells_frames = retells_frames.at(i);
+      if (gives_frames.contains(i)) site->gives_frames = gives_frames.at(i);
       if (before_read)
         site->before_read = [this, i](const format::ObjectName& object) { return before_read(i, object); };
       asked.push_back(site.get());
       sites.push_back(std::move(site));
     }
     std::vector<format::OpeningKey> released = keys().opening_keys();
-    std::erase_if(released, [&](const format::OpeningKey& key) { return key.id.period.value() < oldest_released; });
-    engine::JournalReader reader({env_.clock, env_.threads, kVaults - kCopies + 1}, keys().policy().realm,
+    std::erase_if(released, [&](const format::OpeningKey& key) {
+      return key.id.period.value() < oldest_released || key.id.period.value() > latest_released;
+    });
+    engine::JournalReader reader({env_.clock, env_.threads, {kCopies, 2, may_lie}, kVaults}, keys().policy().realm,
                                  stream_named(start), asked, std::move(released));
     const auto take = [&](const engine::JournalFrame& frame) -> Status {
       if (!locate && frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
@@ -313,8 +319,11 @@ class JournalBench {
   std::map<std::size_t, std::function<void(std::vector<store::OpenSegment>&)>> shows_site;
   std::map<std::size_t, std::function<void(MutableByteView)>> retells_read;
   std::map<std::size_t, std::function<void(MutableByteView)>> retells_frames;  // of open segments
+  std::map<std::size_t, std::function<bool(const format::SegmentPlace&, MutableByteView)>> gives_frames;
   std::set<std::size_t> dies_before_frames;  // vaults that show open segments and then give none
   std::uint64_t oldest_released = 0;         // period
+  std::uint64_t latest_released = std::numeric_limits<std::uint64_t>::max();
+  std::uint32_t may_lie = 0;  // vaults
   // Called when a closed segment is read from that vault.
   std::function<Status(std::size_t, const format::ObjectName&)> before_read;
 

@@ -165,6 +165,42 @@ TEST_F(JournalReaderTest, a_vault_that_shows_an_open_segment_and_does_not_give_i
   });
 }
 
+// Found by review: a front is not authentic before it is opened, and one vault's word stopped every restore.
+TEST_F(JournalReaderTest, an_open_segment_of_a_later_period_that_liars_alone_show_stops_nobody) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    bench.shows_site[1] = [&](std::vector<store::OpenSegment>& open) {
+      for (const auto& one : std::vector(open)) {
+        if (one.stream != stream) continue;
+        open.push_back(one);
+        open.back().index = format::EntryIndex(one.index.value() + 1);
+        open.back().mark.reset();
+      }
+    };
+    bench.gives_frames[1] = [&](const format::SegmentPlace& place, MutableByteView out) {
+      if (place.index.value() == 0) return false;
+      const custody::AgentKeys agent = keys().agent_keys();
+      auto sealer = must(format::SegmentSealer::open(agent.periods.at(bench.period + 2), keys().policy().realm, place,
+                                                     18, policy::testing::seeded_secret<32>("later")));
+      std::copy_n(sealer.front().begin(), std::min(out.size(), sealer.front().size()), out.begin());
+      return true;
+    };
+    bench.latest_released = bench.period + 1;
+    std::vector<Bytes> frames;
+    EXPECT_TRUE(failed_with(bench.read("first", frames), Code::Denied)) << "nobody may lie";
+    bench.may_lie = 1;
+    frames.clear();
+    const auto end = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    ASSERT_EQ(end.unreachable.size(), 1U);
+    EXPECT_EQ(end.unreachable[0].vault, bench.host(1).entry().name);
+  });
+}
+
 // Found by review: of two vaults with damage at different places, only the longer beginning was read.
 TEST_F(JournalReaderTest, frames_of_an_open_segment_come_from_whichever_vault_has_them_right) {
   run([](JournalBench& bench) {

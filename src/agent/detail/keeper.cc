@@ -25,9 +25,14 @@ constexpr auto kLook = 100ms;
 Status Keeper::recover_spools(Running& database) {
   env::FileSystem& files = place_.env.files;
   const std::string folder = spools_folder(database_directory(place_.home, database.config->stream.dataset));
+  const std::string in_use = database.stream->spool_in_use();  // it may be another one at the end
   const auto names = files.list(folder);
-  if (!names.ok() && names.error().code() == Code::NotFound) return {};
+  if (!names.ok() && names.error().code() == Code::NotFound) {
+    database.stream->left_journals_are_held(in_use);
+    return {};
+  }
   std::string trouble;
+  bool are_held = true;
   for (const std::string& name : TRY(names)) {
     const std::string spool = env::join_path(folder, name);
     if (spool == database.stream->spool_in_use()) continue;
@@ -36,6 +41,7 @@ Status Keeper::recover_spools(Running& database) {
                                   place_.vaults, place_.writer, place_.env.clock.monotonic() + kSpoolTime));
     std::string why;
     for (const spread::SpooledStream& stream : left) {
+      are_held = are_held && stream.holders >= place_.policy.quorum.k;
       for (const std::string& reason : stream.is_complete ? std::vector<std::string>() : stream.reasons)
         append_item(why, reason, "; ");
     }
@@ -45,6 +51,7 @@ Status Keeper::recover_spools(Running& database) {
       trouble = "the spool holds a journal of an earlier start that not every vault has (" + why + ")";
     }
   }
+  if (are_held) database.stream->left_journals_are_held(in_use);
   const MutexLock lock(mutex_);
   database.spool_trouble = trouble;
   return {};
