@@ -226,7 +226,11 @@ bool DatabaseStream::keep_position() {
   last_keep_ = place_.env.clock.monotonic();
   // What was acknowledged before stays so, while a journal that began further back comes past it again.
   const pg::Lsn before = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
-  const StreamPosition position{known_->history, std::max(ledger_->flush(), before), exposed()};
+  if (check_tail_.has_value()) return true;  // it may be another branch
+  StreamPosition position{known_->history, std::max(ledger_->flush(), before), exposed(), std::nullopt};
+  position.tail = kept_.has_value() && position.acknowledged == before
+                      ? kept_->tail
+                      : tail_.before(position.acknowledged, known_->history, segment_size_);
   if (position == kept_) return true;
   const Status kept = memory_.keep(position);
   if (kept.ok()) kept_ = position;  // if not: an older one means that more is sent again
@@ -266,10 +270,24 @@ Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
           pg::to_text(switch_point) + ", and everything up to " + pg::to_text(acknowledged) +
           " had been acknowledged; the dropped branch is kept in the vaults");
   }
+  return leave_branch(switch_point);
+}
+
+Status DatabaseStream::leave_branch(pg::Lsn switch_point) {
   TRY(end_journal());
   known_->position = switch_point;
   kept_.reset();
+  tail_.clear();
+  check_tail_.reset();
   return {};
+}
+
+std::optional<LogStretch> DatabaseStream::expected_before(pg::Lsn start) const {
+  if (skips_look_back_) return std::nullopt;
+  if (journal_ != nullptr) return tail_.before(start, known_->history, segment_size_);
+  // Of an earlier run: it ends at what was acknowledged then.
+  if (!kept_.has_value() || !kept_->tail.has_value() || kept_->tail->to > start) return std::nullopt;
+  return kept_->tail;
 }
 
 Status DatabaseStream::finish_journal() {
@@ -304,6 +322,7 @@ Status DatabaseStream::begin_anew(const Error& why) {
   TRY(end_journal());
   known_.reset();
   kept_.reset();
+  tail_.clear();
   TRY(memory_.forget_position());
   return Error(Code::Unavailable, "a new journal begins where the server's slot does");
 }
@@ -403,33 +422,52 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 2. From where: what was received before, or the slot's position.
   history_ = {{}, {identity.timeline, {}}};
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
-  const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
+  // A journal that begins before the tail of an earlier run was compared begins again: nothing of it was acknowledged.
+  if (journal_ != nullptr && check_tail_.has_value() && check_tail_->expected().to != ledger_->appended_end())
+    TRY(end_journal());
+  pg::Lsn start = TRY(start_position(connection, history_.history, until()));
+  const pg::Lsn known_end = known_.has_value() ? std::max(known_->position, start) : start;
+  const auto expected = expected_before(journal_ != nullptr ? start : known_end);
+  pg::Lsn at = expected.has_value() ? std::min(start, expected->from) : start;
+  if (journal_ == nullptr) start = at;
   timeline_ = history_.history.timeline_of(start);
-  known_ = Known{history_.history, known_.has_value() ? known_->position : start};
+  known_ = Known{history_.history, known_end};
+  check_tail_.reset();
+  if (expected.has_value()) check_tail_.emplace(*expected);
+  tail_.cut_to(start);
   if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
   TRY(write_history());
 
   // 3. Timeline after timeline.
-  pg::Lsn at = start;
+  timeline_ = history_.history.timeline_of(at);
+  if (identity.flushed < start && history_.history.timeline_of(start) == identity.timeline) {
+    return Error(Code::Unavailable, "the server has its log only up to " + pg::to_text(identity.flushed) +
+                                        ", and up to " + pg::to_text(start) + " it is here already")
+        .hint(facts.is_in_recovery ? "it is a standby that has not taken over: look at where the connection leads"
+                                   : "has it gone back, or lost log? Look at it before anything is written there");
+  }
   while (true) {
-    if (identity.flushed < at && timeline_ == identity.timeline) {
-      return Error(Code::Unavailable, "the server has its log only up to " + pg::to_text(identity.flushed) +
-                                          ", and up to " + pg::to_text(at) + " it is here already")
-          .hint(facts.is_in_recovery ? "it is a standby that has not taken over: look at where the connection leads"
-                                     : "has it gone back, or lost log? Look at it before anything is written there");
-    }
     watch(facts, history_.history.as_of(timeline_), at);
     gate_.connected(timeline_, std::max(identity.flushed, at));
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
     state_ = StreamState::Streaming;
     publish();
     auto ended = stream(connection, stop);
-    if (!ended.ok() && pg::is_log_removed(ended.error()) && !journal_failed_) return begin_anew(ended.error());
+    const bool is_removed = !ended.ok() && pg::is_log_removed(ended.error()) && !journal_failed_;
+    if (is_removed && check_tail_.has_value()) {
+      skips_look_back_ = true;
+      return Error(Code::Unavailable,
+                   "the server has removed the end of what was received last: it is taken at its word");
+    }
+    if (is_removed) return begin_anew(ended.error());
     if (!TRY(ended).has_value()) return {};
     TRY(flush_frame());
     TRY(settle());
     const pg::TimelineEnded& end = *ended.value();
-    if (end.switch_point < std::max(ledger_->appended_end(), known_->position)) {
+    // What is known may lie on a timeline that follows.
+    const bool is_newest = timeline_ == history_.history.timeline;
+    const pg::Lsn had = ledger_->appended_end();
+    if (end.switch_point < (is_newest ? std::max(had, known_->position) : had)) {
       TRY(follow_fork(end.switch_point));
       return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(end.switch_point) +
                                           ", before what was received; a new journal begins there");
@@ -486,19 +524,59 @@ Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection,
   return connection.next({clock.monotonic() + longest, stop}, waker_.get());
 }
 
+Status DatabaseStream::compare(const pg::WalData& data) {
+  check_tail_->feed(data.start, data.bytes);
+  const std::optional<bool> is_same = check_tail_->is_same();
+  if (!is_same.has_value()) return {};
+  const LogStretch stretch = check_tail_->expected();
+  if (*is_same) {
+    check_tail_.reset();
+    return {};
+  }
+  // How far both go together nobody knows, but from where on they may part.
+  const pg::Timeline number = known_->history.timeline_of(pg::Lsn(stretch.to.value() - 1));
+  pg::Lsn begin;
+  for (const pg::TimelineSwitch& change : known_->history.switches) {
+    if (change.parent < number) begin = change.switch_point;
+  }
+  raise("the server's log is another one than was received before: up to " + pg::to_text(stretch.to) + ", timeline " +
+        pg::to_text(number) +
+        " came from another server, or this one went back to a copy of itself. What was acknowledged of it may be "
+        "missing here; it is kept in the vaults. Take a new base backup: exclave backup --database " +
+        options_.dataset);
+  TRY(leave_branch(begin));
+  return Error(Code::Unavailable, "a new journal begins where the two may part");
+}
+
+// The checker is an alarm, no gate.
+void DatabaseStream::check(ByteView bytes) {
+  if (!checker_.has_value()) return;
+  const Status whole = checker_->feed(bytes);
+  if (whole.ok()) return;
+  raise("the server sends a damaged log: " + whole.error().message());
+  checker_.reset();
+}
+
 Status DatabaseStream::take(const pg::WalData& data) {
   server_end_ = std::max(server_end_, data.server_end);
-  if (checker_.has_value()) {
-    const Status whole = checker_->feed(data.bytes);
-    if (!whole.ok()) {
-      raise("the server sends a damaged log: " + whole.error().message());
-      checker_.reset();
-    } else {
-      commits_ = commits_before_checker_ + checker_->commits();
-    }
+  if (check_tail_.has_value()) {
+    TRY(compare(data));
+  } else {
+    skips_look_back_ = false;
   }
   ByteView rest = data.bytes;
   pg::Lsn at = data.start;
+  const pg::Lsn next = framer_.is_empty() ? framed_end_ : framer_.end();
+  if (at < next) {  // a look back: its commits were counted
+    const auto known = static_cast<std::size_t>(std::min<std::uint64_t>(rest.size(), pg::bytes_between(at, next)));
+    check(rest.first(known));
+    if (checker_.has_value()) commits_before_checker_ = commits_ - checker_->commits();
+    rest = rest.subspan(known);
+    at = at + known;
+  }
+  check(rest);
+  if (checker_.has_value()) commits_ = commits_before_checker_ + checker_->commits();
+  tail_.add(at, rest);
   while (!rest.empty()) {
     if (framer_.is_full()) TRY(flush_frame());
     const ByteView some = rest.first(std::min(rest.size(), LogFramer::kMostPieceBytes));
@@ -560,7 +638,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
     ledger_->spooled();
   }
   gate_.set_trusted(server_.is_waited_for() && !ledger_->is_degraded());
-  pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
+  pg::Lsn flushed = check_tail_.has_value() ? pg::Lsn() : std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
   // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:

@@ -14,6 +14,8 @@
 // I5  A record that is damaged on arrival is an alarm at once. The log is stored all the same: it is what the server has.
 // I6  When outstanding frames exceed kMostOutstandingBytes, or spool_limit_bytes while nobody waits for the vaults, nothing more is read from the server, whose slot keeps it;
 //     status messages go on, so that it does not drop the connection.
+// I7  On a new connection nothing is acknowledged before the server has shown again the end of what was received last: two
+//     servers can be promoted at the same place, with the same timeline number (log_tail.h).
 // Threads: run() on one thread; status() and request_stop() from any.
 // Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, full disk); all else is retried, and
 //   told in status().
@@ -32,6 +34,7 @@
 #include "agent/frame_writer.h"
 #include "agent/kept_cuts.h"
 #include "agent/log_framer.h"
+#include "agent/log_tail.h"
 #include "agent/period_source.h"
 #include "agent/server_watch.h"
 #include "agent/stream_memory.h"
@@ -150,6 +153,12 @@ class DatabaseStream {
   void watch(const pg::ServerFacts& facts, const pg::TimelineHistory& history, pg::Lsn start);
   // The server left the way of what is known before that: the log goes on at the switch point.
   Status follow_fork(pg::Lsn switch_point);
+  Status leave_branch(pg::Lsn switch_point);
+  // What a server that goes on has before `start` (I7).
+  std::optional<LogStretch> expected_before(pg::Lsn start) const;
+  // Unavailable if the server goes on with another log: the branch is left then.
+  Status compare(const pg::WalData& data);
+  void check(ByteView bytes);
   // Until the timeline or the connection ends.
   Result<std::optional<pg::TimelineEnded>> stream(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
@@ -188,6 +197,9 @@ class DatabaseStream {
   pg::Timeline timeline_;
   StreamMemory memory_;
   std::optional<Known> known_;
+  LogTail tail_;
+  std::optional<StretchCheck> check_tail_;  // I7: until the server has shown that it goes on
+  bool skips_look_back_ = false;            // the server has removed what would be compared
   format::LogId log_id_;
   pg::ReplicationConnection::RawHistory history_;  // of the timeline that streams
   std::optional<format::PeriodNumber> period_;     // under which the journal was rolled last

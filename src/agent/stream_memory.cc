@@ -41,6 +41,13 @@ Result<StreamPosition> parse_position(const std::string& text, const std::string
     exposed.to = TRY(pg::parse_lsn(TRY(reader.field("exposed-to"))));
     exposed.since = env::Timestamp::from_seconds(TRY(reader.seconds("exposed-since")));
   }
+  if (reader.next_is("tail-from")) {
+    LogStretch& tail = position.tail.emplace();
+    tail.from = TRY(pg::parse_lsn(TRY(reader.field("tail-from"))));
+    tail.to = position.acknowledged;
+    tail.hash = TRY(crypto::Hash256::from_hex(TRY(reader.field("tail-hash"))));
+    if (tail.from >= tail.to) return reader.bad("the tail does not end at what was acknowledged");
+  }
   TRY(reader.end());
   return position;
 }
@@ -55,6 +62,10 @@ std::string text_of(const StreamPosition& position) {
     writer.field("exposed-from", pg::to_text(position.exposed->from));
     writer.field("exposed-to", pg::to_text(position.exposed->to));
     writer.field("exposed-since", std::to_string(position.exposed->since.seconds()));
+  }
+  if (position.tail.has_value()) {
+    writer.field("tail-from", pg::to_text(position.tail->from));
+    writer.field("tail-hash", position.tail->hash.hex());
   }
   return writer.text();
 }

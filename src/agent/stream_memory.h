@@ -2,7 +2,8 @@
 // Hides: files and their texts.
 //
 //   DIR/system     the server's system identifier
-//   DIR/position   exclave/stream-position/v1: acknowledged, timeline, switch*, [exposed-from, exposed-to, exposed-since]
+//   DIR/position   exclave/stream-position/v1: acknowledged, timeline, switch*,
+//                  [exposed-from, exposed-to, exposed-since], [tail-from, tail-hash]
 //   DIR/journal    where the newest journal's start stands in the order of all
 //
 // I1  A journal's start is later than that of every journal before it, whatever the clock says: readers order journals by it.
@@ -14,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/log_tail.h"
 #include "env/env.h"
 #include "pg/timeline_history.h"
 
@@ -31,6 +33,7 @@ struct StreamPosition {
   pg::TimelineHistory history;  // on its way
   pg::Lsn acknowledged;         // to the server: everything before it
   std::optional<Exposure> exposed;
+  std::optional<LogStretch> tail;  // that ends there
   friend bool operator==(const StreamPosition&, const StreamPosition&) = default;
 };
 
