@@ -54,7 +54,8 @@ void ServerWatch::note(const pg::ServerFacts& facts) {
   const bool has_changed = std::exchange(settings_loaded_, facts.settings_loaded) != facts.settings_loaded;
   if (is_waited && (has_changed || !is_waited_for_)) {
     gate_.unproven_below(facts.flushed);
-    if (facts.settings_age < kSettles) gate_.unproven_until(clock_.monotonic() + (kSettles - facts.settings_age));
+    const auto age = facts.since_reload.value_or(kSettles);
+    if (age < kSettles) gate_.unproven_until(clock_.monotonic() + (kSettles - age));
   }
   gate_.saw_settings(facts.settings_loaded);
   is_waited_for_ = is_waited;

@@ -20,7 +20,8 @@ constexpr std::string_view kFactsQuery =
     " (select rolreplication or rolsuper from pg_roles where rolname = current_user),"
     " coalesce(case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end, "
     "'0/0'), extract(epoch from pg_conf_load_time())::text,"
-    " greatest(0, extract(epoch from clock_timestamp() - pg_conf_load_time()))::bigint";
+    " case when pg_conf_load_time() > pg_postmaster_start_time()"
+    " then greatest(0, extract(epoch from clock_timestamp() - pg_conf_load_time()))::bigint end";
 
 constexpr std::string_view kSlotQuery =
     "select active, restart_lsn, coalesce(wal_status, ''), safe_wal_size, slot_type"
@@ -86,7 +87,7 @@ Result<ServerFacts> read_server_facts(env::Clock& clock, const Endpoint& endpoin
   facts.role_may_replicate = TRY(cell(answer, 9)) == "t";
   facts.flushed = TRY(parse_lsn(TRY(cell(answer, 10))));
   facts.settings_loaded = TRY(cell(answer, 11));
-  facts.settings_age = std::chrono::seconds(TRY(parse_i64(TRY(cell(answer, 12)))));
+  if (answer.rows.at(0).at(12)) facts.since_reload = std::chrono::seconds(TRY(parse_i64(*answer.rows[0][12])));
   facts.slot = TRY(read_slot_facts(*connection, slot, until));
   return facts;
 }

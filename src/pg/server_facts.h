@@ -55,10 +55,11 @@ struct ServerFacts {
   SystemIdentifier system;
   SegmentSize segment_size;
   std::string wal_level;
-  std::string synchronous_standby_names;         // as set; "" = nobody is waited for
-  std::string synchronous_commit;                // of a new session of this role
-  std::string settings_loaded;                   // when; the same again: no setting has changed in between
-  std::chrono::seconds settings_age{};           // since then, by the server's clock
+  std::string synchronous_standby_names;  // as set; "" = nobody is waited for
+  std::string synchronous_commit;         // of a new session of this role
+  std::string settings_loaded;            // when; the same again: no setting has changed in between
+  std::optional<std::chrono::seconds>
+      since_reload;                              // that the running server loaded them anew; none: not since its start
   std::optional<std::uint64_t> slot_keep_bytes;  // max_slot_wal_keep_size; none = no limit: a lag can fill its disk
   bool has_data_checksums = false;
   bool has_full_page_writes = false;
