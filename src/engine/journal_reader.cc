@@ -59,13 +59,6 @@ struct JournalReader::Found {
   store::VaultApi* vault = nullptr;
 };
 
-struct JournalReader::Copy {
-  std::size_t vault = 0;
-  std::vector<format::SignedEntry> entries;     // genuine, from 0, without a hole
-  std::map<std::uint64_t, std::uint64_t> open;  // ends by index
-  std::set<std::uint64_t> signed_whole;         // of those: the writer signed for all that this vault says it holds
-};
-
 JournalReader::JournalReader(const World& world, const format::RealmId& realm, const format::SignedStream& stream,
                              std::vector<store::VaultApi*> vaults, std::vector<format::OpeningKey> keys)
     : world_(world), realm_(realm), stream_(stream), vaults_(std::move(vaults)), keys_(std::move(keys)) {}
@@ -198,10 +191,27 @@ Result<JournalReader::Closed> JournalReader::fetch(const format::SignedEntry& en
     return Error(Code::Corrupt, "its copy is damaged: the bytes have another name");
   });
   if (object.ok()) return Closed{entry.entry.index, object.take()};
+  if (auto open = fetch_open(entry)) return Closed{entry.entry.index, std::move(*open)};
   const bool is_away = object.error().code() == Code::Unavailable;
   return Error(is_away ? Code::Unavailable : Code::Corrupt,
                noun(entry.entry.index) + " cannot be had whole from any vault: " + object.error().message())
       .hint("bring back another vault that held it; or restore from a younger base, or to a place before it");
+}
+
+std::optional<Bytes> JournalReader::fetch_open(const format::SignedEntry& entry) {
+  const format::SegmentPlace place{stream_.descriptor.id(), entry.entry.index};
+  for (const Copy& copy : copies_) {
+    const auto held = copy.open.find(place.index.value());
+    if (held == copy.open.end() || held->second < format::kSegmentFrontBytes) continue;
+    JournalEnd alone;
+    auto shown = ask_for(*vaults_[copy.vault], place, held->second, false, alone);
+    if (!shown.has_value()) continue;
+    const auto front = format::decode_segment_front(shown->bytes);
+    if (!front.ok()) continue;
+    shown->bytes.resize(std::max(shown->bytes.size(), format::object_bytes(front.value().header.size_class)));
+    if (format::name_of(shown->bytes) == entry.entry.object) return std::move(shown->bytes);
+  }
+  return std::nullopt;
 }
 
 Status JournalReader::open_closed(const Closed& closed, JournalEnd& end, const Visitor& visit) const {
@@ -503,7 +513,8 @@ Status JournalReader::compare_with_closed(const std::vector<Copy>& copies,
 
 Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& locate) {
   JournalEnd end;
-  const std::vector<Copy> copies = TRY(look(end));
+  copies_ = TRY(look(end));
+  const std::vector<Copy>& copies = copies_;
   std::vector<store::VaultApi*> answering;
   for (const Copy& copy : copies) answering.push_back(vaults_[copy.vault]);
   closed_ = std::make_unique<spread::CopiesReader>(world_.threads, world_.clock, std::move(answering));

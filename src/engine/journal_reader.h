@@ -4,6 +4,7 @@
 //
 //   entries of every vault -> the longest genuine chain -> closed segments s..n-1, several at once from all vaults, by name;
 //                                                          opened and visited in order
+//                                                          (or, where they have one open still, from that)
 //   open segments n, n+1 of every vault -> frame by frame, from whichever has it right -> up to the last authentic one
 //
 //   s   0; or, for whom the journal is of use from one place on, the last segment that begins at or before that place:
@@ -32,8 +33,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -100,7 +103,12 @@ class JournalReader {
   Result<JournalEnd> read(const Visitor& visit, const Locator& locate = {});
 
  private:
-  struct Copy;   // what one vault says it holds
+  struct Copy {  // what one vault says it holds
+    std::size_t vault = 0;
+    std::vector<format::SignedEntry> entries;     // genuine, from 0, without a hole
+    std::map<std::uint64_t, std::uint64_t> open;  // ends by index
+    std::set<std::uint64_t> signed_whole;         // of those: the writer signed for all that this vault says it holds
+  };
   struct Shown;  // and what it gives of an open segment
   // Why the open segments that a vault shows are not all that it confirmed; nullopt: nothing tells so.
   std::optional<Error> look_at_open(const std::vector<store::OpenSegment>& open, Copy& copy, JournalEnd& end) const;
@@ -118,6 +126,8 @@ class JournalReader {
   Status read_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end,
                      const Visitor& visit);
   Result<Closed> fetch(const format::SignedEntry& entry);
+  // A vault that has it open still, with all its frames: zeros behind them make it the object.
+  std::optional<Bytes> fetch_open(const format::SignedEntry& entry);
   Status open_closed(const Closed& closed, JournalEnd& end, const Visitor& visit) const;
   // What was gone round while closed segments were fetched.
   void note_incidents(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
@@ -150,6 +160,7 @@ class JournalReader {
   const format::SignedStream stream_;
   const std::vector<store::VaultApi*> vaults_;
   const std::vector<format::OpeningKey> keys_;
+  std::vector<Copy> copies_;                      // of the vaults that answered
   std::unique_ptr<spread::CopiesReader> closed_;  // the objects of closed segments, at the vaults that answered
 };
 

@@ -165,6 +165,31 @@ TEST_F(JournalReaderTest, a_vault_that_shows_an_open_segment_and_does_not_give_i
   });
 }
 
+// Found by review: whoever closed a segment first, and withheld it, took the frames away that others still have open.
+TEST_F(JournalReaderTest, a_closed_segment_that_nobody_gives_is_had_from_who_has_it_open) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 5);
+    wait_for_all(bench, *writer, next);
+    bench.door(1).is_shut = bench.door(2).is_shut = true;
+    must(writer->roll());
+    const auto deadline = bench.in(1min);
+    while (bench.objects_at(0, "first").empty()) {
+      ASSERT_LT(bench.env().clock.monotonic(), deadline);
+      must(bench.env().clock.sleep_until(bench.in(5ms)));
+    }
+    bench.before_read = [](std::size_t, const format::ObjectName&) -> Status {
+      return Error(Code::Corrupt, "a bad sector");
+    };
+    std::vector<Bytes> frames;
+    const auto end = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    EXPECT_FALSE(end.lost.has_value());
+    bench.door(1).is_shut = bench.door(2).is_shut = false;
+  });
+}
+
 // Found by review: a front is not authentic before it is opened, and one vault's word stopped every restore.
 TEST_F(JournalReaderTest, an_open_segment_of_a_later_period_that_liars_alone_show_stops_nobody) {
   run([](JournalBench& bench) {
