@@ -27,6 +27,7 @@ void CutGate::disconnected() {
   const MutexLock lock(mutex_);
   is_connected_ = false;
   is_trusted_ = false;
+  proven_from_ = pg::Lsn();
   hold_.reset();
 }
 

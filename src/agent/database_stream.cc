@@ -198,7 +198,7 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
   // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
   // If the server has no log from there any more it says so, and base backups are told of.
   if (!known_.has_value() || known_->position == pg::Lsn()) return *slot.restart;
-  return std::min(*slot.restart, known_->position);
+  return known_->position;
 }
 
 Status DatabaseStream::recall() {
@@ -207,6 +207,7 @@ Status DatabaseStream::recall() {
   is_recalled_ = true;
   if (!kept_.has_value()) return {};
   known_ = Known{kept_->history, kept_->acknowledged};
+  acknowledged_commit_ = last_commit_ = kept_->commit;
   left_exposure_ = kept_->exposed;
   return {};
 }
@@ -227,10 +228,9 @@ bool DatabaseStream::keep_position() {
   // What was acknowledged before stays so, while a journal that began further back comes past it again.
   const pg::Lsn before = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
   if (check_tail_.has_value()) return true;  // it may be another branch
-  StreamPosition position{known_->history, std::max(ledger_->flush(), before), exposed(), std::nullopt};
-  position.tail = kept_.has_value() && position.acknowledged == before
-                      ? kept_->tail
-                      : tail_.before(position.acknowledged, known_->history, segment_size_);
+  StreamPosition position{known_->history, std::max(ledger_->flush(), before), acknowledged_commit_, exposed(), {}};
+  position.tail = tail_.newest(position.acknowledged);
+  if (!position.tail.has_value() && kept_.has_value()) position.tail = kept_->tail;
   if (position == kept_) return true;
   const Status kept = memory_.keep(position);
   if (kept.ok()) kept_ = position;  // if not: an older one means that more is sent again
@@ -265,10 +265,13 @@ Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
   // A journal that began further back has not come past all that was acknowledged before.
   if (kept_.has_value()) acknowledged = std::max(acknowledged, kept_->acknowledged);
   const pg::Timeline left = known_->history.timeline_of(switch_point);
-  if (switch_point < acknowledged) {
-    raise("home dropped acknowledged commits: the server left timeline " + pg::to_text(left) + " at " +
-          pg::to_text(switch_point) + ", and everything up to " + pg::to_text(acknowledged) +
-          " had been acknowledged; the dropped branch is kept in the vaults");
+  const std::string where = "the server left timeline " + pg::to_text(left) + " at " + pg::to_text(switch_point) +
+                            ", and everything up to " + pg::to_text(acknowledged) + " had been acknowledged";
+  if (switch_point < acknowledged_commit_) {
+    raise("home dropped acknowledged commits: " + where + "; the dropped branch is kept in the vaults");
+  } else if (switch_point < acknowledged) {
+    place_.env.log.write(env::LogLevel::Info, "dataset " + options_.dataset + ": " + where +
+                                                  ": a piece of a record that was not finished, no commit");
   }
   return leave_branch(switch_point);
 }
@@ -276,16 +279,17 @@ Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
 Status DatabaseStream::leave_branch(pg::Lsn switch_point) {
   TRY(end_journal());
   known_->position = switch_point;
+  acknowledged_commit_ = last_commit_ = std::min(acknowledged_commit_, switch_point);
   kept_.reset();
   tail_.clear();
   check_tail_.reset();
   return {};
 }
 
-std::optional<LogStretch> DatabaseStream::expected_before(pg::Lsn start) const {
+std::optional<LogStretch> DatabaseStream::expected_before(pg::Lsn start) {
   if (skips_look_back_) return std::nullopt;
-  if (journal_ != nullptr) return tail_.before(start, known_->history, segment_size_);
-  // Of an earlier run: it ends at what was acknowledged then.
+  if (auto received = tail_.newest(start)) return received;
+  // Of an earlier run.
   if (!kept_.has_value() || !kept_->tail.has_value() || kept_->tail->to > start) return std::nullopt;
   return kept_->tail;
 }
@@ -308,6 +312,7 @@ Status DatabaseStream::end_journal() {
   ledger_.reset();
   waits_ = {};
   commit_marks_.clear();
+  commit_ends_.clear();
   outstanding_bytes_ = 0;
   commits_durable_ = commits_;
   return finished;
@@ -422,30 +427,25 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 2. From where: what was received before, or the slot's position.
   history_ = {{}, {identity.timeline, {}}};
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
-  // A journal that begins before the tail of an earlier run was compared begins again: nothing of it was acknowledged.
-  if (journal_ != nullptr && check_tail_.has_value() && check_tail_->expected().to != ledger_->appended_end())
-    TRY(end_journal());
-  pg::Lsn start = TRY(start_position(connection, history_.history, until()));
-  const pg::Lsn known_end = known_.has_value() ? std::max(known_->position, start) : start;
-  const auto expected = expected_before(journal_ != nullptr ? start : known_end);
-  pg::Lsn at = expected.has_value() ? std::min(start, expected->from) : start;
-  if (journal_ == nullptr) start = at;
+  const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
   timeline_ = history_.history.timeline_of(start);
-  known_ = Known{history_.history, known_end};
-  check_tail_.reset();
-  if (expected.has_value()) check_tail_.emplace(*expected);
-  tail_.cut_to(start);
-  if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
-  TRY(write_history());
-
-  // 3. Timeline after timeline.
-  timeline_ = history_.history.timeline_of(at);
-  if (identity.flushed < start && history_.history.timeline_of(start) == identity.timeline) {
+  if (identity.flushed < start && timeline_ == identity.timeline) {
     return Error(Code::Unavailable, "the server has its log only up to " + pg::to_text(identity.flushed) +
                                         ", and up to " + pg::to_text(start) + " it is here already")
         .hint(facts.is_in_recovery ? "it is a standby that has not taken over: look at where the connection leads"
                                    : "has it gone back, or lost log? Look at it before anything is written there");
   }
+  known_ = Known{history_.history, known_.has_value() ? std::max(known_->position, start) : start};
+  tail_.cut_to(start);
+  const auto expected = expected_before(start);
+  check_tail_.reset();
+  if (expected.has_value()) check_tail_.emplace(*expected);
+  if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
+  TRY(write_history());
+
+  // 3. Timeline after timeline, from what the server is to show again.
+  pg::Lsn at = expected.has_value() ? expected->from : start;
+  timeline_ = history_.history.timeline_of(at);
   while (true) {
     watch(facts, history_.history.as_of(timeline_), at);
     gate_.connected(timeline_, std::max(identity.flushed, at));
@@ -464,16 +464,16 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
     TRY(flush_frame());
     TRY(settle());
     const pg::TimelineEnded& end = *ended.value();
-    // What is known may lie on a timeline that follows.
-    const bool is_newest = timeline_ == history_.history.timeline;
-    const pg::Lsn had = ledger_->appended_end();
-    if (end.switch_point < (is_newest ? std::max(had, known_->position) : had)) {
+    // What is here may lie on a timeline that follows.
+    const auto left = known_->history.left_at(timeline_);
+    const bool is_on_the_way = left.ok() && left.value() == end.switch_point;
+    if (!is_on_the_way && end.switch_point < std::max(ledger_->appended_end(), known_->position)) {
       TRY(follow_fork(end.switch_point));
       return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(end.switch_point) +
                                           ", before what was received; a new journal begins there");
     }
     history_ = TRY(connection.timeline_history(end.next, until()));
-    known_->history = history_.history;
+    if (!known_->history.has(end.next)) known_->history = history_.history;
     TRY(write_history());
     at = end.switch_point;
     timeline_ = end.next;
@@ -575,7 +575,12 @@ Status DatabaseStream::take(const pg::WalData& data) {
     at = at + known;
   }
   check(rest);
-  if (checker_.has_value()) commits_ = commits_before_checker_ + checker_->commits();
+  if (checker_.has_value()) {
+    commits_ = commits_before_checker_ + checker_->commits();
+    if (checker_->last_commit().has_value()) last_commit_ = std::max(last_commit_, checker_->last_commit()->end);
+  } else if (!rest.empty()) {
+    last_commit_ = at + rest.size();  // nobody knows
+  }
   tail_.add(at, rest);
   while (!rest.empty()) {
     if (framer_.is_full()) TRY(flush_frame());
@@ -593,6 +598,10 @@ Status DatabaseStream::flush_frame() {
   TRY(of_journal(frames_->write(framer_, commits_)));
   framed_end_ = end;
   commits_framed_ = commits_;
+  const pg::Lsn before = commit_ends_.empty() ? acknowledged_commit_ : commit_ends_.back().commit;
+  if (before < last_commit_ && last_commit_ <= end) commit_ends_.push_back({end, last_commit_});
+  if (checker_.has_value() && checker_->last_timed().has_value())
+    tail_.remember(*checker_->last_timed(), known_->history, segment_size_, place_.env.clock.monotonic());
   return {};
 }
 
@@ -641,12 +650,13 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   pg::Lsn flushed = check_tail_.has_value() ? pg::Lsn() : std::min(ledger_->flush(), connection.received());
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
-  // What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it:
-  // else the next run would ask for log that the server does not have any more.
-  const pg::Lsn kept = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
-  const bool frees_segment = segment_size_.segment_start(kept) < segment_size_.segment_start(flushed);
-  const bool is_due = frees_segment || time - last_keep_ > kReportEvery;
-  if (is_due && !keep_position() && frees_segment) flushed = std::min(flushed, connection.reported());
+  while (!commit_ends_.empty() && commit_ends_.front().frame <= flushed) {
+    acknowledged_commit_ = commit_ends_.front().commit;
+    commit_ends_.pop_front();
+  }
+  const bool must = must_keep(flushed);
+  const bool is_due = must || time - last_keep_ > kReportEvery;
+  if (is_due && !keep_position() && must) flushed = std::min(flushed, connection.reported());
   if (now || is_news || time - last_report_ > kReportEvery) {
     TRY(gate_.pass(flushed, [&](pg::Lsn position) {
       return connection.send_status(position, pg::Reply::NotNeeded, {time + kCommandTime, stop});
@@ -656,6 +666,20 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   }
   if (time - last_publish_ > kPublishEvery) publish();
   return {};
+}
+
+// What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it: else
+// the next run would ask for log that the server does not have any more. And of a new timeline, what tells it from another
+// server's is kept before anything of it is acknowledged.
+bool DatabaseStream::must_keep(pg::Lsn flushed) {
+  const pg::Lsn kept = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
+  if (segment_size_.segment_start(kept) < segment_size_.segment_start(flushed)) return true;
+  const auto newest = tail_.newest(flushed);
+  if (!newest.has_value()) return false;
+  const auto timeline_at_end = [&](const LogStretch& stretch) {
+    return known_->history.timeline_of(pg::Lsn(stretch.to.value() - 1));
+  };
+  return !kept_.has_value() || !kept_->tail.has_value() || timeline_at_end(*kept_->tail) != timeline_at_end(*newest);
 }
 
 // Who looks at the log learns why the registry stands still, and from when to when it did.

@@ -15,7 +15,8 @@
 // I6  When outstanding frames exceed kMostOutstandingBytes, or spool_limit_bytes while nobody waits for the vaults, nothing more is read from the server, whose slot keeps it;
 //     status messages go on, so that it does not drop the connection.
 // I7  On a new connection nothing is acknowledged before the server has shown again the end of what was received last: two
-//     servers can be promoted at the same place, with the same timeline number (log_tail.h).
+//     servers can be promoted at the same place, with the same timeline number (log_tail.h). Nothing of another one is stored
+//     before that.
 // Threads: run() on one thread; status() and request_stop() from any.
 // Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, full disk); all else is retried, and
 //   told in status().
@@ -154,8 +155,10 @@ class DatabaseStream {
   // The server left the way of what is known before that: the log goes on at the switch point.
   Status follow_fork(pg::Lsn switch_point);
   Status leave_branch(pg::Lsn switch_point);
+  // Whether nothing may be reported before the position is kept.
+  bool must_keep(pg::Lsn flushed);
   // What a server that goes on has before `start` (I7).
-  std::optional<LogStretch> expected_before(pg::Lsn start) const;
+  std::optional<LogStretch> expected_before(pg::Lsn start);
   // Unavailable if the server goes on with another log: the branch is left then.
   Status compare(const pg::WalData& data);
   void check(ByteView bytes);
@@ -197,6 +200,13 @@ class DatabaseStream {
   pg::Timeline timeline_;
   StreamMemory memory_;
   std::optional<Known> known_;
+  struct CommitEnd {
+    pg::Lsn frame;
+    pg::Lsn commit;  // the last one's end at or before that
+  };
+  std::deque<CommitEnd> commit_ends_;  // of frames that are not acknowledged
+  pg::Lsn last_commit_;                // received
+  pg::Lsn acknowledged_commit_;
   LogTail tail_;
   std::optional<StretchCheck> check_tail_;  // I7: until the server has shown that it goes on
   bool skips_look_back_ = false;            // the server has removed what would be compared

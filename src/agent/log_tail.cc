@@ -5,6 +5,7 @@
 namespace exclave::agent {
 
 void LogTail::add(pg::Lsn start, ByteView bytes) {
+  if (bytes.empty()) return;
   if (start != end()) {
     start_ = start;
     bytes_.clear();
@@ -17,28 +18,41 @@ void LogTail::add(pg::Lsn start, ByteView bytes) {
 }
 
 void LogTail::cut_to(pg::Lsn end) {
-  if (end < start_)
+  if (end < start_) {
     bytes_.clear();
-  else if (end < this->end())
+  } else if (end < this->end()) {
     bytes_.resize(static_cast<std::size_t>(pg::bytes_between(start_, end)));
+  }
+  while (!stretches_.empty() && stretches_.back().stretch.to > end) stretches_.pop_back();
 }
 
 void LogTail::clear() {
   bytes_.clear();
+  stretches_.clear();
 }
 
-std::optional<LogStretch> LogTail::before(pg::Lsn to, const pg::TimelineHistory& history, pg::SegmentSize size) const {
-  if (bytes_.empty() || to <= start_ || to > end()) return std::nullopt;
+void LogTail::remember(pg::Lsn to, const pg::TimelineHistory& history, pg::SegmentSize size, env::Instant now) {
+  if (bytes_.empty() || to <= start_ || to > end()) return;
   const pg::Lsn last(to.value() - 1);
   const pg::Timeline timeline = history.timeline_of(last);
+  if (!stretches_.empty()) {
+    const Remembered& before = stretches_.back();
+    if (to <= before.stretch.to || (timeline == before.timeline && now - before.at < kApart)) return;
+  }
   pg::Lsn from = std::max(start_, size.segment_start(last));
   for (const pg::TimelineSwitch& change : history.switches) {
     if (change.parent < timeline) from = std::max(from, change.switch_point);
   }
-  if (from >= to) return std::nullopt;
   const auto begin = static_cast<std::size_t>(pg::bytes_between(start_, from));
   const auto count = static_cast<std::size_t>(pg::bytes_between(from, to));
-  return LogStretch{from, to, crypto::sha256(ByteView(bytes_).subspan(begin, count))};
+  const LogStretch stretch{from, to, crypto::sha256(ByteView(bytes_).subspan(begin, count))};
+  stretches_.push_back({stretch, timeline, now});
+}
+
+std::optional<LogStretch> LogTail::newest(pg::Lsn at_most) {
+  while (stretches_.size() > 1 && stretches_[1].stretch.to <= at_most) stretches_.pop_front();
+  if (stretches_.empty() || stretches_.front().stretch.to > at_most) return std::nullopt;
+  return stretches_.front().stretch;
 }
 
 void StretchCheck::feed(pg::Lsn start, ByteView bytes) {

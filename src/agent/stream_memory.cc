@@ -34,6 +34,7 @@ Result<StreamPosition> parse_position(const std::string& text, const std::string
   auto reader = TRY(format::TextReader::open(as_bytes(text), kPositionDomain, path));
   StreamPosition position;
   position.acknowledged = TRY(pg::parse_lsn(TRY(reader.field("acknowledged"))));
+  position.commit = TRY(pg::parse_lsn(TRY(reader.field("commit"))));
   position.history = TRY(parse_history(reader));
   if (reader.next_is("exposed-from")) {
     Exposure& exposed = position.exposed.emplace();
@@ -44,9 +45,10 @@ Result<StreamPosition> parse_position(const std::string& text, const std::string
   if (reader.next_is("tail-from")) {
     LogStretch& tail = position.tail.emplace();
     tail.from = TRY(pg::parse_lsn(TRY(reader.field("tail-from"))));
-    tail.to = position.acknowledged;
+    tail.to = TRY(pg::parse_lsn(TRY(reader.field("tail-to"))));
     tail.hash = TRY(crypto::Hash256::from_hex(TRY(reader.field("tail-hash"))));
-    if (tail.from >= tail.to) return reader.bad("the tail does not end at what was acknowledged");
+    if (tail.from >= tail.to || tail.to > position.acknowledged)
+      return reader.bad("the tail does not lie before what was acknowledged");
   }
   TRY(reader.end());
   return position;
@@ -55,6 +57,7 @@ Result<StreamPosition> parse_position(const std::string& text, const std::string
 std::string text_of(const StreamPosition& position) {
   format::TextWriter writer(kPositionDomain);
   writer.field("acknowledged", pg::to_text(position.acknowledged));
+  writer.field("commit", pg::to_text(position.commit));
   writer.field("timeline", pg::to_text(position.history.timeline));
   for (const pg::TimelineSwitch& change : position.history.switches)
     writer.field("switch", pg::to_text(change.parent) + " " + pg::to_text(change.switch_point));
@@ -65,6 +68,7 @@ std::string text_of(const StreamPosition& position) {
   }
   if (position.tail.has_value()) {
     writer.field("tail-from", pg::to_text(position.tail->from));
+    writer.field("tail-to", pg::to_text(position.tail->to));
     writer.field("tail-hash", position.tail->hash.hex());
   }
   return writer.text();

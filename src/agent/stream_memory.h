@@ -2,8 +2,8 @@
 // Hides: files and their texts.
 //
 //   DIR/system     the server's system identifier
-//   DIR/position   exclave/stream-position/v1: acknowledged, timeline, switch*,
-//                  [exposed-from, exposed-to, exposed-since], [tail-from, tail-hash]
+//   DIR/position   exclave/stream-position/v1: acknowledged, commit, timeline, switch*,
+//                  [exposed-from, exposed-to, exposed-since], [tail-from, tail-to, tail-hash]
 //   DIR/journal    where the newest journal's start stands in the order of all
 //
 // I1  A journal's start is later than that of every journal before it, whatever the clock says: readers order journals by it.
@@ -32,8 +32,9 @@ struct Exposure {
 struct StreamPosition {
   pg::TimelineHistory history;  // on its way
   pg::Lsn acknowledged;         // to the server: everything before it
+  pg::Lsn commit;               // the end of the last commit of that; 0: none is known
   std::optional<Exposure> exposed;
-  std::optional<LogStretch> tail;  // that ends there
+  std::optional<LogStretch> tail;  // the newest that ends there at most
   friend bool operator==(const StreamPosition&, const StreamPosition&) = default;
 };
 

@@ -37,7 +37,7 @@ TEST_F(StreamMemoryTest, the_first_system_is_the_only_one) {
 
 TEST_F(StreamMemoryTest, a_server_that_replaces_another_begins_without_its_position) {
   ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok());
-  ASSERT_TRUE(memory().keep({{pg::Timeline(1), {}}, pg::Lsn(0x700), std::nullopt, std::nullopt}).ok());
+  ASSERT_TRUE(memory().keep({{pg::Timeline(1), {}}, pg::Lsn(0x700), {}, std::nullopt, std::nullopt}).ok());
   ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok());
   EXPECT_TRUE(memory().position().take().has_value());
   std::filesystem::remove(directory_ + "/system");  // as the hint says
@@ -49,6 +49,7 @@ TEST_F(StreamMemoryTest, a_position_comes_back_as_it_was_kept) {
   EXPECT_FALSE(memory().position().take().has_value());
   StreamPosition position{{pg::Timeline(4), {{pg::Timeline(1), pg::Lsn(0x300)}, {pg::Timeline(3), pg::Lsn(0x500)}}},
                           pg::Lsn(0x1'0000'0700),
+                          pg::Lsn(0x1'0000'0650),
                           std::nullopt,
                           std::nullopt};
   ASSERT_TRUE(memory().keep(position).ok());
@@ -56,7 +57,7 @@ TEST_F(StreamMemoryTest, a_position_comes_back_as_it_was_kept) {
   position.exposed = Exposure{pg::Lsn(0x600), pg::Lsn(0x1'0000'0700), env::Timestamp::from_seconds(1'700'000'000)};
   ASSERT_TRUE(memory().keep(position).ok());
   EXPECT_EQ(memory().position().take(), position);
-  position.tail = LogStretch{pg::Lsn(0x1'0000'0600), pg::Lsn(0x1'0000'0700), crypto::sha256(as_bytes("log"))};
+  position.tail = LogStretch{pg::Lsn(0x1'0000'0600), pg::Lsn(0x1'0000'0650), crypto::sha256(as_bytes("log"))};
   ASSERT_TRUE(memory().keep(position).ok());
   EXPECT_EQ(memory().position().take(), position);
   ASSERT_TRUE(memory().forget_position().ok());
@@ -66,7 +67,7 @@ TEST_F(StreamMemoryTest, a_position_comes_back_as_it_was_kept) {
 
 TEST_F(StreamMemoryTest, what_is_no_position_is_named_with_its_file) {
   for (const char* bad : {"", "1 0/700", "exclave/stream-position/v1\nacknowledged: 0/700\n",
-                          "exclave/stream-position/v1\nacknowledged: 0/700\ntimeline: 2\nswitch: 1\n"}) {
+                          "exclave/stream-position/v1\nacknowledged: 0/700\ncommit: 0/0\ntimeline: 2\nswitch: 1\n"}) {
     put("position", bad);
     const auto read = memory().position();
     ASSERT_FALSE(read.ok()) << bad;

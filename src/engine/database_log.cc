@@ -215,12 +215,42 @@ Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const Holes& holes, c
   return found;
 }
 
+Result<pg::WalStart> start_of(const LogRequest& request) {
+  pg::WalStart start;
+  start.major = pg::ServerMajor(request.base.source.major);
+  start.system = pg::SystemIdentifier(request.base.source.system);
+  start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
+  start.start = lsn(request.base.start);
+  start.starts_at = pg::StartsAt::RecordBoundary;
+  return start;
+}
+
+// Whether a whole record lies in this part of the log, which begins where one ends. A server that dies leaves a piece of one.
+bool has_record(WalDirectoryWriter& writer, pg::WalStart start, pg::Timeline number, const LogRange& part) {
+  start.history = {number, {}};
+  start.start = part.from;
+  auto checker = pg::WalChecker::create(start);
+  if (!checker.ok()) return true;
+  Bytes piece(kCheckPieceBytes);
+  for (pg::Lsn at = part.from; at < part.to && checker.value().records() == 0;) {
+    const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, part.to)));
+    const bool is_read = writer.read(number, at, MutableByteView(piece).first(some)).ok();
+    if (!is_read || !checker.value().feed(ByteView(piece).first(some)).ok()) return true;
+    at = at + some;
+  }
+  return checker.value().records() > 0;
+}
+
 // Log that was acknowledged, and that home went on without: a person should know.
-void note_dropped(const WalDirectoryWriter& writer, const pg::TimelineHistory& history, DatabaseLog& log) {
+void note_dropped(WalDirectoryWriter& writer, const LogRequest& request, const pg::TimelineHistory& history,
+                  DatabaseLog& log) {
   for (const auto& [number, extent] : writer.extents()) {
     if (number == history.timeline) continue;
     const auto left = history.left_at(number);
     if (left.ok() && extent.to <= left.value()) continue;
+    const auto start = start_of(request);
+    const bool is_behind = left.ok() && start.ok() && extent.from <= left.value();
+    if (is_behind && !has_record(writer, start.value(), number, {number, left.value(), extent.to})) continue;
     log.problems.push_back("timeline " + pg::to_text(number) + " goes on from " +
                            pg::to_text(left.ok() ? left.value() : extent.from) + " to " + pg::to_text(extent.to) +
                            " and is not followed: home went on without it, on timeline " +
@@ -234,16 +264,6 @@ struct Goal {
   std::optional<env::Timestamp> time;
   std::optional<std::string> point;
 };
-
-Result<pg::WalStart> start_of(const LogRequest& request) {
-  pg::WalStart start;
-  start.major = pg::ServerMajor(request.base.source.major);
-  start.system = pg::SystemIdentifier(request.base.source.system);
-  start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-  start.start = lsn(request.base.start);
-  start.starts_at = pg::StartsAt::RecordBoundary;
-  return start;
-}
 
 // Reads the assembled log record by record, up to its end, and notes where the goal is.
 class LogCheck {
@@ -639,7 +659,8 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   // 2. Every record from the backup's start on.
   const auto lacks = [&](const auto& extent) { return !writer->has_history(extent.first); };
   const bool may_have_passed = way.from == Way::From::BeforeBase && log.passed_over > 0;
-  if (may_have_passed && std::any_of(writer->extents().begin(), writer->extents().end(), lacks)) {
+  const bool may_be_of_two = !collector.holes().empty();  // branches, which only their histories tell apart
+  if (may_have_passed && (may_be_of_two || std::any_of(writer->extents().begin(), writer->extents().end(), lacks))) {
     better.from = Way::From::Beginning;  // a timeline's history is repeated every minute, and not in every segment
     return Error(Code::NotFound, "the history of a timeline is missing");
   }
@@ -652,7 +673,7 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   Ranges found = TRY(ranges_of(*writer, collector.holes(), newest, request.base));
   const auto missing = journals.missing.has_value() ? journals.missing : gone_back(collector, newest);
   judge_end(request, journals.answered, found.hole, missing, log);
-  note_dropped(*writer, newest, log);
+  note_dropped(*writer, request, newest, log);
   const Goal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
   LogCheck check = TRY(LogCheck::create(*writer, newest, request, goal, wanted_points));
   TRY(check.run(found.ranges, stop).in([&] { return "log of dataset " + request.dataset; }));

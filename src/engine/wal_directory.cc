@@ -289,9 +289,11 @@ Result<pg::TimelineHistory> WalDirectoryWriter::newest_history() const {
 Status WalDirectoryWriter::fill_before(const LogRange& range, const WalPlan& plan) {
   pg::Lsn at = std::max(size_.segment_start(range.from), first_);
   while (at < range.from) {
-    const auto parent = std::find_if(plan.ranges.begin(), plan.ranges.end(),
-                                     [&](const LogRange& r) { return r.from <= at && at < r.to; });
-    if (parent == plan.ranges.end()) return {};  // before all that is here
+    // The first range begins in the midst of a file, of which all is here.
+    const auto parent =
+        std::find_if(plan.ranges.begin(), plan.ranges.end(), [&](const LogRange& r) { return at < r.to; });
+    if (parent == plan.ranges.end() || parent->timeline == range.timeline) return {};
+    if (parent->from > at && extents_.at(parent->timeline).from > at) return {};  // before all that is here
     const pg::Lsn until = std::min(parent->to, range.from);
     Bytes bytes(static_cast<std::size_t>(pg::bytes_between(at, until)));
     TRY(read(parent->timeline, at, bytes));

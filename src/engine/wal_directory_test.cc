@@ -105,6 +105,22 @@ TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
   EXPECT_EQ(fetch("00000003.history").value(), FetchOutcome::Absent);
 }
 
+// Found by review: a base of a standby that was promoted before its segment was full.
+TEST_F(WalDirectory, a_timeline_that_begins_in_the_first_file_has_all_of_that_files_beginning) {
+  const std::uint64_t begin = kSegment + 40;
+  const std::uint64_t left = kSegment + 3000;
+  ASSERT_TRUE(add(kOne, kSegment, left).ok());
+  ASSERT_TRUE(writer_->add_history(kTwo, as_bytes("1\t0/100BB8\tpromoted\n")).ok());
+  ASSERT_TRUE(writer_->add(kTwo, pg::Lsn(left), Bytes(100, 0xee)).ok());
+  const WalPlan plan{pg::SystemIdentifier(9),
+                     size_,
+                     {{kOne, pg::Lsn(begin), pg::Lsn(left)}, {kTwo, pg::Lsn(left), pg::Lsn(left + 100)}}};
+  ASSERT_TRUE(writer_->plan(plan).ok());
+  ASSERT_EQ(fetch("000000020000000000000001").value(), FetchOutcome::HandedOver);
+  const Bytes segment = files_.read_file(scratch_ + "/fetched", kSegment).take();
+  EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 3000), log_at(kSegment, left));
+}
+
 TEST_F(WalDirectory, a_branch_of_the_same_number_goes_for_the_one_whose_history_comes_last) {
   const pg::Timeline three(3);
   ASSERT_TRUE(add(kOne, kSegment, 2 * kSegment).ok());

@@ -30,12 +30,17 @@ constexpr std::uint16_t kAllFlags = 0x0f;
 constexpr Byte kResourceXlog = 0;
 constexpr Byte kResourceTransaction = 1;
 constexpr Byte kInfoMask = 0xf0;
+constexpr Byte kInfoShutdownCheckpoint = 0x00;
+constexpr Byte kInfoOnlineCheckpoint = 0x10;
 constexpr Byte kInfoSwitch = 0x40;
 constexpr Byte kInfoRestorePoint = 0x70;
+constexpr Byte kInfoEndOfRecovery = 0x90;
 constexpr std::size_t kPointNameBytes = 64;  // with the zero behind it
 constexpr Byte kTransactionMask = 0x70;
 constexpr Byte kInfoCommit = 0x00;
+constexpr Byte kInfoAbort = 0x20;
 constexpr Byte kInfoCommitPrepared = 0x30;
+constexpr Byte kInfoAbortPrepared = 0x40;
 
 // What stands before a record's own data.
 constexpr Byte kDataShort = 255;
@@ -387,6 +392,7 @@ void WalChecker::complete_record() {
   if (is_switch()) last_switch_ = position_;
   note_commit();
   note_restore_point();
+  note_time();
 }
 
 ByteView WalChecker::own_data() const {
@@ -404,6 +410,18 @@ void WalChecker::note_restore_point() {
   last_restore_point_ =
       RestorePoint{std::string(field.substr(0, field.find('\0'))),
                    detail::from_microseconds_since_2000(static_cast<std::int64_t>(little_u64(data))), position_};
+}
+
+void WalChecker::note_time() {
+  const Byte operation = header_[16] & kTransactionMask;
+  const bool ends_transaction = operation == kInfoCommit || operation == kInfoCommitPrepared ||
+                                operation == kInfoAbort || operation == kInfoAbortPrepared;
+  const Byte info = header_[16] & kInfoMask;
+  const bool is_timed_event = info == kInfoShutdownCheckpoint || info == kInfoOnlineCheckpoint ||
+                              info == kInfoEndOfRecovery || info == kInfoRestorePoint;
+  const Byte resource = header_[17];
+  if ((resource == kResourceTransaction && ends_transaction) || (resource == kResourceXlog && is_timed_event))
+    last_timed_ = position_;
 }
 
 void WalChecker::note_commit() {

@@ -86,6 +86,9 @@ class WalChecker {
   std::uint64_t records() const { return records_; }
   std::uint64_t commits() const { return commits_; }  // COMMIT and COMMIT PREPARED
   const std::optional<LastCommit>& last_commit() const { return last_commit_; }
+  // The end of the last record that holds a time: what two servers write on their own is never the same up to there. Ends of
+  // transactions, checkpoints, ends of recovery, restore points.
+  std::optional<Lsn> last_timed() const { return last_timed_; }
   std::uint64_t restore_points() const { return restore_points_; }
   const std::optional<RestorePoint>& last_restore_point() const { return last_restore_point_; }
   // The end of the last log switch record: the rest of its segment is zero, the next record is in the next segment.
@@ -126,6 +129,7 @@ class WalChecker {
   void complete_record();
   void note_commit();
   void note_restore_point();
+  void note_time();
   // The first bytes of the record's own data, as far as they were kept.
   ByteView own_data() const;
   bool is_switch() const;
@@ -156,6 +160,7 @@ class WalChecker {
   std::optional<Lsn> previous_;  // what the next record's prev-link must say
   std::optional<Lsn> last_switch_;
   std::optional<LastCommit> last_commit_;
+  std::optional<Lsn> last_timed_;
   std::optional<RestorePoint> last_restore_point_;
   std::uint64_t records_ = 0;
   std::uint64_t commits_ = 0;

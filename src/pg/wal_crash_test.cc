@@ -42,6 +42,28 @@ TEST(WalAfterCrash, a_record_that_the_next_page_declares_void_is_dropped) {
   }
 }
 
+TEST(WalAfterCrash, the_last_record_that_holds_a_time_is_known) {
+  struct Kind {
+    Byte info;
+    Byte manager;
+    bool holds_time;
+  };
+  for (const auto& [info, manager, holds_time] :
+       {Kind{0x90, 0, true}, Kind{0x10, 0, true}, Kind{0x00, 0, true}, Kind{0x70, 0, true}, Kind{0x00, 1, true},
+        Kind{0x20, 1, true}, Kind{0x30, 1, true}, Kind{0x40, 1, true}, Kind{0x10, 1, false}, Kind{0x10, 8, false},
+        Kind{0x30, 0, false}, Kind{0x00, 10, false}}) {
+    WalWriter writer;
+    writer.record(0x00, 1, kSmall);
+    const Lsn before = writer.end();
+    writer.record(info, manager, kSmall);
+    const Lsn end = writer.end();
+    writer.record(0, 10, kSmall);
+    auto checker = WalChecker::create(at_start()).take();
+    ASSERT_TRUE(checker.feed(writer.wal()).ok());
+    EXPECT_EQ(checker.last_timed(), holds_time ? end : before) << int{info} << " of " << int{manager};
+  }
+}
+
 TEST(WalAfterCrash, a_page_may_not_void_a_record_that_is_whole) {
   WalWriter writer;
   writer.record(0, 10, kSmall);

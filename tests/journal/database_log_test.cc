@@ -94,7 +94,8 @@ class LogBench {
   }
   void send(const Bytes& wal) {
     constexpr std::size_t kMostInFrame = std::size_t{512} << 10;
-    while (at_ < log_.wal.end()) {
+    const pg::Lsn end = WalWriter::begin() + wal.size();
+    while (at_ < end) {
       const auto from = static_cast<std::size_t>(at_.value() - WalWriter::begin().value());
       const ByteView bytes = ByteView(wal).subspan(from).first(std::min(kMostInFrame, wal.size() - from));
       append(format::JournalLog{log_id_, format::LogTimeline(timeline_), format::LogPosition(at_.value()),
@@ -571,6 +572,27 @@ TEST_F(DatabaseLogTest, bases_and_cuts_of_a_branch_that_another_of_its_number_re
     EXPECT_NE(of_the_first.why_older->message().find("of another server's timeline 2"), std::string::npos);
     bench.take_base(2, base, bench.log().ends[12], 1);
     EXPECT_EQ(must(bench.fetch(engine::ToProvenEnd{})).reached.end, bench.log().wal.end());
+  });
+}
+
+// Found by review: a server that dies has flushed pages of a record that it never finished, and its standby drops them.
+TEST_F(DatabaseLogTest, a_piece_of_a_record_that_home_left_behind_is_no_dropped_branch) {
+  with_log([](JournalBench&, LogBench& bench) {
+    write_ten(bench);
+    const pg::Lsn left = bench.log().wal.end();
+    bench.log().wal.record(0, 10, Bytes(5000, 7));
+    bench.send(Bytes(bench.log().wal.wal().begin(), bench.log().wal.wal().end() - 100));
+    bench.log().go_back_to(9);
+    bench.log().wal.set_timeline(2);
+    bench.log().add(3);
+    bench.begin_journal("people", left);
+    bench.switch_timeline(2, left);
+    bench.send();
+    bench.wait_for_all();
+    const auto log = must(bench.fetch(engine::ToProvenEnd{}));
+    EXPECT_TRUE(log.is_proven) << log.why_not_proven;
+    EXPECT_EQ(log.reached.end, bench.log().wal.end());
+    EXPECT_TRUE(log.problems.empty()) << log.problems[0];
   });
 }
 
