@@ -450,7 +450,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
     watch(facts, history_.history.as_of(timeline_), at);
     gate_.connected(timeline_, std::max(identity.flushed, at));
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
-    state_ = StreamState::Streaming;
+    if (!check_tail_.has_value()) state_ = StreamState::Streaming;
     publish();
     auto ended = stream(connection, stop);
     const bool is_removed = !ended.ok() && pg::is_log_removed(ended.error()) && !journal_failed_;
@@ -531,6 +531,7 @@ Status DatabaseStream::compare(const pg::WalData& data) {
   const LogStretch stretch = check_tail_->expected();
   if (*is_same) {
     check_tail_.reset();
+    state_ = StreamState::Streaming;
     return {};
   }
   // How far both go together nobody knows, but from where on they may part.
