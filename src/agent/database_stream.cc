@@ -189,10 +189,11 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
     const auto parted = pg::parted_at(known_->history, history);
     if (parted.has_value() && *parted < known_->position) TRY(follow_fork(*parted));
   }
-  if (journal_ != nullptr) return ledger_->appended_end();
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
+  slot_restart_ = *slot.restart;
+  if (journal_ != nullptr) return ledger_->appended_end();
   // The slot stands at what was reported last, which is written down only now and then.
   if (left_exposure_.has_value()) left_exposure_->to = std::max(left_exposure_->to, *slot.restart);
   // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
@@ -648,7 +649,9 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
     ledger_->spooled();
   }
   gate_.set_trusted(server_.is_waited_for() && !ledger_->is_degraded());
-  pg::Lsn flushed = check_tail_.has_value() ? pg::Lsn() : std::min(ledger_->flush(), connection.received());
+  pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
+  // What is reported moves the slot, also back: to log that the server may have removed.
+  if (check_tail_.has_value() || flushed < slot_restart_) flushed = pg::Lsn();
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
   while (!commit_ends_.empty() && commit_ends_.front().frame <= flushed) {

@@ -226,6 +226,7 @@ class DatabaseStream {
   env::Instant last_publish_;
   env::Instant last_keep_;
   env::Instant last_period_look_;
+  pg::Lsn slot_restart_;                   // when this connection began
   std::optional<StreamPosition> kept_;     // in memory_
   std::optional<Exposure> left_exposure_;  // of journals that have ended
   bool is_recalled_ = false;
