@@ -82,15 +82,19 @@ void CutGate::unproven_until(env::Instant time) {
   settles_at_ = std::max(settles_at_, time);
 }
 
-Status CutGate::check_held(const format::CutId& cut) {
-  const MutexLock lock(mutex_);
+Status CutGate::look_for_held(const format::CutId& cut) const {
   if (held_.has_value() && held_->cut == cut) return {};
   return Error(Code::Precondition, "this cut was not held here");
 }
 
+Status CutGate::check_held(const format::CutId& cut) {
+  const MutexLock lock(mutex_);
+  return look_for_held(cut);
+}
+
 Status CutGate::confirm(const format::CutId& cut, const std::string& loaded) {
   const MutexLock lock(mutex_);
-  if (!held_.has_value() || held_->cut != cut) return Error(Code::Precondition, "this cut was not held here");
+  TRY(look_for_held(cut));
   const Hold held = *std::exchange(held_, std::nullopt);
   if (held.settings != loaded) {
     return Error(Code::Precondition,

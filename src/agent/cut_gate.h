@@ -94,6 +94,7 @@ class CutGate {
     std::string settings;  // loaded when
   };
   bool is_holding() const REQUIRES(mutex_);
+  Status look_for_held(const format::CutId& cut) const REQUIRES(mutex_);
 
   env::Clock& clock_;
   const std::function<void()> on_release_;

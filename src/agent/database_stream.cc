@@ -537,16 +537,12 @@ Status DatabaseStream::compare(const pg::WalData& data) {
   }
   // How far both go together nobody knows, but from where on they may part.
   const pg::Timeline number = known_->history.timeline_of(pg::Lsn(stretch.to.value() - 1));
-  pg::Lsn begin;
-  for (const pg::TimelineSwitch& change : known_->history.switches) {
-    if (change.parent < number) begin = change.switch_point;
-  }
   raise("the server's log is another one than was received before: up to " + pg::to_text(stretch.to) + ", timeline " +
         pg::to_text(number) +
         " came from another server, or this one went back to a copy of itself. What was acknowledged of it may be "
         "missing here; it is kept in the vaults. Take a new base backup: exclave backup --database " +
         options_.dataset);
-  TRY(leave_branch(begin));
+  TRY(leave_branch(known_->history.began_at(number)));
   return Error(Code::Unavailable, "a new journal begins where the two may part");
 }
 

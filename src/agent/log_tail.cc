@@ -39,10 +39,7 @@ void LogTail::remember(pg::Lsn to, const pg::TimelineHistory& history, pg::Segme
     const Remembered& before = stretches_.back();
     if (to <= before.stretch.to || (timeline == before.timeline && now - before.at < kApart)) return;
   }
-  pg::Lsn from = std::max(start_, size.segment_start(last));
-  for (const pg::TimelineSwitch& change : history.switches) {
-    if (change.parent < timeline) from = std::max(from, change.switch_point);
-  }
+  const pg::Lsn from = std::max({start_, size.segment_start(last), history.began_at(timeline)});
   const auto begin = static_cast<std::size_t>(pg::bytes_between(start_, from));
   const auto count = static_cast<std::size_t>(pg::bytes_between(from, to));
   const LogStretch stretch{from, to, crypto::sha256(ByteView(bytes_).subspan(begin, count))};

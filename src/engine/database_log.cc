@@ -225,20 +225,31 @@ Result<pg::WalStart> start_of(const LogRequest& request) {
   return start;
 }
 
+// Calls `visit` with a range's bytes, in order, as long as it answers that it wants more.
+template <typename Visit>
+Status for_each_piece(WalDirectoryWriter& writer, const LogRange& range, Visit&& visit) {
+  Bytes piece(kCheckPieceBytes);
+  for (pg::Lsn at = range.from; at < range.to;) {
+    const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
+    const MutableByteView bytes = MutableByteView(piece).first(some);
+    TRY(writer.read(range.timeline, at, bytes));
+    if (!TRY(visit(ByteView(bytes)))) return {};
+    at = at + some;
+  }
+  return {};
+}
+
 // Whether a whole record lies in this part of the log, which begins where one ends. A server that dies leaves a piece of one.
-bool has_record(WalDirectoryWriter& writer, pg::WalStart start, pg::Timeline number, const LogRange& part) {
-  start.history = {number, {}};
+bool has_record(WalDirectoryWriter& writer, pg::WalStart start, const LogRange& part) {
+  start.history = {part.timeline, {}};
   start.start = part.from;
   auto checker = pg::WalChecker::create(start);
   if (!checker.ok()) return true;
-  Bytes piece(kCheckPieceBytes);
-  for (pg::Lsn at = part.from; at < part.to && checker.value().records() == 0;) {
-    const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, part.to)));
-    const bool is_read = writer.read(number, at, MutableByteView(piece).first(some)).ok();
-    if (!is_read || !checker.value().feed(ByteView(piece).first(some)).ok()) return true;
-    at = at + some;
-  }
-  return checker.value().records() > 0;
+  const Status read = for_each_piece(writer, part, [&](ByteView bytes) -> Result<bool> {
+    TRY(checker.value().feed(bytes));
+    return checker.value().records() == 0;
+  });
+  return !read.ok() || checker.value().records() > 0;
 }
 
 // Log that was acknowledged, and that home went on without: a person should know.
@@ -250,7 +261,7 @@ void note_dropped(WalDirectoryWriter& writer, const LogRequest& request, const p
     if (left.ok() && extent.to <= left.value()) continue;
     const auto start = start_of(request);
     const bool is_behind = left.ok() && start.ok() && extent.from <= left.value();
-    if (is_behind && !has_record(writer, start.value(), number, {number, left.value(), extent.to})) continue;
+    if (is_behind && !has_record(writer, start.value(), {number, left.value(), extent.to})) continue;
     log.problems.push_back("timeline " + pg::to_text(number) + " goes on from " +
                            pg::to_text(left.ok() ? left.value() : extent.from) + " to " + pg::to_text(extent.to) +
                            " and is not followed: home went on without it, on timeline " +
@@ -277,26 +288,19 @@ class LogCheck {
   }
 
   Status run(const std::vector<LogRange>& ranges, const std::stop_token& stop) {
-    Bytes piece(kCheckPieceBytes);
     note_end(ranges.front(), reached_);
     for (const LogRange& range : ranges) {
       if (range.timeline != ranges.front().timeline) TRY(checker_.follow(newest_.as_of(range.timeline), range.from));
-      for (pg::Lsn at = range.from; at < range.to;) {
+      TRY(for_each_piece(writer_, range, [&](ByteView bytes) -> Result<bool> {
         if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
-        const auto some =
-            static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
-        const MutableByteView bytes = MutableByteView(piece).first(some);
-        TRY(writer_.read(range.timeline, at, bytes));
-        Status done = check(range, bytes);
-        if (!done.ok() && done.error().code() != Code::Corrupt) return done;
-        if (!done.ok()) {  // what was whole before it is as good as ever
-          damage_ = done.error().message();
-          note_end(range, proven_);
-          return {};
-        }
-        at = at + some;
-      }
+        const Status done = check(range, bytes);
+        if (done.ok()) return true;
+        if (done.error().code() != Code::Corrupt) return done.error();
+        damage_ = done.error().message();  // what was whole before it is as good as ever
+        return false;
+      }));
       note_end(range, proven_);
+      if (damage_.has_value()) return {};
     }
     return {};
   }

@@ -35,6 +35,11 @@ Result<Lsn> TimelineHistory::left_at(Timeline ancestor) const {
   return Error(Code::NotFound, fmt::format("timeline {} does not descend from {}", timeline.value(), ancestor.value()));
 }
 
+Lsn TimelineHistory::began_at(Timeline of) const {
+  const TimelineHistory history = as_of(of);
+  return history.switches.empty() ? Lsn() : history.switches.back().switch_point;
+}
+
 TimelineHistory TimelineHistory::as_of(Timeline ancestor) const {
   TimelineHistory history{ancestor, {}};
   for (const TimelineSwitch& s : switches) {

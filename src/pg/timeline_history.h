@@ -40,6 +40,8 @@ struct TimelineHistory {
   bool has(Timeline other) const { return other == timeline || left_at(other).ok(); }
   // Where this timeline left `ancestor`; NotFound if it does not descend from it.
   Result<Lsn> left_at(Timeline ancestor) const;
+  // Where `of`, which is this one or an ancestor, began; 0 for the first.
+  Lsn began_at(Timeline of) const;
   // The history of `ancestor`, or of this timeline itself. Precondition: it descends from it, or is it.
   TimelineHistory as_of(Timeline ancestor) const;
   friend bool operator==(const TimelineHistory&, const TimelineHistory&) = default;

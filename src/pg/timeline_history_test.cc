@@ -19,6 +19,9 @@ TEST(TimelineHistories, tell_who_wrote_a_byte) {
   EXPECT_EQ(history.timeline_of(Lsn(0x5000027)), Timeline(3));
   EXPECT_EQ(history.timeline_of(Lsn(0x5000028)), Timeline(4));
   EXPECT_EQ(history.left_at(Timeline(3)).take(), Lsn(0x5000028));
+  EXPECT_EQ(history.began_at(Timeline(1)), Lsn());
+  EXPECT_EQ(history.began_at(Timeline(3)), Lsn(0x3000000));
+  EXPECT_EQ(history.began_at(Timeline(4)), Lsn(0x5000028));
   EXPECT_EQ(history.left_at(Timeline(2)).error().code(), Code::NotFound);
   EXPECT_EQ(TimelineHistory{}.timeline_of(Lsn(1)), Timeline(1));
   EXPECT_TRUE(parse("").ok());

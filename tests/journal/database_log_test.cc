@@ -65,6 +65,16 @@ class LogBench {
     at_ = start;
     log_id_ = format::log_id(dataset, source);
   }
+  // A standby that has the log up to this record takes over: its timeline 2 goes on, in a journal of its own.
+  void take_over_behind(std::size_t record, std::size_t records) {
+    const pg::Lsn at = log_.ends.at(record);
+    log_.go_back_to(record);
+    log_.wal.set_timeline(2);
+    log_.add(records);
+    begin_journal("people", at);
+    switch_timeline(2, at);
+    send();
+  }
   // The server was promoted here, perhaps before what was sent last: its log goes on with another branch.
   void switch_timeline(std::uint32_t timeline, pg::Lsn at) {
     timeline_ = timeline;
@@ -497,12 +507,7 @@ TEST_F(DatabaseLogTest, a_way_that_home_left_for_another_timeline_ends_nothing) 
     bench.begin_journal("people", ends[6]);
     bench.log().add(2);
     bench.send_spoiled_at(ends[8]);
-    bench.log().go_back_to(7);
-    bench.log().wal.set_timeline(2);
-    bench.log().add(5);
-    bench.begin_journal("people", ends[7]);
-    bench.switch_timeline(2, ends[7]);
-    bench.send();
+    bench.take_over_behind(7, 5);
     bench.wait_for_all();
     const auto log = must(bench.fetch(engine::ToProvenEnd{}));
     EXPECT_TRUE(log.is_proven) << log.why_not_proven;
@@ -519,12 +524,7 @@ TEST_F(DatabaseLogTest, of_two_timelines_of_one_number_home_follows_the_later_on
     bench.log().add(3);
     bench.switch_timeline(2, ends[9]);
     bench.send();
-    bench.log().go_back_to(7);
-    bench.log().wal.set_timeline(2);
-    bench.log().add(2);
-    bench.begin_journal("people", ends[7]);
-    bench.switch_timeline(2, ends[7]);
-    bench.send();
+    bench.take_over_behind(7, 2);
     bench.wait_for_all();
     const auto log = must(bench.fetch(engine::ToProvenEnd{}));
     EXPECT_TRUE(log.is_proven) << log.why_not_proven;
@@ -579,15 +579,9 @@ TEST_F(DatabaseLogTest, bases_and_cuts_of_a_branch_that_another_of_its_number_re
 TEST_F(DatabaseLogTest, a_piece_of_a_record_that_home_left_behind_is_no_dropped_branch) {
   with_log([](JournalBench&, LogBench& bench) {
     write_ten(bench);
-    const pg::Lsn left = bench.log().wal.end();
     bench.log().wal.record(0, 10, Bytes(5000, 7));
     bench.send(Bytes(bench.log().wal.wal().begin(), bench.log().wal.wal().end() - 100));
-    bench.log().go_back_to(9);
-    bench.log().wal.set_timeline(2);
-    bench.log().add(3);
-    bench.begin_journal("people", left);
-    bench.switch_timeline(2, left);
-    bench.send();
+    bench.take_over_behind(9, 3);
     bench.wait_for_all();
     const auto log = must(bench.fetch(engine::ToProvenEnd{}));
     EXPECT_TRUE(log.is_proven) << log.why_not_proven;
@@ -601,12 +595,7 @@ TEST_F(DatabaseLogTest, log_that_goes_back_to_an_older_timeline_leaves_the_end_u
   with_log([](JournalBench&, LogBench& bench) {
     write_ten(bench);
     const auto ends = bench.log().ends;
-    bench.log().go_back_to(7);
-    bench.log().wal.set_timeline(2);
-    bench.log().add(3);
-    bench.begin_journal("people", ends[7]);
-    bench.switch_timeline(2, ends[7]);
-    bench.send();
+    bench.take_over_behind(7, 3);
     const pg::Lsn newest = bench.log().wal.end();
     bench.wait_for_all();
     EXPECT_TRUE(must(bench.fetch(engine::ToProvenEnd{})).is_proven);

@@ -35,15 +35,19 @@ class JournalTest : public ::testing::Test {
     }
     return last;
   }
-  // Until every vault has so many frames.
-  static void wait_for_all(JournalBench& bench, spread::JournalWriter& writer, std::uint64_t frames) {
+  static void wait_until(JournalBench& bench, const std::function<bool()>& is_so) {
     const auto deadline = bench.in(std::chrono::minutes(1));
-    const auto lacks = [&](const auto& vault) { return vault.frames < frames; };
-    for (auto now = writer.progress(); std::any_of(now.vaults.begin(), now.vaults.end(), lacks);
-         now = writer.progress()) {
+    while (!is_so()) {
       ASSERT_LT(bench.env().clock.monotonic(), deadline);
       must(bench.env().clock.sleep_until(bench.in(std::chrono::milliseconds(5))));
     }
+  }
+  // Until every vault has so many frames.
+  static void wait_for_all(JournalBench& bench, spread::JournalWriter& writer, std::uint64_t frames) {
+    wait_until(bench, [&] {
+      const auto now = writer.progress();
+      return std::ranges::all_of(now.vaults, [&](const auto& vault) { return vault.frames >= frames; });
+    });
   }
   static void expect_frames(const std::vector<Bytes>& frames, std::uint64_t count) {
     ASSERT_EQ(frames.size(), count);

@@ -174,11 +174,7 @@ TEST_F(JournalReaderTest, a_closed_segment_that_nobody_gives_is_had_from_who_has
     wait_for_all(bench, *writer, next);
     bench.door(1).is_shut = bench.door(2).is_shut = true;
     must(writer->roll());
-    const auto deadline = bench.in(1min);
-    while (bench.objects_at(0, "first").empty()) {
-      ASSERT_LT(bench.env().clock.monotonic(), deadline);
-      must(bench.env().clock.sleep_until(bench.in(5ms)));
-    }
+    wait_until(bench, [&] { return !bench.objects_at(0, "first").empty(); });
     bench.before_read = [](std::size_t, const format::ObjectName&) -> Status {
       return Error(Code::Corrupt, "a bad sector");
     };
@@ -235,11 +231,7 @@ TEST_F(JournalReaderTest, frames_of_an_open_segment_come_from_whichever_vault_ha
     wait_for_all(bench, *writer, next);
     bench.door(1).is_shut = bench.door(2).is_shut = true;
     append(*writer, next, 4);
-    const auto deadline = bench.in(1min);
-    while (of(writer->progress(), 0).frames < next) {
-      ASSERT_LT(bench.env().clock.monotonic(), deadline);
-      must(bench.env().clock.sleep_until(bench.in(5ms)));
-    }
+    wait_until(bench, [&] { return of(writer->progress(), 0).frames >= next; });
     const std::size_t frame = format::frame_bytes(1000);
     const auto spoil = [&](std::size_t number) {
       return [=](MutableByteView bytes) { bytes[format::kSegmentFrontBytes + number * frame + frame / 2] ^= 1; };

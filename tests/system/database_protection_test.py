@@ -181,6 +181,15 @@ class Failover(DatabaseTest):
         self.agent.wait_streaming("people")
         return standbys
 
+    WAITED_FOR = "select count(*) from pg_stat_replication where sync_state = 'sync'"
+
+    def take_over(self, standby):
+        """Home is dead; this one goes on, on timeline 2, and its commits wait for the vaults."""
+        standby.run("pg_ctl", "promote", "-D", standby.data)
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        self.wait_for(lambda: standby.sql(self.WAITED_FOR) == "1", "waited for")
+        return status
+
     def test_a_promoted_standby_is_followed_and_both_timelines_come_back(self):
         self.protect()
         self.base()
@@ -188,10 +197,8 @@ class Failover(DatabaseTest):
         self.home.sql("insert into t select i, 'before' from generate_series(1, 500) i")
         self.wait_for(lambda: standby.sql("select count(*) from t") == "500", "replayed by the standby")
         self.home.kill()
-        standby.run("pg_ctl", "promote", "-D", standby.data)
-        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        status = self.take_over(standby)
         self.assertEqual([], [a for a in status["alarms"] if "dropped" in a])
-        self.wait_for(lambda: standby.sql("select count(*) from pg_stat_replication where sync_state = 'sync'") == "1", "waited for")
         standby.sql("insert into t select i, 'after' from generate_series(501, 800) i")
         self.agent.kill()
         standby.destroy()
@@ -211,10 +218,8 @@ class Failover(DatabaseTest):
         self.home.sql("insert into t values (2, 'acknowledged, and only here')")
         self.home.kill()
         standby.start()
-        standby.run("pg_ctl", "promote", "-D", standby.data)
-        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        status = self.take_over(standby)
         self.assertEqual(1, len([a for a in status["alarms"] if "home dropped acknowledged commits" in a]), status["alarms"])
-        self.wait_for(lambda: standby.sql("select count(*) from pg_stat_replication where sync_state = 'sync'") == "1", "waited for")
         standby.sql("insert into t values (3, 'on the new branch')")
         self.agent.kill()
         standby.destroy()
@@ -234,10 +239,7 @@ class Failover(DatabaseTest):
         self.home.sql("insert into t values (2, 'not on the second')")
         self.wait_for(lambda: first.sql("select count(*) from t") == "2", "replayed by the first")
         self.home.kill()
-        first.run("pg_ctl", "promote", "-D", first.data)
-        self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on the first's timeline 2")
-        waited_for = "select count(*) from pg_stat_replication where sync_state = 'sync'"
-        self.wait_for(lambda: first.sql(waited_for) == "1", "waited for")
+        self.take_over(first)
         first.sql("insert into t values (3, 'on the first alone')")
         first.kill()
         second.start()
@@ -248,7 +250,7 @@ class Failover(DatabaseTest):
         self.agent.stop()
         self.agent.start()
         self.agent.wait_streaming("people")
-        self.wait_for(lambda: second.sql(waited_for) == "1", "waited for")
+        self.wait_for(lambda: second.sql(self.WAITED_FOR) == "1", "waited for")
         second.sql("insert into t values (5, 'after a restart')")
         self.agent.kill()
         second.destroy()
@@ -268,10 +270,7 @@ class Failover(DatabaseTest):
         for standby in (first, second):
             self.wait_for(lambda: standby.sql(f"select pg_last_wal_replay_lsn() >= '{end}'") == "t", "replayed")  # noqa: B023
         self.home.kill()
-        first.run("pg_ctl", "promote", "-D", first.data)
-        self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on the first's timeline 2")
-        waited_for = "select count(*) from pg_stat_replication where sync_state = 'sync'"
-        self.wait_for(lambda: first.sql(waited_for) == "1", "waited for")
+        self.take_over(first)
         first.sql("insert into t values (3, 'on the first alone')")
         first.kill()
         second.run("pg_ctl", "promote", "-D", second.data)
@@ -282,7 +281,7 @@ class Failover(DatabaseTest):
         second.sql("set synchronous_commit = local; insert into t select i, repeat('x', 500) from generate_series(10, 3000) i")
         status = self.agent.wait("people", lambda s: any("another one than was received" in a for a in s["alarms"]), "alarmed")
         self.assertIn("Take a new base backup", " ".join(status["alarms"]))
-        self.wait_for(lambda: second.sql(waited_for) == "1", "waited for")
+        self.wait_for(lambda: second.sql(self.WAITED_FOR) == "1", "waited for")
         self.base()
         second.sql("insert into t values (5, 'on the second')")
         self.agent.kill()
