@@ -21,6 +21,7 @@ class OneRow final : public table::Table {
     last_written = to_bytes(batch.operation(batch.size() - 1).value);
     return {};
   }
+  std::uint64_t generation() const override { return 0; }
   Status settled() const override { return {}; }
   Status flush() override { return {}; }
   Status scan(const table::KeyRange& range, const Visitor& visitor) const override {
@@ -42,7 +43,7 @@ void read_records(OneRow& table, ByteView input) {
   vault::Records records(table);
   const format::StreamId stream;
   const auto written_by = [&](auto put, const auto& row) {
-    vault::Records::Change change;
+    vault::Records::Change change(records);
     put(change, row);
     CHECK(records.commit(change).ok());
     return equal(table.last_written, input);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/log_terms.h"
 #include "posix/world.h"
 
 namespace exclave::agent {
@@ -56,7 +57,7 @@ class Member final : public CutMember {
  private:
   pg::Lsn own_position(const format::Cut& cut) const {
     const auto own = std::ranges::find(cut.members, dataset_, &format::CutMember::dataset);
-    return pg::Lsn(own->position.value());
+    return engine::lsn(own->position);
   }
   CutGate gate_;
   format::RegistryId registry_;

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "config/json.h"
+#include "engine/log_terms.h"
 
 namespace exclave::agent {
 namespace {
@@ -80,7 +81,7 @@ void CutTaker::tell() const {
                     .set("registry", member.registry.hex())
                     .set("dataset", member.dataset)
                     .set("timeline", member.timeline.value())
-                    .set("position", pg::to_text(pg::Lsn(member.position.value()))));
+                    .set("position", pg::to_text(engine::lsn(member.position))));
     }
     json.set("cut", last_->cut.id.hex())
         .set("taken_ns", last_->cut.taken_ns)

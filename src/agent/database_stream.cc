@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine/log_terms.h"
 #include "env/file_system.h"
 #include "format/stream.h"
 
@@ -39,6 +40,7 @@ DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, std:
       options_(std::move(options)),
       waker_(std::move(waker)),
       memory_(place.env.files, place.directory, options_.dataset),
+      resume_(memory_),
       gate_(place.env.clock, [this] { waker_->wake(); }),
       server_(place.env.clock, options_.endpoint, options_.slot, gate_),
       cuts_(place.env.clock, [this] { waker_->wake(); }) {
@@ -78,8 +80,8 @@ void DatabaseStream::publish() {
   status.system = system_;
   status.timeline = timeline_;
   status.server_end = server_end_;
-  status.commits_received = commits_;
-  status.commits_outstanding = commits_ - commits_durable_;
+  status.commits_received = commits_.received();
+  status.commits_outstanding = commits_.outstanding();
   if (ledger_.has_value()) {
     status.is_degraded = ledger_->is_degraded();
     status.received = framer_.is_empty() ? std::max(framed_end_, ledger_->appended_end()) : framer_.end();
@@ -103,7 +105,7 @@ void DatabaseStream::publish() {
     status.alarms.push_back("vaults have confirmed what they do not sign for: their word alone says that they hold it");
   }
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
-  if (ledger_.has_value() && outstanding_bytes_ > most_outstanding())
+  if (ledger_.has_value() && commits_.outstanding_bytes() > most_outstanding())
     status.alarms.push_back(
         "the vaults are too far behind: nothing more is read from the server until they catch up, and commits "
         "that wait for this agent wait for them");
@@ -168,8 +170,15 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
 }
 
 Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
-  if (!system_.has_value()) TRY(memory_.check_system(facts.system));  // later compared by check_server_facts
-  system_ = system_.value_or(facts.system);
+  if (!system_.has_value()) {  // later compared by check_server_facts
+    TRY(memory_.check_system(facts.system));
+    const auto left = TRY(resume_.recall());
+    if (left.has_value()) {
+      commits_.recall(left->commit);
+      left_exposure_ = left->exposed;
+    }
+    system_ = facts.system;
+  }
   TRY(pg::check_server_facts(facts, system_));
   constexpr pg::ServerMajor kSkipsWaits(15);
   if (options_.policy == RpoPolicy::Sync && facts.version.major == kSkipsWaits && facts.version.minor < 13) {
@@ -184,33 +193,17 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
 Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
                                                const pg::TimelineHistory& history, const pg::Until& until) {
   TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
-  TRY(recall());
-  if (known_.has_value()) {
-    const auto parted = pg::parted_at(known_->history, history);
-    if (parted.has_value() && *parted < known_->position) TRY(follow_fork(*parted));
-  }
+  if (const auto parted = resume_.parted_at(history)) TRY(follow_fork(*parted));
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
   slot_restart_ = *slot.restart;
-  if (journal_ != nullptr) return ledger_->appended_end();
   // The slot stands at what was reported last, which is written down only now and then.
-  if (left_exposure_.has_value()) left_exposure_->to = std::max(left_exposure_->to, *slot.restart);
+  if (journal_ == nullptr && left_exposure_.has_value())
+    left_exposure_->to = std::max(left_exposure_->to, *slot.restart);
   // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
   // If the server has no log from there any more it says so, and base backups are told of.
-  if (!known_.has_value() || known_->position == pg::Lsn()) return *slot.restart;
-  return known_->position;
-}
-
-Status DatabaseStream::recall() {
-  if (is_recalled_) return {};
-  kept_ = TRY(memory_.position());
-  is_recalled_ = true;
-  if (!kept_.has_value()) return {};
-  known_ = Known{kept_->history, kept_->acknowledged};
-  acknowledged_commit_ = last_commit_ = kept_->commit;
-  left_exposure_ = kept_->exposed;
-  return {};
+  return resume_.end().value_or(*slot.restart);
 }
 
 std::optional<Exposure> DatabaseStream::exposed() const {
@@ -218,7 +211,7 @@ std::optional<Exposure> DatabaseStream::exposed() const {
   if (!ledger_.has_value()) return all;
   const auto now = ledger_->exposure(place_.env.clock.now());
   if (!now.has_value()) return all;
-  const Exposure here{pg::Lsn(now->from.value()), pg::Lsn(now->to.value()),
+  const Exposure here{engine::lsn(now->from), engine::lsn(now->to),
                       env::Timestamp::from_seconds(env::Timestamp{now->began_ns}.seconds())};
   if (!all.has_value()) return here;
   return Exposure{std::min(all->from, here.from), std::max(all->to, here.to), std::min(all->since, here.since)};
@@ -226,17 +219,9 @@ std::optional<Exposure> DatabaseStream::exposed() const {
 
 bool DatabaseStream::keep_position() {
   last_keep_ = place_.env.clock.monotonic();
-  // What was acknowledged before stays so, while a journal that began further back comes past it again.
-  const pg::Lsn before = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
-  if (check_tail_.has_value()) return true;  // it may be another branch
-  StreamPosition position{known_->history, std::max(ledger_->flush(), before), acknowledged_commit_, exposed(), {}};
-  position.tail = tail_.newest(position.acknowledged);
-  if (!position.tail.has_value() && kept_.has_value()) position.tail = kept_->tail;
-  if (position == kept_) return true;
-  const Status kept = memory_.keep(position);
-  if (kept.ok()) kept_ = position;  // if not: an older one means that more is sent again
+  const Status kept = resume_.keep(ledger_->flush(), commits_.last_acknowledged(), exposed());
   if (!kept.ok()) trouble_ = "the position cannot be written: " + kept.error().message();
-  return kept.ok();
+  return kept.ok();  // if not: an older one means that more is sent again
 }
 
 Status DatabaseStream::tell_left_exposure() {
@@ -262,13 +247,11 @@ Status DatabaseStream::tell_left_exposure() {
 // Home's own failover may have gone back behind what was acknowledged here. The branch that was acknowledged is kept: it is
 // in the journal so far. What the server has now begins a journal of its own, and a person chooses.
 Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
-  pg::Lsn acknowledged = ledger_.has_value() ? ledger_->flush() : known_->position;
-  // A journal that began further back has not come past all that was acknowledged before.
-  if (kept_.has_value()) acknowledged = std::max(acknowledged, kept_->acknowledged);
-  const pg::Timeline left = known_->history.timeline_of(switch_point);
+  const pg::Lsn acknowledged = ledger_.has_value() ? ledger_->flush() : *resume_.end();
+  const pg::Timeline left = resume_.history().timeline_of(switch_point);
   const std::string where = "the server left timeline " + pg::to_text(left) + " at " + pg::to_text(switch_point) +
                             ", and everything up to " + pg::to_text(acknowledged) + " had been acknowledged";
-  if (switch_point < acknowledged_commit_) {
+  if (switch_point < commits_.last_acknowledged()) {
     raise("home dropped acknowledged commits: " + where + "; the dropped branch is kept in the vaults");
   } else if (switch_point < acknowledged) {
     place_.env.log.write(env::LogLevel::Info, "dataset " + options_.dataset + ": " + where +
@@ -279,20 +262,9 @@ Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
 
 Status DatabaseStream::leave_branch(pg::Lsn switch_point) {
   TRY(end_journal());
-  known_->position = switch_point;
-  acknowledged_commit_ = last_commit_ = std::min(acknowledged_commit_, switch_point);
-  kept_.reset();
-  tail_.clear();
-  check_tail_.reset();
+  commits_.leave_at(switch_point);
+  resume_.leave_at(switch_point);
   return {};
-}
-
-std::optional<LogStretch> DatabaseStream::expected_before(pg::Lsn start) {
-  if (skips_look_back_) return std::nullopt;
-  if (auto received = tail_.newest(start)) return received;
-  // Of an earlier run.
-  if (!kept_.has_value() || !kept_->tail.has_value() || kept_->tail->to > start) return std::nullopt;
-  return kept_->tail;
 }
 
 Status DatabaseStream::finish_journal() {
@@ -312,24 +284,17 @@ Status DatabaseStream::end_journal() {
   journal_.reset();
   ledger_.reset();
   waits_ = {};
-  commit_marks_.clear();
-  commit_ends_.clear();
-  outstanding_bytes_ = 0;
-  commits_durable_ = commits_;
+  commits_.journal_ended();
   return finished;
 }
 
 // The server has removed log that nobody else has, say because its slot was lost.
 Status DatabaseStream::begin_anew(const Error& why) {
-  const pg::Lsn end = ledger_.has_value() ? ledger_->appended_end() : known_.has_value() ? known_->position : pg::Lsn();
-  raise("the server no longer has its log from " + pg::to_text(end) +
+  raise("the server no longer has its log from " + pg::to_text(resume_.end().value_or(pg::Lsn())) +
         " on: base backups taken before now reach only up to there. Take a new one: exclave backup --database " +
         options_.dataset + " (" + why.message() + ")");
   TRY(end_journal());
-  known_.reset();
-  kept_.reset();
-  tail_.clear();
-  TRY(memory_.forget_position());
+  TRY(resume_.forget());
   return Error(Code::Unavailable, "a new journal begins where the server's slot does");
 }
 
@@ -405,7 +370,7 @@ void DatabaseStream::watch(const pg::ServerFacts& facts, const pg::TimelineHisto
   auto checker = pg::WalChecker::create(watched);
   checker_.reset();
   if (checker.ok()) checker_.emplace(checker.take());
-  commits_before_checker_ = commits_;
+  commits_before_checker_ = commits_.received();
 }
 
 Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
@@ -414,7 +379,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
 
   // What a broken connection left half gathered comes again.
   framer_.clear();
-  commits_ = commits_framed_;
+  commits_.drop_unframed();
   if (frames_ != nullptr) TRY(settle());
 
   // 1. Is this our server, and is it set up so that protection is possible?
@@ -429,56 +394,62 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   history_ = {{}, {identity.timeline, {}}};
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
   const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
-  timeline_ = history_.history.timeline_of(start);
-  if (identity.flushed < start && timeline_ == identity.timeline) {
-    return Error(Code::Unavailable, "the server has its log only up to " + pg::to_text(identity.flushed) +
-                                        ", and up to " + pg::to_text(start) + " it is here already")
-        .hint(facts.is_in_recovery ? "it is a standby that has not taken over: look at where the connection leads"
-                                   : "has it gone back, or lost log? Look at it before anything is written there");
-  }
-  known_ = Known{history_.history, known_.has_value() ? std::max(known_->position, start) : start};
-  tail_.cut_to(start);
-  const auto expected = expected_before(start);
-  check_tail_.reset();
-  if (expected.has_value()) check_tail_.emplace(*expected);
-  if (journal_ == nullptr) TRY(open_journal(facts, timeline_, start));
+  TRY(check_has_log(facts, identity, start));
+  const std::optional<LogStretch> shown_again = resume_.connected(history_.history, start);
+  if (journal_ == nullptr) TRY(open_journal(facts, history_.history.timeline_of(start), start));
   TRY(write_history());
 
   // 3. Timeline after timeline, from what the server is to show again.
-  pg::Lsn at = expected.has_value() ? expected->from : start;
+  const pg::Lsn from = shown_again.has_value() ? shown_again->from : start;
+  return follow_timelines(connection, facts, from, identity.flushed, stop);
+}
+
+Status DatabaseStream::check_has_log(const pg::ServerFacts& facts, const pg::SystemIdentity& identity, pg::Lsn start) {
+  if (start <= identity.flushed || history_.history.timeline_of(start) != identity.timeline) return {};
+  return Error(Code::Unavailable, "the server has its log only up to " + pg::to_text(identity.flushed) +
+                                      ", and up to " + pg::to_text(start) + " it is here already")
+      .hint(facts.is_in_recovery ? "it is a standby that has not taken over: look at where the connection leads"
+                                 : "has it gone back, or lost log? Look at it before anything is written there");
+}
+
+Status DatabaseStream::follow_timelines(pg::ReplicationConnection& connection, const pg::ServerFacts& facts, pg::Lsn at,
+                                        pg::Lsn flushed, const std::stop_token& stop) {
+  const auto until = [&] { return pg::Until{place_.env.clock.monotonic() + kCommandTime, stop}; };
   timeline_ = history_.history.timeline_of(at);
   while (true) {
     watch(facts, history_.history.as_of(timeline_), at);
-    gate_.connected(timeline_, std::max(identity.flushed, at));
+    gate_.connected(timeline_, std::max(flushed, at));
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
-    if (!check_tail_.has_value()) state_ = StreamState::Streaming;
+    if (resume_.is_shown()) state_ = StreamState::Streaming;
     publish();
-    auto ended = stream(connection, stop);
-    const bool is_removed = !ended.ok() && pg::is_log_removed(ended.error()) && !journal_failed_;
-    if (is_removed && check_tail_.has_value()) {
-      skips_look_back_ = true;
-      return Error(Code::Unavailable,
-                   "the server has removed the end of what was received last: it is taken at its word");
-    }
-    if (is_removed) return begin_anew(ended.error());
-    if (!TRY(ended).has_value()) return {};
+    const auto ended = stream(connection, stop);
+    if (!ended.ok()) return journal_failed_ ? ended.error() : after(ended.error());
+    if (!ended.value().has_value()) return {};
     TRY(flush_frame());
     TRY(settle());
     const pg::TimelineEnded& end = *ended.value();
     // What is here may lie on a timeline that follows.
-    const auto left = known_->history.left_at(timeline_);
+    const auto left = resume_.history().left_at(timeline_);
     const bool is_on_the_way = left.ok() && left.value() == end.switch_point;
-    if (!is_on_the_way && end.switch_point < std::max(ledger_->appended_end(), known_->position)) {
+    if (!is_on_the_way && end.switch_point < *resume_.end()) {
       TRY(follow_fork(end.switch_point));
       return Error(Code::Unavailable, "the server left its timeline at " + pg::to_text(end.switch_point) +
                                           ", before what was received; a new journal begins there");
     }
     history_ = TRY(connection.timeline_history(end.next, until()));
-    if (!known_->history.has(end.next)) known_->history = history_.history;
+    resume_.switched(history_.history);
     TRY(write_history());
     at = end.switch_point;
     timeline_ = end.next;
   }
+}
+
+// A stream that ended, and how the next connection goes on.
+Status DatabaseStream::after(const Error& why) {
+  if (!pg::is_log_removed(why)) return why;
+  if (resume_.is_shown()) return begin_anew(why);
+  resume_.take_at_its_word();
+  return Error(Code::Unavailable, "the server has removed the end of what was received last: it is taken at its word");
 }
 
 Result<std::optional<pg::TimelineEnded>> DatabaseStream::stream(pg::ReplicationConnection& connection,
@@ -517,7 +488,7 @@ std::uint64_t DatabaseStream::most_outstanding() const {
 
 Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection, const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
-  if (outstanding_bytes_ > most_outstanding()) {  // I6
+  if (commits_.outstanding_bytes() > most_outstanding()) {  // I6
     waker_->wait(kIdleWait);
     return pg::WalEvent(pg::Nothing{});
   }
@@ -526,23 +497,18 @@ Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection,
 }
 
 Status DatabaseStream::compare(const pg::WalData& data) {
-  check_tail_->feed(data.start, data.bytes);
-  const std::optional<bool> is_same = check_tail_->is_same();
-  if (!is_same.has_value()) return {};
-  const LogStretch stretch = check_tail_->expected();
-  if (*is_same) {
-    check_tail_.reset();
-    state_ = StreamState::Streaming;
-    return {};
-  }
+  const LogStretch stretch = resume_.expected();
+  const ResumePoint::Shown shown = resume_.look(data.start, data.bytes);
+  if (shown == ResumePoint::Shown::Same) state_ = StreamState::Streaming;
+  if (shown != ResumePoint::Shown::Another) return {};
   // How far both go together nobody knows, but from where on they may part.
-  const pg::Timeline number = known_->history.timeline_of(pg::Lsn(stretch.to.value() - 1));
+  const pg::Timeline number = resume_.history().timeline_of(pg::Lsn(stretch.to.value() - 1));
   raise("the server's log is another one than was received before: up to " + pg::to_text(stretch.to) + ", timeline " +
         pg::to_text(number) +
         " came from another server, or this one went back to a copy of itself. What was acknowledged of it may be "
         "missing here; it is kept in the vaults. Take a new base backup: exclave backup --database " +
         options_.dataset);
-  TRY(leave_branch(known_->history.began_at(number)));
+  TRY(leave_branch(resume_.history().began_at(number)));
   return Error(Code::Unavailable, "a new journal begins where the two may part");
 }
 
@@ -557,29 +523,25 @@ void DatabaseStream::check(ByteView bytes) {
 
 Status DatabaseStream::take(const pg::WalData& data) {
   server_end_ = std::max(server_end_, data.server_end);
-  if (check_tail_.has_value()) {
-    TRY(compare(data));
-  } else {
-    skips_look_back_ = false;
-  }
+  if (!resume_.is_shown()) TRY(compare(data));
   ByteView rest = data.bytes;
   pg::Lsn at = data.start;
   const pg::Lsn next = framer_.is_empty() ? framed_end_ : framer_.end();
   if (at < next) {  // a look back: its commits were counted
     const auto known = static_cast<std::size_t>(std::min<std::uint64_t>(rest.size(), pg::bytes_between(at, next)));
     check(rest.first(known));
-    if (checker_.has_value()) commits_before_checker_ = commits_ - checker_->commits();
+    if (checker_.has_value()) commits_before_checker_ = commits_.received() - checker_->commits();
     rest = rest.subspan(known);
     at = at + known;
   }
   check(rest);
   if (checker_.has_value()) {
-    commits_ = commits_before_checker_ + checker_->commits();
-    if (checker_->last_commit().has_value()) last_commit_ = std::max(last_commit_, checker_->last_commit()->end);
+    const auto& last = checker_->last_commit();
+    commits_.received(commits_before_checker_ + checker_->commits(), last.has_value() ? last->end : pg::Lsn());
   } else if (!rest.empty()) {
-    last_commit_ = at + rest.size();  // nobody knows
+    commits_.received(commits_.received(), at + rest.size());  // nobody knows
   }
-  tail_.add(at, rest);
+  resume_.received(at, rest);
   while (!rest.empty()) {
     if (framer_.is_full()) TRY(flush_frame());
     const ByteView some = rest.first(std::min(rest.size(), LogFramer::kMostPieceBytes));
@@ -593,13 +555,11 @@ Status DatabaseStream::take(const pg::WalData& data) {
 Status DatabaseStream::flush_frame() {
   if (framer_.is_empty()) return {};
   const pg::Lsn end = framer_.end();
-  TRY(of_journal(frames_->write(framer_, commits_)));
+  TRY(of_journal(frames_->write(framer_, commits_.received())));
   framed_end_ = end;
-  commits_framed_ = commits_;
-  const pg::Lsn before = commit_ends_.empty() ? acknowledged_commit_ : commit_ends_.back().commit;
-  if (before < last_commit_ && last_commit_ <= end) commit_ends_.push_back({end, last_commit_});
+  commits_.framed(end);
   if (checker_.has_value() && checker_->last_timed().has_value())
-    tail_.remember(*checker_->last_timed(), known_->history, segment_size_, place_.env.clock.monotonic());
+    resume_.remember(*checker_->last_timed(), segment_size_, place_.env.clock.monotonic());
   return {};
 }
 
@@ -613,10 +573,9 @@ Status DatabaseStream::note_frames() {
   if (!written.ok()) return of_journal(written.error());
   for (const FrameWriter::Written& frame : written.value()) {
     ledger_->appended(frame.frame, frame.end, place_.env.clock.monotonic());
-    known_->position = std::max(known_->position, frame.end);
-    const std::uint64_t bytes = format::frame_bytes(static_cast<std::size_t>(frame.bytes));  // as the spool has it
-    outstanding_bytes_ += bytes;
-    commit_marks_.push_back({frame.frame, frame.commits, bytes});
+    resume_.appended(frame.end);
+    const std::uint64_t in_spool = format::frame_bytes(static_cast<std::size_t>(frame.bytes));
+    commits_.appended(frame.frame, frame.commits, in_spool);
   }
   return {};
 }
@@ -632,11 +591,7 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   journal_->take_answers();
   last_durable_ = journal_->durable();
   ledger_->durable(last_durable_, clock.monotonic());
-  while (!commit_marks_.empty() && commit_marks_.front().frame.value() < last_durable_) {
-    commits_durable_ = commit_marks_.front().commits;
-    outstanding_bytes_ -= commit_marks_.front().bytes;
-    commit_marks_.pop_front();
-  }
+  commits_.durable(last_durable_);
   if (ledger_->look(clock.monotonic(), clock.now())) TRY(note_mode());
   tell_waits();
   if (ledger_->wants_spool()) {
@@ -647,14 +602,11 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   gate_.set_trusted(server_.is_waited_for() && !ledger_->is_degraded());
   pg::Lsn flushed = std::min(ledger_->flush(), connection.received());
   // What is reported moves the slot, also back: to log that the server may have removed.
-  if (check_tail_.has_value() || flushed < slot_restart_) flushed = pg::Lsn();
+  if (!resume_.is_shown() || flushed < slot_restart_) flushed = pg::Lsn();
   const env::Instant time = clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
-  while (!commit_ends_.empty() && commit_ends_.front().frame <= flushed) {
-    acknowledged_commit_ = commit_ends_.front().commit;
-    commit_ends_.pop_front();
-  }
-  const bool must = must_keep(flushed);
+  commits_.acknowledged(flushed);
+  const bool must = resume_.must_keep(flushed, segment_size_);
   const bool is_due = must || time - last_keep_ > kReportEvery;
   if (is_due && !keep_position() && must) flushed = std::min(flushed, connection.reported());
   if (now || is_news || time - last_report_ > kReportEvery) {
@@ -666,20 +618,6 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   }
   if (time - last_publish_ > kPublishEvery) publish();
   return {};
-}
-
-// What is reported frees the server's log, segment by segment. Before a segment is freed, our own position has left it: else
-// the next run would ask for log that the server does not have any more. And of a new timeline, what tells it from another
-// server's is kept before anything of it is acknowledged.
-bool DatabaseStream::must_keep(pg::Lsn flushed) {
-  const pg::Lsn kept = kept_.has_value() ? kept_->acknowledged : pg::Lsn();
-  if (segment_size_.segment_start(kept) < segment_size_.segment_start(flushed)) return true;
-  const auto newest = tail_.newest(flushed);
-  if (!newest.has_value()) return false;
-  const auto timeline_at_end = [&](const LogStretch& stretch) {
-    return known_->history.timeline_of(pg::Lsn(stretch.to.value() - 1));
-  };
-  return !kept_.has_value() || !kept_->tail.has_value() || timeline_at_end(*kept_->tail) != timeline_at_end(*newest);
 }
 
 // Who looks at the log learns why the registry stands still, and from when to when it did.
@@ -704,27 +642,23 @@ Status DatabaseStream::note_mode() {
   CHECK(exposure.has_value());
   exposure->log = log_id_;
   place_.env.log.write(env::LogLevel::Warning, "dataset " + options_.dataset + ": the vaults hold everything again; " +
-                                                   pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
-                                                   pg::to_text(pg::Lsn(exposure->to.value())) +
-                                                   " was acknowledged before");
+                                                   pg::to_text(engine::lsn(exposure->from)) + " to " +
+                                                   pg::to_text(engine::lsn(exposure->to)) + " was acknowledged before");
   TRY(settle());
   TRY(journal_->append(format::encode_record(*exposure)));
   return {};
 }
 
 Status DatabaseStream::admit(const format::Cut& cut) {
-  const auto own = std::find_if(cut.members.begin(), cut.members.end(), [&](const format::CutMember& member) {
-    return member.registry == place_.registry.id && member.dataset == options_.dataset;
-  });
-  if (own == cut.members.end())
-    return Error(Code::InvalidInput, "dataset " + options_.dataset + " takes no part in this cut");
+  const format::CutMember* const own = engine::member_of(cut, place_.registry.id, options_.dataset);
+  if (own == nullptr) return Error(Code::InvalidInput, "dataset " + options_.dataset + " takes no part in this cut");
   // The newest cut of a group is found by these times.
   const std::chrono::nanoseconds apart(cut.taken_ns - place_.env.clock.now().nanoseconds);
   if (apart > kClocksApart || apart < -kClocksApart) {
     return Error(Code::InvalidInput, "the coordinator's clock and the one of " + options_.dataset +
                                          "'s agent differ by more than five minutes");
   }
-  return gate_.admit(cut.id, {pg::Timeline(own->timeline.value()), pg::Lsn(own->position.value())});
+  return gate_.admit(cut.id, {engine::timeline(own->timeline), engine::lsn(own->position)});
 }
 
 Status DatabaseStream::keep(const format::Cut& cut, env::Instant deadline) {

@@ -23,7 +23,6 @@
 // See: docs/formats/database-journal.md, ADR-0025.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -31,12 +30,13 @@
 #include <vector>
 
 #include "agent/ack_ledger.h"
+#include "agent/commit_tally.h"
 #include "agent/cut_gate.h"
 #include "agent/frame_writer.h"
 #include "agent/kept_cuts.h"
 #include "agent/log_framer.h"
-#include "agent/log_tail.h"
 #include "agent/period_source.h"
+#include "agent/resume_point.h"
 #include "agent/server_watch.h"
 #include "agent/stream_memory.h"
 #include "agent/wait_notices.h"
@@ -119,32 +119,26 @@ class DatabaseStream {
   const KeptCuts& kept_cuts() const { return cuts_; }
 
  private:
-  struct CommitMark {
-    format::FrameNumber frame;
-    std::uint64_t commits;  // received up to the frame's end
-    std::uint64_t bytes;    // of the frame
-  };
-
   // Until a stop, or what cannot mend itself.
   Status stream_until(const std::stop_token& stop);
   Status connect_and_stream(const std::stop_token& stop);
+  // `at`: where the server begins; `flushed`: how far it had its log when this connection began.
+  Status follow_timelines(pg::ReplicationConnection& connection, const pg::ServerFacts& facts, pg::Lsn at,
+                          pg::Lsn flushed, const std::stop_token& stop);
+  Status after(const Error& why);
   Status prepare(const pg::ServerFacts& facts);
   // Whether this cut is one of those that were held here.
   Status admit(const format::Cut& cut);
-  // Up to where an earlier connection, of this run or of one before, had the log, and on which way.
-  struct Known {
-    pg::TimelineHistory history;
-    pg::Lsn position;
-  };
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
                                  const pg::Until& until);
-  Status recall();  // what earlier runs left
+  // Unavailable: it has less than is here.
+  Status check_has_log(const pg::ServerFacts& facts, const pg::SystemIdentity& identity, pg::Lsn start);
   // Whether it is written.
   bool keep_position();
   std::optional<Exposure> exposed() const;
   // What was acknowledged without the vaults in journals that have ended is told once k vaults have all of these.
   Status tell_left_exposure();
-  // The log from `known_` to where the server keeps it from is nowhere: the next stream begins behind it.
+  // The log from what is here to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
   Status end_journal();
   Status finish_journal();
@@ -155,10 +149,6 @@ class DatabaseStream {
   // The server left the way of what is known before that: the log goes on at the switch point.
   Status follow_fork(pg::Lsn switch_point);
   Status leave_branch(pg::Lsn switch_point);
-  // Whether nothing may be reported before the position is kept.
-  bool must_keep(pg::Lsn flushed);
-  // What a server that goes on has before `start` (I7).
-  std::optional<LogStretch> expected_before(pg::Lsn start);
   // Unavailable if the server goes on with another log: the branch is left then.
   Status compare(const pg::WalData& data);
   void check(ByteView bytes);
@@ -195,29 +185,15 @@ class DatabaseStream {
   LogFramer framer_;
   std::unique_ptr<FrameWriter> frames_;  // into journal_, as long as that
   pg::Lsn framed_end_;                   // given to frames_
-  std::uint64_t outstanding_bytes_ = 0;
-  std::uint64_t last_durable_ = 0;  // frames
+  std::uint64_t last_durable_ = 0;       // frames
   pg::Timeline timeline_;
   StreamMemory memory_;
-  std::optional<Known> known_;
-  struct CommitEnd {
-    pg::Lsn frame;
-    pg::Lsn commit;  // the last one's end at or before that
-  };
-  std::deque<CommitEnd> commit_ends_;  // of frames that are not acknowledged
-  pg::Lsn last_commit_;                // received
-  pg::Lsn acknowledged_commit_;
-  LogTail tail_;
-  std::optional<StretchCheck> check_tail_;  // I7: until the server has shown that it goes on
-  bool skips_look_back_ = false;            // the server has removed what would be compared
+  ResumePoint resume_;  // I7
+  CommitTally commits_;
   format::LogId log_id_;
   pg::ReplicationConnection::RawHistory history_;  // of the timeline that streams
   std::optional<format::PeriodNumber> period_;     // under which the journal was rolled last
   pg::Lsn server_end_;
-  std::deque<CommitMark> commit_marks_;
-  std::uint64_t commits_ = 0;
-  std::uint64_t commits_framed_ = 0;  // of commits_: in frames already
-  std::uint64_t commits_durable_ = 0;
   std::optional<pg::SystemIdentifier> system_;
   StreamState state_ = StreamState::Connecting;
   std::optional<std::string> trouble_;  // of the connection, while it lasts
@@ -227,9 +203,7 @@ class DatabaseStream {
   env::Instant last_keep_;
   env::Instant last_period_look_;
   pg::Lsn slot_restart_;                   // when this connection began
-  std::optional<StreamPosition> kept_;     // in memory_
   std::optional<Exposure> left_exposure_;  // of journals that have ended
-  bool is_recalled_ = false;
   pg::SegmentSize segment_size_;
   env::Instant last_roll_;
   std::uint64_t frames_at_roll_ = 0;

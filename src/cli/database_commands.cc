@@ -14,6 +14,7 @@
 #include "config/json.h"
 #include "config/section.h"
 #include "engine/database_capture.h"
+#include "engine/log_terms.h"
 #include "engine/wal_directory.h"
 
 namespace exclave::cli {
@@ -92,7 +93,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
   ending.wait_all = settings.wait_all;
   ending.text = fmt::format("base backup of {}: consistent from {} on; ", database->stream.dataset, pg::to_text(end)) +
                 (usable ? "the log up to there is durable\n" : "NOT usable yet\n");
-  ending.json.set("start", pg::to_text(pg::Lsn(report.base.start.value())))
+  ending.json.set("start", pg::to_text(engine::lsn(report.base.start)))
       .set("end", pg::to_text(end))
       .set("usable", usable);
   const ExitCode code = TRY(finish_capture(context, *home, report.capture, times, ending));

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cli/render.h"
+#include "engine/log_terms.h"
 
 namespace exclave::cli {
 namespace {
@@ -210,8 +211,8 @@ std::string database_text(const FoundLog& found, const engine::DatabaseRestoreRe
           " commits after the base\n";
   text += "the log's end is " + end_in_words(log.proven) + (log.is_proven ? ", proven\n" : ", NOT proven\n");
   for (const format::LossExposure& exposure : log.exposures) {
-    text += "acknowledged before the vaults held it: " + pg::to_text(pg::Lsn(exposure.from.value())) + " to " +
-            pg::to_text(pg::Lsn(exposure.to.value())) + ", from " + env::to_rfc3339(env::Timestamp{exposure.began_ns}) +
+    text += "acknowledged before the vaults held it: " + pg::to_text(engine::lsn(exposure.from)) + " to " +
+            pg::to_text(engine::lsn(exposure.to)) + ", from " + env::to_rfc3339(env::Timestamp{exposure.began_ns}) +
             " to " + env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
   }
   for (const std::string& tablespace : ready.tablespaces) text += "tablespace at " + tablespace + "\n";

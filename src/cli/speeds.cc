@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "base/text.h"
 #include "cli/render.h"
+#include "engine/log_terms.h"
 
 namespace exclave::cli {
 namespace {
@@ -127,8 +128,8 @@ void note_base(const Context& context, const std::string& home, const std::strin
   config::Json json = config::Json::object();
   json.set("snapshot", report.capture.snapshot.hex())
       .set("bytes", report.capture.totals.bytes)
-      .set("start", pg::to_text(pg::Lsn(report.base.start.value())))
-      .set("end", pg::to_text(pg::Lsn(report.base.end.value())));
+      .set("start", pg::to_text(engine::lsn(report.base.start)))
+      .set("end", pg::to_text(engine::lsn(report.base.end)));
   write(context, base_path(home, dataset), json);
 }
 

@@ -6,179 +6,21 @@
 #include <utility>
 
 #include "base/text.h"
-#include "compress/compress.h"
+#include "engine/detail/log_check.h"
+#include "engine/detail/log_collector.h"
+#include "engine/log_terms.h"
 
 namespace exclave::engine {
 namespace {
 
-constexpr std::size_t kCheckPieceBytes = 1U << 20;
+using detail::has_record;
+using detail::Holes;
+using detail::LogCheck;
+using detail::LogCollector;
+using detail::LogGoal;
+using detail::start_of;
+
 constexpr int kMostSilences = 2;  // a vault that hangs costs its patience so often, and not with every journal
-
-pg::Lsn lsn(format::LogPosition position) {
-  return pg::Lsn(position.value());
-}
-pg::Timeline timeline(format::LogTimeline number) {
-  return pg::Timeline(number.value());
-}
-
-const format::CutMember* member_of(const format::Cut& cut, const LogRequest& request) {
-  for (const format::CutMember& member : cut.members) {
-    if (member.registry == request.registry && member.dataset == request.dataset) return &member;
-  }
-  return nullptr;
-}
-
-using Holes = std::map<pg::Timeline, std::string>;
-
-// Takes the records of one stream after the other.
-class LogCollector {
- public:
-  LogCollector(const LogRequest& request, WalDirectoryWriter& writer, RestorePoints* points, DatabaseLog& log)
-      : request_(request),
-        log_id_(format::log_id(request.dataset, request.base.source)),
-        writer_(writer),
-        points_(points),
-        log_(log) {}
-
-  void begin_journal(const format::StreamStart& start) {
-    start_ = start;
-    is_of_another_ = false;
-    begins_.reset();
-    announced_.reset();
-  }
-  // Where the present journal's log of this dataset begins, as far as it was taken.
-  struct Place {
-    format::LogTimeline timeline;
-    format::LogPosition start;
-    auto operator<=>(const Place&) const = default;
-  };
-  const std::optional<Place>& begins() const { return begins_; }
-  // An opening of the present journal, whether its frames are taken or gone past.
-  void note(const format::JournalOpening& opening) {
-    is_of_another_ = format::log_id(opening.dataset, opening.source) != log_id_;
-    if (opening.dataset != request_.dataset) return;
-    goes_on_ =
-        is_of_another_
-            ? std::optional("the dataset goes on with another server, system " + std::to_string(opening.source.system))
-            : std::nullopt;
-  }
-  // A later journal of this dataset, of another server: what it goes on with is not in this log.
-  const std::optional<std::string>& goes_on() const { return goes_on_; }
-  // Whether the present journal says of itself that it is another dataset's or server's.
-  bool is_of_another() const { return is_of_another_; }
-  // Whether there is a journal of the wanted dataset and server.
-  bool has_found_any() const { return has_found_any_; }
-  // The timeline of the last log that there was.
-  std::optional<pg::Timeline> last() const { return last_; }
-  // Timelines of which another branch was here before, and since which journal it is not.
-  const std::map<pg::Timeline, format::StreamStart>& replaced() const { return replaced_; }
-  // By timeline: behind it nothing more of that timeline was taken (I5).
-  const Holes& holes() const { return holes_; }
-
-  Status take(const JournalFrame& frame) {
-    const format::JournalRecord record = TRY(format::decode_record(frame.plain));
-    if (std::holds_alternative<format::JournalOpening>(record) != (frame.number.value() == 0))
-      return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
-    if (const auto* opening = std::get_if<format::JournalOpening>(&record)) note(*opening);
-    if (const auto* log = std::get_if<format::JournalLog>(&record)) {
-      is_of_another_ = log->log != log_id_;
-      if (!is_of_another_) goes_on_.reset();
-      return is_of_another_ ? Status() : take(*log);
-    }
-    if (const auto* history = std::get_if<format::JournalHistory>(&record)) {
-      if (history->log == log_id_) return take(*history);
-    }
-    if (const auto* exposure = std::get_if<format::LossExposure>(&record)) {
-      if (exposure->log == log_id_) log_.exposures.push_back(*exposure);
-    }
-    if (const auto* cut = std::get_if<format::Cut>(&record)) log_.cuts.push_back(*cut);
-    return {};
-  }
-
- private:
-  struct Announced {
-    pg::TimelineHistory history;
-    Bytes text;
-  };
-
-  // One that would drop a branch which is here waits until there is log of its own.
-  Status take(const format::JournalHistory& record) {
-    const pg::TimelineHistory history = TRY(pg::parse_timeline_history(timeline(record.timeline), record.text));
-    if (!writer_.is_of_another_branch(history)) return add(history.timeline, record.text);
-    announced_ = Announced{history, record.text};
-    return {};
-  }
-
-  Status add(pg::Timeline number, ByteView text) {
-    for (const auto& [gone, extent] : TRY(writer_.add_history(number, text))) {
-      replaced_[gone] = start_;
-      holes_.erase(gone);
-      if (points_ != nullptr) points_->forget(gone);
-      std::erase_if(log_.cuts, [&, &other = gone](const format::Cut& cut) {
-        const format::CutMember* const member = member_of(cut, request_);
-        return member != nullptr && timeline(member->timeline) == other;
-      });
-      if (!extent.has_value()) continue;
-      log_.problems.push_back("timeline " + pg::to_text(gone) + ", from " + pg::to_text(extent->from) + " to " +
-                              pg::to_text(extent->to) +
-                              ", is not followed: home went on without it, with another server whose timeline has "
-                              "the same number");
-    }
-    return {};
-  }
-
-  Status take(const format::JournalLog& log) {
-    has_found_any_ = true;
-    if (!begins_.has_value()) begins_ = Place{log.timeline, log.start};
-    const pg::Timeline number = timeline(log.timeline);
-    last_ = number;
-    const bool is_new_branch = announced_.has_value() && announced_->history.has(number) &&
-                               writer_.is_of_another_branch(announced_->history.as_of(number));
-    if (is_new_branch) {
-      const Announced announced = *std::exchange(announced_, std::nullopt);
-      TRY(add(announced.history.timeline, announced.text));
-    }
-    if (holes_.contains(number)) return {};
-    ByteView bytes = log.stored;
-    if (log.codec == format::LogCodec::Zstd) {
-      plain_.resize(log.log_bytes);
-      TRY(decompressor_.decompress(log.stored, plain_));
-      bytes = plain_;
-    }
-    look_for_points(log, bytes);
-    Status added = writer_.add(number, lsn(log.start), bytes);
-    const bool is_hole =
-        !added.ok() && (added.error().code() == Code::Precondition || added.error().code() == Code::Conflict);
-    if (!is_hole) return added;
-    holes_.emplace(number, added.error().message());
-    return {};
-  }
-
-  // Of what lies before the base: what lies behind it is looked at when it is checked.
-  void look_for_points(const format::JournalLog& log, ByteView bytes) {
-    if (points_ == nullptr || log.start >= request_.base.start) return;
-    const std::uint64_t before = request_.base.start.value() - log.start.value();
-    points_->look(timeline(log.timeline), lsn(log.start),
-                  bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), before))));
-  }
-
-  const LogRequest& request_;
-  const format::LogId log_id_;
-  WalDirectoryWriter& writer_;
-  RestorePoints* const points_;  // nullptr: no name is wanted
-  DatabaseLog& log_;
-  bool has_found_any_ = false;
-  bool is_of_another_ = false;
-  std::optional<std::string> goes_on_;
-  std::optional<Place> begins_;
-  format::StreamStart start_;
-  std::optional<Announced> announced_;
-  std::optional<pg::Timeline> last_;
-  std::map<pg::Timeline, format::StreamStart> replaced_;
-  Holes holes_;
-  compress::Decompressor decompressor_;
-  Bytes plain_;
-};
 
 // The log's timelines from the backup's start to the newest one's end, or to where one of them is missing.
 struct Ranges {
@@ -215,43 +57,6 @@ Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const Holes& holes, c
   return found;
 }
 
-Result<pg::WalStart> start_of(const LogRequest& request) {
-  pg::WalStart start;
-  start.major = pg::ServerMajor(request.base.source.major);
-  start.system = pg::SystemIdentifier(request.base.source.system);
-  start.segment_size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-  start.start = lsn(request.base.start);
-  start.starts_at = pg::StartsAt::RecordBoundary;
-  return start;
-}
-
-// Calls `visit` with a range's bytes, in order, as long as it answers that it wants more.
-template <typename Visit>
-Status for_each_piece(WalDirectoryWriter& writer, const LogRange& range, Visit&& visit) {
-  Bytes piece(kCheckPieceBytes);
-  for (pg::Lsn at = range.from; at < range.to;) {
-    const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
-    const MutableByteView bytes = MutableByteView(piece).first(some);
-    TRY(writer.read(range.timeline, at, bytes));
-    if (!TRY(visit(ByteView(bytes)))) return {};
-    at = at + some;
-  }
-  return {};
-}
-
-// Whether a whole record lies in this part of the log, which begins where one ends. A server that dies leaves a piece of one.
-bool has_record(WalDirectoryWriter& writer, pg::WalStart start, const LogRange& part) {
-  start.history = {part.timeline, {}};
-  start.start = part.from;
-  auto checker = pg::WalChecker::create(start);
-  if (!checker.ok()) return true;
-  const Status read = for_each_piece(writer, part, [&](ByteView bytes) -> Result<bool> {
-    TRY(checker.value().feed(bytes));
-    return checker.value().records() == 0;
-  });
-  return !read.ok() || checker.value().records() > 0;
-}
-
 // Log that was acknowledged, and that home went on without: a person should know.
 void note_dropped(WalDirectoryWriter& writer, const LogRequest& request, const pg::TimelineHistory& history,
                   DatabaseLog& log) {
@@ -268,99 +73,6 @@ void note_dropped(WalDirectoryWriter& writer, const LogRequest& request, const p
                            pg::to_text(history.timeline));
   }
 }
-
-// What ends the log, as the records show it. All empty: nothing but its end.
-struct Goal {
-  std::optional<pg::Lsn> position;
-  std::optional<env::Timestamp> time;
-  std::optional<std::string> point;
-};
-
-// Reads the assembled log record by record, up to its end, and notes where the goal is.
-class LogCheck {
- public:
-  // `newest`: of the log.
-  static Result<LogCheck> create(WalDirectoryWriter& writer, const pg::TimelineHistory& newest,
-                                 const LogRequest& request, const Goal& goal, RestorePoints* points) {
-    pg::WalStart start = TRY(start_of(request));
-    start.history = newest.as_of(timeline(request.base.timeline));
-    return LogCheck(writer, goal, points, newest, start.start, TRY(pg::WalChecker::create(start)));
-  }
-
-  Status run(const std::vector<LogRange>& ranges, const std::stop_token& stop) {
-    note_end(ranges.front(), reached_);
-    for (const LogRange& range : ranges) {
-      if (range.timeline != ranges.front().timeline) TRY(checker_.follow(newest_.as_of(range.timeline), range.from));
-      TRY(for_each_piece(writer_, range, [&](ByteView bytes) -> Result<bool> {
-        if (stop.stop_requested()) return Error(Code::Cancelled, "the restore was interrupted");
-        const Status done = check(range, bytes);
-        if (done.ok()) return true;
-        if (done.error().code() != Code::Corrupt) return done.error();
-        damage_ = done.error().message();  // what was whole before it is as good as ever
-        return false;
-      }));
-      note_end(range, proven_);
-      if (damage_.has_value()) return {};
-    }
-    return {};
-  }
-
-  // Where the log ends early: what the record behind it is.
-  const std::optional<std::string>& damage() const { return damage_; }
-  const LogEnd& reached() const { return reached_; }
-  const LogEnd& proven() const { return proven_; }
-
- private:
-  LogCheck(WalDirectoryWriter& writer, const Goal& goal, RestorePoints* points, pg::TimelineHistory newest,
-           pg::Lsn start, pg::WalChecker checker)
-      : writer_(writer),
-        goal_(goal),
-        points_(points),
-        newest_(std::move(newest)),
-        start_(start),
-        checker_(std::move(checker)) {}
-
-  void note_end(const LogRange& range, LogEnd& end) const {
-    end.end = checker_.end_of_last_record().value_or(start_);
-    end.timeline = range.timeline;
-    end.records = checker_.records();
-    end.commits = checker_.commits();
-    end.last_commit = checker_.last_commit();
-  }
-  Status check(const LogRange& range, ByteView bytes) {
-    while (!bytes.empty()) {
-      const std::uint64_t records = checker_.records();
-      const std::uint64_t points = checker_.restore_points();
-      TRY(checker_.feed_record(bytes));
-      if (checker_.records() == records) continue;
-      const bool is_point = checker_.restore_points() != points;
-      if (is_point && points_ != nullptr) points_->note(range.timeline, *checker_.last_restore_point());
-      if (goal_.point.has_value()) {
-        if (is_point && checker_.last_restore_point()->name == *goal_.point) note_end(range, reached_);
-      } else if (!goal_reached_) {
-        goal_reached_ = is_past_goal();
-        if (!goal_reached_) note_end(range, reached_);
-      }
-    }
-    return {};
-  }
-  // Commit times are not monotone: the first that is later ends it.
-  bool is_past_goal() const {
-    if (goal_.position.has_value() && *checker_.end_of_last_record() > *goal_.position) return true;
-    return goal_.time.has_value() && checker_.last_commit().has_value() && checker_.last_commit()->time > *goal_.time;
-  }
-
-  WalDirectoryWriter& writer_;
-  const Goal goal_;
-  RestorePoints* const points_;  // nullptr: no name is wanted
-  const pg::TimelineHistory newest_;
-  const pg::Lsn start_;
-  pg::WalChecker checker_;
-  LogEnd reached_;
-  LogEnd proven_;
-  bool goal_reached_ = false;
-  std::optional<std::string> damage_;
-};
 
 // What is not in the log may lie behind an end that is not proven. Precondition: the end was judged.
 Error not_in(const DatabaseLog& log, std::string what) {
@@ -381,7 +93,7 @@ Result<const format::Cut*> find_cut(const LogRequest& request, const DatabaseLog
   for (const format::Cut& cut : log.cuts) {
     if (id != kLatestCut && !cut.id.hex().starts_with(id)) continue;
     if (id == kLatestCut) {
-      const format::CutMember* const member = member_of(cut, request);
+      const format::CutMember* const member = member_of(cut, request.registry, request.dataset);
       if (member == nullptr || !is_on_the_way(*member, history) || lsn(member->position) > reach) continue;
     }
     if (id != kLatestCut && found != nullptr && found->id != cut.id)
@@ -396,14 +108,15 @@ Result<const format::Cut*> find_cut(const LogRequest& request, const DatabaseLog
 }
 
 // `reach`: how far the log is here.
-Result<Goal> resolve(const LogRequest& request, DatabaseLog& log, const pg::TimelineHistory& history, pg::Lsn reach) {
-  if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return Goal{position->position, {}, {}};
-  if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return Goal{{}, time->time, {}};
-  if (const auto* point = std::get_if<ToRestorePoint>(&request.goal)) return Goal{{}, {}, point->name};
+Result<LogGoal> resolve(const LogRequest& request, DatabaseLog& log, const pg::TimelineHistory& history,
+                        pg::Lsn reach) {
+  if (const auto* position = std::get_if<ToLogPosition>(&request.goal)) return LogGoal{position->position, {}, {}};
+  if (const auto* time = std::get_if<ToCommitTime>(&request.goal)) return LogGoal{{}, time->time, {}};
+  if (const auto* point = std::get_if<ToRestorePoint>(&request.goal)) return LogGoal{{}, {}, point->name};
   if (const auto* wanted = std::get_if<ToCut>(&request.goal)) {
     log.cut = *TRY(find_cut(request, log, wanted->id, history, reach));
     const std::string noun = "cut " + log.cut->id.hex().substr(0, 12);
-    const format::CutMember* const member = member_of(*log.cut, request);
+    const format::CutMember* const member = member_of(*log.cut, request.registry, request.dataset);
     if (member == nullptr) return Error(Code::NotFound, "dataset " + request.dataset + " takes no part in " + noun);
     if (!is_on_the_way(*member, history)) {
       return Error(Code::Precondition, noun + " was taken on timeline " + pg::to_text(timeline(member->timeline)) +
@@ -411,9 +124,9 @@ Result<Goal> resolve(const LogRequest& request, DatabaseLog& log, const pg::Time
                                            request.dataset + " left that timeline before")
           .hint("choose a cut taken since, or one taken before: cut:latest is the newest that can be restored");
     }
-    return Goal{lsn(member->position), {}, {}};
+    return LogGoal{lsn(member->position), {}, {}};
   }
-  return Goal{};
+  return LogGoal{};
 }
 
 // Which of the points the name means. One before the base's start is not among the records that were checked.
@@ -437,7 +150,7 @@ std::vector<LogRange> cut_at(std::vector<LogRange> ranges, pg::Lsn end) {
   return ranges;
 }
 
-Status check_reach(const LogRequest& request, const Goal& goal, DatabaseLog& log) {
+Status check_reach(const LogRequest& request, const LogGoal& goal, DatabaseLog& log) {
   if (goal.position.has_value() && *goal.position > log.proven.end) {
     return Error(Code::Precondition, "position " + pg::to_text(*goal.position) +
                                          " lies beyond the log, which ends at " + pg::to_text(log.proven.end));
@@ -628,6 +341,31 @@ bool has_first_page(const WalDirectoryWriter& writer, const format::BaseBackupFa
   return extent == writer.extents().end() || extent->second.from <= size.segment_start(lsn(base.start));
 }
 
+// Why a server that starts from the backup finds no log. nullopt: there is some.
+std::optional<Error> why_no_log(const LogRequest& request, const WalDirectoryWriter& writer, pg::SegmentSize size,
+                                const LogCollector& collector, const JournalsRead& journals) {
+  const bool has_log = collector.has_found_any() && !writer.extents().empty();
+  if (has_log && has_first_page(writer, request.base, size)) return std::nullopt;
+  if (journals.lost.has_value()) {
+    return Error(Code::Unavailable, "the log where this backup starts cannot be had: " + *journals.lost)
+        .hint("bring back another vault that held it, or restore from a younger base");
+  }
+  const pg::Lsn start = lsn(request.base.start);
+  const std::string from =
+      has_log ? "the beginning of the file in which this backup starts (" + pg::to_text(size.segment_start(start))
+              : "this backup's start (" + pg::to_text(start);
+  return Error(Code::NotFound,
+               "the vaults hold no log of dataset '" + printable(request.dataset) + "' from " + from + ") on")
+      .hint("a base backup is of no use alone: was the agent running? restore another dataset");
+}
+
+// A timeline's history is repeated every minute, and not in every segment; two branches of one number, which only their
+// histories tell apart, show as a hole.
+bool may_lack_histories(const WalDirectoryWriter& writer, const LogCollector& collector) {
+  const auto lacks = [&](const auto& extent) { return !writer.has_history(extent.first); };
+  return !collector.holes().empty() || std::any_of(writer.extents().begin(), writer.extents().end(), lacks);
+}
+
 Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request, const RegistryHoldings& holdings,
                                const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                                const std::string& directory, const Way& way, Way& better, const std::stop_token& stop) {
@@ -645,40 +383,25 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   // Branches follow each other by when they began, not by where they are.
   if (!collector.holes().empty() && collector.replaced().empty() && way.order.empty()) better.order = journals.order;
   if (better != way) return Error(Code::Conflict, "the journals are not in the order of their log");
-  const bool has_log = collector.has_found_any() && !writer->extents().empty();
-  if (!has_log || !has_first_page(*writer, request.base, size)) {
-    const std::string from = has_log ? "the beginning of the file in which this backup starts (" +
-                                           pg::to_text(size.segment_start(lsn(request.base.start)))
-                                     : "this backup's start (" + pg::to_text(lsn(request.base.start));
-    log.needs_older_base = true;
-    log.why_older = Error(Code::NotFound, "the vaults hold no log of dataset '" + printable(request.dataset) +
-                                              "' from " + from + ") on")
-                        .hint("a base backup is of no use alone: was the agent running? restore another dataset");
-    if (journals.lost.has_value())
-      log.why_older = Error(Code::Unavailable, "the log where this backup starts cannot be had: " + *journals.lost)
-                          .hint("bring back another vault that held it, or restore from a younger base");
-    return log;
+  log.why_older = why_no_log(request, *writer, size, collector, journals);
+  log.needs_older_base = log.why_older.has_value();
+  if (log.needs_older_base) return log;
+
+  if (way.from == Way::From::BeforeBase && log.passed_over > 0 && may_lack_histories(*writer, collector)) {
+    better.from = Way::From::Beginning;
+    return Error(Code::NotFound, "the history of a timeline is missing");
   }
 
   // 2. Every record from the backup's start on.
-  const auto lacks = [&](const auto& extent) { return !writer->has_history(extent.first); };
-  const bool may_have_passed = way.from == Way::From::BeforeBase && log.passed_over > 0;
-  const bool may_be_of_two = !collector.holes().empty();  // branches, which only their histories tell apart
-  if (may_have_passed && (may_be_of_two || std::any_of(writer->extents().begin(), writer->extents().end(), lacks))) {
-    better.from = Way::From::Beginning;  // a timeline's history is repeated every minute, and not in every segment
-    return Error(Code::NotFound, "the history of a timeline is missing");
-  }
   const pg::TimelineHistory newest = TRY(writer->newest_history());
-  if (auto useless = why_useless(request, newest, collector)) {
-    log.needs_older_base = true;
-    log.why_older = std::move(useless);
-    return log;
-  }
+  log.why_older = why_useless(request, newest, collector);
+  log.needs_older_base = log.why_older.has_value();
+  if (log.needs_older_base) return log;
   Ranges found = TRY(ranges_of(*writer, collector.holes(), newest, request.base));
   const auto missing = journals.missing.has_value() ? journals.missing : gone_back(collector, newest);
   judge_end(request, journals.answered, found.hole, missing, log);
   note_dropped(*writer, request, newest, log);
-  const Goal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
+  const LogGoal goal = TRY(resolve(request, log, newest, found.ranges.back().to));
   LogCheck check = TRY(LogCheck::create(*writer, newest, request, goal, wanted_points));
   TRY(check.run(found.ranges, stop).in([&] { return "log of dataset " + request.dataset; }));
   log.reached = check.reached();

@@ -315,16 +315,15 @@ Result<std::optional<std::uint64_t>> JournalReader::seek(const std::vector<forma
   return std::optional(from == 0 ? 0 : from - 1);
 }
 
-void JournalReader::note_incidents(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
-                                   JournalEnd& end) const {
+void JournalReader::note_incidents(const std::vector<format::SignedEntry>& entries, JournalEnd& end) const {
   std::map<format::ObjectName, format::EntryIndex> indices;
   for (const format::SignedEntry& entry : entries) indices.emplace(entry.entry.object, entry.entry.index);
   for (const spread::ReadIncident& incident : closed_->incidents()) {
     const format::EntryIndex index = indices.at(incident.object);
-    const auto copy = std::find_if(copies.begin(), copies.end(),
+    const auto copy = std::find_if(copies_.begin(), copies_.end(),
                                    [&](const Copy& each) { return vaults_[each.vault]->name() == incident.vault; });
     // One that is behind the others never said that it holds it.
-    const bool promised = copy != copies.end() && copy->entries.size() > index.value();
+    const bool promised = copy != copies_.end() && copy->entries.size() > index.value();
     if (!promised && incident.error.code() == Code::NotFound) continue;
     if (incident.error.code() == Code::Unavailable) continue;  // of its line, which says nothing about what it holds
     std::string problem = incident.vault + " does not give " + noun(index) + ": " + incident.error.message();
@@ -454,11 +453,10 @@ Result<std::optional<Bytes>> JournalReader::assemble(const format::SegmentPlace&
   return std::optional(std::move(whole));
 }
 
-Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end,
-                                bool& is_there, const Visitor& visit) {
+Status JournalReader::read_open(format::EntryIndex index, JournalEnd& end, bool& is_there, const Visitor& visit) {
   const format::SegmentPlace place{stream_.descriptor.id(), index};
   std::vector<Shown> shown;
-  for (const Copy& copy : copies) {
+  for (const Copy& copy : copies_) {
     const auto held = copy.open.find(index.value());
     if (held == copy.open.end() || held->second < format::kSegmentFrontBytes) continue;
     const bool has_frames = held->second > format::kSegmentFrontBytes;
@@ -474,10 +472,9 @@ Status JournalReader::read_open(const std::vector<Copy>& copies, format::EntryIn
 
 // A vault that lags shows a segment open that others have closed, and the object begins with what it has. If not, somebody with
 // the writer's key closed it with less, or with others (ADR-0033).
-Status JournalReader::compare_with_closed(const std::vector<Copy>& copies,
-                                          const std::vector<format::SignedEntry>& entries, std::uint64_t first,
+Status JournalReader::compare_with_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first,
                                           JournalEnd& end) {
-  for (const Copy& copy : copies) {
+  for (const Copy& copy : copies_) {
     for (const auto& [index, bytes] : copy.open) {
       // An honest vault has no others open.
       const std::uint64_t own = copy.entries.size();
@@ -514,15 +511,14 @@ Status JournalReader::compare_with_closed(const std::vector<Copy>& copies,
 Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& locate) {
   JournalEnd end;
   copies_ = TRY(look(end));
-  const std::vector<Copy>& copies = copies_;
   std::vector<store::VaultApi*> answering;
-  for (const Copy& copy : copies) answering.push_back(vaults_[copy.vault]);
+  for (const Copy& copy : copies_) answering.push_back(vaults_[copy.vault]);
   closed_ = std::make_unique<spread::CopiesReader>(world_.threads, world_.clock, std::move(answering));
-  const Copy* longest = &copies.front();
-  for (const Copy& copy : copies) {
+  const Copy* longest = &copies_.front();
+  for (const Copy& copy : copies_) {
     if (copy.entries.size() > longest->entries.size()) longest = &copy;
   }
-  for (const Copy& copy : copies) {
+  for (const Copy& copy : copies_) {
     if (copy.entries.empty()) continue;
     const std::size_t last = copy.entries.size() - 1;
     if (copy.entries[last].entry.chain == longest->entries[last].entry.chain) continue;
@@ -540,14 +536,14 @@ Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& loca
     end.passed_over = first;
   }
   const Status read = end.is_elsewhere ? Status() : read_closed(entries, first, end, visit);
-  note_incidents(copies, entries, end);
+  note_incidents(entries, end);
   TRY(read);
   if (end.is_elsewhere || end.lost.has_value()) return end;
-  TRY(compare_with_closed(copies, entries, first, end));
+  TRY(compare_with_closed(entries, first, end));
   bool is_there = true;
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {
-    TRY(read_open(copies, format::EntryIndex(index), end, is_there, visit));
+    TRY(read_open(format::EntryIndex(index), end, is_there, visit));
   }
   return end;
 }

@@ -130,11 +130,9 @@ class JournalReader {
   std::optional<Bytes> fetch_open(const format::SignedEntry& entry);
   Status open_closed(const Closed& closed, JournalEnd& end, const Visitor& visit) const;
   // What was gone round while closed segments were fetched.
-  void note_incidents(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
-                      JournalEnd& end) const;
+  void note_incidents(const std::vector<format::SignedEntry>& entries, JournalEnd& end) const;
   // I2. From segment `first` on.
-  Status compare_with_closed(const std::vector<Copy>& copies, const std::vector<format::SignedEntry>& entries,
-                             std::uint64_t first, JournalEnd& end);
+  Status compare_with_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end);
   // nullopt: nothing, and `end` says why.
   std::optional<Shown> ask_for(store::VaultApi& vault, const format::SegmentPlace& place, std::uint64_t bytes,
                                bool is_signed_whole, JournalEnd& end) const;
@@ -149,8 +147,7 @@ class JournalReader {
   // Visits the frames; returns the authentic part of the segment. nullopt: there is none.
   Result<std::optional<Bytes>> assemble(const format::SegmentPlace& place, std::vector<Shown> shown, JournalEnd& end,
                                         const Visitor& visit) const;
-  Status read_open(const std::vector<Copy>& copies, format::EntryIndex index, JournalEnd& end, bool& is_there,
-                   const Visitor& visit);
+  Status read_open(format::EntryIndex index, JournalEnd& end, bool& is_there, const Visitor& visit);
   std::string noun(format::EntryIndex index) const;
   Result<const format::OpeningKey*> key_for(const format::KeyId& id) const;
   bool is_before_released(const format::KeyId& id) const;

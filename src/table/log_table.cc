@@ -62,7 +62,8 @@ class LogTable final : public Table {
 
   Result<std::optional<Bytes>> get(ByteView key) const override;
   Status write(const Batch& batch, Durability durability) override;
-  // The map has nothing of a batch whose write failed.
+  // The map has nothing of a batch whose write failed, and is what the log becomes.
+  std::uint64_t generation() const override { return 0; }
   Status settled() const override { return {}; }
   Status flush() override;
   Status scan(const KeyRange& range, const Visitor& visitor) const override;

@@ -180,15 +180,22 @@ class RocksdbTable final : public Table {
 
   Status write(const Batch& batch, Durability durability) override {
     TRY(batch.check_limits());
+    const Mended mended = TRY(mend());
+    const Database db = TRY(database());  // held: it is not opened anew before this write is done
     // The batch may have been made of what was read before: the failed one may be there now.
-    if (TRY(mend())) return Error(Code::Unavailable, "the table was opened anew after a failed write");
-    const Database db = TRY(database());
+    if (batch.generation().has_value() ? *batch.generation() != generation() : mended == Mended::Now)
+      return Error(Code::Unavailable, "the table was opened anew after a failed write");
     const rocksdb::Status status = write_to(*db, batch, durability);
     if (status.ok()) return {};
     Error failure = to_error(status);
     const MutexLock lock(mutex_);
     failure_ = failure;
     return failure;
+  }
+
+  std::uint64_t generation() const override {
+    const MutexLock lock(mutex_);
+    return generation_;
   }
 
   Status settled() const override {
@@ -251,10 +258,11 @@ class RocksdbTable final : public Table {
     return db_;
   }
 
-  // After a failed write: closes and opens, or fails with the reason why there can be no writing yet. Whether it was opened anew.
-  Result<bool> mend() {
+  // After a failed write: closes and opens, or fails with the reason why there can be no writing yet.
+  enum class Mended { NotNeeded, Now };
+  Result<Mended> mend() {
     const MutexLock lock(mutex_);
-    if (!failure_.has_value()) return false;
+    if (!failure_.has_value()) return Mended::NotNeeded;
     // Calls in progress end soon; RocksDB cannot be closed under them.
     if (db_.use_count() > 1) return *failure_;
     db_.reset();
@@ -262,7 +270,8 @@ class RocksdbTable final : public Table {
     if (opened.ok()) {
       db_ = opened.take();
       failure_.reset();
-      return true;
+      ++generation_;
+      return Mended::Now;
     }
     failure_ = opened.take_error();
     auto readable = reopen(Opening::ToRead);
@@ -285,6 +294,7 @@ class RocksdbTable final : public Table {
   mutable Mutex mutex_;
   Database db_ GUARDED_BY(mutex_);                   // null only together with a failure
   std::optional<Error> failure_ GUARDED_BY(mutex_);  // of the last write
+  std::uint64_t generation_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace

@@ -289,6 +289,26 @@ TEST_F(RocksdbTableTest, a_disk_that_failed_and_works_again_is_written_to_withou
   EXPECT_TRUE(holds(*table, "after"));
 }
 
+TEST_F(RocksdbTableTest, every_batch_made_of_what_was_before_is_refused_once_it_was_opened_anew) {
+  const auto table = open_rocksdb(directory_).value();
+  ASSERT_TRUE(put(*table, "before").ok());
+  Batch late;  // of somebody who read before the failure, and writes after the others
+  late.made_of(table->generation());
+  late.put(as_bytes("late"), as_bytes("value"));
+  {
+    const FileSizeLimit full(1);
+    EXPECT_FALSE(put(*table, "refused").ok());
+  }
+  expect_refused_once(*table);
+  ASSERT_TRUE(put(*table, "after").ok());
+  const Status refused = table->write(late, Durability::Synced);
+  EXPECT_EQ(refused.error().code(), Code::Unavailable);
+  EXPECT_FALSE(holds(*table, "late"));
+  late.made_of(table->generation());
+  EXPECT_TRUE(table->write(late, Durability::Synced).ok());
+  EXPECT_TRUE(holds(*table, "late"));
+}
+
 TEST_F(RocksdbTableTest, while_the_disk_is_full_writes_say_so_and_reads_go_on) {
   auto table = open_rocksdb(directory_).value();
   ASSERT_TRUE(put(*table, "before").ok());

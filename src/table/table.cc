@@ -7,6 +7,7 @@ namespace exclave::table {
 void Batch::clear() {
   bytes_.clear();
   entries_.clear();
+  generation_.reset();
 }
 
 void Batch::add(Kind kind, ByteView key, ByteView value) {

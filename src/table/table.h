@@ -20,8 +20,8 @@
 // Durability: see I2; an empty Synced batch makes everything before it durable.
 // Errors: Corrupt (restore or rebuild the table from what it was made of), Exhausted (no space), Unavailable,
 //         InvalidInput (limits). After a failed write it is not known whether the batch will be there after reopening;
-//         until then further writes may be refused with Unavailable. A write that finds the table opened anew is refused
-//         too: its batch was made of what the table was before.
+//         until then further writes may be refused with Unavailable. Refused too: a batch that is made of another
+//         generation than the table's, and of those that do not say, the first that finds the table opened anew.
 // See: ADR-0012, tests/conformance/table_conformance.h.
 #pragma once
 
@@ -55,6 +55,9 @@ class Batch {
 
   void put(ByteView key, ByteView value) { add(Kind::Put, key, value); }
   void erase(ByteView key) { add(Kind::Erase, key, {}); }
+  // What it puts was worked out from rows that were read since the table was in that generation.
+  void made_of(std::uint64_t generation) { generation_ = generation; }
+  std::optional<std::uint64_t> generation() const { return generation_; }
   void clear();
 
   std::size_t size() const { return entries_.size(); }
@@ -76,6 +79,7 @@ class Batch {
 
   Bytes bytes_;
   std::vector<Entry> entries_;
+  std::optional<std::uint64_t> generation_;
 };
 
 // Keys k with from <= k and, if there is an end, k < end.
@@ -96,6 +100,9 @@ class Table {
   // nullopt: no such key.
   virtual Result<std::optional<Bytes>> get(ByteView key) const = 0;
   virtual Status write(const Batch& batch, Durability durability) = 0;
+
+  // Grows whenever the table was opened anew after a failed write: what was read before may be another state than this one.
+  virtual std::uint64_t generation() const = 0;
 
   // Why what is read now may not survive power loss, although it was written Synced: a write failed, and none has succeeded
   // since. Whoever promises something on what it reads asks first.

@@ -50,7 +50,7 @@ Status Damages::note(const std::vector<Object>& objects) {
   for (const auto& [object, registry] : objects) {
     if (!has(object)) news[registry][object] = {};
   }
-  Records::Change change;
+  Records::Change change(records_);
   for (auto& [registry, found] : news) {
     TRY(find_streams(registry, found));
     for (auto& [object, heads] : found) {
@@ -78,7 +78,7 @@ Status Damages::find_streams(const format::RegistryId& registry, std::map<format
 }
 
 Status Damages::clear(const format::ObjectName& object) {
-  Records::Change change;
+  Records::Change change(records_);
   {
     const MutexLock lock(mutex_);
     const auto found = damaged_.find(object);

@@ -72,6 +72,7 @@ Status Deposits::open_stream(const Origin& origin, const format::SignedStream& s
         .hint("publish the era document to every vault first");
   }
   const format::StreamId id = descriptor.id();
+  Records::Change change(parts_.records);
   if (TRY(parts_.records.stream(id)).has_value()) return {};
 
   RegistryRow row = TRY(parts_.records.registry(registry->id));
@@ -84,7 +85,6 @@ Status Deposits::open_stream(const Origin& origin, const format::SignedStream& s
   }
   row.streams += 1;
   row.used_bytes += kStreamCharge;
-  Records::Change change;
   change.put_stream(stream);
   change.put_head(id, HeadRow{{}, format::chain_start(id), 0, 0});
   change.put_registry(registry->id, row);
@@ -109,6 +109,7 @@ Status Deposits::open_segment(const wire::Caller& caller, const format::StreamDe
   const auto acts = parts_.acts.in_force();
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, caller, stream));
   if (registry->id != stream.registry) return Error(Code::Denied, "the stream's writer writes another registry by now");
+  Records::Change change(parts_.records);
   const auto open = TRY(parts_.records.segment(place));
   if (open.has_value()) {
     if (open->size_class != row.size_class) {
@@ -136,7 +137,6 @@ Status Deposits::open_segment(const wire::Caller& caller, const format::StreamDe
                                                            std::to_string(row.bytes()) + " more were asked for"));
   }
   used.used_bytes += row.bytes();
-  Records::Change change;
   change.put_segment(place, row);
   change.put_registry(registry->id, used);
   TRY(parts_.records.commit(change));
@@ -274,12 +274,12 @@ Status Deposits::check_neighbours(const format::SignedEntry& entry, const HeadRo
 
 Error Deposits::fork(const format::SignedEntry& held, const format::SignedEntry& entry) {
   const format::StreamId& stream = entry.entry.stream;
+  Records::Change change(parts_.records);
   const auto known = parts_.records.fork(stream);
   if (known.ok() && !known.value().has_value()) {
     parts_.log.write(env::LogLevel::Error, "fork: " + noun_of(entry) + " contradicts entry " +
                                                std::to_string(held.entry.index.value()) +
                                                " that is held; the writer signed both");
-    Records::Change change;
     change.put_fork(stream, {held.document(), entry.document()});
     const Status kept = parts_.records.commit(change);
     if (!kept.ok()) parts_.log.write(env::LogLevel::Error, "fork evidence was not kept: " + kept.error().message());
@@ -427,6 +427,7 @@ Result<HeadRow> Deposits::commit(const Origin& origin, const format::StreamDescr
 
 Status Deposits::charge_without_entry(const format::StreamDescriptor& stream, const format::ObjectName& name,
                                       ObjectRow deposited) {
+  Records::Change change(parts_.records);
   if (TRY(parts_.records.object(name)).has_value()) return {};
   const auto acts = parts_.acts.in_force();
   const policy::Registry* const registry = acts->policy.policy.registry(stream.registry);
@@ -434,7 +435,6 @@ Status Deposits::charge_without_entry(const format::StreamDescriptor& stream, co
       later_by(parts_.clock.now().seconds(), registry != nullptr ? registry->retention_seconds : 0);
   RegistryRow row = TRY(parts_.records.registry(stream.registry));
   row.used_bytes = TRY(checked_add(row.used_bytes, deposited.bytes));
-  Records::Change change;
   change.put_object(name, deposited);
   change.put_registry(stream.registry, row);
   change.put_object_count(TRY(parts_.records.object_count()) + 1);
@@ -446,6 +446,7 @@ Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::Strea
   const auto acts = parts_.acts.in_force();  // a policy may have come while the object did
   const policy::Registry* const registry = TRY(registry_for(acts->policy.policy, origin, stream));
   if (registry->id != stream.registry) return Error(Code::Denied, "the stream's writer writes another registry by now");
+  Records::Change change(parts_.records);
   HeadRow head = TRY(parts_.records.head(entry.entry.stream)).value_or(HeadRow{});
   if (TRY(place_of(entry, head)) == Place::Held) return head;
 
@@ -467,7 +468,6 @@ Result<HeadRow> Deposits::commit_entry(const Origin& origin, const format::Strea
       known.has_value() ? std::max(known->retain_until_seconds, retain_until) : retain_until;
   head = TRY(advanced(head, entry));
 
-  Records::Change change;
   change.put_entry(entry);
   if (open.has_value()) change.erase_segment(place);
   change.put_object(entry.entry.object, deposited);

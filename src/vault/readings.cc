@@ -16,11 +16,11 @@ Status Readings::announce(const policy::Policy& policy, const policy::VaultEntry
   if (!genuine.ok()) return Error(Code::Denied, genuine.error().message());
   {
     const detail::GatePass pass(gate_);
+    Records::Change change(records_);
     ReaderRow row = TRY(records_.reader(reader.receipt)).value_or(ReaderRow{});
     row.objects += 1;
     row.bytes += bytes;
     row.last_at_seconds = clock_.now().seconds();
-    Records::Change change;
     change.put_reading(signed_reading);
     change.put_reader(reader.receipt, row);
     TRY(records_.commit(change));

@@ -130,9 +130,11 @@ class Records {
   // By stream and index.
   Status scan_segments(const SegmentVisitor& visit) const;
 
-  // Changes that happen together.
+  // Changes that happen together. To be begun before the rows are read that it is made of: should the table be opened anew
+  // meanwhile, the commit is refused with Unavailable.
   class Change {
    public:
+    explicit Change(const Records& records) { batch_.made_of(records.table_.generation()); }
     void put_stream(const format::SignedStream& stream);
     void put_head(const format::StreamId& id, const HeadRow& row);
     void put_entry(const format::SignedEntry& entry);

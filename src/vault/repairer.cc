@@ -234,7 +234,7 @@ Status Repairer::scrub(std::stop_token stop) {
       return Result<table::Visit>(table::Visit::Continue);
     }));
     TRY(check(step, stop));
-    Records::Change change;
+    Records::Change change(parts_.records);
     change.put_scrub(progress);
     TRY(parts_.records.commit(change));
   }

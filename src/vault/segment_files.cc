@@ -406,7 +406,7 @@ Status SegmentFiles::put_mark(const format::SignedMark& signed_mark) {
   const auto hash = read_back(mark.place, *segment, [&] { return hash_of(mark.place, *segment); });
   if (!hash.ok()) return failed(mark.place, hash.error());
   if (hash.value() != mark.hash) return distrust(mark.place, *segment);
-  Records::Change change;
+  Records::Change change(parts_.records);
   change.put_mark(signed_mark);
   TRY(parts_.records.commit(change));
   const MutexLock lock(mutex_);

@@ -258,6 +258,7 @@ class DoubtfulTable final : public table::Table {
     TRY(settled());
     return inner_->write(batch, durability);
   }
+  std::uint64_t generation() const override { return inner_->generation(); }
   Status settled() const override {
     if (is_in_doubt_) return Error(Code::Unavailable, "Read-only file system");
     return {};

@@ -43,6 +43,7 @@ class PrivateTable final : public table::Table {
     if (!written.ok()) return private_error(log_, kTable, written.error());
     return {};
   }
+  std::uint64_t generation() const override { return table_->generation(); }
   Status settled() const override {
     const Status settled = table_->settled();
     if (!settled.ok()) return private_error(log_, kTable, settled.error());
