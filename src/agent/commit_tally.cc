@@ -2,10 +2,18 @@
 
 namespace exclave::agent {
 
+pg::Lsn CommitTally::last_framed() const {
+  return ends_.empty() ? acknowledged_ : ends_.back().commit;
+}
+
+void CommitTally::drop_unframed() {
+  received_ = framed_;
+  last_ = last_framed();
+}
+
 void CommitTally::framed(pg::Lsn log_end) {
   framed_ = received_;
-  const pg::Lsn before = ends_.empty() ? acknowledged_ : ends_.back().commit;
-  if (before < last_ && last_ <= log_end) ends_.push_back({log_end, last_});
+  if (last_framed() < last_ && last_ <= log_end) ends_.push_back({log_end, last_});
 }
 
 void CommitTally::appended(format::FrameNumber frame, std::uint64_t commits, std::uint64_t bytes) {

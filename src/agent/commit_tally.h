@@ -30,7 +30,7 @@ class CommitTally {
     last_ = std::max(last_, end);
   }
   // The connection has ended (I2).
-  void drop_unframed() { received_ = framed_; }
+  void drop_unframed();
   // What was received is in a frame whose log ends there.
   void framed(pg::Lsn log_end);
   // A frame of `bytes` is in the journal; `commits`: received up to its end.
@@ -50,6 +50,7 @@ class CommitTally {
   pg::Lsn last_acknowledged() const { return acknowledged_; }             // 0: none is known
 
  private:
+  pg::Lsn last_framed() const;
   struct Mark {
     format::FrameNumber frame;
     std::uint64_t commits;

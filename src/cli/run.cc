@@ -9,6 +9,12 @@ namespace exclave::cli {
 
 namespace {
 
+// Vaults that a command gave up because it was told to stop are not away.
+Error as_interrupted(const Context& context, Error error) {
+  if (!context.stop.stop_requested() || exit_code_of(error) != kUnreachable) return error;
+  return Error(Code::Cancelled, "interrupted").hint("run it again to go on");
+}
+
 int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
   auto parsed = parse_command_line(arguments);
   if (const Ended* ended = std::get_if<Ended>(&parsed)) {
@@ -24,8 +30,9 @@ int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
   context.quiet = invocation.quiet;
   auto result = std::visit([&](const auto& settings) { return run(context, settings); }, invocation.command);
   if (result.ok()) return result.value();
-  show_error(context, result.error());
-  return exit_code_of(result.error());
+  const Error error = as_interrupted(context, result.take_error());
+  show_error(context, error);
+  return exit_code_of(error);
 }
 
 }  // namespace

@@ -265,6 +265,14 @@ std::vector<const FoundStream*> journals_of(const RegistryHoldings& holdings, fo
   return journals;
 }
 
+// Where a journal's log begins.
+struct Beginning {
+  LogCollector::Place place;
+  std::size_t turn = 0;  // in which it was read
+  format::StreamId stream;
+  auto operator<=>(const Beginning&) const = default;
+};
+
 // Reads every journal of the era: the streams of a dataset follow each other, and overlap.
 struct JournalsRead {
   std::size_t answered = 0;  // vaults that showed all of them
@@ -292,7 +300,7 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     if (std::find(answering.begin(), answering.end(), vault) == answering.end()) silent.insert(vault->name());
   }
   std::map<std::string, int> silences;
-  std::vector<std::pair<LogCollector::Place, format::StreamId>> begins;
+  std::vector<Beginning> begins;
   const JournalReader::Locator locate = locator_of(request, way, collector);
   for (const FoundStream* journal : journals_of(holdings, era, way.order)) {
     std::vector<format::OpeningKey> own;
@@ -309,7 +317,8 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     collector.begin_journal(journal->stream.descriptor.start);
     const JournalEnd end = TRY(reader.read(take, locate));
     const bool is_of_another = end.is_elsewhere || collector.is_of_another();
-    if (collector.begins().has_value()) begins.emplace_back(*collector.begins(), journal->stream.descriptor.id());
+    if (collector.begins().has_value())
+      begins.push_back({*collector.begins(), begins.size(), journal->stream.descriptor.id()});
     for (const NoAnswer& none : end.unreachable) {
       const bool is_away = none.why.code() == Code::Unavailable;
       if (is_away) ++silences[none.vault];
@@ -328,10 +337,9 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
   }
   if (collector.goes_on().has_value()) all.missing = collector.goes_on();
   all.answered = vaults.size() - silent.size();
-  const auto by_place = [](const auto& a, const auto& b) { return a.first < b.first; };
-  if (std::is_sorted(begins.begin(), begins.end(), by_place)) return all;
-  std::stable_sort(begins.begin(), begins.end(), by_place);
-  for (const auto& [place, stream] : begins) all.order.push_back(stream);
+  if (std::is_sorted(begins.begin(), begins.end())) return all;
+  std::sort(begins.begin(), begins.end());
+  for (const Beginning& journal : begins) all.order.push_back(journal.stream);
   return all;
 }
 
