@@ -20,7 +20,6 @@ constexpr auto kRefusedRollEvery = 2s;  // a disk that fails again and again sha
 constexpr auto kPeriodLook = 500ms;
 constexpr auto kIdleWait = 200ms;
 constexpr auto kBusyWait = 20ms;  // while frames are outstanding: how late a budget's end may be noticed
-constexpr auto kHeldWait = 3ms;   // while some are held back from a vault: how late another one's silence is
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 5s;
 constexpr auto kFinishTime = 10s;
@@ -493,8 +492,7 @@ Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection,
     waker_->wait(kIdleWait);
     return pg::WalEvent(pg::Nothing{});
   }
-  std::chrono::nanoseconds longest = ledger_->has_outstanding() || gate_.is_held() ? kBusyWait : kIdleWait;
-  if (journal_->holds_back()) longest = ledger_->has_outstanding() ? kHeldWait : kBusyWait;
+  const auto longest = ledger_->has_outstanding() || gate_.is_held() ? kBusyWait : kIdleWait;
   return connection.next({clock.monotonic() + longest, stop}, waker_.get());
 }
 

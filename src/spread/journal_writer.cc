@@ -49,7 +49,6 @@ class JournalWriterOfLanes final : public JournalWriter {
 
   Result<JournalPosition> append(ByteView plaintext) override;
   bool take_answers() override { return detail::take_answers(state_); }
-  bool holds_back() const override { return detail::holds_back(state_); }
   std::uint64_t durable() const override {
     const env::MonitorLock lock(*state_.monitor);
     return state_.durable;

@@ -128,9 +128,6 @@ class JournalWriter {
   // Of JournalOptions::sends_directly: what vaults have answered meanwhile counts. Whether there is news, as on_news has it.
   // Waits for no vault. From one thread, as long as nobody waits in wait_beyond, which takes them as well.
   virtual bool take_answers() = 0;
-  // Whether frames that are durable, or about to be, wait to be sent to the vaults beyond the k quickest (ADR-0035): take_answers() is to
-  // be called within a moment. Half a second later they go all the same.
-  virtual bool holds_back() const = 0;
   // Frames that k vaults hold: 0..durable()-1. Never falls.
   virtual std::uint64_t durable() const = 0;
   bool is_durable(JournalPosition position) const { return position.value() < durable(); }

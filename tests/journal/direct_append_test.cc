@@ -1,6 +1,4 @@
 // Frames that the thread that appends sends itself, past the lanes (spread/detail/direct_append.h).
-#include <algorithm>
-
 #include "tests/journal/journal_case.h"
 
 namespace exclave::journal_tests {
@@ -26,21 +24,6 @@ class DirectAppendTest : public JournalTest {
   }
   static void rest(JournalBench& bench, std::chrono::nanoseconds time) {
     must(bench.env().clock.sleep_until(bench.in(time)));
-  }
-  // How long one frame takes to k vaults, whose answers are taken as they come.
-  static std::chrono::nanoseconds commit(JournalBench& bench, spread::JournalWriter& writer, std::uint64_t& next) {
-    const env::Instant began = bench.env().clock.monotonic();
-    append(writer, next, 1);
-    while (writer.durable() < next && bench.env().clock.monotonic() - began < 1s) {
-      rest(bench, 500us);
-      writer.take_answers();
-    }
-    return bench.env().clock.monotonic() - began;
-  }
-  // Until a frame is held back from a vault.
-  static void hold_back(JournalBench& bench, spread::JournalWriter& writer, std::uint64_t& next) {
-    for (int i = 0; i < 100 && !writer.holds_back(); ++i) commit(bench, writer, next);
-    EXPECT_TRUE(writer.holds_back());
   }
   static std::uint64_t appends_by_lanes(JournalBench& bench) {
     return bench.door(0).appends + bench.door(1).appends + bench.door(2).appends;
@@ -130,119 +113,6 @@ TEST_F(DirectAppendTest, frames_that_come_meanwhile_go_out_together_with_the_ans
     append(*writer, next, 10);
     EXPECT_TRUE(is_ok(writer->wait_beyond(format::FrameNumber(next - 1), bench.in(1s))));
     EXPECT_EQ(bench.door(0).direct_appends, 2U) << "the first one, and the other nine";
-    expect_all(bench, *writer, next);
-  });
-}
-
-TEST_F(DirectAppendTest, vaults_beyond_the_k_quickest_get_their_frames_a_moment_later_and_together) {
-  run([](JournalBench& bench) {
-    std::uint64_t next = 0;
-    const auto writer = open_at_rest(bench, 2ms, next);
-    for (int i = 0; i < 100; ++i) {
-      EXPECT_LE(commit(bench, *writer, next), 5ms);
-      for (const auto& vault : writer->progress().vaults)
-        EXPECT_LE(next - vault.frames, 13U) << "what comes in 20 ms, and on its way";
-    }
-    std::uint64_t direct = 0;
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) direct += bench.door(i).direct_appends;
-    EXPECT_GE(direct + appends_by_lanes(bench), 205U);
-    EXPECT_LE(direct, 230U) << "of equals, who is quicker changes; that one gets less does not";
-    hold_back(bench, *writer, next);
-    for (int i = 0; i < 3; ++i) {
-      rest(bench, 10ms);
-      writer->take_answers();
-    }
-    EXPECT_FALSE(writer->holds_back());
-    for (const auto& vault : writer->progress().vaults) EXPECT_EQ(vault.frames, next) << vault.vault;
-    expect_all(bench, *writer, next);
-  });
-}
-
-TEST_F(DirectAppendTest, what_is_held_back_goes_to_the_vault_although_nobody_asks) {
-  run([](JournalBench& bench) {
-    std::uint64_t next = 0;
-    const auto writer = open_at_rest(bench, 2ms, next);
-    hold_back(bench, *writer, next);
-    rest(bench, 700ms);
-    for (const auto& vault : writer->progress().vaults) {
-      EXPECT_EQ(vault.frames, next) << vault.vault;
-      EXPECT_FALSE(vault.failure.has_value());
-    }
-    expect_all(bench, *writer, next);
-  });
-}
-
-TEST_F(DirectAppendTest, a_quick_vault_that_falls_silent_costs_a_commit_a_moment_and_the_next_ones_nothing) {
-  run([](JournalBench& bench) {
-    std::uint64_t next = 0;
-    const auto writer = open_at_rest(bench, 2ms, next);
-    for (int i = 0; i < 20; ++i) EXPECT_LE(commit(bench, *writer, next), 5ms);
-    const bool is_first_quick = bench.door(0).direct_appends > bench.door(1).direct_appends;
-    Door& quick = bench.door(is_first_quick ? 0 : 1);
-    quick.answers_after = []() -> std::chrono::nanoseconds { return 5s; };
-    quick.loses_direct = [] { return true; };
-    EXPECT_LE(commit(bench, *writer, next), 20ms) << "until it is no longer near, and the third one has answered";
-    for (int i = 0; i < 20; ++i) EXPECT_LE(commit(bench, *writer, next), 5ms);
-    EXPECT_GT(quick.direct_appends, 15U);
-    quick.answers_after = []() -> std::chrono::nanoseconds { return 2ms; };
-    quick.loses_direct = nullptr;
-    expect_all(bench, *writer, next);
-  });
-}
-
-TEST_F(DirectAppendTest, a_vault_that_takes_no_direct_appends_is_counted_on_by_nobody) {
-  for (std::size_t i = 0; i < JournalBench::kVaults; ++i) {
-    run([&](JournalBench& bench) {
-      std::uint64_t next = 0;
-      const auto writer = open_at_rest(bench, 2ms, next);
-      for (int k = 0; k < 10; ++k) commit(bench, *writer, next);
-      bench.door(i).answers_after = nullptr;
-      for (int k = 0; k < 20; ++k) commit(bench, *writer, next);  // so that it is tried
-      rest(bench, 30ms);
-      writer->take_answers();
-      for (int k = 0; k < 20; ++k) {
-        EXPECT_LE(commit(bench, *writer, next), 5ms);
-        EXPECT_FALSE(writer->holds_back());
-      }
-      bench.door(i).answers_after = []() -> std::chrono::nanoseconds { return 2ms; };
-      expect_all(bench, *writer, next);
-    });
-  }
-}
-
-TEST_F(DirectAppendTest, nothing_is_held_back_behind_a_vault_that_is_just_signing) {
-  run([](JournalBench& bench) {
-    std::uint64_t next = 0;
-    const auto writer = open_at_rest(bench, 2ms, next);
-    std::chrono::nanoseconds longest{};
-    for (int i = 0; i < 2000; ++i) longest = std::max(longest, commit(bench, *writer, next));
-    EXPECT_LE(longest, 7ms) << "two answers, and a look";
-    std::uint64_t marks = 0;
-    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) marks += bench.door(i).marks;
-    EXPECT_GE(marks, 9U);
-    expect_all(bench, *writer, next);
-  });
-}
-
-TEST_F(DirectAppendTest, from_vaults_that_are_far_away_nothing_is_held_back) {
-  run([](JournalBench& bench) {
-    std::uint64_t next = 0;
-    const auto writer = open_at_rest(bench, 15ms, next);
-    for (int i = 0; i < 20; ++i) {
-      append(*writer, next, 1);
-      for (int look = 0; look < 3; ++look) {
-        rest(bench, 16ms);
-        writer->take_answers();
-      }
-    }
-    const std::uint64_t before = bench.door(2).direct_appends;
-    for (int i = 0; i < 20; ++i) {
-      append(*writer, next, 1);
-      EXPECT_FALSE(writer->holds_back());
-      rest(bench, 16ms);
-      writer->take_answers();
-    }
-    EXPECT_EQ(bench.door(2).direct_appends - before, 20U);
     expect_all(bench, *writer, next);
   });
 }

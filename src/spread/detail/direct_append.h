@@ -3,9 +3,6 @@
 // Hides: when a lane may be passed by, and who has the vault's word in hand.
 //
 //   its lane rests --send_or_ring--> in flight --take_answers--> confirmed: the next frames, or rest
-//        |                             ^
-//        `--k others are quicker--> held, for kMostHeld: what comes meanwhile goes with it
-//
 //                                        |  |--what cannot be--> the lane is behind, with an alarm
 //                                        |  `--any other answer--> the lane sends them again, and judges what it is told
 //                                        `--a part of an answer; none for kLongestDirect; the end is near--> the lane waits for it
@@ -14,11 +11,8 @@
 //     sent directly. So a vault is sent one thing at a time, in order, as without.
 // I2  Who sends, or takes answers, waits for no vault. One that answers in parts, or does not confirm, is left to its lane for
 //     kLaneOnly.
-// I3  Frames are held back from a vault only while k others take direct appends and have answered within kNear: a commit waits for
-//     none that is held. Once one of these is busy otherwise, or takes kStall and four times as long as usual, the vault is
-//     sent what it lacks (ADR-0035).
 // Threads: any; two at once find an answer once. is_direct_overdue, take_over and finish_for are for the lane's own.
-// See: ADR-0031, ADR-0035.
+// Source: ADR-0031.
 #pragma once
 
 #include "spread/detail/journal_state.h"
@@ -29,24 +23,16 @@ namespace exclave::spread::detail {
 inline constexpr std::uint64_t kMostDirectBytes = std::uint64_t{64} << 10;
 inline constexpr std::chrono::milliseconds kLongestDirect{500};
 inline constexpr std::chrono::seconds kLaneOnly{1};
-inline constexpr std::chrono::milliseconds kMostHeld{20};
-inline constexpr std::chrono::milliseconds kLongestHeld{100};  // where nobody looks: then the lane sends it
-inline constexpr std::chrono::milliseconds kNear{10};
-inline constexpr std::chrono::milliseconds kStall{3};
 
 // After frames were appended, without the monitor: a lane that rests, or has frames in flight already, need not be rung.
 void send_or_ring(JournalState& state);
-// Without the monitor; also sends what was held long enough. Whether somebody outside should look.
+// Without the monitor. Whether somebody outside should look.
 bool take_answers(JournalState& state);
-// Without the monitor.
-bool holds_back(const JournalState& state);
 
-// Under the monitor: whether somebody who looks often will send what was held.
-bool is_held_by_others(const JournalState& state, const JournalLane& lane);
 // Under the monitor.
 bool is_direct_overdue(const JournalState& state, const JournalLane& lane);
 // Under the monitor, if it is overdue: nothing is in flight directly then.
-DirectAppend take_over(const JournalState& state, JournalLane& lane);
+DirectAppend take_over(JournalLane& lane);
 // Without the monitor: waits for the answer as long as it takes. nullopt: an answer was there already, and did not confirm; why
 // is what the vault says when the frames are sent again.
 std::optional<Status> finish_for(JournalState& state, JournalLane& lane, DirectAppend& direct);

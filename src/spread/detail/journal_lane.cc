@@ -263,13 +263,6 @@ bool must_pause(const JournalState& state, const JournalLane& lane) {
   return lane.pause.count() > 0 && state.world.clock.monotonic() < lane.next_call;
 }
 
-// Under the monitor: for the lane itself, which leaves to others what they hold back.
-Job next_for_lane(const JournalState& state, const JournalLane& lane) {
-  Job job = next_job(state, lane);
-  if (job.kind == Job::Kind::Append && !state.is_finishing && is_held_by_others(state, lane)) return {};
-  return job;
-}
-
 // Under the monitor, with nothing to do: until there is something, or the vault is to be asked whether it is still there.
 // Nothing without a class: look again.
 Job wait_for_job(JournalState& state, JournalLane& lane) {
@@ -287,7 +280,7 @@ Job wait_for_job(JournalState& state, JournalLane& lane) {
   lane.is_resting = true;
   wait_until(state, lane, until, [&] {
     if (lane.direct.has_value()) return is_direct_overdue(state, lane);
-    job = next_for_lane(state, lane);
+    job = next_job(state, lane);
     return job.kind != Job::Kind::Nothing || must_pause(state, lane) ||
            (state.is_finishing && lane.closed == state.opened);
   });
@@ -454,11 +447,11 @@ void run_lane(JournalState& state, JournalLane& lane) {
       if (state.is_stopping) break;
     }
     Job job;
-    if (!lane.direct.has_value()) job = next_for_lane(state, lane);
+    if (!lane.direct.has_value()) job = next_job(state, lane);
     if (job.kind == Job::Kind::Nothing) job = wait_for_job(state, lane);
     if (state.is_stopping) break;
     if (is_direct_overdue(state, lane)) {
-      DirectAppend direct = take_over(state, lane);
+      DirectAppend direct = take_over(lane);
       state.monitor->unlock();
       const std::optional<Status> done = finish_for(state, lane, direct);
       if (done.has_value()) tell(state, direct.job, note(state, lane, direct.job, *done));

@@ -63,8 +63,7 @@ struct LaneJob {
 struct DirectAppend {
   LaneJob job;
   std::unique_ptr<store::PendingAppend> pending;  // by whoever set is_in_use, without the monitor
-  env::Instant sent_at;
-  env::Instant overdue_at;  // from then on the lane waits for the answer
+  env::Instant overdue_at;                        // from then on the lane waits for the answer
   bool is_in_use = false;
   bool is_wanted = false;  // somebody asked for it while it was in use
 };
@@ -86,8 +85,6 @@ struct JournalLane {
   bool is_resting = false;                       // its thread waits for work
   std::optional<DirectAppend> direct;            // in flight: the thread leaves this vault alone
   env::Instant direct_from;                      // no direct appends before this
-  std::chrono::nanoseconds answer_time{};        // of direct appends, lately; 0: none was answered
-  std::optional<env::Instant> held_since;        // frames wait for company (direct_append.h, I3)
   JournalMarking marking;
   env::Instant next_mark;  // not before this
   Bell bell;               // rung when there may be something to do
