@@ -8,6 +8,11 @@ namespace {
 using format::FrameNumber;
 using pg::Lsn;
 
+void acknowledge_frame(CommitTally& tally, Lsn log_end) {
+  tally.framed(log_end);
+  tally.acknowledged(log_end);
+}
+
 TEST(CommitTally, commits_are_outstanding_until_their_frame_is_durable) {
   CommitTally tally;
   tally.received(3, Lsn(300));
@@ -37,19 +42,16 @@ TEST(CommitTally, what_was_acknowledged_last_is_a_commit_and_no_piece_behind_it)
   EXPECT_EQ(tally.last_acknowledged(), Lsn(0));
   tally.acknowledged(Lsn(350));
   EXPECT_EQ(tally.last_acknowledged(), Lsn(300));
-  tally.framed(Lsn(400));  // no commit in it
-  tally.acknowledged(Lsn(400));
+  acknowledge_frame(tally, Lsn(400));  // no commit in it
   EXPECT_EQ(tally.last_acknowledged(), Lsn(300));
 }
 
 TEST(CommitTally, a_commit_that_is_received_and_lies_behind_the_frame_waits_for_the_next_one) {
   CommitTally tally;
   tally.received(1, Lsn(300));
-  tally.framed(Lsn(250));
-  tally.acknowledged(Lsn(250));
+  acknowledge_frame(tally, Lsn(250));
   EXPECT_EQ(tally.last_acknowledged(), Lsn(0));
-  tally.framed(Lsn(310));
-  tally.acknowledged(Lsn(310));
+  acknowledge_frame(tally, Lsn(310));
   EXPECT_EQ(tally.last_acknowledged(), Lsn(300));
 }
 
@@ -61,8 +63,7 @@ TEST(CommitTally, what_a_broken_connection_left_half_gathered_comes_again) {
   tally.drop_unframed();
   EXPECT_EQ(tally.received(), 2U);
   tally.received(3, Lsn(300));  // the server may have another log there by now
-  tally.framed(Lsn(310));
-  tally.acknowledged(Lsn(310));
+  acknowledge_frame(tally, Lsn(310));
   EXPECT_EQ(tally.last_acknowledged(), Lsn(300));
 }
 
@@ -74,8 +75,7 @@ TEST(CommitTally, a_branch_that_is_left_takes_its_commits_with_it) {
   tally.leave_at(Lsn(400));
   EXPECT_EQ(tally.last_acknowledged(), Lsn(400));
   tally.received(1, Lsn(450));
-  tally.framed(Lsn(450));
-  tally.acknowledged(Lsn(450));
+  acknowledge_frame(tally, Lsn(450));
   EXPECT_EQ(tally.last_acknowledged(), Lsn(450));
 }
 

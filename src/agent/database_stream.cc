@@ -190,10 +190,9 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
   return {};
 }
 
-Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection,
-                                               const pg::TimelineHistory& history, const pg::Until& until) {
+Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connection, const pg::Until& until) {
   TRY(connection.create_physical_slot(options_.slot, pg::SlotReserve::Now, until));
-  if (const auto parted = resume_.parted_at(history)) TRY(follow_fork(*parted));
+  if (const auto parted = resume_.parted_at(history_.history)) TRY(follow_fork(*parted));
   const pg::SlotPosition slot = TRY(connection.read_slot(options_.slot, until));
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
@@ -393,7 +392,7 @@ Status DatabaseStream::connect_and_stream(const std::stop_token& stop) {
   // 2. From where: what was received before, or the slot's position.
   history_ = {{}, {identity.timeline, {}}};
   if (identity.timeline != pg::Timeline(1)) history_ = TRY(connection.timeline_history(identity.timeline, until()));
-  const pg::Lsn start = TRY(start_position(connection, history_.history, until()));
+  const pg::Lsn start = TRY(start_position(connection, until()));
   TRY(check_has_log(facts, identity, start));
   const std::optional<LogStretch> shown_again = resume_.connected(history_.history, start);
   if (journal_ == nullptr) TRY(open_journal(facts, history_.history.timeline_of(start), start));

@@ -129,8 +129,7 @@ class DatabaseStream {
   Status prepare(const pg::ServerFacts& facts);
   // Whether this cut is one of those that were held here.
   Status admit(const format::Cut& cut);
-  Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::TimelineHistory& history,
-                                 const pg::Until& until);
+  Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::Until& until);
   // Unavailable: it has less than is here.
   Status check_has_log(const pg::ServerFacts& facts, const pg::SystemIdentity& identity, pg::Lsn start);
   // Whether it is written.

@@ -1,6 +1,7 @@
 #include "engine/detail/log_collector.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/log_terms.h"
 
