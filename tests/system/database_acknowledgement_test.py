@@ -1,0 +1,156 @@
+"""Databases, the way there: what a commit waits for, what is told when it does not, and what hosts see."""
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+import postgres  # noqa: E402
+from database_case import DatabaseTest  # noqa: E402
+
+
+class Hosts(DatabaseTest):
+    CANARY = "canary-Ludmila-1913-Vyborg"
+
+    def H1_no_planted_string_of_a_database_occurs_in_any_byte_that_a_vault_holds(self):
+        self.protect()
+        self.home.sql(f"insert into t select i, '{self.CANARY}' from generate_series(1, 200) i")
+        self.base()
+        for i in range(1000, 1040):  # small frames, which are not compressed
+            self.home.sql(f"insert into t values ({i}, '{self.CANARY}')")
+        self.wait_until_durable()
+        searched = 0
+        for vault in self.realm.ports:
+            for path in self.realm.vault(vault).rglob("*"):
+                if path.is_file():
+                    content = path.read_bytes()
+                    searched += len(content)
+                    for planted in (self.CANARY.encode(), self.CANARY.encode().lower(), b"pg_catalog", b"backup_label"):
+                        self.assertNotIn(planted, content, path)
+        self.assertGreater(searched, 3_000_000)
+        self.assertTrue(any((self.realm.vault("lux") / "journal").rglob("*")), "open segments were among them")
+
+
+class Acknowledgements(DatabaseTest):
+    def test_without_k_vaults_commits_wait_and_go_on_when_they_are_back(self):
+        self.protect()
+        self.realm.stop("lux", "oslo")
+        waiting = subprocess.Popen(postgres.as_server_user(
+            [postgres.binaries() / "psql", *self.home.where(), "-c", "insert into t values (1, 'waits')"]), cwd="/",
+            stdout=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            waiting.wait(3)
+        self.assertEqual("0", self.home.sql("select count(*) from t"))  # reads do not wait
+        self.assertNotIn("commits have waited", self.agent.log())
+        self.wait_for(lambda: "commits have waited" in self.agent.log(), "said that commits wait")
+        self.realm.start("lux", "oslo")
+        self.assertEqual(0, waiting.wait(60))
+        self.wait_for(lambda: "commits go on" in self.agent.log(), "said that commits go on")
+        told = [line.split("dataset people: ")[1] for line in self.agent.log().splitlines() if ": commits " in line]
+        self.assertEqual(2, len(told), told)
+        self.assertRegex(told[0], r"^commits have waited for 5\.\d s: 1 of 3 vaults have confirmed them, 2 are needed \(lux: .*; oslo: .*\)$")
+        self.assertRegex(told[1], r"^commits go on; they had waited for \d+\.\d s$")
+
+    def test_an_agent_that_is_killed_under_load_is_back_and_nothing_acknowledged_is_lost(self):
+        self.protect()
+        self.base()
+        acknowledged = self.load_while(lambda: self.kill_agent_three_times())
+        self.lose_home()
+        self.restore("--dataset", "people")
+        recovered = set(map(int, self.recover().sql("select id from t").split()))
+        self.assertGreater(len(acknowledged), 50)
+        self.assertEqual(set(), acknowledged - recovered)
+
+    def kill_agent_three_times(self):
+        for _ in range(3):
+            time.sleep(1.5)
+            self.agent.kill()
+            self.agent.start()
+            self.agent.wait_streaming("people")
+        time.sleep(1)
+
+    def load_while(self, body):
+        """Commits one by one beside `body`; what was acknowledged."""
+        acknowledged, stop = set(), threading.Event()
+
+        def commit(first):
+            number = first
+            while not stop.is_set():
+                done = self.home.run("psql", *self.home.where(), "-c", f"insert into t values ({number}, 'x')", check=False)
+                if done.returncode == 0:
+                    acknowledged.add(number)
+                number += 1
+
+        writers = [threading.Thread(target=commit, args=(n * 1_000_000,)) for n in (1, 2)]
+        for writer in writers:
+            writer.start()
+        try:
+            body()
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(60)
+        return acknowledged
+
+    def test_bounded_commits_wait_their_budget_and_what_was_exposed_is_told_and_signed(self):
+        self.protect_bounded()
+        self.home.sql("insert into t values (1, 'held by the vaults')")
+        self.realm.stop("lux", "oslo")
+        self.home.sql("insert into t values (2, 'acknowledged without them')")
+        status = self.agent.wait("people", lambda s: s["degraded"], "degraded")
+        self.assertIn("protection is degraded", " ".join(status["alarms"]))
+        self.realm.start("lux", "oslo")
+        self.agent.wait("people", lambda s: not s["degraded"], "protected again")
+        self.home.sql("insert into t values (3, 'held again')")
+        self.check_exposed("1 2 3")
+
+    def test_bounded_a_restart_does_not_forget_what_the_vaults_lack(self):
+        self.protect_bounded()
+        self.realm.stop("lux", "oslo")
+        self.home.sql("insert into t values (1, 'acknowledged without them')")
+        self.agent.wait("people", lambda s: s["degraded"], "degraded")
+        self.agent.kill()
+        self.agent.start()
+        told = "were acknowledged without the vaults, in a journal that has ended, and the vaults do not hold them all yet"
+        self.agent.wait("people", lambda s: told in " ".join(s["alarms"]), "told of what the vaults lack")
+        self.realm.start("lux", "oslo")
+        self.agent.wait("people", lambda s: not s["alarms"], "held by the vaults", seconds=150)
+        self.home.sql("insert into t values (2, 'held')")
+        self.check_exposed("1 2")
+
+    def protect_bounded(self):
+        self.realm = self.make_realm()
+        self.home = self.make_cluster().start()
+        self.home.sql("create table t (id bigint primary key, what text)")
+        self.agent = self.make_agent(self.realm, self.home, policy="bounded", budget="1 s")
+        self.wait_for_commits(self.home)
+        self.base()
+
+    def check_exposed(self, rows):
+        self.wait_until_durable()
+        self.lose_home()
+        restored = self.restore("--dataset", "people")
+        self.assertTrue(restored["proven"])
+        self.assertGreaterEqual(restored["exposures"], 1)
+        self.assertEqual(rows, self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
+
+    def test_another_server_under_the_same_name_is_refused(self):
+        self.protect()
+        self.agent.stop()
+        other = self.make_cluster("other").start()
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": other.conninfo()}})
+        self.agents.append(self.agent)
+        status = self.agent.wait("people", lambda s: s["alarms"], "alarmed")
+        self.assertIn("the server is another one than before", status["alarms"][-1])
+        self.refused_by_status("the server is another one than before")
+
+    def refused_by_status(self, text):
+        told = self.realm.exclave("status", "--home", self.realm.home)
+        self.assertEqual(harness.PARTIAL, told.code, str(told))
+        self.assertIn(text, told.out)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,158 @@
+"""Databases, the way there: one instant of several of them."""
+import json
+import pathlib
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+import postgres  # noqa: E402
+from database_case import DatabaseTest  # noqa: E402
+
+
+class Cuts(DatabaseTest):
+    """Two registries, two servers, two agents: one instant."""
+
+    def protect_both(self, people_more, land_more):
+        """`more`: what each agent's configuration says about cuts."""
+        self.realm = self.make_realm(registry="people", extra=["--registry", "land"])
+        self.people, self.land = self.make_cluster("people-pg").start(), self.make_cluster("land-pg").start()
+        self.people.sql("create table t (id bigint primary key)")
+        self.land.sql("create table t (id bigint primary key, owner bigint)")
+        land = postgres.Agent(self.realm, {"land": {"connection": self.land.conninfo()}}, registry="land", more=land_more)
+        self.agents.append(land)
+        people = postgres.Agent(self.realm, {"people": {"connection": self.people.conninfo()}}, registry="people",
+                                more=people_more)
+        self.agents.append(people)
+        for agent, cluster, name in ((people, self.people, "people"), (land, self.land, "land")):
+            agent.wait_streaming(name)
+            cluster.sql(f"alter system set synchronous_standby_names = 'exclave_{name}'")
+            cluster.sql("select pg_reload_conf()")
+            agent.wait(name, lambda s: s["waited_for"], "waited for")
+        return people, land
+
+    @staticmethod
+    def group(every, *members, more=""):
+        listed = ", ".join(f'"{m}"' for m in members)
+        return f'[[group]]\nname = "realm"\nevery = "{every}"\nmembers = [{listed}]\n{more}'
+
+    @staticmethod
+    def door(port, coordinator):
+        return f'[cuts]\nlisten = "127.0.0.1:{port}"\ncoordinators = ["{coordinator}"]\n'
+
+    def test_a_substitute_takes_cuts_only_while_the_coordinator_takes_none(self):
+        ports = harness.free_port(), harness.free_port()
+        people, land = self.protect_both(
+            self.door(ports[0], "land") + self.group("2 s", "people", f"land/land@127.0.0.1:{ports[1]}"),
+            self.door(ports[1], "people") + self.group("2 s", "land", f"people/people@127.0.0.1:{ports[0]}",
+                                                       more="substitute = true\n"))
+        state = land.home / "state/cut-realm.json"
+        seen = lambda: json.loads(state.read_text()) if state.exists() else {"taken": 0}  # noqa: E731
+        # Until both databases could take part, it may have tried.
+        self.wait_for(lambda: seen().get("cut") is not None and not seen()["standing_in"], "left to the coordinator")
+        before = seen()
+        time.sleep(5)
+        self.assertEqual((seen()["taken"], seen()["standing_in"]), (before["taken"], False), land.log())
+        self.assertNotEqual(seen()["cut"], before["cut"])
+        people.stop()
+        # The database comes back, and with it no coordinator.
+        config = people.home / "agent.toml"
+        without, kept = config.read_text().split("[[group]]")[0], config.read_text()
+        config.write_text(without)
+        people.start()
+        self.wait_for(lambda: seen()["taken"] > before["taken"], "taken by the substitute")
+        self.assertIn("its coordinator takes no cuts", land.log())
+        status = self.realm.exclave("status", "--home", land.home)
+        self.assertIn("its coordinator takes no cuts; this agent does in its place", status.out + status.err)
+        people.stop()
+        config.write_text(kept)
+        people.start()
+        self.wait_for(lambda: not seen()["standing_in"], "left to the coordinator again")
+        self.assertIn("its coordinator takes cuts again", land.log())
+
+    def test_a_cut_right_after_commits_stopped_to_wait_is_void(self):
+        port = harness.free_port()
+        people, _ = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"), self.door(port, "people"))
+
+        def cut():
+            time.sleep(1.2)  # two holds of a member are a second apart
+            return self.realm.exclave("cut", "--home", people.home, "realm", "--json")
+
+        self.wait_for(lambda: cut().code == harness.OK, "a cut")
+        for names in ("", "exclave_land"):  # and if they wait again, nobody knows what went between
+            self.land.sql(f"alter system set synchronous_standby_names = '{names}'")
+            self.land.sql("select pg_reload_conf()")
+        void = cut()
+        self.assertNotEqual(harness.OK, void.code)
+        self.assertRegex(void.out + void.err, "land: .*the server (has )?loaded its settings")
+        self.wait_for(lambda: cut().code == harness.OK, "cuts again")
+
+    def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
+        port = harness.free_port()
+        people, land = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"),
+                                         self.door(port, "people"))
+        for agent, name in ((people, "people"), (land, "land")):
+            self.ok(self.realm.exclave("backup", "--home", agent.home, "--database", name))
+        self.not_taken = ""
+        acknowledged, cuts = self.work(people)
+        self.assertGreater(len(acknowledged), 20)
+        self.assertGreater(len(cuts), 0, self.not_taken)
+        for agent, cluster in ((people, self.people), (land, self.land)):
+            agent.kill()
+            cluster.destroy()
+        for goal in ("latest", "cut:" + cuts[0]):
+            with self.subTest(goal=goal):
+                owners, parcels = self.restore_both(goal)
+                self.assertEqual(set(), {owner for _, owner in parcels} - owners, "a parcel whose owner is not there")
+                if goal == "latest":
+                    self.assertEqual(set(), acknowledged - {i for i, _ in parcels})
+
+    def work(self, people):
+        """Persons, and parcels that name them, committed one after the other; cuts meanwhile."""
+        acknowledged, stop = set(), threading.Event()
+
+        def commit(first):
+            number = first
+            while not stop.is_set():
+                self.people.sql(f"insert into t values ({number})")
+                self.land.sql(f"insert into t values ({number}, {number})")
+                acknowledged.add(number)
+                number += 1
+
+        writers = [threading.Thread(target=commit, args=(n * 1_000_000,)) for n in (1, 2)]
+        for writer in writers:
+            writer.start()
+        cuts = []
+        try:
+            for _ in range(3):
+                time.sleep(1.5)
+                taken = self.realm.exclave("cut", "--home", people.home, "realm", "--json")
+                if taken.code == harness.OK:
+                    cuts.append(taken.json()["cut"])
+                else:
+                    self.not_taken = str(taken) + people.log()[-1500:]
+            time.sleep(1)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(60)
+        return acknowledged, cuts
+
+    def restore_both(self, goal):
+        rows = []
+        for name, columns in (("people", "id"), ("land", "id, owner")):
+            label = f"{name}-{goal[:10].replace(':', '-')}"
+            opening = self.realm.release(label, request_options=("--registry", name))
+            directory = self.scratch / label
+            directory.mkdir()
+            postgres.give_to_server(directory)
+            self.ok(self.realm.restore(opening, directory, "--registry", name, "--dataset", name, "--to", goal))
+            back = self.recover(label)
+            rows.append(back.sql(f"select {columns} from t").split())
+            back.stop()
+        return set(map(int, rows[0])), {tuple(map(int, row.split("|"))) for row in rows[1]}
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,177 @@
+"""Databases, the way there: vaults, servers and pages that are not as they should be."""
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+import postgres  # noqa: E402
+from database_case import DatabaseTest  # noqa: E402
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """As by another restore."""
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+class Trouble(DatabaseTest):
+    def test_a_vault_that_was_away_catches_up_beside_the_commits(self):
+        self.protect()
+        self.base()
+        self.realm.stop("rome")
+        self.home.sql("insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) "
+                      "from generate_series(1, 6000) i")
+        behind = self.agent.wait("people", lambda s: self.vault(s, "rome")["bytes_behind"] > 1_000_000, "behind at rome")
+        self.assertIn("failure", self.vault(behind, "rome"))
+        self.realm.start("rome")
+        self.agent.wait("people", lambda s: self.vault(s, "rome")["bytes_behind"] == 0, "whole at rome again")
+        self.home.sql("insert into t values (9999, 'last')")
+        # The one that had everything all along is lost: what rome caught up with is as good.
+        self.realm.stop("lux")
+        self.lose_home()
+        self.restore("--dataset", "people")
+        self.assertEqual("6001", self.recover().sql("select count(*) from t"))
+
+    @staticmethod
+    def vault(status, name):
+        return next(v for v in status["vaults"] if v["vault"] == name)
+
+    def test_with_too_few_vaults_the_end_is_not_proven_and_latest_is_refused(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'x')")
+        self.wait_until_durable()
+        release = self.realm.release("early")
+        self.lose_home()
+        self.realm.stop("lux", "oslo")
+        target = self.scratch / "back"
+        refused = self.realm.restore(release, target, "--dataset", "people")
+        self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: only 1 of 3 vaults", "--accept-unproven-end")
+        self.assertRegex(refused.err, "(?m)^vault lux: .*127.0.0.1:")
+        self.assertNotRegex(refused.err, r"(\w+): vault \1", "each vault is named once")
+        for goal, text in (("name:p", "holds no restore point 'p'"), ("cut:latest", "hold no cut at all")):
+            missing = self.realm.restore(release, target, "--dataset", "people", "--to", goal)
+            self.refused(missing, harness.UNREACHABLE, text, "it may lie behind the log's end, which is not proven: only 1 of 3 vaults")
+        for options, text in ((("--dataset", "nobody"), "hold no snapshot of dataset 'nobody'"),
+                              (("--dataset", "people", "--to", "0/1000000"), "no base backup that the release opens ends before 0/1000000"),
+                              (("--all", "--to", "0/1000000"), "no base backup that the release opens ends before 0/1000000")):
+            missing = self.realm.restore(release, target, *options)
+            self.refused(missing, harness.UNREACHABLE, text, "; but vaults that do not answer may hold it (lux: ", "; oslo: ")
+        (target / "people").rmdir()  # of --all
+        self.assertFalse((self.scratch / "back.wal").exists(), "of a refused restore nothing is left that is in the way")
+        accept = lambda: self.realm.restore(release, f"{target}/", "--dataset", "people", "--accept-unproven-end")  # noqa: E731
+        with locked(target):
+            self.refused(accept(), harness.LOCKED, f"another restore is at work in target '{target}'", "wait until it ends")
+        (self.scratch / "back.wal").mkdir()
+        with locked(self.scratch / "back.wal"):
+            self.refused(accept(), harness.LOCKED, f"another restore is at work in '{target}.wal'", "wait until it ends")
+        accepted = self.ok(accept(), harness.PARTIAL)
+        self.assertIn("NOT proven", accepted.out)
+
+    def test_L1_a_log_that_lacks_what_its_writer_signed_for_is_not_proven_however_many_vaults_show_it(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'x')")
+        self.wait_until_durable()
+        self.agent.wait("people", lambda s: s["unsigned_ms"] == 0, "signed for by the vaults")
+        release = self.realm.release("early")
+        self.lose_home()
+        self.realm.stop("oslo")
+        for name in ("lux", "rome"):  # under the running vaults' feet
+            for path in (p for p in (self.realm.vault(name) / "journal").rglob("*") if p.is_file()):
+                data = path.read_bytes()
+                last = (len(data.rstrip(b"\0")) - 1) // 4096 * 4096
+                path.write_bytes(data[:last] + b"\xff" * 4096 + data[last + 4096:])
+        refused = self.realm.restore(release, self.scratch / "back", "--dataset", "people")
+        self.refused(refused, harness.UNREACHABLE, "the end of the log is not proven: its writer had signed for", "show")
+        self.realm.start("oslo")
+        whole = self.ok(self.realm.restore(release, self.scratch / "whole", "--dataset", "people", "--json"))
+        told = json.loads(whole.out)
+        self.assertTrue(told["proven"])
+        self.assertNotIn("why_not_proven", told)
+        for name in ("lux", "rome"):
+            self.assertTrue(any(problem.startswith(f"{name}: segment ") for problem in told["log_problems"]), told["log_problems"])
+
+    def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):
+        self.protect()
+        self.base()
+        status = lambda *options: self.realm.exclave("status", *options)  # noqa: E731
+        home, site = ("--home", self.realm.home), ("--site", self.realm.site)
+        told = status(*home)
+        self.assertRegex(told.out, r"to restore people: a base of [0-9.]+ MB and .* of log since; how long is not measured yet: "
+                                   r"exclave restore measures it at a site, in SITE/speeds/docs\.people\.json")
+        self.assertNotIn("was restored here", status(*site).out)
+        self.home.sql("insert into t select i, repeat('x', 500) from generate_series(1, 5000) i")
+        self.wait_until_durable()
+        self.restore("--dataset", "people")
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*: base [0-9.]+ MB in .*, log [0-9.]+ MB in [^,]*\n")
+        measured = self.realm.site / "speeds/docs.people.json"
+        (self.realm.home / "speeds").mkdir()
+        shutil.copy(measured, self.realm.home / "speeds")
+        self.assertRegex(status(*home).out, r"to restore people: a base of [0-9.]+ MB and [0-9.]+ MB of log since; about .*s by what it "
+                                            r"took at site .* on 20.*Z \(base .* log .*\), and then the server's replay, which is not measured yet")
+        estimate = status(*home, "--json").json()["restore_estimates"][0]
+        noted = json.loads(measured.read_text())
+        self.assertAlmostEqual(noted["base_ms"] / 1000, estimate["base_seconds"], places=6)
+        self.assertGreater(estimate["log_bytes"], 2_500_000)
+        self.assertEqual(noted["at_ns"], estimate["measured_ns"])
+        self.assertNotIn("replay_seconds", estimate)
+        self.recover().stop()
+        self.assertRegex(status(*site).out, r"database people was restored here on 20.*, replay of [0-9.]+ MB in ")
+        shutil.rmtree(self.scratch / "back.wal")
+        self.assertIn(", replay of ", status(*site).out)
+        shutil.copy(measured, self.realm.home / "speeds")
+        self.assertNotIn("not measured", status(*home).out)
+        self.assertGreater(status(*home, "--json").json()["restore_estimates"][0]["replay_seconds"], 0)
+        for damage in ("", "[]", '{"site": "x"}', measured.read_text().replace('"base_bytes":', '"base_bytes":-')):
+            (self.realm.home / "speeds/docs.people.json").write_text(damage)
+            self.assertIn("how long is not measured yet", status(*home).out)
+
+    def test_what_is_wrong_with_a_server_is_named_with_its_remedy(self):
+        self.realm = self.make_realm()
+        minimal = self.make_cluster("minimal", settings=("wal_level = minimal", "max_wal_senders = 0")).start()
+        weak = self.make_cluster("weak").start()
+        weak.sql("create role weak login")
+        agent = postgres.Agent(self.realm, {
+            "minimal": {"connection": minimal.conninfo()}, "weak": {"connection": weak.conninfo("weak")},
+            "away": {"connection": "host=127.0.0.1 port=1 user=postgres"}})
+        self.agents.append(agent)
+        for dataset, texts in (("minimal", ["wal_level"]), ("weak", ["may not replicate", "alter role"]), ("away", ["refused"])):
+            status = agent.wait(dataset, lambda s: s["alarms"], "alarmed")
+            self.assertEqual("connecting", status["state"])
+            for text in texts:
+                self.assertIn(text, status["alarms"][-1])
+        told = self.realm.exclave("status", "--home", self.realm.home)
+        self.assertEqual(harness.PARTIAL, told.code, str(told))
+        self.assertIn("database minimal is not streamed", told.out)
+        self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "minimal"), harness.FAILED, "wal_level")
+        self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "none"), harness.FAILED,
+                     "agent.toml has no database 'none'", "hint: it has: minimal")
+
+    def test_a_page_that_does_not_bear_its_checksum_is_refused_or_kept_with_an_alarm(self):
+        self.protect()
+        self.home.sql("insert into t select i, repeat('x', 200) from generate_series(1, 2000) i")
+        path = self.home.data / self.home.sql("checkpoint; select pg_relation_filepath('t')").split("\n")[-1]
+        with open(path, "r+b") as file:
+            file.seek(8192 * 3 + 4000)
+            file.write(b"bad")
+        self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "people"), harness.CORRUPTION,
+                     "do not bear their checksums", "--keep-bad-pages")
+        self.assertEqual([], self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json")).json()["snapshots"])
+        kept = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--keep-bad-pages")
+        self.assertEqual(harness.PARTIAL, kept.code, str(kept))
+        self.assertIn("bad page kept", kept.err)
+
+
+if __name__ == "__main__":
+    harness.main()
