@@ -6,6 +6,7 @@ namespace exclave::agent {
 namespace {
 
 constexpr std::chrono::seconds kKeepTime(5);
+constexpr std::chrono::seconds kConnectTime(2);
 constexpr std::size_t kMaxRecordBytes = 64U << 10;
 constexpr std::size_t kMaxAnswerBytes = 256;
 constexpr std::string_view kPrefix = "/v1/cuts/";
@@ -63,7 +64,7 @@ Status LocalMember::keep(const format::Cut& cut) {
 }
 
 Result<std::string> RemoteMember::ask(const format::CutId& cut, std::string_view verb, ByteView body) {
-  auto lease = TRY(pool_.take(clock_.monotonic() + kKeepTime));
+  auto lease = TRY(pool_.take(clock_.monotonic() + kKeepTime, kConnectTime));
   const std::string target =
       std::string(kPrefix) + cut.hex() + "/" + std::string(verb) + "?" + std::string(kDatasetField) + dataset_;
   const http::ResponseHead head = TRY(lease.client().request("POST", target, {}, body));

@@ -9,8 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 50ms;
-constexpr auto kConnectTime = 2s;
+constexpr auto kRequestLook = 50ms;
 
 }  // namespace
 
@@ -41,7 +40,7 @@ Result<std::unique_ptr<CutTaker>> CutTaker::create(const CutPlace& place, const 
     }
     taker->members_.push_back(std::make_unique<RemoteMember>(
         wire::ConnectionPool::Target{env.clock, env.network, env.threads, place.transport, member.address,
-                                     registry->writer, cut_limits(), kConnectTime},
+                                     registry->writer, cut_limits()},
         registry->id, member.dataset));
   }
   return taker;
@@ -89,7 +88,7 @@ void CutTaker::tell() const {
         .set("members", std::move(list));
   }
   const Status told = env::replace_file_durably(place_.env.files, cut_status_path(place_.home, group_.name),
-                                                as_bytes(json.dump() + "\n"), 0600);
+                                                as_bytes(json.dump() + "\n"), env::kPrivateFile);
   if (!told.ok()) place_.env.log.write(env::LogLevel::Error, told.error().message());
 }
 
@@ -121,7 +120,7 @@ void CutTaker::run(const std::stop_token& stop) {
   seen_ = clock.monotonic();
   env::Instant next = clock.monotonic() + group_.every;
   while (!stop.stop_requested()) {
-    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    if (!clock.sleep_until(clock.monotonic() + kRequestLook).ok()) return;
     const bool is_due = clock.monotonic() >= next;
     const bool is_asked = is_asked_for();
     if (!is_due && !is_asked) continue;

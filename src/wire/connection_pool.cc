@@ -36,7 +36,7 @@ std::shared_ptr<http::Client> ConnectionPool::pop_idle(std::vector<Idle>& outdat
   return nullptr;
 }
 
-Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
+Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline, std::chrono::nanoseconds connect_time) {
   std::vector<Idle> outdated;
   std::shared_ptr<http::Client> client;
   {
@@ -53,7 +53,7 @@ Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline) {
   }
   Lease lease(*this);
   lease.is_reused_ = client != nullptr;
-  if (client == nullptr) client = TRY(connect(deadline));
+  if (client == nullptr) client = TRY(connect(std::min(deadline, target_.clock.monotonic() + connect_time)));
   lease.client_ = client;
   if (!note_leased(client)) return was_shut_down();
   return lease;
@@ -73,10 +73,9 @@ std::optional<ConnectionPool::Lease> ConnectionPool::take_idle() {
   return lease;
 }
 
-Result<std::unique_ptr<http::Client>> ConnectionPool::connect(env::Instant deadline) {
-  const env::Instant end = std::min(deadline, target_.clock.monotonic() + target_.connect_time);
-  auto bare = TRY(target_.network.connect(target_.address, end));
-  auto secured = TRY(target_.transport.connect(std::move(bare), target_.identity, end));
+Result<std::unique_ptr<http::Client>> ConnectionPool::connect(env::Instant until) {
+  auto bare = TRY(target_.network.connect(target_.address, until));
+  auto secured = TRY(target_.transport.connect(std::move(bare), target_.identity, until));
   return std::make_unique<http::Client>(std::move(secured), target_.clock, target_.limits);
 }
 

@@ -33,7 +33,6 @@ class ConnectionPool {
     std::string address;
     crypto::Ed25519PublicKey identity;
     http::Limits limits;
-    std::chrono::nanoseconds connect_time;
   };
 
   class Lease {
@@ -54,12 +53,13 @@ class ConnectionPool {
   };
 
   ConnectionPool(Target target, std::size_t size);
-  Result<Lease> take(env::Instant deadline);
+  // `connect_time`: how long a new connection may take, with its handshake.
+  Result<Lease> take(env::Instant deadline, std::chrono::nanoseconds connect_time);
   // One that is connected already, if there is any; waits for nothing.
   std::optional<Lease> take_idle();
   // After a failure of a reused connection: the other idle ones have probably ended as well.
   void forget_idle();
-  // A connection that is just being made is not cut: it ends within connect_time.
+  // A connection that is just being made is not cut: it ends within its connect_time.
   void shutdown();
 
  private:
@@ -73,7 +73,7 @@ class ConnectionPool {
   std::shared_ptr<http::Client> pop_idle(std::vector<Idle>& outdated);
   // False after shutdown.
   bool note_leased(const std::shared_ptr<http::Client>& client);
-  Result<std::unique_ptr<http::Client>> connect(env::Instant deadline);
+  Result<std::unique_ptr<http::Client>> connect(env::Instant until);
 
   const Target target_;
   const std::unique_ptr<env::Monitor> monitor_;

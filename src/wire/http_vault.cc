@@ -17,6 +17,7 @@ constexpr std::uint64_t kMaxReceiptBytes = 16 * 1024;
 constexpr std::size_t kMaxStreams = 100'000;
 // For bytes of which the network said that it takes them at once.
 constexpr std::chrono::milliseconds kSendTime{10};
+constexpr std::chrono::minutes kLongLookEvery{1};
 
 std::string object_target(const format::ObjectName& name) {
   return "/v1/objects/" + name.hex();
@@ -60,8 +61,7 @@ HttpVault::HttpVault(const World& world, Transport& transport, const policy::Vau
     : world_(world),
       options_(options),
       pinned_{vault.name, vault.receipt, realm},
-      pool_({world.clock, world.network, world.threads, transport, vault.address, vault.identity, options.limits,
-             options.connect_time},
+      pool_({world.clock, world.network, world.threads, transport, vault.address, vault.identity, options.limits},
             options.connections) {}
 
 void HttpVault::shutdown() {
@@ -80,9 +80,9 @@ Result<T> HttpVault::readable(Result<T> parsed) const {
 }
 
 template <typename Attempt>
-auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_stale)
+auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool has_failed, bool& was_stale)
     -> decltype(attempt(std::declval<http::Client&>())) {
-  ConnectionPool::Lease lease = TRY(pool_.take(deadline));
+  ConnectionPool::Lease lease = TRY(pool_.take(deadline, time_to_connect(has_failed)));
   auto result = attempt(lease.client());
   was_stale = lease.is_reused() && !lease.client().is_reusable();
   return result;
@@ -96,7 +96,7 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
   std::size_t stale = 0;
   for (;;) {
     bool was_stale = false;
-    auto result = attempt_once(attempt, deadline, was_stale);
+    auto result = attempt_once(attempt, deadline, failed > 0 || is_out_of_reach_, was_stale);
     if (result.ok() || !may_pass(result.error().code())) {
       is_out_of_reach_ = false;
       if (result.ok()) return result;
@@ -117,6 +117,13 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     }
     TRY(world_.clock.sleep_until(next));
   }
+}
+
+std::chrono::nanoseconds HttpVault::time_to_connect(bool has_failed) {
+  const env::Instant now = world_.clock.monotonic();
+  if (has_failed && now < next_long_look_.load()) return options_.glance_time;
+  next_long_look_ = now + kLongLookEvery;
+  return options_.connect_time;
 }
 
 // Doubles from attempt to attempt; the second half is drawn, so that a crowd of agents does not return in step.

@@ -383,6 +383,31 @@ TEST_F(HttpVaultTest, a_vault_out_of_reach_is_given_up_after_its_attempts_and_th
   });
 }
 
+TEST_F(HttpVaultTest, a_vault_that_hangs_is_given_a_glance_at_each_call_and_the_whole_time_once_a_minute) {
+  sim::Machine& lux = universe_.machine("lux");
+  lux.run([&] {
+    const env::Env env = lux.env();
+    const auto listener = must(env.network.listen("127.0.0.1:0"));  // and nobody takes what comes
+    policy::VaultEntry entry = policy::testing::make_vault("lux");
+    entry.address = listener->address();
+    using std::chrono::seconds;
+    HttpVault client({env.clock, env.random, env.network, env.threads}, transport_, entry, kRealm,
+                     {.attempts = 2, .connect_time = seconds(10), .glance_time = seconds(2)});
+    const auto seconds_of_a_call = [&] {
+      const env::Instant begin = env.clock.monotonic();
+      EXPECT_TRUE(failed_with(client.status(), Code::Unavailable));
+      return std::chrono::round<seconds>(env.clock.monotonic() - begin).count();
+    };
+    EXPECT_EQ(seconds_of_a_call(), 12) << "a whole attempt, and a glance";
+    const env::Instant first = env.clock.monotonic();
+    while (env.clock.monotonic() - first < seconds(45)) EXPECT_EQ(seconds_of_a_call(), 2);
+    EXPECT_TRUE(env.clock.sleep_until(first + seconds(50)).ok());
+    EXPECT_EQ(seconds_of_a_call(), 10);
+    EXPECT_EQ(seconds_of_a_call(), 2);
+  });
+  universe_.run();
+}
+
 TEST_F(HttpVaultTest, a_vault_with_another_identity_is_denied) {
   sim::Machine& lux = universe_.machine("lux");
   lux.run([&] {

@@ -13,7 +13,7 @@ using conformance::is_ok;
 using policy::testing::machine_key;
 using policy::testing::seeded_id;
 
-class ReceiptsTest : public testing::Test {
+class ReceiptsTest : public ::testing::Test {
  protected:
   format::Entry entry(std::uint64_t index, std::string_view chain) const {
     return {stream_, format::EntryIndex(index), {}, seeded_id<format::ChainHash>(chain), {}};
