@@ -87,7 +87,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   env::Env& env = place.env;
   // An agent that was killed has left drafts of its status and of its positions.
   const std::string status_folder(env::parent_path(agent_status_path(place.home)));
-  TRY(env.files.make_directories(status_folder, 0700));
+  TRY(env.files.make_directories(status_folder, env::kPrivateDirectory));
   TRY(env.files.remove_temporaries(status_folder));
   VaultClocks clocks(env, place.policy.quorum.k, place.vaults);
   std::vector<detail::Running> databases;
@@ -96,7 +96,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     database.config = &each;
     database.periods = std::make_unique<PeriodSource>(env.files, place.era, clocks, place.keys_path);
     const std::string directory = database_directory(place.home, each.stream.dataset);
-    TRY(env.files.make_directories(directory, 0700));
+    TRY(env.files.make_directories(directory, env::kPrivateDirectory));
     TRY(env.files.remove_temporaries(directory));
     database.stream = std::make_unique<DatabaseStream>(
         DatabaseStream::Place{env, place.policy, place.registry, place.era, place.writer, place.vaults,

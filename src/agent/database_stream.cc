@@ -142,7 +142,7 @@ Status DatabaseStream::run(std::stop_token stop) {
 
 Status DatabaseStream::stream_until(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
-  TRY(place_.env.files.make_directories(place_.directory, 0700));
+  TRY(place_.env.files.make_directories(place_.directory, env::kPrivateDirectory));
   std::chrono::nanoseconds pause = kFirstPause;
   while (!stop.stop_requested()) {
     const env::Instant began = clock.monotonic();

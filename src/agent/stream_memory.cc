@@ -15,7 +15,6 @@ constexpr std::string_view kPositionFile = "position";
 constexpr std::string_view kJournalFile = "journal";
 constexpr std::size_t kMostNumberBytes = 64;
 constexpr std::size_t kMostPositionBytes = std::size_t{1} << 20;
-constexpr std::uint32_t kFileMode = 0600;
 
 Result<pg::TimelineHistory> parse_history(format::TextReader& reader) {
   pg::TimelineHistory history{pg::Timeline(TRY(parse_u32(TRY(reader.field("timeline"))))), {}};
@@ -92,7 +91,7 @@ Status StreamMemory::check_system(pg::SystemIdentifier system) {
   const std::string own = pg::to_text(system) + "\n";
   const auto known = TRY(read(kSystemFile, kMostNumberBytes));
   if (!known.has_value()) TRY(forget_position());
-  if (!known.has_value()) return env::create_file_durably(files_, path, as_bytes(own), kFileMode);
+  if (!known.has_value()) return env::create_file_durably(files_, path, as_bytes(own), env::kPrivateFile);
   if (*known == own) return {};
   return Error(Code::Precondition, "the server is another one than before: its system identifier is " +
                                        pg::to_text(system) + ", and dataset " + dataset_ + " is of " +
@@ -112,7 +111,7 @@ Result<std::optional<StreamPosition>> StreamMemory::position() const {
 }
 
 Status StreamMemory::keep(const StreamPosition& position) {
-  return env::replace_file_durably(files_, path_of(kPositionFile), as_bytes(text_of(position)), kFileMode);
+  return env::replace_file_durably(files_, path_of(kPositionFile), as_bytes(text_of(position)), env::kPrivateFile);
 }
 
 Status StreamMemory::forget_position() {
@@ -132,7 +131,7 @@ Result<std::uint64_t> StreamMemory::next_journal_start(env::Timestamp now) {
     }
     start = std::max(start, last.value() + 1);
   }
-  TRY(env::replace_file_durably(files_, path_of(kJournalFile), as_bytes(std::to_string(start)), kFileMode));
+  TRY(env::replace_file_durably(files_, path_of(kJournalFile), as_bytes(std::to_string(start)), env::kPrivateFile));
   return start;
 }
 

@@ -23,7 +23,6 @@ constexpr std::string_view kAgentDomain = "exclave/agent-keys/v1";
 constexpr std::string_view kRecipientDomain = "exclave/recipient-key/v1";
 constexpr std::string_view kOfficialFile = "official.keys";
 constexpr std::string_view kPaperFile = "paper.key";
-constexpr std::uint32_t kKeyFileMode = 0600;
 
 constexpr std::array<SigningUse, 5> kUses = {SigningUse::VaultIdentity, SigningUse::VaultReceipt, SigningUse::Writer,
                                              SigningUse::Site, SigningUse::Ceremony};
@@ -76,7 +75,7 @@ Result<KeyTextReader> open_text(env::FileSystem& files, std::string_view path, s
 }
 
 Status create_text(env::FileSystem& files, std::string_view path, const KeyTextWriter& text) {
-  Status created = env::create_file_durably(files, path, text.view(), kKeyFileMode);
+  Status created = env::create_file_durably(files, path, text.view(), env::kPrivateFile);
   if (created.ok()) return created;
   if (created.error().code() == Code::AlreadyExists) {
     return Error(Code::AlreadyExists, "key file " + printable(path) + ": exists already")
@@ -206,7 +205,7 @@ Result<crypto::Ed25519SigningKey> read_signing_key(env::FileSystem& files, std::
 Result<OfficialPublicKeys> create_official_keys(env::FileSystem& files, env::Random& random, std::string_view directory,
                                                 std::string_view name) {
   TRY(format::check_name("official", name));
-  TRY(files.make_directories(directory, 0700));
+  TRY(files.make_directories(directory, env::kPrivateDirectory));
   const std::string official_path = env::join_path(directory, kOfficialFile);
   const std::string paper_path = env::join_path(directory, kPaperFile);
   // The paper key is written first: if that is all there is, official.keys is not there to be relied on.
@@ -265,7 +264,7 @@ Status write_agent_keys(env::FileSystem& files, std::string_view path, const Age
   for (const format::SealingKey& key : keys.periods) {
     text.period_field(key.id.period.value(), key.symmetric.view(), key.encapsulation.view());
   }
-  Status written = env::replace_file_durably(files, path, text.view(), kKeyFileMode);
+  Status written = env::replace_file_durably(files, path, text.view(), env::kPrivateFile);
   if (!written.ok()) return about(path, written.take_error());
   return written;
 }

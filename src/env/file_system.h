@@ -30,6 +30,10 @@
 
 namespace exclave::env {
 
+// Modes of what only its owner may read: all that a program here makes for itself.
+inline constexpr std::uint32_t kPrivateFile = 0600;
+inline constexpr std::uint32_t kPrivateDirectory = 0700;
+
 enum class FileType : std::uint8_t { Regular, Directory, Symlink, Fifo, Socket, CharDevice, BlockDevice };
 
 struct FileInfo {

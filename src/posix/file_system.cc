@@ -27,7 +27,6 @@ namespace {
 
 constexpr std::string_view kTemporaryPrefix = ".tmp-";
 constexpr int kNameAttempts = 4;  // 64 random bits collide never; a broken Random must not loop
-constexpr mode_t kStateFileMode = 0600;
 
 class DraftFile : public env::FileSystem::Draft {
  public:
@@ -236,7 +235,8 @@ Status FileSystem::remove_temporaries(std::string_view directory) {
 
 Result<std::unique_ptr<env::WritableFile>> FileSystem::open_log(std::string_view path) {
   const Path at = TRY(Path::from(path));
-  Descriptor file(::openat(at.at(), at.rest(), O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, kStateFileMode));
+  Descriptor file(
+      ::openat(at.at(), at.rest(), O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, env::kPrivateFile));
   if (!file.valid()) return cannot("open log", path, Access::Write);
   auto log = TRY(OutputFile::of_existing(std::move(file)));
   TRY(sync_directory(env::parent_path(path)));
@@ -245,7 +245,8 @@ Result<std::unique_ptr<env::WritableFile>> FileSystem::open_log(std::string_view
 
 Result<std::unique_ptr<env::FileSystem::Lock>> FileSystem::lock(std::string_view path) {
   const Path at = TRY(Path::from(path));
-  Descriptor file(::openat(at.at(), at.rest(), O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, kStateFileMode));
+  Descriptor file(
+      ::openat(at.at(), at.rest(), O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, env::kPrivateFile));
   if (!file.valid()) return cannot("open lock", path, Access::Write);
   if (uninterrupted([&] { return ::flock(file.get(), LOCK_EX | LOCK_NB); }) != 0) {
     if (errno == EWOULDBLOCK) {

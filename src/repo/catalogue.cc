@@ -65,7 +65,7 @@ std::string catalogue_file_name(std::string_view dataset) {
 CatalogueWriter::CatalogueWriter(std::unique_ptr<env::FileSystem::Draft> draft) : draft_(std::move(draft)) {}
 
 Result<CatalogueWriter> CatalogueWriter::create(env::FileSystem& files, std::string_view directory) {
-  CatalogueWriter writer(TRY(files.draft(directory, 0600)));
+  CatalogueWriter writer(TRY(files.draft(directory, env::kPrivateFile)));
   TRY(writer.draft_->file().write_at(0, Bytes(kHeaderRoom)));
   writer.offset_ = kHeaderRoom;
   return writer;

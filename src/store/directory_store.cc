@@ -10,7 +10,6 @@
 namespace exclave::store {
 namespace {
 
-constexpr std::uint32_t kDirectoryMode = 0700;
 constexpr std::uint32_t kObjectMode = 0400;
 constexpr std::string_view kAsideName = "damaged";
 constexpr unsigned kMostAside = 1000;  // copies of one object: a disk that spoils one more often is to be replaced
@@ -99,7 +98,7 @@ class DirectoryUpload final : public ObjectUpload {
 
   // A second name for the file that has the object's, where no reader looks. Without one there is nothing to keep.
   Status keep_aside() {
-    TRY(files_.make_directories(aside_, kDirectoryMode));
+    TRY(files_.make_directories(aside_, env::kPrivateDirectory));
     const auto source = TRY(files_.open_directory(directory_));
     const auto target = TRY(files_.open_directory(aside_));
     for (unsigned copy = 1;; ++copy) {
@@ -219,13 +218,13 @@ class DirectoryStore final : public ObjectStore {
 }  // namespace
 
 Status create_directory_store(env::FileSystem& files, const std::string& path) {
-  TRY(files.make_directories(path, kDirectoryMode));
+  TRY(files.make_directories(path, env::kPrivateDirectory));
   const std::vector<std::string> present = TRY(files.list(path));
   const auto directory = TRY(files.open_directory(path));
   for (unsigned first = 0; first < 256; ++first) {
     const std::string name = fan_out_name(static_cast<Byte>(first));
     if (std::binary_search(present.begin(), present.end(), name)) continue;
-    TRY(directory->create_directory(name, kDirectoryMode));
+    TRY(directory->create_directory(name, env::kPrivateDirectory));
   }
   return files.sync_directory(path);  // once for all of them: 256 syncs take seconds on a busy disk
 }

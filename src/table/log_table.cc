@@ -15,7 +15,6 @@ namespace {
 constexpr std::string_view kLogName = "table.log";
 constexpr std::string_view kCreatedName = "CREATED";
 constexpr std::string_view kLockName = "LOCK";
-constexpr std::uint32_t kLogMode = 0600;
 constexpr std::uint64_t kMaxLogBytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t kRewriteAboveBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kRewriteAboveBases = 4;
@@ -170,7 +169,7 @@ Status LogTable::append_to_log(const Batch& batch, Durability durability) {
 // Writes the map as a new log and puts it in place of the old one.
 Status LogTable::rewrite() {
   log_.reset();
-  auto draft = TRY(files_.draft(directory_, kLogMode));
+  auto draft = TRY(files_.draft(directory_, env::kPrivateFile));
   std::uint64_t position = detail::kLogHeaderBytes;
   TRY(draft->file().append(Bytes(detail::kLogHeaderBytes)));
   Batch batch;
@@ -215,7 +214,7 @@ Result<std::unique_ptr<Table>> open_it(env::FileSystem& files, env::Threads& thr
   auto table = std::make_unique<LogTable>(files, threads, directory, std::move(lock), std::move(map));
   TRY(table->start());
   const std::string created = env::join_path(directory, kCreatedName);
-  if (!TRY(env::exists(files, created))) TRY(env::create_same_durably(files, created, {}, kLogMode));
+  if (!TRY(env::exists(files, created))) TRY(env::create_same_durably(files, created, {}, env::kPrivateFile));
   return std::unique_ptr<Table>(std::move(table));
 }
 

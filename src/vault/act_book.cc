@@ -9,7 +9,6 @@
 namespace exclave::vault {
 namespace {
 
-constexpr std::uint32_t kFileMode = 0600;
 constexpr std::string_view kPolicyDomain = "exclave/policy/v1";
 constexpr std::string_view kEraDomain = "exclave/era/v1";
 constexpr std::string_view kPolicyKind = "policy";
@@ -111,11 +110,12 @@ Status ActBook::create(env::FileSystem& files, const std::string& directory, tab
                        const VerifiedActs& acts) {
   table::Batch batch;
   for (const policy::SignedPolicy& policy : acts.policies) {
-    TRY(env::create_same_durably(files, file_of(directory, policy.file_hash), as_bytes(policy.document), kFileMode));
+    TRY(env::create_same_durably(files, file_of(directory, policy.file_hash), as_bytes(policy.document),
+                                 env::kPrivateFile));
     batch.put(policy_key(policy.policy.version), policy.file_hash.view());
   }
   for (const policy::SignedEra& era : acts.eras) {
-    TRY(env::create_same_durably(files, file_of(directory, era.hash), as_bytes(era.document), kFileMode));
+    TRY(env::create_same_durably(files, file_of(directory, era.hash), as_bytes(era.document), env::kPrivateFile));
     batch.put(era_key(era.era.registry, era.era.number), era.hash.view());
   }
   return table.write(batch, table::Durability::Synced);
@@ -226,7 +226,7 @@ Result<Bytes> ActBook::document(const crypto::Hash256& hash) const {
 }
 
 Status ActBook::keep_document(const crypto::Hash256& hash, ByteView document) {
-  const Status kept = env::create_same_durably(files_, file_of(directory_, hash), document, kFileMode);
+  const Status kept = env::create_same_durably(files_, file_of(directory_, hash), document, env::kPrivateFile);
   if (!kept.ok()) return detail::private_error(log_, "act " + hash.hex(), kept.error());
   return {};
 }
@@ -255,7 +255,7 @@ Status ActBook::adopt(ByteView document) {
 }
 
 Status ActBook::take_back(const crypto::Hash256& hash, ByteView document) {
-  const Status kept = env::replace_file_durably(files_, file_of(directory_, hash), document, kFileMode);
+  const Status kept = env::replace_file_durably(files_, file_of(directory_, hash), document, env::kPrivateFile);
   if (!kept.ok()) return detail::private_error(log_, "act " + hash.hex(), kept.error());
   TRY(load());
   log_.write(env::LogLevel::Info, "act " + hash.hex() + " is here again");

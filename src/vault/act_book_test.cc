@@ -14,7 +14,7 @@ using conformance::must;
 using conformance::VaultBench;
 using policy::testing::machine_key;
 
-class Acts : public testing::Test {
+class Acts : public ::testing::Test {
  protected:
   Acts()
       : bench_(universe_.machine("lux").env(), "/srv/vault", Door::Embedded), site_(bench_.as(bench_.realm.site())) {}

@@ -12,8 +12,9 @@
 namespace exclave::vault {
 namespace {
 
-constexpr std::size_t kPieceBytes = 256 * 1024;
-static_assert(kPieceBytes <= format::object_bytes(format::kSizeClasses.front()), "a header lies in the first piece");
+constexpr std::size_t kStoredPieceBytes = 256 * 1024;
+static_assert(kStoredPieceBytes <= format::object_bytes(format::kSizeClasses.front()),
+              "a header lies in the first piece");
 
 std::string noun_of(const format::SignedEntry& entry) {
   return "entry " + std::to_string(entry.entry.index.value()) + " of stream " + entry.entry.stream.hex().substr(0, 16);
@@ -359,13 +360,13 @@ Result<ObjectRow> Deposits::receive(const ActsInForce& acts, const format::Strea
                                     const format::SignedEntry& entry, wire::ObjectSource& source) {
   const std::uint64_t size = source.size();
   auto upload = TRY(parts_.objects.begin_upload(entry.entry.object, size));
-  Bytes buffer(kPieceBytes);
+  Bytes buffer(kStoredPieceBytes);
   crypto::TreeHasher hasher;
   const auto given = source.name();
   ObjectRow row;
   row.bytes = size;
   for (std::uint64_t done = 0; done < size;) {
-    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, size - done));
+    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kStoredPieceBytes, size - done));
     const ByteView piece = TRY(source.next(MutableByteView(buffer).first(take)));
     if (done == 0) {
       const auto header = format::decode_header(piece);

@@ -9,7 +9,7 @@ namespace exclave::vault {
 namespace {
 
 // A vault's table in which a test can put what no vault writes.
-class RecordsTest : public testing::Test {
+class RecordsTest : public ::testing::Test {
  protected:
   RecordsTest() {
     CHECK(env_.files.make_directories("/t", 0700).ok());

@@ -13,8 +13,8 @@ using conformance::machine_key;
 using conformance::must;
 using conformance::sealed_object;
 using conformance::WriterStream;
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 // One vault on a simulated machine of its own.
 class Host {
@@ -76,7 +76,7 @@ class Host {
 };
 
 // lux is repaired from est and che.
-class RepairerTest : public testing::Test {
+class RepairerTest : public ::testing::Test {
  protected:
   Bytes object(std::uint64_t fill) const { return sealed_object({.registry = realm_.land(), .fill = fill}); }
   // The stream's next entry with this object, at these vaults.

@@ -14,9 +14,7 @@
 namespace exclave::vault {
 namespace {
 
-constexpr std::uint32_t kDirectoryMode = 0700;
-constexpr std::uint32_t kFileMode = 0600;
-constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr std::size_t kSegmentPieceBytes = 256 * 1024;
 constexpr std::string_view kAsideName = "aside";
 constexpr std::string_view kDamagedSuffix = "-damaged";
 constexpr int kMostAside = 9;  // of one segment
@@ -33,10 +31,6 @@ bool has_whole_frame(ByteView tail) {
 template <typename T>
 bool is_unreadable(const Result<T>& read) {
   return !read.ok() && read.error().code() == Code::Corrupt;
-}
-
-bool is_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
 }
 
 }  // namespace
@@ -73,7 +67,7 @@ Error SegmentFiles::failed(const format::SegmentPlace& place, const Error& error
 
 Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(const Parts& parts, std::string directory) {
   std::unique_ptr<SegmentFiles> files(new SegmentFiles(parts, std::move(directory)));
-  TRY(parts.files.make_directories(files->directory_, kDirectoryMode));
+  TRY(parts.files.make_directories(files->directory_, env::kPrivateDirectory));
   TRY(parts.records.scan_segments(
       [&](const format::SegmentPlace& place, const SegmentRow& row) -> Result<table::Visit> {
         files->add(place, row);
@@ -182,7 +176,7 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
 Status SegmentFiles::settle(Segment& segment, Bytes bytes) {
   const auto end = static_cast<std::size_t>(segment.end);
   const std::size_t begin = end - std::min(end, store::kMaxAppendBytes);
-  const bool is_clean = is_zero(ByteView(bytes).subspan(end));
+  const bool is_clean = is_all_zero(ByteView(bytes).subspan(end));
   std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(end), bytes.end(), Byte{0});
   bytes.resize(is_clean && !segment.is_damaged ? std::min(bytes.size(), end + store::kMaxAppendBytes) : bytes.size());
   TRY(segment.file->write_at(begin, ByteView(bytes).subspan(begin)));
@@ -195,7 +189,7 @@ Status SegmentFiles::judge_tail(const format::SegmentPlace& place, Segment& segm
   const ByteView tail = bytes.subspan(static_cast<std::size_t>(end));
   const std::string where = format::to_string(place) + ": what stands behind byte " + std::to_string(end);
   const bool is_short_of_mark = mark.has_value() && mark->mark.end > end;
-  if (is_zero(tail) && !is_short_of_mark) return {};
+  if (is_all_zero(tail) && !is_short_of_mark) return {};
   const bool is_known = segment.is_damaged;
   if (is_known || is_short_of_mark || has_whole_frame(tail)) {
     TRY(keep_damaged(place, bytes));
@@ -227,17 +221,17 @@ std::string SegmentFiles::damaged_file_of(const format::SegmentPlace& place) con
 Status SegmentFiles::keep_damaged(const format::SegmentPlace& place, ByteView bytes) {
   const std::string path = damaged_file_of(place);
   const std::string aside(env::parent_path(path));
-  TRY(parts_.files.make_directories(aside, kDirectoryMode));
+  TRY(parts_.files.make_directories(aside, env::kPrivateDirectory));
   // As it was found first. The program may have died before that name was durable.
   if (TRY(env::exists(parts_.files, path))) return parts_.files.sync_directory(aside);
-  return env::create_file_durably(parts_.files, path, bytes, kFileMode);
+  return env::create_file_durably(parts_.files, path, bytes, env::kPrivateFile);
 }
 
 Status SegmentFiles::open_file(const format::SegmentPlace& place, Segment& segment) {
   const auto folder = TRY(parts_.files.open_directory(folder_of(place)));
   const std::string name = std::to_string(place.index.value());
   // It may be of an object's mode, if a crash came between that and the object's name.
-  TRY(folder->set_attributes(name, {.mode = kFileMode, .owner = {}, .modified = {}, .xattrs = {}}));
+  TRY(folder->set_attributes(name, {.mode = env::kPrivateFile, .owner = {}, .modified = {}, .xattrs = {}}));
   segment.file = TRY(folder->open_for_write(name));
   return {};
 }
@@ -293,11 +287,11 @@ std::vector<store::OpenSegment> SegmentFiles::list() const {
 // The whole class, written and not merely reserved: only then a later append changes no metadata (279 us become 72).
 Status SegmentFiles::create_file(const format::SegmentPlace& place, const Segment& segment) {
   const std::string name = std::to_string(place.index.value());
-  TRY(parts_.files.make_directories(folder_of(place), kDirectoryMode));
-  const auto draft = TRY(parts_.files.draft(folder_of(place), kFileMode));
-  const Bytes zeros(kPieceBytes);
-  for (std::uint64_t done = 0; done < segment.row.bytes(); done += kPieceBytes) {
-    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.row.bytes() - done));
+  TRY(parts_.files.make_directories(folder_of(place), env::kPrivateDirectory));
+  const auto draft = TRY(parts_.files.draft(folder_of(place), env::kPrivateFile));
+  const Bytes zeros(kSegmentPieceBytes);
+  for (std::uint64_t done = 0; done < segment.row.bytes(); done += kSegmentPieceBytes) {
+    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kSegmentPieceBytes, segment.row.bytes() - done));
     TRY(draft->file().append(ByteView(zeros).first(take)));
   }
   Status published = draft->publish_new(name);
@@ -447,7 +441,7 @@ Status SegmentFiles::read_pieces(const format::SegmentPlace& place, std::uint64_
   file->sequential();
   Bytes piece;
   for (std::uint64_t at = begin; at < end; at += piece.size()) {
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end - at)));
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kSegmentPieceBytes, end - at)));
     if (TRY(file->read_at(at, piece)) != piece.size()) return Error(Code::Corrupt, "its file is cut short");
     take(piece);
   }
@@ -576,10 +570,10 @@ Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const
   if (end == 0) return true;
   if (TRY(parts_.objects.size_of(name)) < end) return false;
   const auto file = TRY(parts_.files.open_file(file_of(place)));
-  Bytes ours(kPieceBytes);
-  Bytes theirs(kPieceBytes);
-  for (std::uint64_t done = 0; done < end; done += kPieceBytes) {
-    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end - done));
+  Bytes ours(kSegmentPieceBytes);
+  Bytes theirs(kSegmentPieceBytes);
+  for (std::uint64_t done = 0; done < end; done += kSegmentPieceBytes) {
+    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(kSegmentPieceBytes, end - done));
     TRY(parts_.objects.read(name, done, MutableByteView(theirs).first(take)));
     const auto got = file->read_at(done, MutableByteView(ours).first(take));
     if (!got.ok() && !is_unreadable(got)) return got.error();
@@ -592,7 +586,7 @@ Result<bool> SegmentFiles::is_prefix_of(const format::SegmentPlace& place, const
 Status SegmentFiles::set_aside(const format::SegmentPlace& place, std::string_view suffix, std::string_view why) {
   std::string path = aside_file_of(place, suffix);
   const std::string aside(env::parent_path(path));
-  TRY(parts_.files.make_directories(aside, kDirectoryMode));
+  TRY(parts_.files.make_directories(aside, env::kPrivateDirectory));
   const auto source = TRY(parts_.files.open_directory(folder_of(place)));
   const auto target = TRY(parts_.files.open_directory(aside));
   const std::string name = std::to_string(place.index.value());

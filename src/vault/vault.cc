@@ -8,7 +8,6 @@
 namespace exclave::vault {
 namespace {
 
-constexpr std::uint32_t kDirectoryMode = 0700;
 // Terms are certified by mandates, which come with ledgers; until then every vault is in the first one.
 constexpr format::Term kFirstTerm{1};
 
@@ -72,10 +71,10 @@ Result<std::unique_ptr<ActBook>> open_acts(const World& world, const std::string
 Status create(const World& world, const std::string& directory, const std::vector<Bytes>& acts,
               const OpenTable& open_table) {
   const VerifiedActs verified = TRY(verify_acts(acts));
-  TRY(world.files.make_directories(directory, kDirectoryMode));
+  TRY(world.files.make_directories(directory, env::kPrivateDirectory));
   const auto lock = TRY(world.files.lock(lock_in(directory)));
-  TRY(world.files.make_directories(acts_in(directory), kDirectoryMode));
-  TRY(world.files.make_directories(table_in(directory), kDirectoryMode));
+  TRY(world.files.make_directories(acts_in(directory), env::kPrivateDirectory));
+  TRY(world.files.make_directories(table_in(directory), env::kPrivateDirectory));
   TRY(store::create_directory_store(world.files, objects_in(directory)));
   const auto objects = TRY(open_objects(world, directory, {}));
   const auto table = TRY(open_table_of(world, directory, *objects, open_table));

@@ -7,11 +7,12 @@
 namespace exclave::conformance {
 namespace {
 
-const auto kKinds = testing::Values(VaultKind{"embedded_posix_rocksdb", real_world(), Door::Embedded, Tables::Rocksdb},
-                                    VaultKind{"embedded_sim", sim_world(1), Door::Embedded, Tables::Log},
-                                    VaultKind{"http_sim_1", sim_world(1), Door::Plain, Tables::Log},
-                                    VaultKind{"http_sim_2", sim_world(2), Door::Plain, Tables::Log},
-                                    VaultKind{"tls_posix_rocksdb", real_world(), Door::Tls, Tables::Rocksdb});
+const auto kKinds =
+    ::testing::Values(VaultKind{"embedded_posix_rocksdb", real_world(), Door::Embedded, Tables::Rocksdb},
+                      VaultKind{"embedded_sim", sim_world(1), Door::Embedded, Tables::Log},
+                      VaultKind{"http_sim_1", sim_world(1), Door::Plain, Tables::Log},
+                      VaultKind{"http_sim_2", sim_world(2), Door::Plain, Tables::Log},
+                      VaultKind{"tls_posix_rocksdb", real_world(), Door::Tls, Tables::Rocksdb});
 const auto kName = [](const auto& each) { return each.param.name; };
 
 INSTANTIATE_TEST_SUITE_P(EveryDoor, VaultApiConformance, kKinds, kName);

@@ -7,8 +7,6 @@
 namespace exclave::spread::detail {
 namespace {
 
-constexpr std::uint32_t kDirectoryMode = 0700;
-constexpr std::uint32_t kFileMode = 0600;
 constexpr std::string_view kStreamName = "stream";
 constexpr std::string_view kSegmentKind = ".segment";
 constexpr std::string_view kEntryKind = ".entry";
@@ -38,9 +36,9 @@ Result<std::vector<format::StreamId>> Spool::streams(env::FileSystem& files, con
 }
 
 Status Spool::create(const format::SignedStream& stream) {
-  TRY(files_.make_directories(directory_, kDirectoryMode));
+  TRY(files_.make_directories(directory_, env::kPrivateDirectory));
   return env::create_same_durably(files_, env::join_path(directory_, kStreamName), as_bytes(stream.document()),
-                                  kFileMode);
+                                  env::kPrivateFile);
 }
 
 Result<format::SignedStream> Spool::stream() const {
@@ -87,7 +85,7 @@ Status Spool::remove_segment(std::uint64_t index) {
 
 Status Spool::put_entry(const format::SignedEntry& entry) {
   return env::create_same_durably(files_, file_of(entry.entry.index.value(), kEntryKind), as_bytes(entry.document()),
-                                  kFileMode);
+                                  env::kPrivateFile);
 }
 
 Result<std::optional<format::SignedEntry>> Spool::entry(std::uint64_t index) const {

@@ -7,7 +7,7 @@
 namespace exclave::vault::detail {
 namespace {
 
-constexpr std::size_t kPieceBytes = 1U << 20;
+constexpr std::size_t kCheckedPieceBytes = 1U << 20;
 
 bool is_of_the_file(const Error& error) {
   return error.code() == Code::Corrupt || error.code() == Code::NotFound || error.code() == Code::InvalidInput;
@@ -27,7 +27,7 @@ Result<std::optional<std::string>> find_damage(store::ObjectReader& objects, con
   crypto::TreeHasher hasher;
   Bytes piece;
   for (std::uint64_t at = 0; at < bytes; at += piece.size()) {
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, bytes - at)));
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kCheckedPieceBytes, bytes - at)));
     TRY(step(piece.size()));
     const Status read = objects.read(name, at, piece);
     if (!read.ok() && !is_of_the_file(read.error())) return read.error();
