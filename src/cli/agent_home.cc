@@ -59,6 +59,7 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   if (use != HomeUse::Looks) {
     home->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *home->writer_,
                                           use == HomeUse::Journals ? Patience::Short : Patience::Long));
+    if (use == HomeUse::Captures) home->vaults_->shutdown_at(context.stop);  // journals are drained first
   }
   // A daemon that starts again has commits waiting for it: a vault that is away must not keep it. Captures exchange acts.
   home->acts_ = use == HomeUse::Captures ? TRY(home->vaults_->exchange_acts(context, directory, std::move(acts)))
@@ -81,7 +82,7 @@ Status AgentHome::open_state(const Context& context) {
   env::FileSystem& files = context.env.files;
   TRY(remove_older_agent_keys(files, directory_, keys_.era));  // agent recover may have been interrupted
   const std::string table = table_path();
-  TRY(files.make_directories(table, 0700));
+  TRY(files.make_directories(table, env::kPrivateDirectory));
   TRY(files.remove_temporaries(state_));
   if (TRY(files.list(table)).empty()) TRY(note_if_lost(context));
   auto opened = context.open_table(table);

@@ -139,7 +139,7 @@ Result<ExitCode> run(const Context& context, const CutSettings& settings) {
   if (read_agent_status(context, settings.home).is_null())
     return Error(Code::Precondition, "the agent does not run").hint("start it: exclave agent run");
   const std::int64_t asked_ns = context.env.clock.now().nanoseconds;
-  TRY(env::replace_file_durably(files, agent::cut_request_path(settings.home, settings.group), {}, 0600));
+  TRY(env::replace_file_durably(files, agent::cut_request_path(settings.home, settings.group), {}, env::kPrivateFile));
   const env::Instant deadline = context.env.clock.monotonic() + kCommandTime;
   while (context.env.clock.monotonic() < deadline && !context.stop.stop_requested()) {
     TRY(context.env.clock.sleep_until(context.env.clock.monotonic() + kLook));

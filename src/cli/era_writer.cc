@@ -6,8 +6,6 @@
 namespace exclave::cli {
 namespace {
 
-constexpr std::uint32_t kPrivateMode = 0700;
-
 // An agent would seal for years under keys that a disk or a hand had changed on the way.
 Status write_keys_and_read_back(env::FileSystem& files, const std::string& path,
                                 const custody::CeremonyResult& result) {
@@ -27,17 +25,17 @@ Status write_era(env::FileSystem& files, const std::string& realm_directory, con
   const policy::Era& era = result.era.era;
   for (const custody::ShareLeafFile& leaf : result.leaves) {
     const std::string book = at("officials/" + leaf.official + "/share-book");
-    TRY(files.make_directories(book, kPrivateMode));
+    TRY(files.make_directories(book, env::kPrivateDirectory));
     TRY(env::replace_file_durably(files, env::join_path(book, custody::leaf_file_name(era.registry, era.number)),
-                                  as_bytes(leaf.document), 0600));
+                                  as_bytes(leaf.document), env::kPrivateFile));
     // Without the document no official could approve a release of what this leaf opens.
     const std::string acts = acts_folder(at("officials/" + leaf.official));
-    TRY(files.make_directories(acts, kPrivateMode));
+    TRY(files.make_directories(acts, env::kPrivateDirectory));
     TRY(env::replace_file_durably(files, env::join_path(acts, era_act_name(registry, era.number)),
                                   as_bytes(result.era.document), 0644));
   }
   const std::string folder = at(keeper + "/" + registry);
-  TRY(files.make_directories(folder, kPrivateMode));
+  TRY(files.make_directories(folder, env::kPrivateDirectory));
   return write_keys_and_read_back(files, env::join_path(folder, era_keys_name(era.number)), result);
 }
 

@@ -191,6 +191,7 @@ Result<ExitCode> show_status(const Context& context, StatusView view) {
         config::Json::object().set("vault", vault->name()).set("reachable", failure.empty()).set("remark", row[4]));
     rows.push_back(std::move(row));
   }
+  if (context.stop.stop_requested()) return Error(Code::Cancelled, "interrupted");  // they were not asked to the end
   const std::int64_t policy_days = (view.policy.expires_seconds - now) / 86400;
   if (policy_days < 90)
     view.alarms.push_back("the policy expires in " + std::to_string(policy_days) + " days: prepare its successor");
@@ -249,6 +250,7 @@ std::vector<std::string> era_alarms(const AgentHome& home, std::int64_t now) {
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
   const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::Short));
+  vaults->shutdown_at(context.stop);
   const auto snapshots = TRY(home->snapshots(context));
   const std::int64_t now = context.env.clock.now().seconds();
   StatusView view{home->policy(), *vaults};

@@ -16,7 +16,6 @@
 namespace exclave::cli {
 namespace {
 
-constexpr std::uint32_t kPrivateMode = 0700;
 constexpr std::int64_t kPolicyLifetimeSeconds = 3650LL * 86400;
 constexpr std::int64_t kLongestRetentionSeconds = 100'000LL * 86400;
 constexpr std::int64_t kLongestPeriodSeconds = 3652LL * 86400;
@@ -81,7 +80,7 @@ class RealmBuilder {
  private:
   std::string at(const std::string& path) const { return env::join_path(settings_.directory, path); }
   Status make_folder(const std::string& path) {
-    return files_.make_directories(path.empty() ? settings_.directory : at(path), kPrivateMode);
+    return files_.make_directories(path.empty() ? settings_.directory : at(path), env::kPrivateDirectory);
   }
 
   Status check() {

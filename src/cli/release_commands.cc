@@ -83,7 +83,7 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   // The key first: a request whose key is lost would cost the officials a meeting for nothing.
   recipient.release = release.id;
   const std::string key_path = release_key_path(site->directory(), release.id.hex());
-  TRY(context.env.files.make_directories(env::parent_path(key_path), 0700));
+  TRY(context.env.files.make_directories(env::parent_path(key_path), env::kPrivateDirectory));
   TRY(custody::create_recipient_key(context.env.files, key_path, recipient));
   TRY(env::create_file_durably(context.env.files, settings.output, as_bytes(release.document), 0644));
 
@@ -130,7 +130,7 @@ Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& setting
   const std::string id = TRY(id_of_named(files, settings));
   const std::string path = release_key_path(settings.site, id);
   const bool was_open = TRY(env::exists(files, path));
-  TRY(files.make_directories(env::parent_path(path), 0700));
+  TRY(files.make_directories(env::parent_path(path), env::kPrivateDirectory));
   TRY(remove_durably(files, path));
   config::Json json = config::Json::object();
   json.set("ok", true).set("release", id).set("was_open", was_open);

@@ -8,10 +8,8 @@
 // Errors: NotFound, Precondition, Denied (not a site of the policy), those of custody.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
-#include <stop_token>
 
 #include "cli/context.h"
 #include "cli/folders.h"
@@ -48,8 +46,6 @@ class SiteFolder {
   const policy::Registry* registry_ = nullptr;
   const policy::Site* site_ = nullptr;
   std::unique_ptr<VaultSet> vaults_;
-  // Who is told to stop waits for no vault.
-  std::optional<std::stop_callback<std::function<void()>>> when_stopped_;
 };
 
 // What the officials released of a registry, and what the vaults hold of it.

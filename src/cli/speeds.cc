@@ -84,8 +84,8 @@ double seconds_for(std::uint64_t bytes, std::uint64_t measured_bytes, std::uint6
 
 void write(const Context& context, const std::string& path, const config::Json& json) {
   env::FileSystem& files = context.env.files;
-  Status written = files.make_directories(env::parent_path(path), 0700);
-  if (written.ok()) written = env::replace_file_durably(files, path, as_bytes(json.dump() + "\n"), 0600);
+  Status written = files.make_directories(env::parent_path(path), env::kPrivateDirectory);
+  if (written.ok()) written = env::replace_file_durably(files, path, as_bytes(json.dump() + "\n"), env::kPrivateFile);
   if (!written.ok())
     context.note("how long this took could not be noted in '" + printable(path) + "': " + written.error().message());
 }
@@ -171,7 +171,7 @@ void note_replay(env::Env& env, const std::string& directory, std::string_view n
   const std::int64_t now = env.clock.now().nanoseconds;
   json.set("first_ns", is_end ? (*noted)["first_ns"] : config::Json(now));
   if (is_end) json.set("last_ns", now);
-  ignore(env::replace_file_durably(env.files, path, as_bytes(json.dump() + "\n"), 0600),
+  ignore(env::replace_file_durably(env.files, path, as_bytes(json.dump() + "\n"), env::kPrivateFile),
          "a measure; the server's recovery does not depend on it");
 }
 

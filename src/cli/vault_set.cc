@@ -94,7 +94,10 @@ Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, cons
   set->transport_ = wire::make_tls_transport(tls::Identity::from_key(identity));
   const wire::HttpVault::World world{context.env.clock, context.env.random, context.env.network, context.env.threads};
   wire::HttpVaultOptions options;
-  if (patience == Patience::Short) options.attempts = 2;
+  if (patience == Patience::Short) {
+    options.attempts = 2;
+    options.glance_time = std::chrono::seconds(2);
+  }
   for (const policy::VaultEntry& entry : policy.vaults) {
     if (entry.identity == set->caller_) continue;
     if (!entry.address.starts_with(kEmbeddedPrefix)) {
@@ -117,6 +120,10 @@ std::vector<store::VaultApi*> VaultSet::all() const {
 
 void VaultSet::shutdown() {
   for (wire::HttpVault* vault : remote_) vault->shutdown();
+}
+
+void VaultSet::shutdown_at(std::stop_token stop) {
+  when_stopped_.emplace(std::move(stop), [this] { shutdown(); });
 }
 
 Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& directory, Acts acts) {

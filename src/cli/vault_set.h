@@ -6,7 +6,10 @@
 // Errors: of a single vault: a note. Of all: Unavailable when first used.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -32,6 +35,8 @@ class VaultSet {
   std::vector<store::VaultApi*> all() const;
   // Ends what waits for a vault over the network, soon; later calls are Cancelled. From any thread.
   void shutdown();
+  // shutdown(), as soon as `stop` says so: for a command that has nothing to bring to an end first.
+  void shutdown_at(std::stop_token stop);
   // Returns the acts to go on with (ours, or newer), after saving new ones under `directory`.
   Result<Acts> exchange_acts(const Context& context, const std::string& directory, Acts acts);
 
@@ -44,7 +49,8 @@ class VaultSet {
   std::unique_ptr<wire::Transport> transport_;
   std::vector<std::unique_ptr<vault::Vault>> embedded_;
   std::vector<std::unique_ptr<store::VaultApi>> vaults_;
-  std::vector<wire::HttpVault*> remote_;  // into vaults_
+  std::vector<wire::HttpVault*> remote_;                                   // into vaults_
+  std::optional<std::stop_callback<std::function<void()>>> when_stopped_;  // last: it uses the others
 };
 
 // Opens a vault's directory: creates the vault from its acts-to-adopt at the first start.

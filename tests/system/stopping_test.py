@@ -63,20 +63,29 @@ class Stopping(harness.SystemTest):
         opening = self.realm.release("asked")
         for moment in (1, 12):  # at the first call, and when the acts were asked for in vain
             with self.subTest(moment):
-                for daemon in self.realm.daemons.values():
-                    daemon.process.send_signal(signal.SIGSTOP)
-                process = self.launched("restore", "--site", self.realm.site, *opening, "--target", self.scratch / "restored")
-                time.sleep(moment)
-                self.assertIsNone(process.poll(), "it waits for the vaults")
-                process.send_signal(signal.SIGINT)
-                try:  # a connection that is just being made takes its 10 seconds
-                    self.assertEqual(INTERRUPTED, process.wait(12))
-                finally:
-                    for daemon in self.realm.daemons.values():
-                        daemon.process.send_signal(signal.SIGCONT)
-                self.assertIn("interrupted", process.stderr.read().decode())
+                self.interrupt_while_vaults_hang(moment, "restore", "--site", self.realm.site, *opening, "--target",
+                                                 self.scratch / "restored")
         self.ok(self.realm.restore(opening))
         self.same_tree("restored")
+
+    def test_what_home_asks_of_vaults_that_hang_ends_when_told_to_stop(self):
+        self.interrupt_while_vaults_hang(1, "backup", "--home", self.realm.home, self.scratch / "source")
+        self.interrupt_while_vaults_hang(1, "status", "--home", self.realm.home)
+        self.ok(self.realm.backup())
+
+    def interrupt_while_vaults_hang(self, moment, *arguments):
+        for daemon in self.realm.daemons.values():
+            daemon.process.send_signal(signal.SIGSTOP)
+        process = self.launched(*arguments)
+        try:
+            time.sleep(moment)
+            self.assertIsNone(process.poll(), "it waits for the vaults")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(INTERRUPTED, process.wait(12))  # a connection that is just being made takes its 10 seconds
+        finally:
+            for daemon in self.realm.daemons.values():
+                daemon.process.send_signal(signal.SIGCONT)
+        self.assertIn("interrupted", process.stderr.read().decode())
 
     def test_approve_ends_at_ctrl_c_and_writes_nothing(self):
         """At a real terminal: the keys that an official presses, and what she types on after Ctrl-C."""

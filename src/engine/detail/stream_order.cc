@@ -70,6 +70,7 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
     const Look& look = looks[i];
     if (look.failure.has_value()) {
       code = look.failure->code();
+      if (code == Code::Cancelled) return Error(code, "the capture was interrupted while it asked the vaults");
       append_item(reasons, store::in_list(context.vaults[i]->name(), *look.failure), "; ");
       continue;
     }
