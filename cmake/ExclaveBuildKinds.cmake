@@ -10,6 +10,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports false positives of these inside std::string and std::vector when it inlines them.
   target_compile_options(exclave_build_kind INTERFACE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread
     -Wno-maybe-uninitialized -Wno-dangling-pointer)
+  # A class of one .cc may hold what only that .cc knows; in a unity build GCC takes it for a header's.
+  target_compile_options(exclave_build_kind INTERFACE -Wno-subobject-linkage)
 else()
   target_compile_options(exclave_build_kind INTERFACE -Wno-gnu-statement-expression-from-macro-expansion
     -Wthread-safety)

@@ -3,6 +3,7 @@ include(GoogleTest)
 
 # One gtest binary; each of its tests becomes a ctest test.
 #   exclave_add_test_binary(<name> SOURCES <.cc>... LINK <targets>... [LABEL <label>] [TIMEOUT <seconds>])
+# A test takes three of ctest's slots, which is a core's worth; a script that mostly waits for servers takes one.
 # LABEL picks tests by kind: unit, unit-threaded (built by `threaded_tests`, run under TSan), or a campaign that has its
 # own verb in ./dev: sim, crash, fuzz, threats.
 function(exclave_add_test_binary name)
@@ -23,7 +24,7 @@ function(exclave_add_test_binary name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} exclave_build_kind GTest::gmock GTest::gtest_main Threads::Threads)
   # PRE_TEST: tests are listed when ctest starts, so a build never runs what it built (TSan may need setarch for that).
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
-    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABEL})
+    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABEL} PROCESSORS 3)
   if(ARG_LABEL STREQUAL "unit-threaded")
     add_dependencies(threaded_tests ${name})
   endif()

@@ -13,7 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr pg::Timeline kOne(1);
+constexpr pg::Timeline kFirstTimeline(1);
 constexpr std::size_t kLittle = 1000;
 constexpr std::size_t kMuch = 128 * 1024;
 
@@ -42,7 +42,7 @@ class FrameWriterTest : public ::testing::Test {
     return writer.take();
   }
   void gather(std::size_t bytes) {
-    framer_.add(kOne, pg::Lsn(at_), Bytes(bytes, 7));
+    framer_.add(kFirstTimeline, pg::Lsn(at_), Bytes(bytes, 7));
     at_ += bytes;
   }
 

@@ -6,7 +6,7 @@ namespace exclave::agent {
 namespace {
 
 constexpr std::size_t kMostGroups = 64;
-constexpr std::chrono::milliseconds kLook(5);
+constexpr std::chrono::milliseconds kCutLook(5);
 
 }  // namespace
 
@@ -20,7 +20,7 @@ Status KeptCuts::keep(const format::Cut& cut, env::Instant deadline) {
   const auto is_it = [&](const OnItsWay& each) { return each.cut.id == cut.id; };
   Status slept;
   while (slept.ok() && clock_.monotonic() < deadline) {
-    slept = clock_.sleep_until(clock_.monotonic() + kLook);
+    slept = clock_.sleep_until(clock_.monotonic() + kCutLook);
     const MutexLock lock(mutex_);
     if (std::any_of(on_their_way_.begin(), on_their_way_.end(), is_it)) continue;
     // Names come from coordinators: no list of them grows for ever.

@@ -7,7 +7,7 @@
 namespace exclave::agent {
 namespace {
 
-constexpr pg::Timeline kOne(1);
+constexpr pg::Timeline kTimelineOne(1);
 
 Bytes plain_of(ByteView frame) {
   const auto record = format::decode_record(frame);
@@ -22,7 +22,7 @@ Bytes plain_of(ByteView frame) {
 TEST(log_framer, a_commit_is_one_step_and_not_compressed) {
   LogFramer framer;
   const Bytes log(3000, 7);
-  framer.add(kOne, pg::Lsn(100), log);
+  framer.add(kTimelineOne, pg::Lsn(100), log);
   EXPECT_EQ(framer.end(), pg::Lsn(3100));
   const auto frame = framer.take();
   ASSERT_TRUE(frame.ok());
@@ -36,7 +36,7 @@ TEST(log_framer, much_log_is_gathered_and_compressed_until_a_frame_is_full) {
   const Bytes piece(LogFramer::kMostPieceBytes, 3);
   std::uint64_t at = 1;
   while (!framer.is_full()) {
-    framer.add(kOne, pg::Lsn(at), piece);
+    framer.add(kTimelineOne, pg::Lsn(at), piece);
     at += piece.size();
   }
   EXPECT_LE(at - 1, format::kMaxLogBytes);
@@ -48,7 +48,7 @@ TEST(log_framer, much_log_is_gathered_and_compressed_until_a_frame_is_full) {
 
 TEST(log_framer, what_a_broken_connection_left_is_forgotten) {
   LogFramer framer;
-  framer.add(kOne, pg::Lsn(1), Bytes(10, 1));
+  framer.add(kTimelineOne, pg::Lsn(1), Bytes(10, 1));
   framer.clear();
   framer.add(pg::Timeline(2), pg::Lsn(5), Bytes(4, 2));
   const auto frame = framer.take();

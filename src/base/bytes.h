@@ -37,6 +37,9 @@ inline Bytes to_bytes(std::string_view text) {
 inline bool equal(ByteView a, ByteView b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
+inline bool is_all_zero(ByteView bytes) {
+  return bytes.empty() || (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
 inline void append(Bytes& target, ByteView source) {
   target.insert(target.end(), source.begin(), source.end());
 }

@@ -10,8 +10,8 @@
 namespace exclave::config {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr std::string_view kVault = R"(# a vault
 name = "Luxembourg"

@@ -14,7 +14,7 @@ namespace {
 using Native = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
-constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxJsonDepth = 64;
 
 bool is_valid_utf8(const std::string& text) {
   if (is_clean_utf8(text)) return true;  // the usual case, and cheap
@@ -57,7 +57,7 @@ struct JsonAdapter {
   }
 
   static Result<Json> from_native(const Native& native, std::size_t depth) {
-    if (depth > kMaxDepth) return too_deep();
+    if (depth > kMaxJsonDepth) return too_deep();
     switch (native.type()) {
       case Native::value_t::null:
         return Json();

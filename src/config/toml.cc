@@ -24,7 +24,7 @@ namespace exclave::config {
 namespace {
 
 // toml++ itself refuses deeper nesting of values, but not of dotted keys.
-constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMaxTomlDepth = 32;
 
 class Converter {
  public:
@@ -46,7 +46,7 @@ class Converter {
     const std::uint32_t own_line = node.source().begin.line;
     Section::Value value;
     value.line = own_line == 0 ? outer_line : own_line;  // tables that only dotted keys make have no line
-    if (depth > kMaxDepth) {
+    if (depth > kMaxTomlDepth) {
       return Error(Code::InvalidInput, fmt::format("{}:{}: tables are nested too deeply", source_, value.line));
     }
     if (const auto* table = node.as_table()) {

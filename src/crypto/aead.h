@@ -13,6 +13,7 @@
 
 namespace exclave::crypto {
 
+inline constexpr std::size_t kKeyBytes = 32;
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kNonceBytes = 12;
 using Nonce = std::array<Byte, kNonceBytes>;
@@ -20,7 +21,7 @@ using Nonce = std::array<Byte, kNonceBytes>;
 // A cipher with its key set up once (re-keying costs 0.5 us per message). By one thread at a time.
 class Aes256Gcm {
  public:
-  explicit Aes256Gcm(ByteView key);  // 32 bytes
+  explicit Aes256Gcm(ByteView key);  // kKeyBytes
   ~Aes256Gcm();
   Aes256Gcm(Aes256Gcm&&) noexcept;
   Aes256Gcm& operator=(Aes256Gcm&&) noexcept;

@@ -20,10 +20,6 @@ Nonce nonce_from(ByteView bytes) {
   return nonce;
 }
 
-bool all_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
-}
-
 struct Sealed {
   Nonce nonce{};
   Bytes associated = to_bytes("head");
@@ -54,7 +50,7 @@ TEST(Aead, opens_the_valid_vectors_of_nist_and_refuses_the_others) {
     if (!vector.valid) {
       ++refused;
       EXPECT_EQ(status.error().code(), Code::Corrupt) << vector.name;
-      EXPECT_TRUE(all_zero(out)) << vector.name;
+      EXPECT_TRUE(is_all_zero(out)) << vector.name;
       continue;
     }
     ++opened;
@@ -76,7 +72,7 @@ TEST(Aead, refuses_every_flipped_bit_and_releases_nothing) {
     Bytes out(bad.text.size(), 0xee);
     const Status status = aead.open(bad.nonce, bad.associated, bad.text, bad.tag, out);
     EXPECT_FALSE(status.ok());
-    EXPECT_TRUE(all_zero(out));
+    EXPECT_TRUE(is_all_zero(out));
   };
   const auto flip_each = [&](auto part) {
     for (std::size_t bit = 0; bit < (good.*part).size() * 8; ++bit) {
@@ -96,7 +92,7 @@ TEST(Aead, refusing_in_place_leaves_zeros_where_the_ciphertext_was) {
   Sealed sealed = seal_example(aead, 1000);
   sealed.tag[0] ^= 1;
   EXPECT_FALSE(aead.open(sealed.nonce, sealed.associated, sealed.text, sealed.tag, sealed.text).ok());
-  EXPECT_TRUE(all_zero(sealed.text));
+  EXPECT_TRUE(is_all_zero(sealed.text));
 }
 
 TEST(Aead, opens_in_place_with_the_tag_directly_behind_the_text) {

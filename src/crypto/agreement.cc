@@ -24,7 +24,7 @@ KeyHandle load_private(const Secret<32>& private_key) {
 // 2^255, as they stand in a key: little-endian. (The highest bit of a key does not count.) An era document holds a key
 // for each of its periods and is read several times in each run: looking into a list costs a thousandth of an
 // agreement.
-constexpr std::array<std::string_view, 7> kSmallOrderPoints = {
+constexpr std::array<std::string_view, 7> kSmallOrderCoordinates = {
     "0000000000000000000000000000000000000000000000000000000000000000",  // 0: order 2
     "0100000000000000000000000000000000000000000000000000000000000000",  // 1: order 4
     "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",  // order 8
@@ -38,7 +38,7 @@ bool has_small_order(const X25519PublicKey& key) {
   X25519PublicKey without_high_bit = key;
   without_high_bit.mutable_view().back() &= 0x7f;
   const std::string hex = without_high_bit.hex();
-  return std::find(kSmallOrderPoints.begin(), kSmallOrderPoints.end(), hex) != kSmallOrderPoints.end();
+  return std::find(kSmallOrderCoordinates.begin(), kSmallOrderCoordinates.end(), hex) != kSmallOrderCoordinates.end();
 }
 
 }  // namespace

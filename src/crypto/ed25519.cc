@@ -14,7 +14,7 @@ namespace {
 
 // Every y whose points have an order of 1, 2, 4 or 8, in each of its encodings below 2^255, little-endian. (The highest
 // bit of a key is the sign of x.)
-constexpr std::array<std::string_view, 7> kSmallOrderPoints = {
+constexpr std::array<std::string_view, 7> kSmallOrderPointEncodings = {
     "0000000000000000000000000000000000000000000000000000000000000000",  // 0: order 4
     "0100000000000000000000000000000000000000000000000000000000000000",  // 1: the neutral element
     "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",  // order 8
@@ -80,7 +80,8 @@ bool has_small_order(const Ed25519PublicKey& key) {
   Ed25519PublicKey without_sign = key;
   without_sign.mutable_view().back() &= 0x7f;
   const std::string hex = without_sign.hex();
-  return std::find(kSmallOrderPoints.begin(), kSmallOrderPoints.end(), hex) != kSmallOrderPoints.end();
+  return std::find(kSmallOrderPointEncodings.begin(), kSmallOrderPointEncodings.end(), hex) !=
+         kSmallOrderPointEncodings.end();
 }
 
 }  // namespace exclave::crypto

@@ -15,10 +15,6 @@ Bytes some_bytes(std::size_t size) {
   return bytes;
 }
 
-bool all_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
-}
-
 static_assert(!std::is_copy_constructible_v<Secret<32>> && !std::is_copy_assignable_v<Secret<32>>);
 static_assert(!std::is_copy_constructible_v<SecretBytes> && !std::is_copy_assignable_v<SecretBytes>);
 static_assert(!std::equality_comparable<Secret<32>> && !std::equality_comparable<SecretBytes>);
@@ -26,7 +22,7 @@ static_assert(!std::equality_comparable<Secret<32>> && !std::equality_comparable
 TEST(Secret, moved_from_secret_holds_zeros) {
   auto source = Secret<32>::from_view(some_bytes(32));
   const Secret<32> target = std::move(source);
-  EXPECT_TRUE(all_zero(source.view()));  // NOLINT(bugprone-use-after-move): this is what is tested
+  EXPECT_TRUE(is_all_zero(source.view()));  // NOLINT(bugprone-use-after-move): this is what is tested
   EXPECT_TRUE(equal(target.view(), some_bytes(32)));
 }
 
@@ -34,7 +30,7 @@ TEST(Secret, assignment_moves_and_zeroes_the_source) {
   auto source = Secret<16>::from_view(some_bytes(16));
   Secret<16> target;
   target = std::move(source);
-  EXPECT_TRUE(all_zero(source.view()));  // NOLINT(bugprone-use-after-move)
+  EXPECT_TRUE(is_all_zero(source.view()));  // NOLINT(bugprone-use-after-move)
   EXPECT_TRUE(equal(target.view(), some_bytes(16)));
 }
 

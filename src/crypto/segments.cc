@@ -7,14 +7,13 @@
 namespace exclave::crypto {
 namespace {
 
-constexpr std::string_view kLabel = "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM";
-constexpr std::size_t kKeyBytes = 32;
+constexpr std::string_view kSegmentLabel = "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM";
 constexpr std::size_t kHeadBytes = kSegmentSaltBytes + kCommitmentBytes;
 constexpr std::uint64_t kLargestIndex = std::numeric_limits<std::uint32_t>::max();
 
 Secret<kKeyBytes + kNonceBytes + kCommitmentBytes> derive(const Secret<32>& input_key, const SegmentSalt& salt,
                                                           ByteView context) {
-  Bytes info = to_bytes(kLabel);
+  Bytes info = to_bytes(kSegmentLabel);
   info.push_back(0);
   append(info, salt);
   append(info, context);

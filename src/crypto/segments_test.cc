@@ -15,7 +15,7 @@ using testing::Vector;
 constexpr std::size_t kHead = kSegmentSaltBytes + kCommitmentBytes;
 
 // The message of tools/make_segment_vectors.py.
-Bytes pattern(std::size_t size) {
+Bytes counted_bytes(std::size_t size) {
   Bytes bytes(size);
   for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<Byte>(7 * i + i / 256);
   return bytes;
@@ -31,15 +31,15 @@ SegmentSalt salt_from(ByteView bytes) {
 Secret<32> key() {
   return Secret<32>::from_view(Bytes(32, 0x42));
 }
-const Bytes kContext = to_bytes("registry 7, era 3");
+const Bytes kRegistryContext = to_bytes("registry 7, era 3");
 
 Bytes seal_example(std::size_t size) {
-  return seal_message(key(), salt_from(Bytes(kSegmentSaltBytes, 0x24)), kContext, pattern(size));
+  return seal_message(key(), salt_from(Bytes(kSegmentSaltBytes, 0x24)), kRegistryContext, counted_bytes(size));
 }
 
 // Refused, and as Corrupt: the only error a reader may meet.
 ::testing::AssertionResult is_refused(ByteView sealed) {
-  const Result<Bytes> opened = open_message(key(), kContext, sealed);
+  const Result<Bytes> opened = open_message(key(), kRegistryContext, sealed);
   if (opened.ok()) return ::testing::AssertionFailure() << "opened " << opened.value().size() << " bytes";
   if (opened.error().code() != Code::Corrupt) return ::testing::AssertionFailure() << opened.error().message();
   return ::testing::AssertionSuccess();
@@ -50,7 +50,7 @@ TEST(Segments, agree_with_a_second_implementation_byte_by_byte) {
   for (const Vector& vector : vectors) {
     const auto input_key = Secret<32>::from_view(vector.bytes(0));
     const Bytes context = vector.bytes(1);
-    const Bytes message = pattern(static_cast<std::size_t>(parse_u64(vector.text(3)).take()));
+    const Bytes message = counted_bytes(static_cast<std::size_t>(parse_u64(vector.text(3)).take()));
     const Bytes sealed = seal_message(input_key, salt_from(vector.bytes(2)), context, message);
     EXPECT_EQ(sha256(sealed).hex(), vector.text(4)) << vector.name;
     if (vector.text(5) != "-") {
@@ -79,9 +79,9 @@ TEST(Segments, messages_of_all_edge_lengths_come_back_and_have_the_stated_size) 
     const Bytes sealed = seal_example(size);
     EXPECT_EQ(sealed.size(), kHead + sealed_segments_size(size)) << size;
     EXPECT_EQ(plain_segments_size(sealed.size() - kHead).take(), size);
-    const Result<Bytes> opened = open_message(key(), kContext, sealed);
+    const Result<Bytes> opened = open_message(key(), kRegistryContext, sealed);
     ASSERT_TRUE(opened.ok()) << size;
-    EXPECT_EQ(opened.value(), pattern(size)) << size;
+    EXPECT_EQ(opened.value(), counted_bytes(size)) << size;
   }
 }
 
@@ -139,7 +139,7 @@ TEST(Segments, swapped_repeated_and_missing_segments_are_refused) {
     append(sealed, end);
     return sealed;
   };
-  EXPECT_TRUE(open_message(key(), kContext, assemble({0, 1, 2, 3})).ok());
+  EXPECT_TRUE(open_message(key(), kRegistryContext, assemble({0, 1, 2, 3})).ok());
   EXPECT_TRUE(is_refused(assemble({1, 0, 2, 3})));
   EXPECT_TRUE(is_refused(assemble({0, 1, 3, 2})));
   EXPECT_TRUE(is_refused(assemble({0, 1, 2, 2})));
@@ -150,8 +150,8 @@ TEST(Segments, swapped_repeated_and_missing_segments_are_refused) {
 }
 
 TEST(Segments, segments_of_another_message_under_the_same_key_are_refused) {
-  const Bytes one = seal_message(key(), salt_from(Bytes(kSegmentSaltBytes, 1)), kContext, pattern(20000));
-  const Bytes two = seal_message(key(), salt_from(Bytes(kSegmentSaltBytes, 2)), kContext, pattern(20000));
+  const Bytes one = seal_message(key(), salt_from(Bytes(kSegmentSaltBytes, 1)), kRegistryContext, counted_bytes(20000));
+  const Bytes two = seal_message(key(), salt_from(Bytes(kSegmentSaltBytes, 2)), kRegistryContext, counted_bytes(20000));
   Bytes mixed = to_bytes(ByteView(one).first(kHead + kSegmentSealedBytes));
   append(mixed, ByteView(two).subspan(mixed.size()));
   EXPECT_TRUE(is_refused(mixed));
@@ -161,25 +161,25 @@ TEST(Segments, another_key_salt_or_context_fails_at_the_commitment_before_any_se
   const Bytes good = seal_example(10);
   const SegmentSalt salt = salt_from(ByteView(good).first(kSegmentSaltBytes));
   const ByteView stored = ByteView(good).subspan(kSegmentSaltBytes, kCommitmentBytes);
-  EXPECT_TRUE(SegmentCipher(key(), salt, kContext).check_commitment(stored).ok());
+  EXPECT_TRUE(SegmentCipher(key(), salt, kRegistryContext).check_commitment(stored).ok());
   EXPECT_FALSE(SegmentCipher(key(), salt, as_bytes("registry 7, era 4")).check_commitment(stored).ok());
-  EXPECT_FALSE(SegmentCipher(key(), SegmentSalt{}, kContext).check_commitment(stored).ok());
-  EXPECT_FALSE(SegmentCipher(Secret<32>(), salt, kContext).check_commitment(stored).ok());
-  EXPECT_FALSE(SegmentCipher(key(), salt, kContext).check_commitment(stored.first(31)).ok());
-  const auto opened = open_message(Secret<32>(), kContext, good);
+  EXPECT_FALSE(SegmentCipher(key(), SegmentSalt{}, kRegistryContext).check_commitment(stored).ok());
+  EXPECT_FALSE(SegmentCipher(Secret<32>(), salt, kRegistryContext).check_commitment(stored).ok());
+  EXPECT_FALSE(SegmentCipher(key(), salt, kRegistryContext).check_commitment(stored.first(31)).ok());
+  const auto opened = open_message(Secret<32>(), kRegistryContext, good);
   ASSERT_FALSE(opened.ok());
   EXPECT_NE(opened.error().message().find("commitment"), std::string::npos);
 }
 
 TEST(Segments, a_refused_segment_leaves_zeros_and_others_still_open) {
   Bytes sealed = seal_example(2 * kSegmentPlainBytes);
-  SegmentCipher cipher(key(), salt_from(ByteView(sealed).first(kSegmentSaltBytes)), kContext);
+  SegmentCipher cipher(key(), salt_from(ByteView(sealed).first(kSegmentSaltBytes)), kRegistryContext);
   const auto at = [&](std::size_t segment) {
     return ByteView(sealed).subspan(kHead + segment * kSegmentSealedBytes, kSegmentSealedBytes);
   };
   Bytes out(kSegmentPlainBytes, 0xee);
   EXPECT_TRUE(cipher.open_segment(1, at(1), out).ok());
-  EXPECT_TRUE(equal(out, ByteView(pattern(2 * kSegmentPlainBytes)).last(kSegmentPlainBytes)));
+  EXPECT_TRUE(equal(out, ByteView(counted_bytes(2 * kSegmentPlainBytes)).last(kSegmentPlainBytes)));
   EXPECT_FALSE(cipher.open_segment(0, at(1), out).ok());
   EXPECT_EQ(out, Bytes(kSegmentPlainBytes));
   sealed[kHead + 5] ^= 1;
@@ -189,8 +189,8 @@ TEST(Segments, a_refused_segment_leaves_zeros_and_others_still_open) {
 
 TEST(Segments, sealing_in_place_equals_the_whole_message_form_also_at_high_indices) {
   const SegmentSalt salt = salt_from(Bytes(kSegmentSaltBytes, 0x24));
-  SegmentCipher cipher(key(), salt, kContext);
-  const Bytes message = pattern(kSegmentPlainBytes + 100);
+  SegmentCipher cipher(key(), salt, kRegistryContext);
+  const Bytes message = counted_bytes(kSegmentPlainBytes + 100);
   Bytes first = to_bytes(ByteView(message).first(kSegmentPlainBytes));
   Bytes second = to_bytes(ByteView(message).subspan(kSegmentPlainBytes));
   first.resize(first.size() + kTagBytes);
@@ -202,12 +202,12 @@ TEST(Segments, sealing_in_place_equals_the_whole_message_form_also_at_high_indic
   append(sealed, first);
   append(sealed, second);
   EXPECT_EQ(sealed, seal_example(message.size()));
-  Bytes last = pattern(10);
+  Bytes last = counted_bytes(10);
   last.resize(26);
   cipher.seal_segment(0xffffffff, last);
   Bytes out(10);
   EXPECT_TRUE(cipher.open_segment(0xffffffff, last, out).ok());
-  EXPECT_EQ(out, pattern(10));
+  EXPECT_EQ(out, counted_bytes(10));
   EXPECT_FALSE(cipher.open_segment(0x00ffffff, last, out).ok());
 }
 

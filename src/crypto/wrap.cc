@@ -11,8 +11,7 @@ namespace {
 
 constexpr Byte kSchemeP384 = 1;
 constexpr Byte kSchemeX25519 = 2;
-constexpr std::string_view kLabel = "exclave/wrap/v1";
-constexpr std::size_t kKeyBytes = 32;
+constexpr std::string_view kWrapLabel = "exclave/wrap/v1";
 
 using Material = Secret<kKeyBytes + kNonceBytes>;
 
@@ -23,7 +22,7 @@ Error denied() {
 Material derive(ByteView shared, ByteView ephemeral, ByteView recipient, ByteView context) {
   Bytes salt = to_bytes(ephemeral);
   append(salt, recipient);
-  Bytes info = to_bytes(kLabel);
+  Bytes info = to_bytes(kWrapLabel);
   info.push_back(0);
   append(info, context);
   Material material;

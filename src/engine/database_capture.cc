@@ -13,8 +13,6 @@ namespace {
 constexpr std::chrono::hours kLongestBackup(24 * 7);
 constexpr std::string_view kLinks = "pg_tblspc";
 constexpr std::string_view kManifestPath = "backup_manifest";
-constexpr std::uint32_t kDirectoryMode = 0700;
-constexpr std::uint32_t kFileMode = 0600;
 
 // Turns the events of a base backup into chunks at once, and into entries at the end.
 class BackupReceiver {
@@ -46,7 +44,7 @@ class BackupReceiver {
   Status take(const pg::FileBytes& bytes) { return add_bytes(bytes.bytes); }
   Status take(const pg::FileEnds&) { return end_content(); }
   Status take(const pg::ManifestBytes& bytes) {
-    if (!has_manifest_) begin_file(std::string(kManifestPath), kFileMode, context_.env.clock.now().nanoseconds);
+    if (!has_manifest_) begin_file(std::string(kManifestPath), env::kPrivateFile, context_.env.clock.now().nanoseconds);
     has_manifest_ = true;
     return add_bytes(bytes.bytes);
   }
@@ -87,7 +85,7 @@ class BackupReceiver {
     PendingEntry pending;
     pending.entry.path = std::move(path);
     pending.entry.type = format::EntryType::Directory;
-    pending.entry.mode = kDirectoryMode;
+    pending.entry.mode = env::kPrivateDirectory;
     pending.entry.modified_ns = modified_ns;
     entries_.push_back(std::move(pending));
     ++totals_.directories;

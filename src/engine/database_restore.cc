@@ -39,7 +39,7 @@ Status give_to(env::FileSystem& files, const std::string& directory, const std::
 
 Status write_owned(env::FileSystem& files, const std::string& path, std::string_view text,
                    const std::optional<env::FileOwner>& owner) {
-  TRY(env::replace_file_durably(files, path, as_bytes(text), 0600));
+  TRY(env::replace_file_durably(files, path, as_bytes(text), env::kPrivateFile));
   if (!owner.has_value()) return {};
   env::FileAttributes attributes;
   attributes.owner = owner;

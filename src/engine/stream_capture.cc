@@ -21,7 +21,7 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
 
   PendingEntry pending;
   pending.entry.path = options.dataset;
-  pending.entry.mode = 0600;
+  pending.entry.mode = env::kPrivateFile;
   CaptureReport report;
   report.totals.files = 1;
   repo::BufferPool slabs(context.env.threads, kSlabs);

@@ -12,8 +12,7 @@ namespace {
 constexpr std::string_view kPlanDomain = "exclave/wal-plan/v1";
 constexpr std::string_view kPlanName = "wal.plan";
 constexpr std::uint64_t kMaxPlanBytes = 1U << 20;
-constexpr std::size_t kPieceBytes = 1U << 20;
-constexpr std::uint32_t kFileMode = 0600;
+constexpr std::size_t kCopiedPieceBytes = 1U << 20;
 
 Result<LogRange> parse_range(const std::string& text) {
   const auto fields = split(text, ' ');
@@ -32,8 +31,8 @@ Status copy_file(env::ReadableFile& from, std::uint64_t size, env::FileSystem& f
   const std::string name(env::base_name(to));
   const auto old = directory->stat(name);
   if (old.ok()) TRY(directory->remove(name));
-  const auto file = TRY(directory->create_file(name, kFileMode));
-  Bytes piece(kPieceBytes);
+  const auto file = TRY(directory->create_file(name, env::kPrivateFile));
+  Bytes piece(kCopiedPieceBytes);
   for (std::uint64_t at = 0; at < size;) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
     const std::size_t got = TRY(from.read_at(at, MutableByteView(piece).first(want)));
@@ -101,7 +100,7 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
 Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory,
                                                                  pg::SegmentSize size) {
   const bool was_there = TRY(env::exists(files, directory));
-  TRY(files.make_directories(directory, 0700));
+  TRY(files.make_directories(directory, env::kPrivateDirectory));
   std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, directory, TRY(files.open_directory(directory))));
   Status locked = hold->directory_->lock();
   if (!locked.ok() && locked.error().code() == Code::Conflict) {
@@ -155,7 +154,7 @@ Status WalDirectoryWriter::open_for_write(const std::string& name) {
   open_name_.clear();
   auto file = directory_.open_for_write(name);
   if (!file.ok() && file.error().code() == Code::NotFound) {
-    file = directory_.create_file(name, kFileMode);
+    file = directory_.create_file(name, env::kPrivateFile);
     if (file.ok()) TRY(file.value()->resize(size_.bytes()));
   }
   open_file_ = TRY(std::move(file));
@@ -190,7 +189,7 @@ Status WalDirectoryWriter::read(pg::Timeline timeline, pg::Lsn at, MutableByteVi
 }
 
 Result<std::size_t> WalDirectoryWriter::count_same(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
-  Bytes here(std::min(bytes.size(), kPieceBytes));
+  Bytes here(std::min(bytes.size(), kCopiedPieceBytes));
   std::size_t same = 0;
   while (same < bytes.size()) {
     const ByteView piece = bytes.subspan(same, std::min(bytes.size() - same, here.size()));
@@ -257,7 +256,8 @@ Result<WalDirectoryWriter::Dropped> WalDirectoryWriter::add_history(pg::Timeline
     TRY(drop(number));
   }
   const std::string path = env::join_path(path_, pg::history_file_name(timeline));
-  if (histories_.emplace(timeline, history).second) TRY(env::create_file_durably(files_, path, text, kFileMode));
+  if (histories_.emplace(timeline, history).second)
+    TRY(env::create_file_durably(files_, path, text, env::kPrivateFile));
   return dropped;
 }
 
@@ -330,7 +330,7 @@ Status WalDirectoryWriter::plan(const WalPlan& plan) {
   for (const LogRange& range : plan.ranges) TRY(fill_before(range, plan));
   TRY(end_at(plan));
   TRY(directory_.sync_all());
-  return env::create_file_durably(files_, env::join_path(path_, kPlanName), as_bytes(plan.text()), kFileMode);
+  return env::create_file_durably(files_, env::join_path(path_, kPlanName), as_bytes(plan.text()), env::kPrivateFile);
 }
 
 std::unique_ptr<WalDirectoryHold> WalDirectoryWriter::finish() && {

@@ -17,7 +17,7 @@ namespace {
 
 using conformance::must;
 
-class QueueTest : public testing::Test {
+class QueueTest : public ::testing::Test {
  protected:
   // Long enough that a thread which does not wait would have gone on.
   void let_others_run() {

@@ -19,7 +19,7 @@ namespace {
 
 using conformance::must;
 
-class WorkersTest : public testing::Test {
+class WorkersTest : public ::testing::Test {
  protected:
   using Numbers = OrderedPipeline<int, int>;
 

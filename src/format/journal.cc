@@ -18,12 +18,8 @@ constexpr std::size_t kLargestSealed = kMaxFramePlain + crypto::kTagBytes;
 constexpr std::size_t kAssociatedFixed = kObjectHeaderBytes + RealmId::kSize;
 constexpr crypto::Nonce kNoNonce{};  // each frame has a key of its own
 
-Error corrupt(std::string why) {
+Error corrupt_segment(std::string why) {
   return {Code::Corrupt, "segment: " + std::move(why)};
-}
-
-bool is_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte byte) { return byte == 0; });
 }
 
 crypto::Commitment commitment_of(const crypto::Secret<32>& kek, const SegmentPlace& place) {
@@ -70,18 +66,19 @@ struct RawFrame {
 // nullopt: the frames end. What is wrong with a frame that is not whole is the error.
 Result<std::optional<RawFrame>> look_at_frame(ByteView bytes) {
   if (bytes.empty()) return std::optional<RawFrame>();
-  if (bytes.size() < kFrameStep) return corrupt("a frame is cut off");
+  if (bytes.size() < kFrameStep) return corrupt_segment("a frame is cut off");
   RawFrame frame;
   frame.sealed = load_u32(bytes);
   if (frame.sealed == 0) return std::optional<RawFrame>();
-  if (frame.sealed < kSmallestSealed || frame.sealed > kLargestSealed) return corrupt("a frame has an impossible size");
+  if (frame.sealed < kSmallestSealed || frame.sealed > kLargestSealed)
+    return corrupt_segment("a frame has an impossible size");
   frame.bytes = frame_bytes(frame.sealed - crypto::kTagBytes);
-  if (frame.bytes > bytes.size()) return corrupt("a frame is cut off");
+  if (frame.bytes > bytes.size()) return corrupt_segment("a frame is cut off");
   const std::size_t whole = kFrameHeadBytes + frame.sealed;
   if (crc32c(bytes.subspan(kCoveredOffset, whole - kCoveredOffset)) != load_u32(bytes.subspan(4))) {
-    return corrupt("a frame's checksum differs");
+    return corrupt_segment("a frame's checksum differs");
   }
-  if (!is_zero(bytes.subspan(whole, frame.bytes - whole))) return corrupt("a frame's padding is not zero");
+  if (!is_all_zero(bytes.subspan(whole, frame.bytes - whole))) return corrupt_segment("a frame's padding is not zero");
   frame.number = FrameNumber(load_u64(bytes.subspan(kCoveredOffset)));
   return std::optional(frame);
 }
@@ -102,14 +99,14 @@ Result<SegmentFront> decode_segment_front(ByteView bytes) {
   SegmentFront front;
   front.header = TRY(decode_header(bytes));
   if (front.header.suite != Suite::Frames) return Error(Code::Unsupported, "object is no journal's segment");
-  if (bytes.size() < kSegmentFrontBytes) return corrupt("is shorter than its front");
+  if (bytes.size() < kSegmentFrontBytes) return corrupt_segment("is shorter than its front");
   std::copy_n(bytes.begin(), kObjectHeaderBytes, front.header_bytes.begin());
   front.encapsulated = crypto::X25519PublicKey::from_view(bytes.subspan(kObjectHeaderBytes, 32));
   front.place.stream = StreamId::from_view(bytes.subspan(kStreamOffset, StreamId::kSize));
   front.place.index = EntryIndex(load_u64(bytes.subspan(kIndexOffset)));
   std::copy_n(bytes.begin() + kCommitmentOffset, crypto::kCommitmentBytes, front.commitment.begin());
-  if (!is_zero(bytes.subspan(kZerosOffset, kSegmentFrontBytes - kZerosOffset))) {
-    return corrupt("its front has a reserved field that is not zero");
+  if (!is_all_zero(bytes.subspan(kZerosOffset, kSegmentFrontBytes - kZerosOffset))) {
+    return corrupt_segment("its front has a reserved field that is not zero");
   }
   return front;
 }
@@ -171,10 +168,11 @@ SegmentOpener::SegmentOpener(SegmentFront front, crypto::Secret<32> kek, Bytes a
 Result<SegmentOpener> SegmentOpener::open(const OpeningKey& key, const RealmId& realm, const SegmentPlace& place,
                                           ByteView bytes) {
   SegmentFront front = TRY(decode_segment_front(bytes));
-  if (front.place != place) return corrupt("says that it is " + to_string(front.place) + ", not " + to_string(place));
+  if (front.place != place)
+    return corrupt_segment("says that it is " + to_string(front.place) + ", not " + to_string(place));
   crypto::Secret<32> kek = TRY(opening_kek(key, front.header, front.header_bytes, front.encapsulated));
   if (!crypto::equal_in_constant_time(commitment_of(kek, place), front.commitment)) {
-    return corrupt("key commitment does not match: another key or place");
+    return corrupt_segment("key commitment does not match: another key or place");
   }
   Bytes associated = associated_of(front.header_bytes, realm);
   return SegmentOpener(std::move(front), std::move(kek), std::move(associated));
@@ -199,21 +197,21 @@ Status open_segment(const OpeningKey& key, const RealmId& realm, const SegmentPl
                     std::optional<FrameNumber> first, const std::function<Status(const SegmentOpener::Frame&)>& visit) {
   SegmentOpener opener = TRY(SegmentOpener::open(key, realm, place, segment));
   if (segment.size() != object_bytes(opener.front().header.size_class)) {
-    return corrupt("has " + std::to_string(segment.size()) + " bytes, which is not its class");
+    return corrupt_segment("has " + std::to_string(segment.size()) + " bytes, which is not its class");
   }
   std::size_t offset = kSegmentFrontBytes;
   while (true) {
     const auto frame = TRY(opener.open_frame(offset, segment.subspan(offset)));
     if (!frame.has_value()) break;
     if (first.has_value() && frame->number != *first) {
-      return corrupt("frame " + std::to_string(frame->number.value()) + " stands where frame " +
-                     std::to_string(first->value()) + " should");
+      return corrupt_segment("frame " + std::to_string(frame->number.value()) + " stands where frame " +
+                             std::to_string(first->value()) + " should");
     }
     first = FrameNumber(frame->number.value() + 1);
     TRY(visit(*frame));
     offset += frame->bytes;
   }
-  if (!is_zero(segment.subspan(offset))) return corrupt("something follows the end of its frames");
+  if (!is_all_zero(segment.subspan(offset))) return corrupt_segment("something follows the end of its frames");
   return {};
 }
 

@@ -22,7 +22,7 @@ using testing::sample_realm;
 using testing::secret_of;
 using testing::value_in;
 
-constexpr std::string_view kFolder = "testdata/format/journal/";
+constexpr std::string_view kJournalFolder = "testdata/format/journal/";
 constexpr std::string_view kFirst = "first frame of the journal\n";
 
 Bytes second_plain() {
@@ -85,8 +85,8 @@ Sample make_sample() {
   return sample;
 }
 
-std::string sample(std::string_view name) {
-  return repository_file(std::string(kFolder) + std::string(name));
+std::string journal_sample(std::string_view name) {
+  return repository_file(std::string(kJournalFolder) + std::string(name));
 }
 
 TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
@@ -96,11 +96,11 @@ TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
     std::ofstream(whole, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   };
   const Sample made = make_sample();
-  write(std::string(kFolder) + "stream.txt", made.stream);
-  write(std::string(kFolder) + "entry-0.txt", made.entry);
-  write(std::string(kFolder) + "mark.txt", made.mark);
-  write(std::string(kFolder) + "mark-receipt.txt", made.mark_receipt);
-  write(std::string(kFolder) + "segment-0", as_text(made.segment));
+  write(std::string(kJournalFolder) + "stream.txt", made.stream);
+  write(std::string(kJournalFolder) + "entry-0.txt", made.entry);
+  write(std::string(kJournalFolder) + "mark.txt", made.mark);
+  write(std::string(kJournalFolder) + "mark-receipt.txt", made.mark_receipt);
+  write(std::string(kJournalFolder) + "segment-0", as_text(made.segment));
   write("fuzz/seeds/signed_text/mark", made.mark);
   write("fuzz/seeds/signed_text/mark-receipt", made.mark_receipt);
   write("fuzz/seeds/journal/segment", as_text(ByteView(made.segment).first(5 * kFrameStep)));
@@ -110,13 +110,13 @@ TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
 }
 
 TEST(JournalSample, the_frozen_segment_opens) {
-  const std::string segment = sample("segment-0");
-  const auto stream = SignedStream::parse(as_bytes(sample("stream.txt")), "stream");
+  const std::string segment = journal_sample("segment-0");
+  const auto stream = SignedStream::parse(as_bytes(journal_sample("stream.txt")), "stream");
   ASSERT_TRUE(stream.ok());
   EXPECT_TRUE(stream.value().check_signature().ok());
   EXPECT_EQ(stream.value().descriptor.kind, StreamKind::Journal);
-  EXPECT_EQ(stream.value().document(), sample("stream.txt"));
-  const auto entry = SignedEntry::parse(as_bytes(sample("entry-0.txt")), "entry");
+  EXPECT_EQ(stream.value().document(), journal_sample("stream.txt"));
+  const auto entry = SignedEntry::parse(as_bytes(journal_sample("entry-0.txt")), "entry");
   ASSERT_TRUE(entry.ok());
   EXPECT_TRUE(entry.value().check_signature(stream.value().descriptor.writer).ok());
   EXPECT_EQ(entry.value().entry.object, name_of(as_bytes(segment)));
@@ -135,33 +135,33 @@ TEST(JournalSample, the_frozen_segment_opens) {
 
 TEST(JournalSample, this_build_still_makes_the_same_bytes) {
   const Sample made = make_sample();
-  EXPECT_EQ(as_text(made.segment), sample("segment-0"));
-  EXPECT_EQ(made.entry, sample("entry-0.txt"));
-  EXPECT_EQ(made.stream, sample("stream.txt"));
-  EXPECT_EQ(made.mark, sample("mark.txt"));
-  EXPECT_EQ(made.mark_receipt, sample("mark-receipt.txt"));
+  EXPECT_EQ(as_text(made.segment), journal_sample("segment-0"));
+  EXPECT_EQ(made.entry, journal_sample("entry-0.txt"));
+  EXPECT_EQ(made.stream, journal_sample("stream.txt"));
+  EXPECT_EQ(made.mark, journal_sample("mark.txt"));
+  EXPECT_EQ(made.mark_receipt, journal_sample("mark-receipt.txt"));
 }
 
 TEST(JournalSample, the_frozen_mark_and_its_receipt_are_read_and_are_of_the_segment) {
-  const std::string segment = sample("segment-0");
-  const auto stream = SignedStream::parse(as_bytes(sample("stream.txt")), "stream");
-  const auto mark = SignedMark::parse(as_bytes(sample("mark.txt")), "mark");
+  const std::string segment = journal_sample("segment-0");
+  const auto stream = SignedStream::parse(as_bytes(journal_sample("stream.txt")), "stream");
+  const auto mark = SignedMark::parse(as_bytes(journal_sample("mark.txt")), "mark");
   ASSERT_TRUE(stream.ok() && mark.ok());
-  EXPECT_EQ(mark.value().document(), sample("mark.txt"));
+  EXPECT_EQ(mark.value().document(), journal_sample("mark.txt"));
   EXPECT_TRUE(mark.value().check_signature(stream.value().descriptor.writer).ok());
   const Mark& said = mark.value().mark;
   EXPECT_EQ(said.place.stream, stream.value().descriptor.id());
   EXPECT_EQ(said.frames, scan_frames(as_bytes(segment).subspan(kSegmentFrontBytes)).last->value() + 1);
   EXPECT_EQ(said.hash, crypto::sha256(as_bytes(segment).first(static_cast<std::size_t>(said.end))));
-  const auto receipt = SignedMarkReceipt::parse(as_bytes(sample("mark-receipt.txt")), "mark receipt");
+  const auto receipt = SignedMarkReceipt::parse(as_bytes(journal_sample("mark-receipt.txt")), "mark receipt");
   ASSERT_TRUE(receipt.ok());
-  EXPECT_EQ(receipt.value().document(), sample("mark-receipt.txt"));
+  EXPECT_EQ(receipt.value().document(), journal_sample("mark-receipt.txt"));
   EXPECT_TRUE(receipt.value().check_signature().ok());
   EXPECT_EQ(receipt.value().receipt.hash, said.hash);
 }
 
 TEST(JournalSample, marks_that_no_frame_can_have_are_refused) {
-  const std::string good = sample("mark.txt");
+  const std::string good = journal_sample("mark.txt");
   const auto with = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     const std::size_t at = text.find(from);
@@ -180,13 +180,13 @@ TEST(JournalSample, marks_that_no_frame_can_have_are_refused) {
 }
 
 TEST(JournalSample, the_page_shows_its_front_its_first_frame_and_its_marks) {
-  const std::string segment = sample("segment-0");
+  const std::string segment = journal_sample("segment-0");
   const Bytes front = testing::hex_in(page("journal.md"), "front");
   EXPECT_EQ(as_text(front), segment.substr(0, 152));
   const Bytes frame = testing::hex_in(page("journal.md"), "frame");
   EXPECT_EQ(as_text(frame), segment.substr(4096, 40 + kFirst.size() + 16));
-  EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark"), sample("mark.txt"));
-  EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark-receipt"), sample("mark-receipt.txt"));
+  EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark"), journal_sample("mark.txt"));
+  EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark-receipt"), journal_sample("mark-receipt.txt"));
   EXPECT_EQ(value_in(page("journal.md"), "name"), name_of(as_bytes(segment)).hex());
   EXPECT_EQ(value_in(page("journal.md"), "plaintext of frame 0"), to_hex(as_bytes(kFirst)));
   EXPECT_EQ(value_in(page("journal.md"), "stream id"), sample_stream().id().hex());

@@ -14,8 +14,6 @@ using testing::sample_key;
 using testing::sample_realm;
 using testing::secret_of;
 
-constexpr std::uint8_t kClass = 18;
-
 SegmentPlace place(std::uint64_t index = 2) {
   return {id_of<StreamId>("journal test"), EntryIndex(index)};
 }
@@ -23,10 +21,10 @@ SegmentPlace place(std::uint64_t index = 2) {
 // A segment while it is made.
 struct Made {
   explicit Made(std::uint64_t index = 2)
-      : sealer(SegmentSealer::open(sealing_half(sample_key()), sample_realm(), place(index), kClass,
+      : sealer(SegmentSealer::open(sealing_half(sample_key()), sample_realm(), place(index), testing::kSampleClass,
                                    secret_of("ephemeral journal " + std::to_string(index)))
                    .take()),
-        bytes(object_bytes(kClass)) {
+        bytes(object_bytes(testing::kSampleClass)) {
     std::copy(sealer.front().begin(), sealer.front().end(), bytes.begin());
   }
   // The frame's size; 0 if it does not fit.
@@ -42,7 +40,7 @@ struct Made {
   std::uint64_t next = 0;
 };
 
-Bytes some_plain(std::size_t size) {
+Bytes frame_of(std::size_t size) {
   Bytes plain(size);
   for (std::size_t i = 0; i < size; ++i) plain[i] = static_cast<Byte>(i * 11 + i / 253 + size);
   return plain;
@@ -51,10 +49,10 @@ const std::vector<std::size_t>& sizes() {
   static const std::vector<std::size_t> made = {1, 4040, 4041, 100, 50'000};
   return made;
 }
-const Bytes& sealed() {
+const Bytes& sealed_segment() {
   static const Bytes made = [] {
     Made segment;
-    for (const std::size_t size : sizes()) segment.add(some_plain(size));
+    for (const std::size_t size : sizes()) segment.add(frame_of(size));
     return segment.bytes;
   }();
   return made;
@@ -71,10 +69,10 @@ Result<std::vector<Bytes>> opened(ByteView segment, const SegmentPlace& at = pla
 }
 
 TEST(JournalSegment, opens_to_the_frames_that_were_sealed) {
-  const auto frames = opened(sealed());
+  const auto frames = opened(sealed_segment());
   ASSERT_TRUE(frames.ok()) << frames.error().message();
   ASSERT_EQ(frames.value().size(), sizes().size());
-  for (std::size_t i = 0; i < sizes().size(); ++i) EXPECT_EQ(frames.value()[i], some_plain(sizes()[i]));
+  for (std::size_t i = 0; i < sizes().size(); ++i) EXPECT_EQ(frames.value()[i], frame_of(sizes()[i]));
 }
 
 TEST(JournalSegment, takes_frames_up_to_its_last_step_and_no_more) {
@@ -83,13 +81,13 @@ TEST(JournalSegment, takes_frames_up_to_its_last_step_and_no_more) {
   EXPECT_EQ(plain_that_fits(4096), 4040U);
   EXPECT_EQ(plain_that_fits(std::size_t{1} << 24), kMaxFramePlain);
   Made segment;
-  EXPECT_EQ(segment.add(some_plain(200'000)), frame_bytes(200'000));
+  EXPECT_EQ(segment.add(frame_of(200'000)), frame_bytes(200'000));
   const std::size_t left = segment.sealer.remaining();
   EXPECT_FALSE(segment.sealer.fits(plain_that_fits(left) + 1));
-  EXPECT_EQ(segment.add(some_plain(plain_that_fits(left) + 1)), 0U) << "and nothing was done";
-  EXPECT_EQ(segment.add(some_plain(plain_that_fits(left))), left);
+  EXPECT_EQ(segment.add(frame_of(plain_that_fits(left) + 1)), 0U) << "and nothing was done";
+  EXPECT_EQ(segment.add(frame_of(plain_that_fits(left))), left);
   EXPECT_EQ(segment.sealer.remaining(), 0U);
-  EXPECT_EQ(segment.add(some_plain(1)), 0U);
+  EXPECT_EQ(segment.add(frame_of(1)), 0U);
   EXPECT_EQ(opened(segment.bytes).value().size(), 2U);
   EXPECT_EQ(scan_frames(ByteView(segment.bytes).subspan(kSegmentFrontBytes)).bytes, 0U + (1U << 18) - 4096);
 }
@@ -105,40 +103,41 @@ TEST(JournalSegment, refuses_empty_and_too_large_frames) {
 
 TEST(JournalSegment, refuses_every_single_bit_flip_in_front_and_first_frame) {
   for (std::size_t bit = 0; bit < (kSegmentFrontBytes + kFrameStep) * 8; bit += bit < 3000 * 8 ? 1 : 7) {
-    Bytes segment = sealed();
+    Bytes segment = sealed_segment();
     segment[bit / 8] ^= static_cast<Byte>(1U << (bit % 8));
     EXPECT_FALSE(opened(segment).ok()) << "bit " << bit;
   }
 }
 
 TEST(JournalSegment, refuses_what_stands_behind_its_frames) {
-  Bytes segment = sealed();
+  Bytes segment = sealed_segment();
   segment.back() = 1;
   EXPECT_EQ(opened(segment).error().code(), Code::Corrupt);
 }
 
 TEST(JournalSegment, refuses_another_size_than_its_class) {
   for (const std::size_t size : {0U, 47U, 4095U, 4096U, (1U << 18) - 1, (1U << 18) + 1}) {
-    Bytes segment = sealed();
+    Bytes segment = sealed_segment();
     segment.resize(size);
     EXPECT_EQ(opened(segment).error().code(), Code::Corrupt) << size;
   }
 }
 
 TEST(JournalSegment, opens_at_its_own_place_only) {
-  EXPECT_EQ(opened(sealed(), place(3)).error().code(), Code::Corrupt);
-  EXPECT_EQ(opened(sealed(), {id_of<StreamId>("another"), EntryIndex(2)}).error().code(), Code::Corrupt);
+  EXPECT_EQ(opened(sealed_segment(), place(3)).error().code(), Code::Corrupt);
+  EXPECT_EQ(opened(sealed_segment(), {id_of<StreamId>("another"), EntryIndex(2)}).error().code(), Code::Corrupt);
   // Also if its front is rewritten: the commitment knows.
-  Bytes moved = sealed();
+  Bytes moved = sealed_segment();
   store_u64(MutableByteView(moved).subspan(112), 3);
   EXPECT_EQ(opened(moved, place(3)).error().code(), Code::Corrupt);
-  EXPECT_EQ(open_segment(sample_key(4), sample_realm(), place(), sealed(), {}, {}).error().code(), Code::Denied);
+  EXPECT_EQ(open_segment(sample_key(4), sample_realm(), place(), sealed_segment(), {}, {}).error().code(),
+            Code::Denied);
 }
 
 TEST(JournalSegment, a_frame_opens_at_its_offset_under_its_number_only) {
   Made segment;
-  segment.add(some_plain(10));
-  segment.add(some_plain(20));
+  segment.add(frame_of(10));
+  segment.add(frame_of(20));
   auto opener = SegmentOpener::open(sample_key(), sample_realm(), place(), segment.bytes).take();
   const ByteView all(segment.bytes);
   EXPECT_TRUE(opener.open_frame(8192, all.subspan(8192)).ok());
@@ -153,20 +152,20 @@ TEST(JournalSegment, a_frame_opens_at_its_offset_under_its_number_only) {
 TEST(JournalSegment, numbers_must_follow_each_other_and_the_segment_before) {
   Made segment;
   segment.next = 7;
-  segment.add(some_plain(10));
+  segment.add(frame_of(10));
   EXPECT_TRUE(opened(segment.bytes, place(), FrameNumber(7)).ok());
   EXPECT_TRUE(opened(segment.bytes, place(), std::nullopt).ok());
   EXPECT_EQ(opened(segment.bytes, place(), FrameNumber(6)).error().code(), Code::Corrupt);
   segment.next = 9;
-  segment.add(some_plain(10));
+  segment.add(frame_of(10));
   EXPECT_EQ(opened(segment.bytes, place(), std::nullopt).error().code(), Code::Corrupt);
   EXPECT_EQ(scan_frames(ByteView(segment.bytes).subspan(4096)).frames, 1U);
 }
 
 TEST(JournalSegment, suites_refuse_each_other) {
-  EXPECT_EQ(decode_front(sealed()).error().code(), Code::Unsupported);
-  const Bytes object =
-      testing::seal_sample(sample_key(), sample_realm(), kClass, Bytes(plain_capacity(kClass)), "journal test");
+  EXPECT_EQ(decode_front(sealed_segment()).error().code(), Code::Unsupported);
+  const Bytes object = testing::seal_sample(sample_key(), sample_realm(), testing::kSampleClass,
+                                            Bytes(plain_capacity(testing::kSampleClass)), "journal test");
   EXPECT_EQ(decode_segment_front(object).error().code(), Code::Unsupported);
 }
 
@@ -174,19 +173,19 @@ TEST(JournalSegment, C7_the_same_randomness_again_never_repeats_a_key_with_other
   crypto::enable_nonce_ledger();
   Made first;
   Made clone;
-  first.add(some_plain(100));
-  clone.add(some_plain(100));
+  first.add(frame_of(100));
+  clone.add(frame_of(100));
   EXPECT_EQ(first.bytes, clone.bytes) << "the same work again gives the same bytes";
-  first.add(some_plain(200));
-  clone.add(some_plain(201));
-  first.add(some_plain(200));
+  first.add(frame_of(200));
+  clone.add(frame_of(201));
+  first.add(frame_of(200));
   first.next = 1;  // another number at another offset
-  first.add(some_plain(200));
+  first.add(frame_of(200));
   EXPECT_NE(first.bytes, clone.bytes);
 }
 
 TEST(JournalScan, finds_the_last_whole_frame_wherever_the_tail_is_torn) {
-  const ByteView frames = ByteView(sealed()).subspan(kSegmentFrontBytes);
+  const ByteView frames = ByteView(sealed_segment()).subspan(kSegmentFrontBytes);
   std::vector<std::size_t> ends = {0};
   for (const std::size_t size : sizes()) ends.push_back(ends.back() + frame_bytes(size));
   EXPECT_EQ(scan_frames(frames).bytes, ends.back());
@@ -205,7 +204,7 @@ TEST(JournalScan, finds_the_last_whole_frame_wherever_the_tail_is_torn) {
 }
 
 TEST(JournalScan, a_view_that_ends_within_a_frame_is_not_all) {
-  const ByteView frames = ByteView(sealed()).subspan(kSegmentFrontBytes);
+  const ByteView frames = ByteView(sealed_segment()).subspan(kSegmentFrontBytes);
   EXPECT_TRUE(scan_frames(frames.first(4096)).is_all);
   EXPECT_FALSE(scan_frames(frames.first(4095)).is_all);
   EXPECT_TRUE(scan_frames({}).is_all);

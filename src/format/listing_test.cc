@@ -66,7 +66,7 @@ void attributes(BinaryWriter& body, EntryType type, std::uint64_t size, std::uin
   body.varint(size);
 }
 
-Code refusal(const Bytes& chunk) {
+Code refusal_of_chunk(const Bytes& chunk) {
   const auto read = decode({chunk});
   return read.ok() ? Code::Bug : read.error().code();
 }
@@ -138,7 +138,7 @@ TEST(listing, a_new_chunk_refers_to_nothing_before_it) {
   // Without the reset the second chunk cannot be read.
   const Bytes both = encode({entries[0], entries[1]});
   const std::size_t first = encode({entries[0]}).size();
-  EXPECT_EQ(refusal(Bytes(both.begin() + static_cast<std::ptrdiff_t>(first), both.end())), Code::Corrupt);
+  EXPECT_EQ(refusal_of_chunk(Bytes(both.begin() + static_cast<std::ptrdiff_t>(first), both.end())), Code::Corrupt);
 }
 
 ListingEntry large_file(std::size_t slices) {
@@ -203,19 +203,19 @@ TEST(listing, parts_that_are_lost_mixed_or_out_of_order_are_refused) {
 TEST(listing, paths_that_leave_the_tree_are_refused) {
   for (const std::string path : {"..", ".", "a/..", "../a", "a/../b", "/", "/a", "a/", "a//b", "./a", "a/./b"}) {
     EXPECT_FALSE(is_safe_path(path)) << path;
-    EXPECT_EQ(refusal(encode({file(path)})), Code::Corrupt) << path;
+    EXPECT_EQ(refusal_of_chunk(encode({file(path)})), Code::Corrupt) << path;
   }
   EXPECT_FALSE(is_safe_path(std::string("a\0b", 3)));
   EXPECT_FALSE(is_safe_path(std::string(256, 'a')));
   for (const std::string path : {"", "a", "..a", "a..", "...", "a/.b", "\xff\xfe", " "}) {
     EXPECT_TRUE(is_safe_path(path)) << path;
-    EXPECT_EQ(refusal(encode({file(path)})), Code::Bug) << path;
+    EXPECT_EQ(refusal_of_chunk(encode({file(path)})), Code::Bug) << path;
   }
   EXPECT_TRUE(is_safe_path(std::string(255, 'a')));
   // Put together from two records, too.
   Bytes chunk = record(0, 0, "a/b", [](BinaryWriter& body) { attributes(body, EntryType::Directory, 0); });
   append(chunk, record(0, 2, "..", [](BinaryWriter& body) { attributes(body, EntryType::Directory, 0); }));
-  EXPECT_EQ(refusal(chunk), Code::Corrupt);
+  EXPECT_EQ(refusal_of_chunk(chunk), Code::Corrupt);
 }
 
 TEST(listing, records_that_break_a_rule_are_refused) {
@@ -232,7 +232,7 @@ TEST(listing, records_that_break_a_rule_are_refused) {
     body.varint(0);
     body.varint(length);
   };
-  EXPECT_EQ(refusal(record(0, 0, "a", nothing)), Code::Bug);
+  EXPECT_EQ(refusal_of_chunk(record(0, 0, "a", nothing)), Code::Bug);
   const std::vector<std::pair<std::string, Bytes>> wrongs = {
       {"unknown flag", record(0x100, 0, "a", nothing)},
       {"shares what is not there", record(0, 1, "a", nothing)},
@@ -266,7 +266,7 @@ TEST(listing, records_that_break_a_rule_are_refused) {
       {"half the data of a problem",
        record(0x20, 0, "a", file_with(9, [&](BinaryWriter& b) { b.u8(1), b.varint(1), slice(b, 2); }))},
   };
-  for (const auto& [name, chunk] : wrongs) EXPECT_EQ(refusal(chunk), Code::Corrupt) << name;
+  for (const auto& [name, chunk] : wrongs) EXPECT_EQ(refusal_of_chunk(chunk), Code::Corrupt) << name;
 }
 
 TEST(listing, extents_that_overlap_or_lie_outside_the_file_are_refused) {
@@ -278,7 +278,7 @@ TEST(listing, extents_that_overlap_or_lie_outside_the_file_are_refused) {
     std::uint64_t bytes = 0;
     for (const DataExtent& extent : extents) bytes += extent.length;
     if (bytes > 0) entry.slices = {{id_of<ChunkId>("c"), 0, static_cast<std::uint32_t>(bytes)}};
-    return refusal(encode({entry}));
+    return refusal_of_chunk(encode({entry}));
   };
   EXPECT_EQ(with({{0, 5}, {5, 5}}, 10), Code::Bug);
   EXPECT_EQ(with({{0, 5}, {4, 5}}, 10), Code::Corrupt);
@@ -291,23 +291,24 @@ TEST(listing, extents_that_overlap_or_lie_outside_the_file_are_refused) {
 
 TEST(listing, hostile_counts_are_refused_before_anything_is_allocated) {
   for (const std::uint64_t count : {std::uint64_t{5000}, std::uint64_t{1} << 32, ~std::uint64_t{0}}) {
-    EXPECT_EQ(refusal(record(4, 0, "a", [&](BinaryWriter& b) { attributes(b, EntryType::Fifo, 0), b.varint(count); })),
+    EXPECT_EQ(refusal_of_chunk(
+                  record(4, 0, "a", [&](BinaryWriter& b) { attributes(b, EntryType::Fifo, 0), b.varint(count); })),
               Code::Corrupt);
-    EXPECT_EQ(
-        refusal(record(0, 0, "a", [&](BinaryWriter& b) { attributes(b, EntryType::Regular, 0), b.varint(count); })),
-        Code::Corrupt);
-    EXPECT_EQ(
-        refusal(record(0x10, 0, "a", [&](BinaryWriter& b) { attributes(b, EntryType::Regular, 0), b.varint(count); })),
-        Code::Corrupt);
+    EXPECT_EQ(refusal_of_chunk(
+                  record(0, 0, "a", [&](BinaryWriter& b) { attributes(b, EntryType::Regular, 0), b.varint(count); })),
+              Code::Corrupt);
+    EXPECT_EQ(refusal_of_chunk(record(0x10, 0, "a",
+                                      [&](BinaryWriter& b) { attributes(b, EntryType::Regular, 0), b.varint(count); })),
+              Code::Corrupt);
     BinaryWriter length;
     length.varint(count);
-    EXPECT_EQ(refusal(length.take()), Code::Corrupt);
+    EXPECT_EQ(refusal_of_chunk(length.take()), Code::Corrupt);
   }
 }
 
 TEST(listing, more_slices_than_a_part_may_have_are_refused) {
   const auto with = [](std::size_t count) {
-    return refusal(record(0, 0, "a", [&](BinaryWriter& body) {
+    return refusal_of_chunk(record(0, 0, "a", [&](BinaryWriter& body) {
       attributes(body, EntryType::Regular, count);
       body.varint(count);
       for (std::size_t i = 0; i < count; ++i) {
@@ -326,7 +327,7 @@ TEST(listing, a_chunk_cut_off_anywhere_but_at_a_record_is_refused) {
   const Bytes one = encode({file("a")});
   Bytes both = encode({file("a"), file("b")});
   for (std::size_t size = 1; size < both.size(); ++size) {
-    const Code code = refusal(Bytes(both.begin(), both.begin() + static_cast<std::ptrdiff_t>(size)));
+    const Code code = refusal_of_chunk(Bytes(both.begin(), both.begin() + static_cast<std::ptrdiff_t>(size)));
     EXPECT_EQ(code, size == one.size() ? Code::Bug : Code::Corrupt) << size;
   }
 }

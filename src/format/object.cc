@@ -32,7 +32,7 @@ Bytes context_of(const HeaderBytes& header, const RealmId& realm) {
   return context;
 }
 
-Error corrupt(std::string why) {
+Error corrupt_object(std::string why) {
   return Error(Code::Corrupt, "object: " + std::move(why));
 }
 
@@ -67,8 +67,8 @@ HeaderBytes encode_header(const ObjectHeader& header) {
 }
 
 Result<ObjectHeader> decode_header(ByteView bytes) {
-  if (bytes.size() < kObjectHeaderBytes) return corrupt("is shorter than its header");
-  if (!equal(bytes.first(8), kMagic)) return corrupt("does not start with the magic EXCLAVE");
+  if (bytes.size() < kObjectHeaderBytes) return corrupt_object("is shorter than its header");
+  if (!equal(bytes.first(8), kMagic)) return corrupt_object("does not start with the magic EXCLAVE");
   const std::uint16_t suite = load_u16(bytes.subspan(8));
   const std::uint16_t version = load_u16(bytes.subspan(10));
   if (suite != static_cast<std::uint16_t>(Suite::Chunked) && suite != static_cast<std::uint16_t>(Suite::Frames)) {
@@ -79,18 +79,18 @@ Result<ObjectHeader> decode_header(ByteView bytes) {
   header.suite = Suite{suite};
   header.size_class = bytes[12];
   if (std::find(kSizeClasses.begin(), kSizeClasses.end(), header.size_class) == kSizeClasses.end()) {
-    return corrupt("has size class " + std::to_string(header.size_class));
+    return corrupt_object("has size class " + std::to_string(header.size_class));
   }
   header.key.registry = RegistryId::from_view(bytes.subspan(16, 16));
   header.key.era = EraNumber(load_u32(bytes.subspan(32)));
   header.key.period = PeriodNumber(load_u32(bytes.subspan(36)));
   if (!equal(encode_header(header), bytes.first(kObjectHeaderBytes)))
-    return corrupt("has a reserved field that is not zero");
+    return corrupt_object("has a reserved field that is not zero");
   return header;
 }
 
 Result<ObjectFront> decode_front(ByteView bytes) {
-  if (bytes.size() < kSegmentsOffset) return corrupt("is shorter than its front");
+  if (bytes.size() < kSegmentsOffset) return corrupt_object("is shorter than its front");
   ObjectFront front;
   front.header = TRY(decode_header(bytes));
   if (front.header.suite != Suite::Chunked) return Error(Code::Unsupported, "object: is a journal's segment");
@@ -115,7 +115,7 @@ Result<crypto::Secret<32>> opening_kek(const OpeningKey& key, const ObjectHeader
                  "object is sealed for " + to_string(header.key) + ", the released key is for " + to_string(key.id));
   }
   auto shared = crypto::x25519(key.decapsulation, encapsulated);
-  if (!shared.ok()) return corrupt("its encapsulated key is not usable");
+  if (!shared.ok()) return corrupt_object("its encapsulated key is not usable");
   return key_encryption_key(key.symmetric, shared.value(), encapsulated, crypto::x25519_public_key(key.decapsulation),
                             header_bytes);
 }
@@ -135,9 +135,9 @@ Result<crypto::SegmentCipher> opening_cipher(const OpeningKey& key, const RealmI
 Result<Bytes> open_object(const OpeningKey& key, const RealmId& realm, ByteView object) {
   const ObjectFront front = TRY(decode_front(object));
   if (object.size() != object_bytes(front.header.size_class)) {
-    return corrupt("has " + std::to_string(object.size()) + " bytes, its class " +
-                   std::to_string(front.header.size_class) + " wants " +
-                   std::to_string(object_bytes(front.header.size_class)));
+    return corrupt_object("has " + std::to_string(object.size()) + " bytes, its class " +
+                          std::to_string(front.header.size_class) + " wants " +
+                          std::to_string(object_bytes(front.header.size_class)));
   }
   crypto::SegmentCipher cipher = TRY(opening_cipher(key, realm, front));
   Bytes plain(plain_capacity(front.header.size_class));

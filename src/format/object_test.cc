@@ -11,15 +11,14 @@ using testing::sample_key;
 using testing::sample_key_id;
 using testing::sample_realm;
 
-constexpr std::uint8_t kClass = 18;
-
 Bytes some_plain() {
-  Bytes plain(plain_capacity(kClass));
+  Bytes plain(plain_capacity(testing::kSampleClass));
   for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<Byte>(i * 7 + i / 251);
   return plain;
 }
-const Bytes& sealed() {
-  static const Bytes object = testing::seal_sample(sample_key(), sample_realm(), kClass, some_plain(), "object test");
+const Bytes& sealed_object() {
+  static const Bytes object =
+      testing::seal_sample(sample_key(), sample_realm(), testing::kSampleClass, some_plain(), "object test");
   return object;
 }
 
@@ -48,14 +47,14 @@ TEST(object_header, refuses_each_field_that_is_not_as_it_must_be) {
   for (const std::size_t at : std::vector<std::size_t>{13, 14, 15, 40, 41, 42, 43, 44, 45, 46, 47})
     cases.push_back({at, 1, Code::Corrupt});
   for (const Case& wrong : cases) {
-    HeaderBytes bytes = encode_header({kClass, sample_key_id()});
+    HeaderBytes bytes = encode_header({testing::kSampleClass, sample_key_id()});
     bytes[wrong.at] = wrong.value;
     const auto read = decode_header(bytes);
     ASSERT_FALSE(read.ok()) << wrong.at;
     EXPECT_EQ(read.error().code(), wrong.code) << wrong.at << ": " << read.error().message();
   }
-  EXPECT_FALSE(decode_header(ByteView(sealed()).first(kObjectHeaderBytes - 1)).ok());
-  EXPECT_FALSE(decode_front(ByteView(sealed()).first(kSegmentsOffset - 1)).ok());
+  EXPECT_FALSE(decode_header(ByteView(sealed_object()).first(kObjectHeaderBytes - 1)).ok());
+  EXPECT_FALSE(decode_front(ByteView(sealed_object()).first(kSegmentsOffset - 1)).ok());
 }
 
 TEST(object, capacities_are_those_of_the_format_page) {
@@ -73,14 +72,14 @@ TEST(object, capacities_are_those_of_the_format_page) {
 }
 
 TEST(object, opens_to_what_was_sealed) {
-  const auto plain = open_object(sample_key(), sample_realm(), sealed());
+  const auto plain = open_object(sample_key(), sample_realm(), sealed_object());
   ASSERT_TRUE(plain.ok()) << plain.error().message();
   EXPECT_EQ(plain.value(), some_plain());
 }
 
 TEST(object, refuses_every_single_bit_flip_in_the_front) {
   for (std::size_t bit = 0; bit < kSegmentsOffset * 8; ++bit) {
-    Bytes object = sealed();
+    Bytes object = sealed_object();
     object[bit / 8] ^= static_cast<Byte>(1U << (bit % 8));
     // Bit 255 of an X25519 key is ignored by the curve, but ct is hashed as it stands.
     EXPECT_FALSE(open_object(sample_key(), sample_realm(), object).ok()) << "bit " << bit;
@@ -90,9 +89,9 @@ TEST(object, refuses_every_single_bit_flip_in_the_front) {
 TEST(object, refuses_flips_in_every_segment_and_around_every_tag) {
   for (std::size_t segment = 0; segment < 16; ++segment) {
     const std::size_t begin = kSegmentsOffset + segment * crypto::kSegmentSealedBytes;
-    const std::size_t end = std::min(begin + crypto::kSegmentSealedBytes, sealed().size());
+    const std::size_t end = std::min(begin + crypto::kSegmentSealedBytes, sealed_object().size());
     for (const std::size_t at : {begin, begin + 1000, end - 17, end - 16, end - 1}) {
-      Bytes object = sealed();
+      Bytes object = sealed_object();
       object[at] ^= 0x10;
       const auto opened = open_object(sample_key(), sample_realm(), object);
       ASSERT_FALSE(opened.ok()) << at;
@@ -102,7 +101,7 @@ TEST(object, refuses_flips_in_every_segment_and_around_every_tag) {
 }
 
 TEST(object, refuses_segments_that_changed_places) {
-  Bytes object = sealed();
+  Bytes object = sealed_object();
   const auto first = object.begin() + static_cast<std::ptrdiff_t>(kSegmentsOffset);
   std::swap_ranges(first, first + static_cast<std::ptrdiff_t>(crypto::kSegmentSealedBytes),
                    first + static_cast<std::ptrdiff_t>(crypto::kSegmentSealedBytes));
@@ -115,12 +114,12 @@ TEST(object, refuses_truncation_and_extension) {
                                           kObjectHeaderBytes,
                                           kSegmentsOffset,
                                           kSegmentsOffset + crypto::kSegmentSealedBytes,
-                                          sealed().size() - crypto::kSegmentSealedBytes,
-                                          sealed().size() - 1,
-                                          sealed().size() + 1,
-                                          sealed().size() * 4};
+                                          sealed_object().size() - crypto::kSegmentSealedBytes,
+                                          sealed_object().size() - 1,
+                                          sealed_object().size() + 1,
+                                          sealed_object().size() * 4};
   for (const std::size_t size : sizes) {
-    Bytes object = sealed();
+    Bytes object = sealed_object();
     object.resize(size);
     const auto opened = open_object(sample_key(), sample_realm(), object);
     ASSERT_FALSE(opened.ok()) << size;
@@ -129,14 +128,15 @@ TEST(object, refuses_truncation_and_extension) {
 }
 
 TEST(object, does_not_open_with_the_key_of_another_period_era_or_registry) {
-  EXPECT_EQ(open_object(sample_key(4), sample_realm(), sealed()).error().code(), Code::Denied);
+  EXPECT_EQ(open_object(sample_key(4), sample_realm(), sealed_object()).error().code(), Code::Denied);
   const auto secret = testing::secret_of("period secret 3");
   KeyId other_era = sample_key_id();
   other_era.era = EraNumber(2);
-  EXPECT_EQ(open_object(derive_opening_key(other_era, secret), sample_realm(), sealed()).error().code(), Code::Denied);
+  EXPECT_EQ(open_object(derive_opening_key(other_era, secret), sample_realm(), sealed_object()).error().code(),
+            Code::Denied);
   KeyId other_registry = sample_key_id();
   other_registry.registry = testing::id_of<RegistryId>("another registry");
-  EXPECT_EQ(open_object(derive_opening_key(other_registry, secret), sample_realm(), sealed()).error().code(),
+  EXPECT_EQ(open_object(derive_opening_key(other_registry, secret), sample_realm(), sealed_object()).error().code(),
             Code::Denied);
 }
 
@@ -148,8 +148,8 @@ TEST(object, does_not_open_when_its_header_was_rewritten_for_another_place) {
   KeyId registry = sample_key_id();
   registry.registry = testing::id_of<RegistryId>("another registry");
   for (const KeyId& id : {later, era, registry}) {
-    Bytes object = sealed();
-    const HeaderBytes header = encode_header({kClass, id});
+    Bytes object = sealed_object();
+    const HeaderBytes header = encode_header({testing::kSampleClass, id});
     std::copy(header.begin(), header.end(), object.begin());
     // Even somebody who made the other place's key from the same secret cannot pass the object off.
     const auto opened =
@@ -160,13 +160,13 @@ TEST(object, does_not_open_when_its_header_was_rewritten_for_another_place) {
 }
 
 TEST(object, does_not_open_in_another_realm) {
-  const auto opened = open_object(sample_key(), testing::id_of<RealmId>("another realm"), sealed());
+  const auto opened = open_object(sample_key(), testing::id_of<RealmId>("another realm"), sealed_object());
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().code(), Code::Corrupt);
 }
 
 TEST(object, refuses_an_encapsulated_key_of_small_order) {
-  Bytes object = sealed();
+  Bytes object = sealed_object();
   std::fill_n(object.begin() + kObjectHeaderBytes, 32, Byte{0});
   const auto opened = open_object(sample_key(), sample_realm(), object);
   ASSERT_FALSE(opened.ok());

@@ -11,12 +11,8 @@ namespace {
 
 constexpr Byte kFileTag = 4;
 
-Error corrupt(std::string_view why) {
+Error corrupt_pack(std::string_view why) {
   return Error(Code::Corrupt, "pack: " + std::string(why));
-}
-
-bool is_all_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte b) { return b == 0; });
 }
 
 Result<ChunkEntry> read_entry(BinaryReader& reader) {
@@ -83,40 +79,40 @@ void write_footer(MutableByteView at, const Footer& footer) {
 }
 
 Result<Footer> read_footer(ByteView plain) {
-  if (plain.size() < kFooterBytes) return corrupt("is shorter than its footer");
+  if (plain.size() < kFooterBytes) return corrupt_pack("is shorter than its footer");
   const ByteView at = plain.last(kFooterBytes);
   if (at[0] < 1 || at[0] > 3) return Error(Code::Unsupported, "pack: unknown plaintext type " + std::to_string(at[0]));
   if (at[1] != 1) return Error(Code::Unsupported, "pack: unknown plaintext version " + std::to_string(at[1]));
   if (load_u16(at.subspan(2)) != 0 || load_u32(at.subspan(12)) != 0)
-    return corrupt("footer has a reserved field that is not zero");
+    return corrupt_pack("footer has a reserved field that is not zero");
   Footer footer;
   footer.type = static_cast<PlaintextType>(at[0]);
   footer.payload_bytes = load_u32(at.subspan(4));
   footer.entries = load_u32(at.subspan(8));
-  if (footer.payload_bytes > plain.size() - kFooterBytes) return corrupt("payload is larger than the pack");
+  if (footer.payload_bytes > plain.size() - kFooterBytes) return corrupt_pack("payload is larger than the pack");
   return footer;
 }
 
 Result<std::vector<ChunkEntry>> read_pack_directory(ByteView plain) {
   const Footer footer = TRY(read_footer(plain));
-  if (footer.type != PlaintextType::Pack) return corrupt("holds something else than chunks");
+  if (footer.type != PlaintextType::Pack) return corrupt_pack("holds something else than chunks");
   if (footer.payload_bytes != std::uint64_t{footer.entries} * kDirectoryEntryBytes)
-    return corrupt("directory size does not fit its entries");
+    return corrupt_pack("directory size does not fit its entries");
   const std::size_t directory_at = plain.size() - kFooterBytes - footer.payload_bytes;
   BinaryReader reader(plain.subspan(directory_at, footer.payload_bytes), "pack directory");
   std::uint64_t end = 0;
   auto entries = TRY(read_entries(reader, footer.entries, directory_at, end));
   if (!is_all_zero(plain.subspan(static_cast<std::size_t>(end), directory_at - static_cast<std::size_t>(end)))) {
-    return corrupt("padding is not zero");
+    return corrupt_pack("padding is not zero");
   }
   return entries;
 }
 
 Result<ByteView> read_payload(ByteView plain, PlaintextType expected) {
   const Footer footer = TRY(read_footer(plain));
-  if (footer.type != expected) return corrupt("holds another type than expected");
+  if (footer.type != expected) return corrupt_pack("holds another type than expected");
   const ByteView padding = plain.subspan(footer.payload_bytes, plain.size() - kFooterBytes - footer.payload_bytes);
-  if (!is_all_zero(padding)) return corrupt("padding is not zero");
+  if (!is_all_zero(padding)) return corrupt_pack("padding is not zero");
   return plain.first(footer.payload_bytes);
 }
 
@@ -149,7 +145,8 @@ Result<std::vector<IndexSection>> read_index(ByteView plain) {
     section.entries = TRY(read_entries(reader, count, plain_capacity(section.size_class), end));
     sections.push_back(std::move(section));
   }
-  if (sections.size() != footer.entries) return corrupt("index has another number of sections than its footer says");
+  if (sections.size() != footer.entries)
+    return corrupt_pack("index has another number of sections than its footer says");
   return sections;
 }
 
@@ -204,9 +201,9 @@ ContentId content_id_of(const crypto::Hash256& file_hash) {
 }
 
 Result<std::vector<std::uint32_t>> read_group_lengths(ByteView plain) {
-  if (plain.size() < 4) return corrupt("group is shorter than its trailer");
+  if (plain.size() < 4) return corrupt_pack("group is shorter than its trailer");
   const std::uint64_t count = load_u32(plain.last(4));
-  if (count == 0 || count > (plain.size() - 4) / 4) return corrupt("group claims more members than it holds");
+  if (count == 0 || count > (plain.size() - 4) / 4) return corrupt_pack("group claims more members than it holds");
   const std::size_t trailer = static_cast<std::size_t>(count) * 4 + 4;
   const ByteView table = plain.last(trailer);
   std::vector<std::uint32_t> lengths(static_cast<std::size_t>(count));
@@ -215,7 +212,7 @@ Result<std::vector<std::uint32_t>> read_group_lengths(ByteView plain) {
     lengths[i] = load_u32(table.subspan(i * 4));
     total += lengths[i];
   }
-  if (total != plain.size() - trailer) return corrupt("group lengths do not add up");
+  if (total != plain.size() - trailer) return corrupt_pack("group lengths do not add up");
   return lengths;
 }
 

@@ -37,7 +37,7 @@ Bytes pack_of(const std::vector<ChunkEntry>& entries) {
   return plain;
 }
 
-Code refusal(const Bytes& plain) {
+Code refusal_of_pack(const Bytes& plain) {
   const auto read = read_pack_directory(plain);
   return read.ok() ? Code::Bug : read.error().code();
 }
@@ -74,7 +74,7 @@ TEST(pack, directory_refuses_each_entry_that_breaks_a_rule) {
     Bytes plain = pack_of(some_entries());
     const Bytes directory = directory_of(entries);
     std::copy(directory.begin(), directory.end(), MutableByteView(plain).last(kFooterBytes + directory.size()).begin());
-    EXPECT_EQ(refusal(plain), Code::Corrupt) << name;
+    EXPECT_EQ(refusal_of_pack(plain), Code::Corrupt) << name;
   }
 }
 
@@ -83,7 +83,7 @@ TEST(pack, directory_refuses_unknown_kinds_codecs_and_reserved_bytes) {
   for (const auto& [at, value] : {std::pair<std::size_t, Byte>{44, 0}, {44, 4}, {45, 2}, {46, 1}, {47, 1}}) {
     Bytes plain = pack_of(some_entries());
     plain[first + at] = value;
-    EXPECT_EQ(refusal(plain), Code::Corrupt) << at;
+    EXPECT_EQ(refusal_of_pack(plain), Code::Corrupt) << at;
   }
 }
 
@@ -92,7 +92,7 @@ TEST(pack, padding_that_is_not_zero_is_refused_at_both_ends) {
   for (const std::size_t at : {std::size_t{160}, std::size_t{2000}, directory_at - 1}) {
     Bytes plain = pack_of(some_entries());
     plain[at] = 1;
-    EXPECT_EQ(refusal(plain), Code::Corrupt) << at;
+    EXPECT_EQ(refusal_of_pack(plain), Code::Corrupt) << at;
   }
 }
 
@@ -110,17 +110,17 @@ TEST(pack, footer_refuses_each_field_that_is_not_as_it_must_be) {
                             Case{11, 4, Code::Corrupt}, Case{12, 1, Code::Corrupt}, Case{15, 1, Code::Corrupt}}) {
     Bytes plain = pack_of(some_entries());
     plain[footer + wrong.at] = wrong.value;
-    EXPECT_EQ(refusal(plain), wrong.code) << wrong.at;
+    EXPECT_EQ(refusal_of_pack(plain), wrong.code) << wrong.at;
   }
-  EXPECT_EQ(refusal(Bytes(15)), Code::Corrupt);
-  EXPECT_EQ(refusal({}), Code::Corrupt);
+  EXPECT_EQ(refusal_of_pack(Bytes(15)), Code::Corrupt);
+  EXPECT_EQ(refusal_of_pack({}), Code::Corrupt);
 }
 
 TEST(pack, footer_that_claims_more_entries_than_there_is_room_for_is_refused) {
   Bytes plain(kPlainBytes);
   // 48 * 0x55555556 = 0x1'0000'0020: equal modulo 2^32 must not be enough.
   write_footer(MutableByteView(plain).last(kFooterBytes), {PlaintextType::Pack, 0x20, 0x55555556});
-  EXPECT_EQ(refusal(plain), Code::Corrupt);
+  EXPECT_EQ(refusal_of_pack(plain), Code::Corrupt);
 }
 
 Bytes index_of(const Bytes& payload, std::uint32_t sections) {

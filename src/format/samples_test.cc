@@ -32,8 +32,7 @@ using testing::sample_realm;
 using testing::secret_of;
 using testing::value_in;
 
-constexpr std::uint8_t kClass = 18;
-constexpr std::string_view kFolder = "testdata/format/v1/";
+constexpr std::string_view kObjectFolder = "testdata/format/v1/";
 constexpr std::string_view kHello = "Hello, Exclave.\n";
 constexpr std::string_view kSecond = "A second small file of the same group.\n";
 
@@ -138,7 +137,7 @@ std::vector<Bytes> sample_listing(SampleChunks& chunks) {
 }
 
 Bytes with_footer(Bytes payload, const Footer& footer) {
-  payload.resize(plain_capacity(kClass));
+  payload.resize(plain_capacity(testing::kSampleClass));
   write_footer(MutableByteView(payload).last(kFooterBytes), footer);
   return payload;
 }
@@ -163,7 +162,7 @@ PackSample sample_pack(SampleChunks& chunks) {
     add(chunks.identifier.of_bytes(ChunkKind::Listing, listing), ChunkKind::Listing, ChunkCodec::Raw, listing.size(),
         listing);
   }
-  pack.plain.resize(plain_capacity(kClass));
+  pack.plain.resize(plain_capacity(testing::kSampleClass));
   const MutableByteView view(pack.plain);
   std::copy(pack.directory.begin(), pack.directory.end(), view.last(kFooterBytes + pack.directory.size()).begin());
   write_footer(view.last(kFooterBytes), {PlaintextType::Pack, static_cast<std::uint32_t>(pack.directory.size()), 4});
@@ -187,7 +186,7 @@ Snapshot sample_snapshot(SampleChunks& chunks, const ObjectName& index) {
     snapshot.listing.push_back(
         {chunks.identifier.of_bytes(ChunkKind::Listing, listing), static_cast<std::uint32_t>(listing.size())});
   }
-  snapshot.indexes = {{index, kClass, PeriodNumber(3)}};
+  snapshot.indexes = {{index, testing::kSampleClass, PeriodNumber(3)}};
   return snapshot;
 }
 
@@ -203,17 +202,17 @@ Samples make_samples() {
   SampleChunks chunks;
   const PackSample pack = sample_pack(chunks);
   made.directory = pack.directory;
-  made.pack = testing::seal_sample(sample_key(), sample_realm(), kClass, pack.plain, "pack");
+  made.pack = testing::seal_sample(sample_key(), sample_realm(), testing::kSampleClass, pack.plain, "pack");
   made.names.push_back(name_of(made.pack));
-  append_index_section(made.index_payload, made.names[0], kClass, PeriodNumber(3), pack.directory);
+  append_index_section(made.index_payload, made.names[0], testing::kSampleClass, PeriodNumber(3), pack.directory);
   const auto index_bytes = static_cast<std::uint32_t>(made.index_payload.size());
-  made.index = testing::seal_sample(sample_key(), sample_realm(), kClass,
+  made.index = testing::seal_sample(sample_key(), sample_realm(), testing::kSampleClass,
                                     with_footer(made.index_payload, {PlaintextType::Index, index_bytes, 1}), "index");
   made.names.push_back(name_of(made.index));
   made.record = encode_snapshot(sample_snapshot(chunks, made.names[1]));
   const auto record_bytes = static_cast<std::uint32_t>(made.record.size());
   made.snapshot =
-      testing::seal_sample(sample_key(), sample_realm(), kClass,
+      testing::seal_sample(sample_key(), sample_realm(), testing::kSampleClass,
                            with_footer(made.record, {PlaintextType::Snapshot, record_bytes, 1}), "snapshot");
   made.names.push_back(name_of(made.snapshot));
 
@@ -246,8 +245,8 @@ Samples make_samples() {
   return made;
 }
 
-std::string sample(std::string_view name) {
-  return repository_file(std::string(kFolder) + std::string(name));
+std::string object_sample(std::string_view name) {
+  return repository_file(std::string(kObjectFolder) + std::string(name));
 }
 std::string object_path(const ObjectName& name) {
   return "objects/" + name.hex().substr(0, 2) + "/" + name.hex();
@@ -265,7 +264,7 @@ void write_file(const std::string& path, std::string_view bytes) {
 }
 
 TEST(FormatSampleWriter, DISABLED_wrote_the_samples_like_this) {
-  const std::string root = std::string(EXCLAVE_SOURCE_DIR) + "/" + std::string(kFolder);
+  const std::string root = std::string(EXCLAVE_SOURCE_DIR) + "/" + std::string(kObjectFolder);
   const std::string seeds = std::string(EXCLAVE_SOURCE_DIR) + "/fuzz/seeds/";
   const Samples made = make_samples();
   write_file(root + object_path(made.names[0]), as_text(made.pack));
@@ -337,7 +336,7 @@ TEST(FormatSampleWriter, DISABLED_wrote_the_samples_like_this) {
 
 Bytes open_sample(std::string_view kind) {
   const ObjectName name = expected_name(kind);
-  const std::string object = sample(object_path(name));
+  const std::string object = object_sample(object_path(name));
   EXPECT_EQ(name_of(as_bytes(object)), name);
   auto plain = open_object(sample_key(), sample_realm(), as_bytes(object));
   CHECK(plain.ok());
@@ -423,14 +422,14 @@ TEST(format_samples, totals_of_the_snapshot_are_those_of_its_listing) {
 }
 
 TEST(format_samples, stream_entries_and_receipt_are_read_and_their_chain_is_unbroken) {
-  const auto stream = SignedStream::parse(as_bytes(sample("stream.txt")), "sample");
+  const auto stream = SignedStream::parse(as_bytes(object_sample("stream.txt")), "sample");
   ASSERT_TRUE(stream.ok()) << stream.error().message();
   EXPECT_TRUE(stream.value().check_signature().ok());
   EXPECT_EQ(stream.value().descriptor.start, id_of<StreamStart>("start"));
   ChainHash chain = chain_start(stream.value().descriptor.id());
   const std::vector<std::string> kinds = {"pack", "index", "snapshot"};
   for (std::size_t i = 0; i < kinds.size(); ++i) {
-    const auto entry = SignedEntry::parse(as_bytes(sample("entry-" + std::to_string(i) + ".txt")), "sample");
+    const auto entry = SignedEntry::parse(as_bytes(object_sample("entry-" + std::to_string(i) + ".txt")), "sample");
     ASSERT_TRUE(entry.ok()) << entry.error().message();
     EXPECT_TRUE(entry.value().check_signature(stream.value().descriptor.writer).ok());
     EXPECT_EQ(entry.value().entry.index.value(), i);
@@ -438,7 +437,7 @@ TEST(format_samples, stream_entries_and_receipt_are_read_and_their_chain_is_unbr
     chain = next_chain(chain, entry.value().entry.object, entry.value().entry.snapshot_oldest);
     EXPECT_EQ(entry.value().entry.chain, chain);
   }
-  const auto receipt = SignedReceipt::parse(as_bytes(sample("receipt.txt")), "sample");
+  const auto receipt = SignedReceipt::parse(as_bytes(object_sample("receipt.txt")), "sample");
   ASSERT_TRUE(receipt.ok()) << receipt.error().message();
   EXPECT_TRUE(receipt.value().check_signature().ok());
   EXPECT_EQ(receipt.value().receipt.chain, chain);
@@ -450,15 +449,15 @@ TEST(format_samples, are_still_written_byte_for_byte) {
   EXPECT_EQ(made.names[0], expected_name("pack"));
   EXPECT_EQ(made.names[1], expected_name("index"));
   EXPECT_EQ(made.names[2], expected_name("snapshot"));
-  EXPECT_EQ(made.stream, sample("stream.txt"));
-  EXPECT_EQ(made.entry2, sample("entry-2.txt"));
-  EXPECT_EQ(made.receipt, sample("receipt.txt"));
+  EXPECT_EQ(made.stream, object_sample("stream.txt"));
+  EXPECT_EQ(made.entry2, object_sample("entry-2.txt"));
+  EXPECT_EQ(made.receipt, object_sample("receipt.txt"));
 }
 
 TEST(format_pages, object_page_shows_the_front_and_the_keys_of_the_sample_pack) {
   const std::string text = page("object.md");
   const Bytes front_bytes = testing::hex_in(text, "front");
-  const std::string object = sample(object_path(expected_name("pack")));
+  const std::string object = object_sample(object_path(expected_name("pack")));
   EXPECT_TRUE(equal(front_bytes, as_bytes(object).first(kSegmentsOffset)));
   const auto front = decode_front(front_bytes);
   ASSERT_TRUE(front.ok()) << front.error().message();
@@ -499,11 +498,11 @@ TEST(format_pages, listing_page_shows_the_two_chunks_of_the_sample) {
 
 TEST(format_pages, stream_page_shows_the_documents_of_the_sample) {
   const std::string text = page("stream.md");
-  EXPECT_EQ(testing::block_in(text, "text", "stream"), sample("stream.txt"));
-  EXPECT_EQ(testing::block_in(text, "text", "entry"), sample("entry-2.txt"));
-  EXPECT_EQ(testing::block_in(text, "text", "receipt"), sample("receipt.txt"));
+  EXPECT_EQ(testing::block_in(text, "text", "stream"), object_sample("stream.txt"));
+  EXPECT_EQ(testing::block_in(text, "text", "entry"), object_sample("entry-2.txt"));
+  EXPECT_EQ(testing::block_in(text, "text", "receipt"), object_sample("receipt.txt"));
   EXPECT_EQ(value_in(text, "stream id"),
-            SignedStream::parse(as_bytes(sample("stream.txt")), "sample").value().descriptor.id().hex());
+            SignedStream::parse(as_bytes(object_sample("stream.txt")), "sample").value().descriptor.id().hex());
 }
 
 }  // namespace

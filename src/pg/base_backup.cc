@@ -29,7 +29,7 @@ constexpr std::size_t kMaximumLabelBytes = 1'024;
 constexpr std::uint32_t kSlowestRate = 32;
 constexpr std::uint32_t kFastestRate = 1'048'576;
 
-Error corrupt(std::string_view what) {
+Error bad_backup(std::string_view what) {
   return {Code::Corrupt, fmt::format("base backup: {}", what)};
 }
 
@@ -133,11 +133,11 @@ namespace {
 Result<std::vector<Tablespace>> read_tablespaces(const Answer& answer) {
   std::vector<Tablespace> tablespaces;
   for (const Answer::Row& row : answer.rows) {
-    if (row.size() < 2) return corrupt("a malformed list of tablespaces");
+    if (row.size() < 2) return bad_backup("a malformed list of tablespaces");
     if (!row[0]) continue;  // the data directory
     const auto oid = parse_u32(*row[0]);
     if (!oid.ok() || oid.value() == 0 || !row[1] || !row[1]->starts_with('/')) {
-      return corrupt("a malformed list of tablespaces");
+      return bad_backup("a malformed list of tablespaces");
     }
     tablespaces.push_back({TablespaceOid(oid.value()), *row[1]});
   }
@@ -166,7 +166,7 @@ Result<BaseBackup> BaseBackup::start(ReplicationConnection& connection, std::str
   state->start = TRY(parse_lsn(TRY(cell(position.value(), 0))));
   state->timeline = Timeline(TRY(parse_u32(TRY(cell(position.value(), 1)))));
   state->tablespaces = TRY(read_tablespaces(TRY(channel.next_answer(until))));
-  if (TRY(channel.next_answer(until)).kind != Answer::Kind::CopyOut) return corrupt("no archive");
+  if (TRY(channel.next_answer(until)).kind != Answer::Kind::CopyOut) return bad_backup("no archive");
   return BaseBackup(std::move(state));
 }
 
@@ -187,7 +187,7 @@ Result<BackupEvent> BaseBackup::next(const Until& until) {
 }
 
 Result<std::optional<BackupEvent>> BaseBackup::State::take_message() {
-  if (message.empty()) return corrupt("an empty message");
+  if (message.empty()) return bad_backup("an empty message");
   const Byte kind = message[0];
   message = message.subspan(1);
   const bool is_in_manifest = phase == Phase::Manifest;
@@ -202,7 +202,7 @@ Result<std::optional<BackupEvent>> BaseBackup::State::take_message() {
   } else if (kind == 'm' && !is_in_manifest) {
     TRY(begin_manifest());
   } else if (kind != 'p') {
-    return corrupt("a message of an unknown kind");
+    return bad_backup("a message of an unknown kind");
   }
   message = {};
   return std::optional<BackupEvent>();
@@ -213,17 +213,17 @@ Status BaseBackup::State::take_new_archive() {
   TRY(finish_archive());
   const auto name = take_text(message);
   const auto location = take_text(message);
-  if (!name || !location || !message.empty()) return corrupt("a malformed beginning of an archive");
+  if (!name || !location || !message.empty()) return bad_backup("a malformed beginning of an archive");
   if (archives.contains(std::string(kBaseArchive)) || !archives.insert(*name).second) {
-    return corrupt("an archive that does not belong here");
+    return bad_backup("an archive that does not belong here");
   }
   archive.emplace();
   folder.clear();
-  if (*name == kBaseArchive) return location->empty() ? Status() : corrupt("a base archive with a place");
+  if (*name == kBaseArchive) return location->empty() ? Status() : bad_backup("a base archive with a place");
   const auto place = std::find_if(tablespaces.begin(), tablespaces.end(), [&](const Tablespace& t) {
     return *name == fmt::format("{}.tar", t.oid.value()) && *location == t.location;
   });
-  if (place == tablespaces.end()) return corrupt("an archive of no tablespace");
+  if (place == tablespaces.end()) return bad_backup("an archive of no tablespace");
   folder = folder_of(place->oid) + "/";
   return {};
 }
@@ -264,11 +264,11 @@ Status BaseBackup::State::begin_entry() {
     return Error(Code::Exhausted, fmt::format("base backup: more than {} files", kMaximumBackupFiles));
   }
   if (files.contains(entry.path) || directories.contains(entry.path) || links.contains(entry.path)) {
-    return corrupt("it holds twice: " + printable(entry.path));
+    return bad_backup("it holds twice: " + printable(entry.path));
   }
   const std::size_t slash = inside.rfind('/');
   if (slash != std::string::npos && !directories.contains(folder + inside.substr(0, slash))) {
-    return corrupt("not in a directory of the backup: " + printable(entry.path));
+    return bad_backup("not in a directory of the backup: " + printable(entry.path));
   }
   switch (entry.type) {
     case EntryType::Symlink:
@@ -277,13 +277,13 @@ Status BaseBackup::State::begin_entry() {
       break;
     case EntryType::Directory:
       if (is_base && slash != std::string::npos && inside.substr(0, slash) == kTablespaceFolder) {
-        return corrupt("a tablespace inside the data directory");
+        return bad_backup("a tablespace inside the data directory");
       }
       directories.insert(entry.path);
       break;
     case EntryType::File:
       files.emplace(entry.path, Received{entry.size, 0, false});
-      if (entry.path == kControlPath && entry.size > kControlFileBytes) return corrupt("pg_control is too long");
+      if (entry.path == kControlPath && entry.size > kControlFileBytes) return bad_backup("pg_control is too long");
       break;
   }
   return {};
@@ -293,7 +293,7 @@ Status BaseBackup::State::check_link() const {
   for (const Tablespace& tablespace : tablespaces) {
     if (entry.path == folder_of(tablespace.oid) && entry.link_target == tablespace.location) return {};
   }
-  return corrupt("a link that is no tablespace: " + printable(entry.path));
+  return bad_backup("a link that is no tablespace: " + printable(entry.path));
 }
 
 Status BaseBackup::State::end_entry() {
@@ -307,7 +307,7 @@ Status BaseBackup::State::end_entry() {
 Status BaseBackup::State::check_control() {
   const ControlFile parsed = TRY(parse_control_file(control).in([] { return std::string("base backup"); }));
   if (parsed.system != system) {
-    return corrupt(fmt::format("pg_control is of system {}, not {}", to_text(parsed.system), to_text(system)));
+    return bad_backup(fmt::format("pg_control is of system {}, not {}", to_text(parsed.system), to_text(system)));
   }
   has_control = true;
   return {};
@@ -316,9 +316,9 @@ Status BaseBackup::State::check_control() {
 Status BaseBackup::State::begin_manifest() {
   TRY(finish_archive());
   if (archives.size() != tablespaces.size() + 1 || !archives.contains(std::string(kBaseArchive))) {
-    return corrupt("an archive is missing");
+    return bad_backup("an archive is missing");
   }
-  if (!has_control) return corrupt("pg_control is missing");
+  if (!has_control) return bad_backup("pg_control is missing");
   phase = Phase::Manifest;
   return {};
 }
@@ -328,10 +328,10 @@ Status BaseBackup::State::take_manifest_bytes(ByteView bytes) {
     const auto file = TRY(manifest.next(bytes));
     if (!file) continue;
     const auto received = files.find(file->path);
-    if (received == files.end()) return corrupt("the manifest lists what did not come: " + printable(file->path));
-    if (received->second.is_listed) return corrupt("the manifest lists twice: " + printable(file->path));
+    if (received == files.end()) return bad_backup("the manifest lists what did not come: " + printable(file->path));
+    if (received->second.is_listed) return bad_backup("the manifest lists twice: " + printable(file->path));
     if (received->second.size != file->size || received->second.crc32c != file->crc32c) {
-      return corrupt("not as the manifest says: " + printable(file->path));
+      return bad_backup("not as the manifest says: " + printable(file->path));
     }
     received->second.is_listed = true;
     ++listed;
@@ -343,18 +343,18 @@ Status BaseBackup::State::take_manifest_bytes(ByteView bytes) {
 Result<BackupEvent> BaseBackup::State::finish(const Until& until) {
   if (phase != Phase::Manifest) {
     const auto answer = connection.next_answer(until);
-    return answer.ok() ? corrupt("it ended before its manifest") : answer.error();
+    return answer.ok() ? bad_backup("it ended before its manifest") : answer.error();
   }
   phase = Phase::Over;
   const detail::ManifestSummary summary = TRY(manifest.finish());
-  if (listed != files.size()) return corrupt("the manifest leaves out files that came");
-  if (summary.system && *summary.system != system) return corrupt("the manifest is of another system");
+  if (listed != files.size()) return bad_backup("the manifest leaves out files that came");
+  if (summary.system && *summary.system != system) return bad_backup("the manifest is of another system");
   const Answer end = TRY(connection.next_answer(until));
   result.start = start;
   result.end = TRY(parse_lsn(TRY(cell(end, 0))));
   result.timeline = Timeline(TRY(parse_u32(TRY(cell(end, 1)))));
   if (summary.start != result.start || summary.end != result.end || summary.timeline != result.timeline) {
-    return corrupt("the manifest is of another range of WAL");
+    return bad_backup("the manifest is of another range of WAL");
   }
   result.manifest_bytes = summary.bytes;
   result.manifest_hashed_bytes = summary.hashed_bytes;

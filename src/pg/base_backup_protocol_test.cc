@@ -49,7 +49,7 @@ std::string listed(std::string_view path, std::string_view content) {
       path, content.size(), hex);
 }
 
-std::string manifest_of(std::string_view files) {
+std::string manifest_with(std::string_view files) {
   return fmt::format(
       "{{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n{}\n],\n\"WAL-Ranges\": [\n"
       "{{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000100\" }}\n],\n"
@@ -70,7 +70,7 @@ struct Script {
     script.archives.emplace_back(
         std::string("base.tar\0\0", 10),
         tar_file("backup_label", "x") + tar_directory("global") + tar_file("global/pg_control", control) + tar_end());
-    script.manifest = manifest_of(listed("backup_label", "x") + ",\n" + listed("global/pg_control", control));
+    script.manifest = manifest_with(listed("backup_label", "x") + ",\n" + listed("global/pg_control", control));
     return script;
   }
   std::string reply() const {
@@ -169,7 +169,7 @@ TEST_F(BaseBackupProtocol, pg_control_must_be_there_whole_and_of_this_system) {
   const auto with_control = [](const std::string& control) {
     Script script = Script::good();
     script.archives[0].second = tar_directory("global") + tar_file("global/pg_control", control) + tar_end();
-    script.manifest = manifest_of(listed("global/pg_control", control));
+    script.manifest = manifest_with(listed("global/pg_control", control));
     return script;
   };
   EXPECT_EQ(refusal_of(with_control(control_file(kSystem))), "");
@@ -187,7 +187,7 @@ TEST_F(BaseBackupProtocol, the_manifest_must_say_exactly_what_came) {
   const std::string control = listed("global/pg_control", control_file(kSystem));
   const auto with_files = [](const std::string& files) {
     Script script = Script::good();
-    script.manifest = manifest_of(files);
+    script.manifest = manifest_with(files);
     return script;
   };
   EXPECT_NE(refusal_of(with_files(control)).find("leaves out"), std::string::npos);

@@ -12,8 +12,8 @@ using detail::little_u32;
 using detail::little_u64;
 
 constexpr std::uint32_t kControlVersion = 1'300;
-constexpr std::size_t kCrcOffset = 288;
-constexpr std::size_t kUsedBytes = kCrcOffset + 4;
+constexpr std::size_t kControlCrcOffset = 288;
+constexpr std::size_t kUsedBytes = kControlCrcOffset + 4;
 constexpr std::uint32_t kBlockBytes = 8'192;
 constexpr std::int64_t kLatestSeconds = std::int64_t{1} << 33;  // in the year 2242: what nanoseconds can hold
 
@@ -49,7 +49,8 @@ Result<ControlFile> parse_control_file(ByteView bytes) {
   if (load_u32(bytes.subspan(8)) == kControlVersion) {
     return Error(Code::Unsupported, "pg_control: written by a big-endian server");
   }
-  if (u32(kCrcOffset) != crc32c(bytes.first(kCrcOffset))) return Error(Code::Corrupt, "pg_control: wrong CRC");
+  if (u32(kControlCrcOffset) != crc32c(bytes.first(kControlCrcOffset)))
+    return Error(Code::Corrupt, "pg_control: wrong CRC");
   if (u32(8) != kControlVersion) {
     return Error(Code::Unsupported, fmt::format("pg_control: version {}, not {}", u32(8), kControlVersion));
   }

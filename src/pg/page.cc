@@ -26,10 +26,6 @@ std::uint32_t mix(std::uint32_t lane, std::uint32_t value) {
   return mixed * kPrime ^ (mixed >> 17);
 }
 
-bool is_zero(ByteView page) {
-  return std::all_of(page.begin(), page.end(), [](Byte b) { return b == 0; });
-}
-
 // A relation's number, with fork and segment taken off; nullopt if it is none.
 std::optional<std::uint32_t> segment_of(std::string_view name) {
   std::uint32_t segment = 0;
@@ -75,7 +71,7 @@ std::uint16_t page_checksum(ByteView page, BlockNumber block) {
 PageState check_page(ByteView page, BlockNumber block) {
   CHECK(page.size() == kPageBytes);
   const std::uint16_t said = detail::little_u16(page.subspan(kChecksumOffset, 2));
-  if (said == 0 && is_zero(page)) return PageState::New;
+  if (said == 0 && is_all_zero(page)) return PageState::New;
   return said == page_checksum(page, block) ? PageState::Good : PageState::Bad;
 }
 

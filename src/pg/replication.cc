@@ -24,7 +24,7 @@ constexpr std::size_t kDataHeaderBytes = 25;  // 'w', start, end, clock
 constexpr std::size_t kKeepaliveBytes = 18;   // 'k', end, clock, reply
 constexpr std::size_t kStatusBytes = 34;      // 'r', write, flush, apply, clock, reply
 
-Error malformed(std::string_view what) {
+Error unexpected_answer(std::string_view what) {
   return {Code::Corrupt, fmt::format("the server sent {}", what)};
 }
 
@@ -71,7 +71,7 @@ Result<SystemIdentity> ReplicationConnection::identify_system(const Until& until
   SystemIdentity identity;
   identity.system = SystemIdentifier(TRY(parse_u64(TRY(cell(answer, 0)))));
   identity.timeline = Timeline(TRY(parse_u32(TRY(cell(answer, 1)))));
-  if (identity.timeline < Timeline(1)) return malformed("timeline 0");
+  if (identity.timeline < Timeline(1)) return unexpected_answer("timeline 0");
   identity.flushed = TRY(parse_lsn(TRY(cell(answer, 2))));
   return identity;
 }
@@ -89,7 +89,7 @@ Result<SegmentSize> ReplicationConnection::segment_size(const Until& until) {
   const std::uint32_t number = TRY(parse_u32(std::string_view(text).substr(0, text.size() - unit.size())));
   if (unit == "MB") return SegmentSize::of(std::uint64_t{number} << 20);
   if (unit == "GB") return SegmentSize::of(std::uint64_t{number} << 30);
-  return malformed("a WAL segment size without a known unit");
+  return unexpected_answer("a WAL segment size without a known unit");
 }
 
 Status ReplicationConnection::create_physical_slot(std::string_view name, SlotReserve reserve, const Until& until) {
@@ -116,11 +116,11 @@ Result<SlotPosition> ReplicationConnection::read_slot(std::string_view name, con
         .hint("Choose another slot name.");
   }
   const Answer row = TRY(std::move(answer));
-  if (row.rows.size() != 1 || row.rows[0].size() != 3) return malformed("no row about a slot");
+  if (row.rows.size() != 1 || row.rows[0].size() != 3) return unexpected_answer("no row about a slot");
   if (!row.rows[0][0]) return Error(Code::NotFound, fmt::format("there is no slot {}", name));
   SlotPosition position;
   if (row.rows[0][1]) position.restart = TRY(parse_lsn(*row.rows[0][1]));
-  if (position.restart == Lsn()) return malformed("a slot that keeps log from 0/0 on");
+  if (position.restart == Lsn()) return unexpected_answer("a slot that keeps log from 0/0 on");
   if (row.rows[0][2]) position.timeline = Timeline(TRY(parse_u32(*row.rows[0][2])));
   return position;
 }
@@ -137,7 +137,8 @@ Result<ReplicationConnection::RawHistory> ReplicationConnection::timeline_histor
                                                                                   const Until& until) {
   CHECK(!stream_->is_streaming && timeline > Timeline(1));
   const Answer answer = TRY(connection_->run(fmt::format("TIMELINE_HISTORY {}", timeline.value()), until));
-  if (TRY(cell(answer, 0)) != history_file_name(timeline)) return malformed("another history than was asked for");
+  if (TRY(cell(answer, 0)) != history_file_name(timeline))
+    return unexpected_answer("another history than was asked for");
   RawHistory raw;
   raw.text = to_bytes(TRY(cell(answer, 1)));
   raw.history = TRY(parse_timeline_history(timeline, raw.text));
@@ -151,8 +152,8 @@ Result<TimelineEnded> read_timeline_end(const Answer& answer, Timeline timeline)
   TimelineEnded ended;
   ended.next = Timeline(TRY(parse_u32(TRY(cell(answer, 0)))));
   ended.switch_point = TRY(parse_lsn(TRY(cell(answer, 1))));
-  if (ended.next <= timeline) return malformed("a timeline that is not newer as the next one");
-  if (ended.switch_point == Lsn()) return malformed("a timeline that ends at 0/0");
+  if (ended.next <= timeline) return unexpected_answer("a timeline that is not newer as the next one");
+  if (ended.switch_point == Lsn()) return unexpected_answer("a timeline that ends at 0/0");
   return ended;
 }
 
@@ -195,7 +196,7 @@ Status ReplicationConnection::start_replication(std::string_view slot, Lsn posit
     stream.pending = TRY(read_timeline_end(answer.value(), timeline));
     TRY(connection_->drain(until));
   } else if (answer.value().kind != Answer::Kind::CopyBoth) {
-    return malformed("no stream");
+    return unexpected_answer("no stream");
   }
   *stream_ = stream;
   return {};
@@ -229,13 +230,13 @@ Result<WalEvent> ReplicationConnection::decode(ByteView message) {
   if (message.size() == kKeepaliveBytes && message[0] == 'k') {
     return WalEvent(Keepalive{Lsn(load_u64(message.subspan(1))), message[17] != 0});
   }
-  if (message.size() < kDataHeaderBytes || message[0] != 'w') return malformed("a message of an unknown kind");
+  if (message.size() < kDataHeaderBytes || message[0] != 'w') return unexpected_answer("a message of an unknown kind");
   WalData data;
   data.start = Lsn(load_u64(message.subspan(1)));
   data.server_end = Lsn(load_u64(message.subspan(9)));
   data.bytes = message.subspan(kDataHeaderBytes);
   if (data.start != stream_->received) {
-    return malformed(fmt::format("WAL from {}, not from {}", to_text(data.start), to_text(stream_->received)));
+    return unexpected_answer(fmt::format("WAL from {}, not from {}", to_text(data.start), to_text(stream_->received)));
   }
   const std::uint64_t end = TRY(checked_add(data.start.value(), std::uint64_t{data.bytes.size()}));
   stream_->received = Lsn(end);

@@ -27,7 +27,7 @@ constexpr std::string_view kSlotQuery =
     "select active, restart_lsn, coalesce(wal_status, ''), safe_wal_size, slot_type"
     " from pg_replication_slots where slot_name = ";
 
-Error malformed(std::string_view what) {
+Error senseless_answer(std::string_view what) {
   return {Code::Corrupt, fmt::format("the server's answer about {} makes no sense", what)};
 }
 
@@ -37,7 +37,7 @@ Result<SlotWal> slot_wal_of(std::string_view word) {
   if (word == "unreserved") return SlotWal::Unreserved;
   if (word == "lost") return SlotWal::Lost;
   if (word.empty()) return SlotWal::None;
-  return malformed("the slot's WAL");
+  return senseless_answer("the slot's WAL");
 }
 
 Result<std::optional<SlotFacts>> read_slot_facts(detail::Connection& connection, std::string_view slot,
@@ -61,7 +61,7 @@ Result<std::optional<SlotFacts>> read_slot_facts(detail::Connection& connection,
 Result<std::optional<std::uint64_t>> parse_keep_megabytes(std::string_view text) {
   const std::int64_t megabytes = TRY(parse_i64(text));
   constexpr std::int64_t kMostMegabytes = std::int64_t{1} << 40;
-  if (megabytes > kMostMegabytes) return malformed("max_slot_wal_keep_size");
+  if (megabytes > kMostMegabytes) return senseless_answer("max_slot_wal_keep_size");
   if (megabytes < 0) return std::optional<std::uint64_t>();
   return std::optional<std::uint64_t>(static_cast<std::uint64_t>(megabytes) << 20);
 }

@@ -19,7 +19,7 @@ using detail::little_u64;
 constexpr std::uint64_t kPageBytes = 8'192;
 constexpr std::uint64_t kAlignment = 8;
 constexpr std::size_t kShortHeaderBytes = 24;
-constexpr std::size_t kCrcOffset = 20;
+constexpr std::size_t kRecordCrcOffset = 20;
 constexpr std::uint64_t kMaximumRecordBytes = std::uint64_t{1} << 30;
 
 constexpr std::uint16_t kFirstIsContinuation = 0x01;
@@ -50,10 +50,6 @@ constexpr Byte kTopTransaction = 252;
 
 constexpr std::pair<std::uint32_t, std::uint16_t> kMagics[] = {
     {13, 0xd106}, {14, 0xd10d}, {15, 0xd110}, {16, 0xd113}, {17, 0xd116}};
-
-bool is_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte b) { return b == 0; });
-}
 
 // Where a record's own data begins within what follows the record's header.
 std::optional<std::size_t> own_data_offset(ByteView data) {
@@ -173,7 +169,7 @@ Status WalChecker::check_page_header() {
   const ByteView header(page_header_);
   const Lsn page(position_.value() - page_header_have_);
   const bool is_long = page_header_have_ == kLongHeaderBytes;
-  if (state_ == State::Searching && !is_long && is_zero(header.first(kShortHeaderBytes))) {
+  if (state_ == State::Searching && !is_long && is_all_zero(header.first(kShortHeaderBytes))) {
     expect_zeros(State::Zeros, bytes_to_segment_end());  // started within what follows a log switch
     return {};
   }
@@ -187,7 +183,7 @@ Status WalChecker::check_page_header() {
     return corrupt(page, fmt::format("page is of timeline {}", timeline.value()));
   }
   if (((flags & kLongHeader) != 0) != is_long) return corrupt(page, "page has a header of the wrong length");
-  if (!is_zero(header.subspan(20, 4))) return corrupt(page, "page header's padding is not zero");
+  if (!is_all_zero(header.subspan(20, 4))) return corrupt(page, "page header's padding is not zero");
   if (is_long) TRY(check_long_header());
   return check_continuation(flags, little_u32(header.subspan(16)));
 }
@@ -302,7 +298,7 @@ void WalChecker::expect_zeros(State state, std::uint64_t count) {
 
 Status WalChecker::take_zeros(ByteView& bytes) {
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), remaining_));
-  if (!is_zero(bytes.first(size))) {
+  if (!is_all_zero(bytes.first(size))) {
     return corrupt(position_, state_ == State::Zeros ? "bytes after a log switch" : "bytes after the end of a record");
   }
   position_ = position_ + size;
@@ -325,7 +321,7 @@ Status WalChecker::take_record_header(ByteView& bytes) {
     // Started in the middle of a log switch record: the rest of its segment is zero.
     const bool may_be_after_switch =
         records_ == 0 && setup_.starts_at == StartsAt::Anywhere && bytes_to_segment_end() > 0;
-    if (length == 0 && may_be_after_switch && is_zero(ByteView(header_).first(header_have_))) {
+    if (length == 0 && may_be_after_switch && is_all_zero(ByteView(header_).first(header_have_))) {
       record_start_.reset();
       expect_zeros(State::Zeros, bytes_to_segment_end());
       return {};
@@ -367,7 +363,7 @@ Status WalChecker::take_data(ByteView& bytes) {
 // All bytes of the record are here; what pads it is to come.
 Status WalChecker::finish_record() {
   const ByteView header(header_);
-  if (little_u32(header.subspan(kCrcOffset)) != crc32c(header.first(kCrcOffset), crc_)) {
+  if (little_u32(header.subspan(kRecordCrcOffset)) != crc32c(header.first(kRecordCrcOffset), crc_)) {
     return corrupt(*record_start_, "record has a wrong CRC");
   }
   if (is_switch()) {

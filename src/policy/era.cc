@@ -10,10 +10,9 @@
 namespace exclave::policy {
 namespace {
 
-constexpr std::string_view kDomain = "exclave/era/v1";
+constexpr std::string_view kEraDomain = "exclave/era/v1";
 constexpr std::string_view kPeriodCheckDomain = "exclave/period-check/v1";
 constexpr std::string_view kDedupCheckDomain = "exclave/dedup-check/v1";
-constexpr std::size_t kMostOfficials = 255;
 constexpr std::int64_t kLongestPeriodSeconds = 315'576'000;  // ten years
 
 // SHA-256(domain 00 secret).
@@ -24,10 +23,6 @@ crypto::Hash256 check_of(std::string_view domain, ByteView secret) {
   hasher.update(ByteView(&kSeparator, 1));
   hasher.update(secret);
   return hasher.finish();
-}
-
-Error broken(std::string why) {
-  return {Code::InvalidInput, std::move(why)};
 }
 
 Status read_officials(format::TextReader& reader, Era& era) {
@@ -140,7 +135,7 @@ std::optional<std::uint8_t> Era::share_index(std::string_view official) const {
 }
 
 std::string Era::text() const {
-  format::TextWriter writer(kDomain);
+  format::TextWriter writer(kEraDomain);
   writer.field("realm", realm.hex())
       .field("registry", registry.hex())
       .field("era", number.value())
@@ -163,7 +158,7 @@ std::string Era::text() const {
 }
 
 Result<SignedEra> SignedEra::parse(ByteView document, std::string source) {
-  format::TextReader reader = TRY(format::TextReader::open(document, kDomain, std::move(source)));
+  format::TextReader reader = TRY(format::TextReader::open(document, kEraDomain, std::move(source)));
   SignedEra parsed;
   Era& era = parsed.era;
   era.realm = TRY(format::id_field<format::RealmId>(reader, "realm"));

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "policy/testing/realm.h"
+#include "policy/testing/samples.h"
 
 namespace exclave::policy {
 namespace {
@@ -37,17 +38,10 @@ SignedEra signed_era(const Era& era) {
   return SignedEra::sign(era, testing::machine_key("ceremony"));
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (const std::string_view line : split(text, '\n')) lines.emplace_back(line);
-  lines.pop_back();
-  return lines;
-}
-
 // Line numbers: 1 domain, 2 realm, 3 registry, 4 era, 5 previous, 6 threshold, 7 starts, 8 period-seconds,
 // 9 dedup-check, 10 alice, 11 bob, 12..14 periods, 15..20 shares, 21 empty, 22 signature.
 std::string error_with(std::size_t number, const std::function<std::string(std::string)>& change) {
-  std::vector<std::string> lines = lines_of(signed_era(small_era()).document);
+  std::vector<std::string> lines = testing::lines_of(signed_era(small_era()).document);
   lines.at(number - 1) = change(lines.at(number - 1));
   std::string document;
   for (const std::string& line : lines) document += line + "\n";

@@ -21,6 +21,12 @@
 namespace exclave::policy {
 
 constexpr std::int64_t kLatestSeconds = 9'000'000'000;
+constexpr std::size_t kMostOfficials = 255;  // a share's index is a byte
+
+// What breaks a rule, in words.
+inline Error broken(std::string why) {
+  return {Code::InvalidInput, std::move(why)};
+}
 
 // The words of one value, taken in order. Holds a view of the value it was opened with.
 class Words {

@@ -7,7 +7,7 @@
 namespace exclave::policy {
 namespace {
 
-constexpr std::string_view kDomain = "exclave/policy/v1";
+constexpr std::string_view kPolicyDomain = "exclave/policy/v1";
 constexpr std::size_t kMostSignatures = 510;
 
 template <typename Entry, typename Predicate>
@@ -158,7 +158,7 @@ std::uint32_t Policy::release_threshold(const Registry& registry) const {
 }
 
 std::string Policy::text() const {
-  format::TextWriter writer(kDomain);
+  format::TextWriter writer(kPolicyDomain);
   writer.field("realm", realm.hex())
       .field("name", name)
       .field("version", version.value())
@@ -189,7 +189,7 @@ std::string Policy::text() const {
 }
 
 Result<SignedPolicy> SignedPolicy::parse(ByteView document, std::string source) {
-  format::TextReader reader = TRY(format::TextReader::open(document, kDomain, std::move(source)));
+  format::TextReader reader = TRY(format::TextReader::open(document, kPolicyDomain, std::move(source)));
   SignedPolicy parsed;
   parsed.policy = TRY(read_policy(reader));
   TRY(check_rules(parsed.policy).in([&] { return reader.source(); }));

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "policy/testing/realm.h"
+#include "policy/testing/samples.h"
 
 namespace exclave::policy {
 namespace {
@@ -13,13 +14,6 @@ namespace {
 const Policy& small_policy() {
   static const Policy kPolicy = testing::make_realm({.officials = 2, .threshold = 2}).policy;
   return kPolicy;
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (const std::string_view line : split(text, '\n')) lines.emplace_back(line);
-  lines.pop_back();
-  return lines;
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -32,13 +26,13 @@ std::string joined(const std::vector<std::string>& lines) {
 //   1 domain, 2 realm, 3 name, 4 version, 5 previous, 6 expires, 7 threshold-policy, 8 threshold-release,
 //   9 alice, 10 bob, 11 ceremony, 12 quorum, 13 che, 14 est, 15 lux, 16 lisbon, 17 land
 std::string with_line(std::size_t number, const std::string& line) {
-  std::vector<std::string> lines = lines_of(small_policy().text());
+  std::vector<std::string> lines = testing::lines_of(small_policy().text());
   lines.at(number - 1) = line;
   return joined(lines);
 }
 
 std::string replaced_in_line(std::size_t number, const std::string& from, const std::string& to) {
-  std::vector<std::string> lines = lines_of(small_policy().text());
+  std::vector<std::string> lines = testing::lines_of(small_policy().text());
   std::string& line = lines.at(number - 1);
   const std::size_t at = line.find(from);
   EXPECT_NE(at, std::string::npos) << from << " in " << line;
@@ -84,7 +78,7 @@ TEST(policy_text, of_a_trial_realm_and_of_a_realm_without_registries_is_read) {
 }
 
 TEST(policy_grammar, names_the_line_of_every_error) {
-  const std::string alice = lines_of(small_policy().text())[8];
+  const std::string alice = testing::lines_of(small_policy().text())[8];
   const struct {
     std::string document;
     std::string error;
@@ -137,7 +131,7 @@ TEST(policy_grammar, names_the_line_of_every_error) {
 }
 
 TEST(policy_grammar, refuses_a_document_without_any_one_of_its_single_fields) {
-  const std::vector<std::string> lines = lines_of(small_policy().text());
+  const std::vector<std::string> lines = testing::lines_of(small_policy().text());
   for (std::size_t missing = 1; missing < lines.size(); ++missing) {
     const bool may_be_absent = missing >= 15;  // no sites and no registries is a realm that has just begun
     std::vector<std::string> rest = lines;
@@ -147,7 +141,7 @@ TEST(policy_grammar, refuses_a_document_without_any_one_of_its_single_fields) {
 }
 
 TEST(policy_grammar, refuses_every_exchange_of_two_lines) {
-  const std::vector<std::string> lines = lines_of(small_policy().text());
+  const std::vector<std::string> lines = testing::lines_of(small_policy().text());
   for (std::size_t i = 0; i < lines.size(); ++i) {
     for (std::size_t j = i + 1; j < lines.size(); ++j) {
       std::vector<std::string> exchanged = lines;

@@ -9,12 +9,7 @@
 namespace exclave::policy {
 namespace {
 
-constexpr std::size_t kMostOfficials = 255;
 constexpr std::size_t kMostVaults = 64;
-
-Error broken(std::string why) {
-  return {Code::InvalidInput, std::move(why)};
-}
 
 // Remembers names of one kind and complains about the second.
 class UniqueNames {

@@ -13,7 +13,7 @@
 namespace exclave::posix {
 namespace {
 
-class LogTest : public testing::Test {
+class LogTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::array<int, 2> ends{};
@@ -35,7 +35,7 @@ class LogTest : public testing::Test {
 
 TEST_F(LogTest, line_has_time_level_and_message) {
   log_from(env::LogLevel::Info).write(env::LogLevel::Warning, "vault oslo is away");
-  EXPECT_THAT(written(), testing::MatchesRegex("20..-..-..T..:..:..Z warning: vault oslo is away\n"));
+  EXPECT_THAT(written(), ::testing::MatchesRegex("20..-..-..T..:..:..Z warning: vault oslo is away\n"));
 }
 
 TEST_F(LogTest, lines_below_the_level_are_not_written) {
@@ -44,12 +44,12 @@ TEST_F(LogTest, lines_below_the_level_are_not_written) {
   log.write(env::LogLevel::Info, "b");
   EXPECT_EQ(written(), "");
   log.write(env::LogLevel::Error, "c");
-  EXPECT_THAT(written(), testing::EndsWith(" error: c\n"));
+  EXPECT_THAT(written(), ::testing::EndsWith(" error: c\n"));
 }
 
 TEST_F(LogTest, message_cannot_forge_a_line_or_drive_a_terminal) {
   log_from(env::LogLevel::Info).write(env::LogLevel::Info, "a\nerror: forged\x1b[2J\r\xff");
-  EXPECT_THAT(written(), testing::EndsWith(" info: a\\x0aerror: forged\\x1b[2J\\x0d\\xff\n"));
+  EXPECT_THAT(written(), ::testing::EndsWith(" info: a\\x0aerror: forged\\x1b[2J\\x0d\\xff\n"));
 }
 
 TEST_F(LogTest, very_long_message_is_cut_and_stays_one_line) {
@@ -57,7 +57,7 @@ TEST_F(LogTest, very_long_message_is_cut_and_stays_one_line) {
   const std::string line = written();
   EXPECT_LE(line.size(), 8U * 1024);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
-  EXPECT_THAT(line, testing::EndsWith("...\n"));
+  EXPECT_THAT(line, ::testing::EndsWith("...\n"));
 }
 
 }  // namespace

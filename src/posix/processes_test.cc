@@ -17,7 +17,7 @@ namespace {
 using conformance::failed_with;
 using conformance::must;
 
-class ProcessesTest : public testing::Test {
+class ProcessesTest : public ::testing::Test {
  protected:
   std::unique_ptr<env::RunningCommand> start(const std::vector<std::string>& arguments) {
     return must(world_.env().processes.start(arguments));
@@ -87,7 +87,7 @@ TEST_F(ProcessesTest, what_cannot_start_says_why) {
 
 TEST_F(ProcessesTest, nothing_that_is_open_here_is_open_in_the_command) {
   env::Env env = world_.env();
-  const std::string root = testing::TempDir();
+  const std::string root = ::testing::TempDir();
   auto draft = must(env.files.draft(root, 0600));
   auto directory = must(env.files.open_directory(root));
   auto file = must(env.files.open_file("/proc/version"));
@@ -112,9 +112,9 @@ TEST_F(ProcessesTest, command_starts_with_default_signals) {
   ::pthread_sigmask(SIG_UNBLOCK, &terminate, nullptr);
   ::signal(SIGPIPE, before);
   const std::string status = output_of(*command);
-  EXPECT_THAT(status, testing::HasSubstr("SigBlk:\t0000000000000000\n"));
+  EXPECT_THAT(status, ::testing::HasSubstr("SigBlk:\t0000000000000000\n"));
   // Signals 32 and 33 are the C library's own.
-  EXPECT_THAT(status, testing::ContainsRegex("SigIgn:\t[0-9a-f]*[08]0000000\n"));
+  EXPECT_THAT(status, ::testing::ContainsRegex("SigIgn:\t[0-9a-f]*[08]0000000\n"));
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ TEST(PosixThreads, one_that_cannot_be_started_is_an_error_and_the_others_live) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer's shadow takes terabytes of addresses";
 #endif
-  EXPECT_EXIT(start_threads_until_one_is_refused(), testing::ExitedWithCode(7),
+  EXPECT_EXIT(start_threads_until_one_is_refused(), ::testing::ExitedWithCode(7),
               "exhausted: thread 'sleeper' cannot be started");
 }
 

@@ -21,7 +21,7 @@ using conformance::WorldUnderTest;
 class RealWorld : public WorldUnderTest {
  public:
   RealWorld() {
-    base_ = testing::TempDir() + "/exclave-posix-XXXXXX";
+    base_ = ::testing::TempDir() + "/exclave-posix-XXXXXX";
     CHECK(::mkdtemp(base_.data()) != nullptr);
     env::FileSystem& files = world_.env().files;
     CHECK(files.make_directories(directory(), 0700).ok());
@@ -65,10 +65,10 @@ class RealWorld : public WorldUnderTest {
 
 const WorldKind kPosix{"posix", [] { return std::unique_ptr<WorldUnderTest>(std::make_unique<RealWorld>()); }};
 
-INSTANTIATE_TEST_SUITE_P(Posix, FileSystemConformance, testing::Values(kPosix));
-INSTANTIATE_TEST_SUITE_P(Posix, AttributesConformance, testing::Values(kPosix));
-INSTANTIATE_TEST_SUITE_P(Posix, NetworkConformance, testing::Values(kPosix));
-INSTANTIATE_TEST_SUITE_P(Posix, ThreadsConformance, testing::Values(kPosix));
+INSTANTIATE_TEST_SUITE_P(Posix, FileSystemConformance, ::testing::Values(kPosix));
+INSTANTIATE_TEST_SUITE_P(Posix, AttributesConformance, ::testing::Values(kPosix));
+INSTANTIATE_TEST_SUITE_P(Posix, NetworkConformance, ::testing::Values(kPosix));
+INSTANTIATE_TEST_SUITE_P(Posix, ThreadsConformance, ::testing::Values(kPosix));
 
 }  // namespace
 }  // namespace exclave::posix

@@ -9,7 +9,7 @@
 namespace exclave::repo {
 namespace {
 
-class CatalogueTest : public testing::Test {
+class CatalogueTest : public ::testing::Test {
  protected:
   CatalogueTest() { CHECK(env_.files.make_directories("/state", 0700).ok()); }
 

@@ -8,7 +8,7 @@
 namespace exclave::repo {
 namespace {
 
-class DedupIndexTest : public testing::Test {
+class DedupIndexTest : public ::testing::Test {
  protected:
   DedupIndexTest() {
     CHECK(env_.files.make_directories("/table", 0700).ok());

@@ -31,7 +31,7 @@ class KeepingSink final : public store::StreamSink {
   std::uint64_t durable_limit = ~0ULL;
 };
 
-class PackWriterTest : public testing::Test {
+class PackWriterTest : public ::testing::Test {
  protected:
   PackWriterTest() {
     CHECK(env_.files.make_directories("/table", 0700).ok());

@@ -41,9 +41,9 @@ WorldKind world(std::string name, std::uint64_t seed, BodyRuns where) {
   return {.name = std::move(name), .make = [=] { return std::make_unique<SimWorld>(seed, where); }};
 }
 
-const auto kWorlds =
-    testing::Values(world("sim_seed_1", 1, BodyRuns::AsActor), world("sim_seed_2", 2, BodyRuns::AsActor),
-                    world("sim_seed_3", 3, BodyRuns::AsActor), world("sim_on_test_thread", 4, BodyRuns::OnTestThread));
+const auto kWorlds = ::testing::Values(
+    world("sim_seed_1", 1, BodyRuns::AsActor), world("sim_seed_2", 2, BodyRuns::AsActor),
+    world("sim_seed_3", 3, BodyRuns::AsActor), world("sim_on_test_thread", 4, BodyRuns::OnTestThread));
 const auto kName = [](const auto& info) { return info.param.name; };
 
 INSTANTIATE_TEST_SUITE_P(Sim, FileSystemConformance, kWorlds, kName);

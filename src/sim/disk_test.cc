@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kSector = 512;
 
-class DiskTest : public testing::Test {
+class DiskTest : public ::testing::Test {
  protected:
   env::FileSystem& files() { return lux.env().files; }
   std::unique_ptr<env::WritableFile> log(std::string_view path) { return files().open_log(path).take(); }

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class NetworkTest : public testing::TestWithParam<std::uint64_t> {
+class NetworkTest : public ::testing::TestWithParam<std::uint64_t> {
  protected:
   // Serves every peer of lux:7001, one after the other, by sending back what comes, until the peer closes.
   void start_echo() {
@@ -56,7 +56,7 @@ class NetworkTest : public testing::TestWithParam<std::uint64_t> {
   std::set<std::string> peers;
 };
 
-INSTANTIATE_TEST_SUITE_P(Seeds, NetworkTest, testing::Range<std::uint64_t>(0, 25));
+INSTANTIATE_TEST_SUITE_P(Seeds, NetworkTest, ::testing::Range<std::uint64_t>(0, 25));
 
 TEST_P(NetworkTest, peer_address_is_the_machines_name) {
   start_echo();

@@ -255,7 +255,7 @@ TEST(Scheduler, cost_of_a_call_without_a_switch_is_printed) {
   EXPECT_EQ(universe.switches(), 0U);
 }
 
-class SchedulerDeathTest : public testing::Test {
+class SchedulerDeathTest : public ::testing::Test {
  protected:
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 };

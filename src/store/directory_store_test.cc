@@ -24,8 +24,8 @@ Result<std::unique_ptr<ObjectStore>> make_and_open(env::Env env, const std::stri
   return open_directory_store(env.files, directory + "/objects", {.reserve_bytes = 1 << 20});
 }
 
-const auto kKinds = testing::Values(ObjectStoreKind{"dir_on_posix", conformance::real_world(), make_and_open},
-                                    ObjectStoreKind{"dir_on_sim", conformance::sim_world(1), make_and_open});
+const auto kKinds = ::testing::Values(ObjectStoreKind{"dir_on_posix", conformance::real_world(), make_and_open},
+                                      ObjectStoreKind{"dir_on_sim", conformance::sim_world(1), make_and_open});
 const auto kName = [](const auto& each) { return each.param.name; };
 INSTANTIATE_TEST_SUITE_P(EveryStore, ObjectStoreConformance, kKinds, kName);
 

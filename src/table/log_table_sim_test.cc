@@ -265,7 +265,7 @@ TEST(LogTableSim, lives_through_a_rain_of_faults_kills_and_power_losses) {
     Soak soak(seed);
     for (int life = 0; life < 8; ++life) {
       soak.one_life();
-      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed << ", life " << life;
+      ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "seed " << seed << ", life " << life;
     }
     batches += soak.batches();
   }

@@ -16,10 +16,10 @@
 namespace exclave::table {
 namespace {
 
-class LogTableTest : public testing::Test {
+class LogTableTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "exclave-log-table-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "exclave-log-table-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     directory_ = pattern;
   }

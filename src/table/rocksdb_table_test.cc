@@ -15,10 +15,10 @@
 namespace exclave::table {
 namespace {
 
-class RocksdbTableTest : public testing::Test {
+class RocksdbTableTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "exclave-rocksdb-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "exclave-rocksdb-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     directory_ = pattern;
   }

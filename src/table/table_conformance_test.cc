@@ -15,7 +15,7 @@ namespace {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string pattern = testing::TempDir() + "exclave-table-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "exclave-table-XXXXXX";
     CHECK(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
   }
@@ -55,7 +55,7 @@ TableKind kind(const std::string& name) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTable, TableConformance,
-                         testing::Values(kind<RocksdbHome>("rocksdb"), kind<LogHome>("log")), name_of_kind);
+                         ::testing::Values(kind<RocksdbHome>("rocksdb"), kind<LogHome>("log")), name_of_kind);
 
 }  // namespace
 }  // namespace exclave::table

@@ -21,7 +21,7 @@ struct ObjectStoreKind {
   friend void PrintTo(const ObjectStoreKind& kind, std::ostream* out) { *out << kind.name; }
 };
 
-class ObjectStoreConformance : public testing::TestWithParam<ObjectStoreKind> {
+class ObjectStoreConformance : public ::testing::TestWithParam<ObjectStoreKind> {
  protected:
   // Opens the store as often as the body asks: at the latest call, the earlier store is gone.
   using Reopen = std::function<store::ObjectStore&()>;

@@ -1,6 +1,6 @@
 // What every table::Table must do, whatever keeps it. Each implementation runs the suite by a factory:
 //
-//   INSTANTIATE_TEST_SUITE_P(Rocksdb, TableConformance, testing::Values(TableKind{"rocksdb", make_rocksdb_home}),
+//   INSTANTIATE_TEST_SUITE_P(Rocksdb, TableConformance, ::testing::Values(TableKind{"rocksdb", make_rocksdb_home}),
 //   name_of_kind);
 //
 // Include it in one source file of a test binary.
@@ -37,11 +37,11 @@ struct TableKind {
   std::string name;
   std::function<std::unique_ptr<TableHome>()> make_home;
 };
-inline std::string name_of_kind(const testing::TestParamInfo<TableKind>& info) {
+inline std::string name_of_kind(const ::testing::TestParamInfo<TableKind>& info) {
   return info.param.name;
 }
 
-class TableConformance : public testing::TestWithParam<TableKind> {
+class TableConformance : public ::testing::TestWithParam<TableKind> {
  protected:
   using Rows = std::vector<std::pair<std::string, std::string>>;
 

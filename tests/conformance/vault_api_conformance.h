@@ -10,7 +10,7 @@
 
 namespace exclave::conformance {
 
-class VaultApiConformance : public testing::TestWithParam<VaultKind> {
+class VaultApiConformance : public ::testing::TestWithParam<VaultKind> {
  protected:
   // A vault on which the writer of "land" has opened a stream.
   struct Deposit {

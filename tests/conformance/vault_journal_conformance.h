@@ -6,7 +6,7 @@
 
 namespace exclave::conformance {
 
-class VaultJournalConformance : public testing::TestWithParam<VaultKind> {
+class VaultJournalConformance : public ::testing::TestWithParam<VaultKind> {
  protected:
   struct Journal {
     explicit Journal(VaultBench& on)

@@ -6,7 +6,7 @@
 
 namespace exclave::conformance {
 
-class VaultRolesConformance : public testing::TestWithParam<VaultKind> {
+class VaultRolesConformance : public ::testing::TestWithParam<VaultKind> {
  protected:
   void run(const std::function<void(VaultBench&)>& body) { with_vault(GetParam(), body); }
   // An object of "land" that is held, so that refusals are not about its absence.

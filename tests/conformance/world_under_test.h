@@ -1,7 +1,7 @@
 // What every conformance suite needs from the world it examines, and the helpers its tests are written with.
 // Hides: how a world is made and where a test's body must run (sim: on an actor's thread; posix: anywhere).
 //
-//   INSTANTIATE_TEST_SUITE_P(Posix, FileSystemConformance, testing::Values(WorldKind{"posix", make_world}));
+//   INSTANTIATE_TEST_SUITE_P(Posix, FileSystemConformance, ::testing::Values(WorldKind{"posix", make_world}));
 //
 // I1  Each test gets a fresh world whose directory() is empty.
 // I2  must() and run() belong together: a failed must() ends the body of run(), and only that.
@@ -51,15 +51,15 @@ struct WorldKind {
 
 template <typename T>
 testing::AssertionResult is_ok(const Result<T>& result) {
-  if (result.ok()) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << name_of(result.error().code()) << ": " << result.error().message();
+  if (result.ok()) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << name_of(result.error().code()) << ": " << result.error().message();
 }
 
 template <typename T>
 testing::AssertionResult failed_with(const Result<T>& result, Code code) {
-  if (result.ok()) return testing::AssertionFailure() << "it succeeded";
-  if (result.error().code() == code) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << name_of(result.error().code()) << ": " << result.error().message();
+  if (result.ok()) return ::testing::AssertionFailure() << "it succeeded";
+  if (result.error().code() == code) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << name_of(result.error().code()) << ": " << result.error().message();
 }
 
 // Thrown by must(), caught by run(): the rest of this body would make no sense.
@@ -74,7 +74,7 @@ T must(Result<T> result) {
   return result.take();
 }
 
-class WorldConformance : public testing::TestWithParam<WorldKind> {
+class WorldConformance : public ::testing::TestWithParam<WorldKind> {
  protected:
   using Body = std::function<void(env::Env env, const std::string& root)>;
 

@@ -16,7 +16,7 @@ namespace exclave::conformance {
 class RealWorld final : public WorldUnderTest {
  public:
   RealWorld() {
-    base_ = testing::TempDir() + "/exclave-test-XXXXXX";
+    base_ = ::testing::TempDir() + "/exclave-test-XXXXXX";
     CHECK(::mkdtemp(base_.data()) != nullptr);
     CHECK(world_.env().files.make_directories(directory(), 0700).ok());
   }

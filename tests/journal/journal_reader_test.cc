@@ -11,8 +11,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using engine::Bearing;
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 class JournalReaderTest : public JournalTest {
  protected:

@@ -9,8 +9,8 @@ namespace exclave::journal_tests {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 TEST_F(JournalTest, frames_reach_every_vault_and_come_back_in_order) {
   run([](JournalBench& bench) {

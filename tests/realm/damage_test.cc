@@ -96,7 +96,7 @@ TEST_F(Damage, a_lost_index_object_is_rebuilt_from_the_packs_and_said_so) {
   for (const auto& tap : site_taps_) tap->loses = [lost](const auto& name) { return lost.contains(name); };
   expect_restores_as_source(report.snapshot);
   ASSERT_FALSE(site().notes.empty());
-  EXPECT_THAT(site().notes.front(), testing::HasSubstr("index"));
+  EXPECT_THAT(site().notes.front(), ::testing::HasSubstr("index"));
 }
 
 TEST_F(Damage, a_spoiled_index_object_is_rebuilt_too) {
@@ -215,9 +215,9 @@ TEST_F(Damage, every_name_of_a_file_that_is_left_out_goes_but_not_what_others_pu
   const auto result = engine::restore_snapshot(env_, *content, report.snapshot, options, times, plant, {});
   ASSERT_TRUE(failed_with(result, Code::Corrupt));
   EXPECT_THAT(result.error().message(),
-              testing::AllOf(testing::HasSubstr("all is restored but 2 files"), testing::HasSubstr("\n  x: "),
-                             testing::HasSubstr("\n  y: its name is taken"),
-                             testing::HasSubstr("\n  z: is another name of 'x'")));
+              ::testing::AllOf(::testing::HasSubstr("all is restored but 2 files"), ::testing::HasSubstr("\n  x: "),
+                               ::testing::HasSubstr("\n  y: its name is taken"),
+                               ::testing::HasSubstr("\n  z: is another name of 'x'")));
   EXPECT_EQ(must(files().list(at("target"))).size(), 301U);
   EXPECT_EQ(as_text(must(files().read_file(at("target/y"), 100))), "theirs");
 }

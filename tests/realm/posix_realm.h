@@ -18,10 +18,10 @@
 
 namespace exclave::realm_tests {
 
-class PosixRealm : public testing::Test {
+class PosixRealm : public ::testing::Test {
  protected:
   PosixRealm() {
-    base_ = testing::TempDir() + "/exclave-realm-XXXXXX";
+    base_ = ::testing::TempDir() + "/exclave-realm-XXXXXX";
     CHECK(::mkdtemp(base_.data()) != nullptr);
     make_directory("source");
     for (std::size_t i = 0; i < 3; ++i) {

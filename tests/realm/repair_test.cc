@@ -7,8 +7,8 @@
 namespace exclave::realm_tests {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 class Repair : public PosixRealm {
  protected:

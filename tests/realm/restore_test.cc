@@ -188,7 +188,7 @@ TEST_F(Restore, names_of_one_inode_with_different_content_are_different_files) {
   EXPECT_EQ((std::set{inode("a"), inode("c"), inode("e"), inode("f"), inode("later")}).size(), 5U);
   ASSERT_EQ(report.problem_count, 4U) << "c, e, f and later";
   EXPECT_EQ(report.problems.front().path, "c");
-  EXPECT_THAT(report.problems.front().why, testing::HasSubstr("shared an inode with 'a' when it was captured"));
+  EXPECT_THAT(report.problems.front().why, ::testing::HasSubstr("shared an inode with 'a' when it was captured"));
 }
 
 TEST_F(Restore, a_link_whose_first_name_was_unreadable_takes_the_second_ones_content) {

@@ -12,12 +12,6 @@ using std::chrono::seconds;
 
 constexpr std::string_view kCanary = "CANARY-7f3a-plaintext";
 constexpr std::chrono::hours kYear(24 * 365);
-const char* const kAgentState = "/var/agent";
-
-std::string agent_directory(format::EraNumber era) {
-  return std::string(kAgentState) + "/era-" + std::to_string(era.value());
-}
-
 }  // namespace
 
 void Campaign::step() {
@@ -177,7 +171,8 @@ void Campaign::capture_tree(bool in_storm, std::optional<engine::Behind> behind)
   const engine::Behind drawn = rng_.percent(50) ? engine::Behind::WaitForAll : engine::Behind::GracePeriod;
   realm_.home().start("capture", [&] {
     const auto doors = realm_.doors_from(realm_.home(), realm_.writer_transport());
-    Agent agent(realm_.home().env(), agent_directory(era_), realm_.keys(), SimRealm::pointers_to(doors), era_);
+    Agent agent(realm_.home().env(), SimRealm::agent_directory(era_), realm_.keys(), SimRealm::pointers_to(doors),
+                era_);
     engine::TreeCaptureOptions options;
     options.source = "/data";
     options.behind = behind.value_or(drawn);
@@ -201,7 +196,8 @@ void Campaign::capture_stream(bool in_storm) {
   Reports result;
   realm_.home().start("ingest", [&] {
     const auto doors = realm_.doors_from(realm_.home(), realm_.writer_transport());
-    Agent agent(realm_.home().env(), agent_directory(era_), realm_.keys(), SimRealm::pointers_to(doors), era_);
+    Agent agent(realm_.home().env(), SimRealm::agent_directory(era_), realm_.keys(), SimRealm::pointers_to(doors),
+                era_);
     std::size_t at = 0;
     const engine::ReadStream read = [&](MutableByteView out) -> Result<std::size_t> {
       const std::size_t take = std::min({out.size(), dump.size() - at, std::size_t{10'000}});
@@ -417,7 +413,7 @@ void Campaign::spoil_agent_state() {
   const std::string listing = realm_.home().disk().listing();
   for (std::size_t at = 0; at < listing.size(); at = listing.find('\n', at) + 1) {
     const std::string path = listing.substr(at, listing.find(' ', at) - at);
-    if (path.starts_with(agent_directory(era_) + "/")) paths.push_back(path);
+    if (path.starts_with(SimRealm::agent_directory(era_) + "/")) paths.push_back(path);
   }
   if (paths.empty()) return;
   const std::string& path = paths[rng_.below(paths.size())];

@@ -93,7 +93,7 @@ bool expect_sound(std::uint64_t seed, Probes& probes) {
   return ran.complaints.empty();
 }
 
-class SimCampaign : public testing::TestWithParam<std::uint64_t> {
+class SimCampaign : public ::testing::TestWithParam<std::uint64_t> {
  protected:
   // The realms' own keys come from fixed seeds and are made before: they may repeat, as nothing else may.
   static void SetUpTestSuite() {
@@ -120,7 +120,7 @@ TEST_P(SimCampaign, whatever_breaks_acknowledged_records_come_back_exactly_or_it
   if (ran < kEnoughForProbes || failures > 0) return;
   for (const std::string& name : probes.never_reached()) ADD_FAILURE() << "never reached: " << name;
 }
-INSTANTIATE_TEST_SUITE_P(Shard, SimCampaign, testing::Range(std::uint64_t{0}, kShards));
+INSTANTIATE_TEST_SUITE_P(Shard, SimCampaign, ::testing::Range(std::uint64_t{0}, kShards));
 
 TEST(SimCampaignSeeds, one_seed_that_is_asked_for_tells_its_story) {
   const auto seed = number_from("EXCLAVE_SIM_SEED");

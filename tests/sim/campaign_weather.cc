@@ -10,8 +10,6 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-const char* const kAgentState = "/var/agent";
-
 }  // namespace
 
 void Campaign::change_weather() {
@@ -36,7 +34,7 @@ void Campaign::change_weather() {
       if (machine(vault).is_up()) strike_disk(machine(vault), "/srv/vault");
       return;
     default:
-      if (realm_.home().is_up()) strike_disk(realm_.home(), kAgentState);
+      if (realm_.home().is_up()) strike_disk(realm_.home(), SimRealm::kAgentState);
       return;
   }
 }
@@ -114,7 +112,7 @@ void Campaign::strike(sim::Machine& worker) {
       note("  the network heals");
       return realm_.universe().network().heal_all();
     case 8:
-      if (worker.name() == "home") return strike_disk(worker, kAgentState);
+      if (worker.name() == "home") return strike_disk(worker, SimRealm::kAgentState);
       return;
     default:
       return change_weather();

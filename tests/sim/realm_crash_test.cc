@@ -46,7 +46,7 @@ TEST(SimRealm, H7_an_agent_that_dies_at_any_file_call_of_a_capture_is_followed_b
       if (interrupted.ok()) {
         EXPECT_EQ(realm.differences_of(interrupted.value().snapshot), NoDifferences()) << "point " << point;
       }
-      ASSERT_FALSE(testing::Test::HasFailure()) << "point " << point;
+      ASSERT_FALSE(::testing::Test::HasFailure()) << "point " << point;
     }
   }
   EXPECT_GT(point, 60U) << "a capture makes more file calls than that";
@@ -141,7 +141,7 @@ TEST(SimRealm, H7_a_vault_that_dies_keeps_what_it_gave_receipts_for) {
       }
     });
     EXPECT_EQ(realm.differences_of(report.value().snapshot), NoDifferences()) << "seed " << seed;
-    if (testing::Test::HasFailure()) break;
+    if (::testing::Test::HasFailure()) break;
   }
 }
 
@@ -258,7 +258,7 @@ TEST(SimRealm, C7_an_agent_set_back_to_a_snapshot_of_its_machine_repeats_no_salt
       }
       EXPECT_GE(fronts.size(), 2U * 8U);
     });
-    if (testing::Test::HasFailure()) break;
+    if (::testing::Test::HasFailure()) break;
   }
 }
 

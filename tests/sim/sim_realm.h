@@ -47,6 +47,11 @@ class SimRealm {
     universe_.run_for(std::chrono::seconds(1));  // what changed a moment ago would be read again
   }
 
+  static constexpr const char* kAgentState = "/var/agent";
+  static std::string agent_directory(format::EraNumber era) {
+    return std::string(kAgentState) + "/era-" + std::to_string(era.value());
+  }
+
   sim::Universe& universe() { return universe_; }
   sim::Machine& home() { return universe_.machine("home"); }
   sim::Machine& abroad() { return universe_.machine("abroad"); }
@@ -63,7 +68,7 @@ class SimRealm {
     std::optional<Result<engine::CaptureReport>> result;
     home().run([&] {
       const auto doors = doors_from(home(), writer_transport_);
-      Agent agent(home().env(), "/var/agent/era-" + std::to_string(era.value()), keys_, pointers_to(doors), era);
+      Agent agent(home().env(), agent_directory(era), keys_, pointers_to(doors), era);
       engine::TreeCaptureOptions options;
       options.source = "/data";
       options.behind = behind;

@@ -11,8 +11,8 @@
 namespace exclave::realm_tests {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 constexpr std::int64_t kTenYears = std::int64_t{3653} * 86'400;
 

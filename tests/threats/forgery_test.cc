@@ -9,8 +9,8 @@
 namespace exclave::realm_tests {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 class Forgery : public PosixRealm {
  protected:

@@ -18,7 +18,7 @@ constexpr auto kSpoolEvery = 15s;
 constexpr auto kSpoolTime = 20s;
 constexpr auto kFirstSpool = 1s;
 constexpr auto kBaseAgain = 60s;  // after one that failed
-constexpr auto kLook = 100ms;
+constexpr auto kStopLook = 100ms;
 
 }  // namespace
 
@@ -65,7 +65,7 @@ void Keeper::run_clocks(const std::stop_token& stop) {
       clocks_.refresh();
       next = clock.monotonic() + kClocksEvery;
     }
-    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
   }
 }
 
@@ -73,7 +73,7 @@ void Keeper::run_spools(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   env::Instant next = clock.monotonic() + kFirstSpool;
   while (!stop.stop_requested()) {
-    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
     if (clock.monotonic() < next) continue;
     for (Running& database : databases_) note(recover_spools(database));
     next = clock.monotonic() + kSpoolEvery;
@@ -98,7 +98,7 @@ void Keeper::run(const std::stop_token& stop) {
       note(write_status());
       next_status = now + kStatusEvery;
     }
-    if (!clock.sleep_until(clock.monotonic() + kLook).ok()) return;
+    if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
   }
 }
 
@@ -118,7 +118,7 @@ Status Keeper::write_status() {
   }
   json.set("databases", std::move(list));
   return env::replace_file_durably(place_.env.files, agent_status_path(place_.home), as_bytes(json.dump() + "\n"),
-                                   0600);
+                                   env::kPrivateFile);
 }
 
 void Keeper::note(const Status& done) {

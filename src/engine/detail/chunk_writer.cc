@@ -35,7 +35,7 @@ ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, Attribut
 }
 
 Result<std::unique_ptr<env::WritableFile>> ChunkWriter::create(const FileTarget& file) {
-  auto created = file.parent->create_file(file.name(), 0600);
+  auto created = file.parent->create_file(file.name(), env::kPrivateFile);
   if (created.ok()) return created;
   switch (created.error().code()) {
     case Code::AlreadyExists:

@@ -7,7 +7,7 @@
 namespace exclave::engine {
 namespace {
 
-constexpr std::size_t kEntriesPerBatch = 256;
+constexpr std::size_t kEntriesPerListingBatch = 256;
 // Chunks in flight: enough to keep the workers busy while one result is being packed.
 constexpr std::size_t kPipelineDepth = 12;
 
@@ -53,7 +53,7 @@ Status ContentPipeline::add_chunk(Chunk chunk) {
 
 Status ContentPipeline::add_entry(PendingEntry entry) {
   batch_.push_back(std::move(entry));
-  if (batch_.size() >= kEntriesPerBatch) return flush_entries();
+  if (batch_.size() >= kEntriesPerListingBatch) return flush_entries();
   return {};
 }
 

@@ -7,12 +7,12 @@
 namespace exclave::engine::detail {
 namespace {
 
-constexpr std::size_t kPieceBytes = 1U << 20;
+constexpr std::size_t kCheckedPieceBytes = 1U << 20;
 
 // Calls `visit` with a range's bytes, in order, as long as it answers that it wants more.
 template <typename Visit>
 Status for_each_piece(WalDirectoryWriter& writer, const LogRange& range, Visit&& visit) {
-  Bytes piece(kPieceBytes);
+  Bytes piece(kCheckedPieceBytes);
   for (pg::Lsn at = range.from; at < range.to;) {
     const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), pg::bytes_between(at, range.to)));
     const MutableByteView bytes = MutableByteView(piece).first(some);

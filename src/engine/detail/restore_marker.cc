@@ -18,7 +18,7 @@ Status make_target(env::FileSystem& files, const std::string& target) {
   const auto present = files.stat(target);
   if (!present.ok()) {
     if (present.error().code() != Code::NotFound) return present.error();
-    return files.make_directories(target, 0700);
+    return files.make_directories(target, env::kPrivateDirectory);
   }
   if (present.value().type == env::FileType::Directory) return {};
   return Error(Code::Precondition, "target '" + printable(target) + "' is not a directory")
@@ -34,7 +34,7 @@ Error not_empty(const std::string& target) {
 Status close_to_others(env::Directory& root) {
   TRY(root.drop_acls());
   env::FileAttributes only_for_us;
-  only_for_us.mode = 0700;
+  only_for_us.mode = env::kPrivateDirectory;
   Status closed = root.set_own_attributes(only_for_us);
   // Somebody else's directory that we may write into: its owner decides who comes in.
   return closed.ok() || closed.error().code() == Code::Denied ? Status() : closed;
@@ -115,7 +115,7 @@ Status RestoreMarker::write(std::string_view boot) {
   boot_ = boot;
   std::string mark = snapshot_.hex() + " " + boot_ + "\n";
   for (const std::string& path : unfinished_) mark.append(path).push_back('\0');
-  return env::replace_file_durably(*files_, path_, as_bytes(mark), 0600);
+  return env::replace_file_durably(*files_, path_, as_bytes(mark), env::kPrivateFile);
 }
 
 Status RestoreMarker::distrust() {

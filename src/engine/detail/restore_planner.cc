@@ -284,13 +284,15 @@ Status RestorePlanner::create_other(env::Directory& parent, const format::Listin
     case format::EntryType::Symlink:
       return parent.create_symlink(name, entry.link_target);
     case format::EntryType::Fifo:
-      return parent.create_node(name, env::FileType::Fifo, 0600, 0, 0);
+      return parent.create_node(name, env::FileType::Fifo, env::kPrivateFile, 0, 0);
     case format::EntryType::Socket:
-      return parent.create_node(name, env::FileType::Socket, 0600, 0, 0);
+      return parent.create_node(name, env::FileType::Socket, env::kPrivateFile, 0, 0);
     case format::EntryType::CharDevice:
-      return parent.create_node(name, env::FileType::CharDevice, 0600, entry.device_major, entry.device_minor);
+      return parent.create_node(name, env::FileType::CharDevice, env::kPrivateFile, entry.device_major,
+                                entry.device_minor);
     case format::EntryType::BlockDevice:
-      return parent.create_node(name, env::FileType::BlockDevice, 0600, entry.device_major, entry.device_minor);
+      return parent.create_node(name, env::FileType::BlockDevice, env::kPrivateFile, entry.device_major,
+                                entry.device_minor);
     case format::EntryType::Regular:
     case format::EntryType::Directory:
       break;

@@ -32,13 +32,13 @@ Status TargetTree::make_directory(std::string_view path) {
   const Place above = TRY(parent_of(path));
   const std::shared_ptr<env::Directory>& parent = above.directory;
   const std::string_view name = env::base_name(path);
-  Status created = parent->create_directory(name, 0700);
+  Status created = parent->create_directory(name, env::kPrivateDirectory);
   const bool is_new = created.ok();
   if (!is_new) {
     if (created.error().code() != Code::AlreadyExists) return created;
     // An unfinished restore may have closed it already, which would lock out everyone but root.
     env::FileAttributes open_to_us;
-    open_to_us.mode = 0700;
+    open_to_us.mode = env::kPrivateDirectory;
     TRY(parent->set_attributes(name, open_to_us));
   }
   auto entered = parent->open_directory(name);

@@ -7,7 +7,7 @@
 namespace exclave::engine {
 namespace {
 
-constexpr std::size_t kEntriesPerBatch = 128;
+constexpr std::size_t kEntriesPerScanBatch = 128;
 constexpr std::size_t kFilesPerBatch = 32;
 constexpr std::size_t kBatchesAhead = kWindowFiles / kFilesPerBatch - 2;
 // The kernel stamps changes by a clock that ticks every 1 to 10 ms. A second change within the tick of the first leaves
@@ -95,7 +95,7 @@ void TreeScanner::Batch::add(Scanned scanned) {
 
 // A block is as large as many entries: it is the last of its batch.
 bool TreeScanner::Batch::is_full() const {
-  return items.size() >= kEntriesPerBatch || open_files >= kFilesPerBatch || has_block;
+  return items.size() >= kEntriesPerScanBatch || open_files >= kFilesPerBatch || has_block;
 }
 
 TreeScanner::TreeScanner(env::Env& env, TreeWalker walker, std::optional<repo::CatalogueReader> catalogue,

@@ -8,7 +8,7 @@
 namespace exclave::engine {
 namespace {
 
-class TreeWalk : public testing::Test {
+class TreeWalk : public ::testing::Test {
  protected:
   env::Env env() { return machine_.env(); }
   void directory(const std::string& path) { ASSERT_TRUE(env().files.make_directories(path, 0755).ok()); }

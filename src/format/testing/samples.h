@@ -26,6 +26,9 @@ AnyId id_of(std::string_view label) {
   return AnyId::from_view(labelled(label).view().first(AnyId::kSize));
 }
 
+// 256 KiB: the size of every sample.
+inline constexpr std::uint8_t kSampleClass = 18;
+
 inline RealmId sample_realm() {
   return id_of<RealmId>("realm");
 }

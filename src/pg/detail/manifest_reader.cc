@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kSha256Digits = 64;
 
-Error corrupt(std::string_view what) {
+Error bad_manifest(std::string_view what) {
   return {Code::Corrupt, fmt::format("backup manifest: {}", what)};
 }
 
@@ -75,28 +75,28 @@ Result<ManifestFile> parse_file(std::string_view line) {
   Scanner scan(line);
   ManifestFile file;
   const bool is_encoded = scan.take("{ \"Encoded-Path\": ");
-  if (!is_encoded && !scan.take("{ \"Path\": ")) return corrupt("a file without a path");
+  if (!is_encoded && !scan.take("{ \"Path\": ")) return bad_manifest("a file without a path");
   auto path = scan.quoted();
-  if (!path) return corrupt("a file with a malformed path");
+  if (!path) return bad_manifest("a file with a malformed path");
   file.path = std::move(*path);
   if (is_encoded) {
     const auto bytes = from_hex(file.path);
-    if (!bytes.ok()) return corrupt("a file with a malformed path");
+    if (!bytes.ok()) return bad_manifest("a file with a malformed path");
     file.path = as_text(bytes.value());
   }
-  if (!scan.take(", \"Size\": ")) return corrupt("a file without a size");
+  if (!scan.take(", \"Size\": ")) return bad_manifest("a file without a size");
   const auto size = scan.number();
   if (!size || !scan.take(", \"Last-Modified\": ") || !scan.quoted())
-    return corrupt("a file with a malformed size or time");
+    return bad_manifest("a file with a malformed size or time");
   file.size = *size;
   if (!scan.take(", \"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": ")) {
     return Error(Code::Unsupported, "backup manifest: its checksums are not CRC32C");
   }
   const auto checksum = scan.quoted();
   Bytes bytes(sizeof(std::uint32_t));
-  if (!checksum || !from_hex_into(*checksum, bytes).ok()) return corrupt("a file with a malformed checksum");
+  if (!checksum || !from_hex_into(*checksum, bytes).ok()) return bad_manifest("a file with a malformed checksum");
   file.crc32c = little_u32(bytes);  // the number as it lies in the server's memory
-  if (!scan.take(" }") || !scan.is_done()) return corrupt("something after a file");
+  if (!scan.take(" }") || !scan.is_done()) return bad_manifest("something after a file");
   return file;
 }
 
@@ -106,7 +106,7 @@ Result<std::optional<ManifestFile>> ManifestReader::next(ByteView& bytes) {
   while (!bytes.empty()) {
     const auto end = std::find(bytes.begin(), bytes.end(), Byte{'\n'});
     const auto size = static_cast<std::size_t>(end - bytes.begin());
-    if (line_.size() + size > kMaximumLineBytes) return corrupt("a line that is too long");
+    if (line_.size() + size > kMaximumLineBytes) return bad_manifest("a line that is too long");
     line_ += as_text(bytes.first(size));
     const bool is_whole = end != bytes.end();
     summary_.bytes += size + (is_whole ? 1 : 0);
@@ -129,7 +129,7 @@ Result<std::optional<ManifestFile>> ManifestReader::take_line(std::string_view l
     case State::System: {
       Scanner scan(line);
       const auto system = scan.take("\"System-Identifier\": ") ? scan.number() : std::nullopt;
-      if (!system || !scan.take(",") || !scan.is_done()) return corrupt("no system identifier");
+      if (!system || !scan.take(",") || !scan.is_done()) return bad_manifest("no system identifier");
       summary_.system = SystemIdentifier(*system);
       state_ = State::FilesBegin;
       return nothing;
@@ -137,7 +137,7 @@ Result<std::optional<ManifestFile>> ManifestReader::take_line(std::string_view l
     case State::FilesBegin:
     case State::RangesBegin: {
       const bool is_files = state_ == State::FilesBegin;
-      if (line != (is_files ? "\"Files\": [" : "\"WAL-Ranges\": [")) return corrupt("a list is missing");
+      if (line != (is_files ? "\"Files\": [" : "\"WAL-Ranges\": [")) return bad_manifest("a list is missing");
       state_ = is_files ? State::Files : State::Ranges;
       expects_more_ = true;
       return nothing;
@@ -149,7 +149,7 @@ Result<std::optional<ManifestFile>> ManifestReader::take_line(std::string_view l
         state_ = is_files ? State::RangesBegin : State::Checksum;
         return nothing;
       }
-      if (!expects_more_) return corrupt("an entry after the last one");
+      if (!expects_more_) return bad_manifest("an entry after the last one");
       expects_more_ = line.ends_with(',');
       if (expects_more_) line.remove_suffix(1);
       if (is_files) return std::optional<ManifestFile>(TRY(parse_file(line)));
@@ -162,14 +162,14 @@ Result<std::optional<ManifestFile>> ManifestReader::take_line(std::string_view l
     case State::Over:
       break;
   }
-  return corrupt("something after its end");
+  return bad_manifest("something after its end");
 }
 
 Status ManifestReader::take_version(std::string_view line) {
   Scanner scan(line);
-  if (!scan.take("{ \"PostgreSQL-Backup-Manifest-Version\": ")) return corrupt("no version");
+  if (!scan.take("{ \"PostgreSQL-Backup-Manifest-Version\": ")) return bad_manifest("no version");
   const auto version = scan.number();
-  if (!version || !scan.take(",") || !scan.is_done()) return corrupt("no version");
+  if (!version || !scan.take(",") || !scan.is_done()) return bad_manifest("no version");
   if (*version != 1 && *version != 2) {
     return Error(Code::Unsupported, fmt::format("backup manifest: version {}", *version));
   }
@@ -180,14 +180,14 @@ Status ManifestReader::take_version(std::string_view line) {
 Status ManifestReader::take_range(std::string_view line) {
   Scanner scan(line);
   const auto timeline = scan.take("{ \"Timeline\": ") ? scan.number() : std::nullopt;
-  if (!timeline || *timeline == 0 || *timeline > 0xffffffff) return corrupt("a range of WAL without a timeline");
+  if (!timeline || *timeline == 0 || *timeline > 0xffffffff) return bad_manifest("a range of WAL without a timeline");
   const auto start = scan.take(", \"Start-LSN\": ") ? scan.quoted() : std::nullopt;
   const auto end = scan.take(", \"End-LSN\": ") ? scan.quoted() : std::nullopt;
-  if (!start || !end || !scan.take(" }") || !scan.is_done()) return corrupt("a malformed range of WAL");
+  if (!start || !end || !scan.take(" }") || !scan.is_done()) return bad_manifest("a malformed range of WAL");
   const auto start_position = parse_lsn(*start);
   const auto end_position = parse_lsn(*end);
   if (!start_position.ok() || !end_position.ok() || start_position.value() > end_position.value()) {
-    return corrupt("an impossible range of WAL");
+    return bad_manifest("an impossible range of WAL");
   }
   // The server writes the newest timeline first.
   if (is_first_range_) {
@@ -204,7 +204,7 @@ Status ManifestReader::take_checksum(std::string_view line) {
   const auto checksum = scan.take("\"Manifest-Checksum\": ") ? scan.quoted() : std::nullopt;
   if (!checksum || checksum->size() != kSha256Digits || !from_hex(*checksum).ok() || !scan.take("}") ||
       !scan.is_done()) {
-    return corrupt("no checksum of its own");
+    return bad_manifest("no checksum of its own");
   }
   summary_.sha256 = *checksum;
   summary_.hashed_bytes = summary_.bytes - line.size() - 1;
@@ -213,7 +213,7 @@ Status ManifestReader::take_checksum(std::string_view line) {
 }
 
 Result<ManifestSummary> ManifestReader::finish() const {
-  if (state_ != State::Over || !line_.empty()) return corrupt("it is not whole");
+  if (state_ != State::Over || !line_.empty()) return bad_manifest("it is not whole");
   return summary_;
 }
 

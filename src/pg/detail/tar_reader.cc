@@ -28,15 +28,11 @@ constexpr Field kMagic{257, 8};
 constexpr Field kPrefix{345, 155};
 constexpr std::string_view kUstar{"ustar\00000", 8};
 
-bool is_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](Byte b) { return b == 0; });
-}
-
 ByteView at(ByteView header, Field field) {
   return header.subspan(field.offset, field.size);
 }
 
-Error corrupt(std::string_view what) {
+Error bad_archive(std::string_view what) {
   return {Code::Corrupt, "backup archive: " + std::string(what)};
 }
 
@@ -83,26 +79,28 @@ std::optional<EntryType> type_of(Byte flag) {
 
 Result<BackupEntry> parse_header(ByteView header) {
   const auto checksum = number(at(header, kChecksum));
-  if (!checksum || *checksum != sum_of(header)) return corrupt("a header's checksum is wrong");
-  if (as_text(at(header, kMagic)) != kUstar || !is_zero(at(header, kPrefix))) return corrupt("not a ustar header");
+  if (!checksum || *checksum != sum_of(header)) return bad_archive("a header's checksum is wrong");
+  if (as_text(at(header, kMagic)) != kUstar || !is_all_zero(at(header, kPrefix)))
+    return bad_archive("not a ustar header");
   BackupEntry entry;
   const auto type = type_of(header[kTypeOffset]);
-  if (!type) return corrupt("an entry of an unknown type");
+  if (!type) return bad_archive("an entry of an unknown type");
   entry.type = *type;
   const auto name = text(at(header, kName));
   const auto link = text(at(header, kLink));
-  if (!name || !link) return corrupt("a name that is not ended");
+  if (!name || !link) return bad_archive("a name that is not ended");
   entry.path = name->starts_with("./") ? name->substr(2) : *name;  // the server writes "./pg_wal/archive_status"
   if (entry.type != EntryType::File && entry.path.ends_with('/')) entry.path.pop_back();
-  if (!is_backup_path(entry.path)) return corrupt("refused path \"" + printable(entry.path) + "\"");
+  if (!is_backup_path(entry.path)) return bad_archive("refused path \"" + printable(entry.path) + "\"");
   const auto mode = number(at(header, kMode));
   const auto size = number(at(header, kSize));
   const auto time = number(at(header, kTime));
   if (!mode || !size || !time || *mode > 07777 || *size > kMaximumSize || *time > kMaximumTime) {
-    return corrupt("impossible mode, size or time of " + printable(entry.path));
+    return bad_archive("impossible mode, size or time of " + printable(entry.path));
   }
-  if (entry.type != EntryType::File && *size != 0) return corrupt("data in an entry that is no file");
-  if ((entry.type == EntryType::Symlink) == link->empty()) return corrupt("a link target where none belongs, or none");
+  if (entry.type != EntryType::File && *size != 0) return bad_archive("data in an entry that is no file");
+  if ((entry.type == EntryType::Symlink) == link->empty())
+    return bad_archive("a link target where none belongs, or none");
   entry.mode = static_cast<std::uint32_t>(*mode);
   entry.size = *size;
   entry.modified = env::Timestamp::from_seconds(static_cast<std::int64_t>(*time));
@@ -127,7 +125,7 @@ bool is_backup_path(std::string_view path) {
 
 Result<TarEvent> TarReader::take_header() {
   header_have_ = 0;
-  if (is_zero(header_)) {
+  if (is_all_zero(header_)) {
     state_ = State::Trailer;
     trailer_bytes_ = kBlockBytes;
     return TarEvent(TarNeedsMore{});
@@ -158,14 +156,14 @@ Result<TarEvent> TarReader::next(ByteView& bytes) {
     }
     if (state_ == State::Padding) {
       const ByteView zeros = take(padding_left_);
-      if (!is_zero(zeros)) return corrupt("padding is not zero");
+      if (!is_all_zero(zeros)) return bad_archive("padding is not zero");
       padding_left_ -= zeros.size();
       if (padding_left_ == 0) state_ = State::Header;
       continue;
     }
     if (state_ == State::Trailer) {
       const ByteView zeros = take(bytes.size());
-      if (!is_zero(zeros)) return corrupt("bytes after its end");
+      if (!is_all_zero(zeros)) return bad_archive("bytes after its end");
       trailer_bytes_ += zeros.size();
       continue;
     }
@@ -181,7 +179,7 @@ Result<TarEvent> TarReader::next(ByteView& bytes) {
 
 Status TarReader::finish() const {
   if (state_ == State::Trailer && trailer_bytes_ >= kEndBytes && trailer_bytes_ % kBlockBytes == 0) return {};
-  return corrupt("it ends in the middle");
+  return bad_archive("it ends in the middle");
 }
 
 }  // namespace exclave::pg::detail

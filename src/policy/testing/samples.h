@@ -1,4 +1,5 @@
-// Samples: the worked examples that the pages of docs/formats show. Hides: how a page fences them.
+// Samples: the worked examples that the pages of docs/formats show, and documents line by line. Hides: how a page fences
+// them.
 //
 // I1  What is missing or empty stops the test run: a test never passes by reading nothing.
 // Threads: pure.
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace exclave::policy::testing {
 
@@ -36,6 +38,14 @@ inline std::string value_in(std::string_view page, std::string_view name) {
   const std::size_t end = page.find('`', at + begin.size());
   CHECK(end != std::string_view::npos);
   return std::string(page.substr(at + begin.size(), end - at - begin.size()));
+}
+
+// The lines of a document that ends with LF, without it.
+inline std::vector<std::string> lines_of(std::string_view document) {
+  std::vector<std::string> lines;
+  for (const std::string_view line : split(document, '\n')) lines.emplace_back(line);
+  lines.pop_back();
+  return lines;
 }
 
 }  // namespace exclave::policy::testing

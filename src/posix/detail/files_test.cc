@@ -17,10 +17,10 @@ namespace {
 using conformance::failed_with;
 using conformance::is_ok;
 
-class FilesTest : public testing::Test {
+class FilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir() + "/exclave-files-XXXXXX";
+    path_ = ::testing::TempDir() + "/exclave-files-XXXXXX";
     file_ = Descriptor(::mkostemp(path_.data(), O_CLOEXEC));
     ASSERT_TRUE(file_.valid());
   }
