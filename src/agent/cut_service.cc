@@ -64,7 +64,7 @@ Status LocalMember::keep(const format::Cut& cut) {
 }
 
 Result<std::string> RemoteMember::ask(const format::CutId& cut, std::string_view verb, ByteView body) {
-  auto lease = TRY(pool_.take(clock_.monotonic() + kKeepTime, kConnectTime));
+  auto lease = TRY(pool_.take(clock_.monotonic() + kKeepTime, [&] { return clock_.monotonic() + kConnectTime; }));
   const std::string target =
       std::string(kPrefix) + cut.hex() + "/" + std::string(verb) + "?" + std::string(kDatasetField) + dataset_;
   const http::ResponseHead head = TRY(lease.client().request("POST", target, {}, body));

@@ -249,7 +249,7 @@ std::vector<std::string> era_alarms(const AgentHome& home, std::int64_t now) {
 
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
-  const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::Short));
+  const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::InTurn));
   vaults->shutdown_at(context.stop);
   const auto snapshots = TRY(home->snapshots(context));
   const std::int64_t now = context.env.clock.now().seconds();

@@ -15,7 +15,7 @@ Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, con
   site->directory_ = place.site;
   Acts acts = TRY(load_acts(context, place.site));
   site->identity_ = TRY(read_role_key(context.env.files, place.site, "identity.key", custody::SigningUse::Site));
-  site->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *site->identity_, Patience::Short));
+  site->vaults_ = TRY(VaultSet::connect(context, acts.policy(), *site->identity_, Patience::InTurn));
   site->vaults_->shutdown_at(context.stop);
   site->acts_ = TRY(site->vaults_->exchange_acts(context, place.site, std::move(acts)));
   site->site_ = site->policy().site_by_identity(site->identity_->public_key());

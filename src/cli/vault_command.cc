@@ -104,7 +104,7 @@ class RepairLoop {
   Status repair() {
     const policy::SignedPolicy policy = opened_.vault->policy();
     const std::shared_ptr<VaultSet> others =
-        TRY(VaultSet::connect(context_, policy.policy, opened_.identity, Patience::Short));
+        TRY(VaultSet::connect(context_, policy.policy, opened_.identity, Patience::InTurn));
     {
       const MutexLock lock(mutex_);
       others_ = others;
@@ -181,7 +181,7 @@ Result<ExitCode> run(const Context& context, const VaultSettings& settings) {
 
 Result<ExitCode> run(const Context& context, const RepairSettings& settings) {
   OpenedVault opened = TRY(open_as_daemon(context, settings.directory));
-  const auto others = TRY(VaultSet::connect(context, opened.policy.policy, opened.identity, Patience::Short));
+  const auto others = TRY(VaultSet::connect(context, opened.policy.policy, opened.identity, Patience::InTurn));
   vault::RepairOptions options;
   if (settings.scrub) options.scrub = vault::Scrub::FromTheStart;
   const vault::RepairReport report = opened.vault->repair(others->all(), options, context.stop);

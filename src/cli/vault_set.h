@@ -22,9 +22,11 @@
 
 namespace exclave::cli {
 
-// How long a vault that does not answer is asked again: a capture can wait, a restore in a crisis goes to the next
-// vault.
-enum class Patience { Long, Short };
+// How long a vault that does not answer is asked again.
+//   Long    a capture can wait
+//   Short   once more: who asks each vault from a thread of its own, as a stream does
+//   InTurn  once more, and one that hangs is only glanced at: who asks one after the other, as a restore in a crisis does
+enum class Patience { Long, Short, InTurn };
 
 class VaultSet {
  public:

@@ -7,7 +7,8 @@
 // I1  A capture that returned ok is durable: its snapshot and everything it needs have k receipts. A failure after that
 //     is no error of the capture: it is in the report.
 // I2  Nothing is skipped silently: entries that could not be read whole are in the report and marked in the listing.
-// I3  An interrupted capture leaves no snapshot; what got receipts is not sent again by the next one.
+// I3  An interrupted capture leaves no snapshot; what got receipts is not sent again by the next one. If it was
+//     interrupted while the vaults took the snapshot itself, they may hold one that home does not know, as after a crash.
 // I4  Unchanged files (same size, mtime, ctime, inode as in the catalogue) are not opened, unless asked to.
 // Memory: about 150 MB, whatever the number of files; and 40 bytes for each chunk (1 MiB or so) of the largest file or
 //     stream, which are the slices of its entry: 0.4 GB for 10 TB.

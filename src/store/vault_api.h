@@ -14,7 +14,7 @@
 // Errors: Denied (role, policy, key id, signature of a foreign key), Exhausted (quota, disk full, a limit), Conflict
 //         (another object or chain under this index), InvalidInput (the object has another name or form), NotFound,
 //         Precondition (an act is missing at the vault: put_act first), Unavailable (retry later, or use another
-//         vault), Corrupt.
+//         vault), Corrupt; Cancelled when its owner gave up waiting, which is never a vault's word.
 // Source: docs/protocols/vault-http.md.
 #pragma once
 

@@ -36,7 +36,7 @@ std::shared_ptr<http::Client> ConnectionPool::pop_idle(std::vector<Idle>& outdat
   return nullptr;
 }
 
-Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline, std::chrono::nanoseconds connect_time) {
+Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline, const std::function<env::Instant()>& until) {
   std::vector<Idle> outdated;
   std::shared_ptr<http::Client> client;
   {
@@ -53,7 +53,7 @@ Result<ConnectionPool::Lease> ConnectionPool::take(env::Instant deadline, std::c
   }
   Lease lease(*this);
   lease.is_reused_ = client != nullptr;
-  if (client == nullptr) client = TRY(connect(std::min(deadline, target_.clock.monotonic() + connect_time)));
+  if (client == nullptr) client = TRY(connect(std::min(deadline, until())));
   lease.client_ = client;
   if (!note_leased(client)) return was_shut_down();
   return lease;

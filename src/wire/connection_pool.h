@@ -11,6 +11,7 @@
 //         Cancelled (after shutdown).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,13 +54,13 @@ class ConnectionPool {
   };
 
   ConnectionPool(Target target, std::size_t size);
-  // `connect_time`: how long a new connection may take, with its handshake.
-  Result<Lease> take(env::Instant deadline, std::chrono::nanoseconds connect_time);
+  // Whether a connection is to be made turns out late: `until` is asked right before, until when at most.
+  Result<Lease> take(env::Instant deadline, const std::function<env::Instant()>& until);
   // One that is connected already, if there is any; waits for nothing.
   std::optional<Lease> take_idle();
   // After a failure of a reused connection: the other idle ones have probably ended as well.
   void forget_idle();
-  // A connection that is just being made is not cut: it ends within its connect_time.
+  // A connection that is just being made is not cut: it ends when its time is over.
   void shutdown();
 
  private:

@@ -80,9 +80,9 @@ Result<T> HttpVault::readable(Result<T> parsed) const {
 }
 
 template <typename Attempt>
-auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool has_failed, bool& was_stale)
+auto HttpVault::attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_stale)
     -> decltype(attempt(std::declval<http::Client&>())) {
-  ConnectionPool::Lease lease = TRY(pool_.take(deadline, time_to_connect(has_failed)));
+  ConnectionPool::Lease lease = TRY(take_connection(deadline));
   auto result = attempt(lease.client());
   was_stale = lease.is_reused() && !lease.client().is_reusable();
   return result;
@@ -96,7 +96,7 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
   std::size_t stale = 0;
   for (;;) {
     bool was_stale = false;
-    auto result = attempt_once(attempt, deadline, failed > 0 || is_out_of_reach_, was_stale);
+    auto result = attempt_once(attempt, deadline, was_stale);
     if (result.ok() || !may_pass(result.error().code())) {
       is_out_of_reach_ = false;
       if (result.ok()) return result;
@@ -119,11 +119,17 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
   }
 }
 
-std::chrono::nanoseconds HttpVault::time_to_connect(bool has_failed) {
-  const env::Instant now = world_.clock.monotonic();
-  if (has_failed && now < next_long_look_.load()) return options_.glance_time;
-  next_long_look_ = now + kLongLookEvery;
-  return options_.connect_time;
+Result<ConnectionPool::Lease> HttpVault::take_connection(env::Instant deadline) {
+  std::optional<env::Instant> until;  // if a connection is made
+  auto lease = pool_.take(deadline, [&] {
+    const env::Instant now = world_.clock.monotonic();
+    const bool is_glance = lets_time_run_out_ && now < next_long_look_.load();
+    if (!is_glance) next_long_look_ = now + kLongLookEvery;
+    until = now + (is_glance ? std::min(options_.glance_time, options_.connect_time) : options_.connect_time);
+    return *until;
+  });
+  if (until.has_value()) lets_time_run_out_ = !lease.ok() && world_.clock.monotonic() >= *until;
+  return lease;
 }
 
 // Doubles from attempt to attempt; the second half is drawn, so that a crowd of agents does not return in step.

@@ -7,8 +7,8 @@
 //
 // Units/limits: at most `connections` requests at a time, further callers wait. A call makes at most `attempts`
 //     attempts within `call_time`; once a vault has not been reached, later calls make one attempt each until one
-//     succeeds. A vault that has just failed is given `glance_time` to take a connection, and once a minute the whole
-//     `connect_time`: one that hangs does not hold up every step of a restore, one that is merely slow comes back.
+//     succeeds. A vault that let a connection's time run out is given `glance_time` for the next ones, and once a minute
+//     the whole `connect_time`: one that hangs does not hold up every step of a restore, one that is slow comes back.
 //     Answers are bounded: documents 4 MiB, heads 100,000 streams.
 // I1  A receipt is returned only after it was checked (receipts.h); an act only if it bears the hash asked for.
 // I2  The other end holds the vault's pinned identity key, in every connection.
@@ -36,7 +36,7 @@ struct HttpVaultOptions {
   std::size_t connections = 4;
   unsigned attempts = 6;
   std::chrono::nanoseconds connect_time = std::chrono::seconds(10);  // with the handshake
-  std::chrono::nanoseconds glance_time = std::chrono::seconds(10);   // the same, of a vault that has just failed
+  std::chrono::nanoseconds glance_time = connect_time;               // at most that
   std::chrono::nanoseconds call_time = std::chrono::minutes(5);
   std::chrono::nanoseconds first_pause = std::chrono::milliseconds(200);  // doubles, half of it by chance
   std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
@@ -92,10 +92,9 @@ class HttpVault final : public store::VaultApi {
   auto call(const Attempt& attempt, unsigned attempts = 0) -> decltype(attempt(std::declval<http::Client&>()));
   // `was_stale`: it failed on a connection from before, which the vault may simply have closed meanwhile.
   template <typename Attempt>
-  auto attempt_once(const Attempt& attempt, env::Instant deadline, bool has_failed, bool& was_stale)
+  auto attempt_once(const Attempt& attempt, env::Instant deadline, bool& was_stale)
       -> decltype(attempt(std::declval<http::Client&>()));
-  // `has_failed`: the attempt before this one.
-  std::chrono::nanoseconds time_to_connect(bool has_failed);
+  Result<ConnectionPool::Lease> take_connection(env::Instant deadline);
   Result<std::chrono::nanoseconds> pause_before(unsigned attempt);
   // The whole body of a 200 answer to GET, at most `limit` bytes.
   Result<Bytes> get(const std::string& target, std::uint64_t limit);
@@ -122,7 +121,8 @@ class HttpVault final : public store::VaultApi {
   ReceiptMemory receipts_;
   std::atomic<bool> is_out_of_reach_ = false;
   std::atomic<bool> is_shut_down_ = false;
-  std::atomic<env::Instant> next_long_look_{};  // from then on it is given the whole connect_time again
+  std::atomic<bool> lets_time_run_out_ = false;  // the last connection that it was to take
+  std::atomic<env::Instant> next_long_look_{};   // from then on it is given the whole connect_time again
 };
 
 }  // namespace exclave::wire

@@ -404,8 +404,18 @@ TEST_F(HttpVaultTest, a_vault_that_hangs_is_given_a_glance_at_each_call_and_the_
     EXPECT_TRUE(env.clock.sleep_until(first + seconds(50)).ok());
     EXPECT_EQ(seconds_of_a_call(), 10);
     EXPECT_EQ(seconds_of_a_call(), 2);
+    listener->close();
+    EXPECT_EQ(seconds_of_a_call(), 0) << "refused at once";
   });
   universe_.run();
+}
+
+TEST_F(HttpVaultTest, H9_a_vault_that_says_we_were_told_to_stop_is_one_that_does_not_answer) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    vault.will({.status = 503, .headers = {{"error-code", "cancelled"}}});
+    vault.will_say(acts_document({}));
+    EXPECT_TRUE(is_ok(client.acts())) << "asked again, as after any 503";
+  });
 }
 
 TEST_F(HttpVaultTest, a_vault_with_another_identity_is_denied) {

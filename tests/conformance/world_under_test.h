@@ -50,13 +50,13 @@ struct WorldKind {
 };
 
 template <typename T>
-testing::AssertionResult is_ok(const Result<T>& result) {
+::testing::AssertionResult is_ok(const Result<T>& result) {
   if (result.ok()) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << name_of(result.error().code()) << ": " << result.error().message();
 }
 
 template <typename T>
-testing::AssertionResult failed_with(const Result<T>& result, Code code) {
+::testing::AssertionResult failed_with(const Result<T>& result, Code code) {
   if (result.ok()) return ::testing::AssertionFailure() << "it succeeded";
   if (result.error().code() == code) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << name_of(result.error().code()) << ": " << result.error().message();

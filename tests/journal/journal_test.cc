@@ -264,7 +264,7 @@ TEST_F(JournalTest, within_a_second_each_vault_has_signed_for_what_it_confirmed)
     EXPECT_EQ(bench.door(0).marks, 1U) << "nothing new, nothing to sign";
 
     // A writer that never rests: evidence lags by a second at most, and costs one call in a second.
-    const auto end = bench.in(20s);
+    const auto end = bench.in(6s);
     while (bench.env().clock.monotonic() < end) {
       EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1, 4000), bench.in(1min))));
       progress = writer->progress();
@@ -272,8 +272,8 @@ TEST_F(JournalTest, within_a_second_each_vault_has_signed_for_what_it_confirmed)
         EXPECT_LT(*progress.unvouched_for, 1500ms);
       }
     }
-    EXPECT_GT(progress.segments, 3U);
-    for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(bench.door(i).marks, 25U);
+    EXPECT_GT(progress.segments, 1U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(bench.door(i).marks, 10U);
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     EXPECT_EQ(writer->progress().vouched, next) << "receipts say more than marks";
   });

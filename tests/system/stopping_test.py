@@ -73,10 +73,26 @@ class Stopping(harness.SystemTest):
         self.interrupt_while_vaults_hang(1, "status", "--home", self.realm.home)
         self.ok(self.realm.backup())
 
-    def interrupt_while_vaults_hang(self, moment, *arguments):
+    def test_a_backup_whose_vaults_hang_in_its_midst_ends_when_told_to_stop(self):
+        large = self.scratch / "large"
+        large.mkdir()
+        with open(large / "noise", "wb") as file:
+            for _ in range(40):
+                file.write(os.urandom(10_000_000))
+        held = self.realm.vault("lux") / "objects"
+        self.interrupt_while_vaults_hang(3, "backup", "--home", self.realm.home, large,
+                                         begun=lambda: held.exists() and sum(1 for p in held.rglob("*") if p.is_file()) > 1)
+        self.ok(self.realm.backup(large))
+
+    def interrupt_while_vaults_hang(self, moment, *arguments, begun=None):
+        """`begun`: when they begin to hang; else before the command."""
+        if begun:
+            process = self.launched(*arguments)
+            self.wait_until(begun)
         for daemon in self.realm.daemons.values():
             daemon.process.send_signal(signal.SIGSTOP)
-        process = self.launched(*arguments)
+        if not begun:
+            process = self.launched(*arguments)
         try:
             time.sleep(moment)
             self.assertIsNone(process.poll(), "it waits for the vaults")

@@ -39,9 +39,10 @@ void BaseBackups::start(env::Env& env, const TakeBase& take, const DatabaseConfi
 
 void BaseBackups::run(env::Env& env, const TakeBase& take, const DatabaseConfig& database) {
   const Status taken = take(database);
+  const bool failed = !taken.ok() && taken.error().code() != Code::Cancelled;  // who was told to stop has not failed
   const std::string trouble =
-      taken.ok() ? "" : "the last base backup failed, and is tried again in a minute: " + taken.error().message();
-  if (!taken.ok()) env.log.write(env::LogLevel::Error, "dataset " + database.stream.dataset + ": " + trouble);
+      failed ? "the last base backup failed, and is tried again in a minute: " + taken.error().message() : "";
+  if (failed) env.log.write(env::LogLevel::Error, "dataset " + database.stream.dataset + ": " + trouble);
   const MutexLock lock(mutex_);
   troubles_[database.stream.dataset] = trouble;
   if (!taken.ok()) failed_.insert(database.stream.dataset);

@@ -66,11 +66,12 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
   std::size_t answered = 0;
   std::string reasons;
   Code code = Code::Unavailable;
+  bool was_told_to_stop = false;
   for (std::size_t i = 0; i < looks.size(); ++i) {
     const Look& look = looks[i];
     if (look.failure.has_value()) {
       code = look.failure->code();
-      if (code == Code::Cancelled) return Error(code, "the capture was interrupted while it asked the vaults");
+      was_told_to_stop = was_told_to_stop || code == Code::Cancelled;
       append_item(reasons, store::in_list(context.vaults[i]->name(), *look.failure), "; ");
       continue;
     }
@@ -81,6 +82,7 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
     if (is_later) newest = look.newest;
   }
   if (answered >= context.policy.quorum.k) return newest;
+  if (was_told_to_stop) return Error(Code::Cancelled, "the capture was interrupted while it asked the vaults");
   return Error(code, "only " + std::to_string(answered) + " of " + std::to_string(looks.size()) +
                          " vaults show what they hold, " + std::to_string(context.policy.quorum.k) + " are needed (" +
                          reasons + ")")

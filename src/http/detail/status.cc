@@ -8,10 +8,11 @@
 namespace exclave::http {
 namespace {
 
+// All that a peer can say. Whether we were told to stop is not for a peer to say: Cancelled goes out as 503, and comes in
+// as Unavailable.
 constexpr std::array kAllCodes = {Code::InvalidInput, Code::NotFound,       Code::AlreadyExists, Code::Denied,
                                   Code::Corrupt,      Code::Conflict,       Code::Precondition,  Code::Exhausted,
-                                  Code::Unavailable,  Code::OutcomeUnknown, Code::Unsupported,   Code::Cancelled,
-                                  Code::Bug};
+                                  Code::Unavailable,  Code::OutcomeUnknown, Code::Unsupported,   Code::Bug};
 
 Code code_of_status(int status) {
   switch (status) {
