@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-
 #include "posix/world.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::agent {
 namespace {
@@ -16,12 +14,7 @@ using Shown = ResumePoint::Shown;
 
 class ResumePointTest : public ::testing::Test {
  protected:
-  ResumePointTest() {
-    std::string pattern = std::filesystem::temp_directory_path() / "exclave-resume-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-    memory_.emplace(world_.env().files, directory_, "people");
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
+  ResumePointTest() { memory_.emplace(world_.env().files, directory_.path(), "people"); }
 
   // A stream that has received `log` from `start` on, up to a record that holds a time.
   void receive(ResumePoint& point, Lsn start, std::string_view log) {
@@ -38,7 +31,7 @@ class ResumePointTest : public ::testing::Test {
   static constexpr Lsn kStart{0x100'0000};
   const pg::SegmentSize size_ = pg::SegmentSize::of(std::uint64_t{16} << 20).take();
   posix::World world_;
-  std::string directory_;
+  conformance::ScratchDirectory directory_{"resume"};
   std::optional<StreamMemory> memory_;
 };
 

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "posix/world.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::agent {
 namespace {
@@ -16,15 +16,10 @@ using ::testing::HasSubstr;
 
 class StreamMemoryTest : public ::testing::Test {
  protected:
-  StreamMemoryTest() {
-    std::string pattern = std::filesystem::temp_directory_path() / "exclave-memory-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-  StreamMemory memory() { return {world_.env().files, directory_, "people"}; }
-  void put(const std::string& file, const std::string& text) { std::ofstream(directory_ + "/" + file) << text; }
+  StreamMemory memory() { return {world_.env().files, directory_.path(), "people"}; }
+  void put(const std::string& file, const std::string& text) { std::ofstream(directory_ / file) << text; }
   posix::World world_;
-  std::string directory_;
+  conformance::ScratchDirectory directory_{"memory"};
 };
 
 TEST_F(StreamMemoryTest, the_first_system_is_the_only_one) {
@@ -40,7 +35,7 @@ TEST_F(StreamMemoryTest, a_server_that_replaces_another_begins_without_its_posit
   ASSERT_TRUE(memory().keep({{pg::Timeline(1), {}}, pg::Lsn(0x700), {}, std::nullopt, std::nullopt}).ok());
   ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok());
   EXPECT_TRUE(memory().position().take().has_value());
-  std::filesystem::remove(directory_ + "/system");  // as the hint says
+  std::filesystem::remove(directory_ / "system");  // as the hint says
   ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(8)).ok());
   EXPECT_FALSE(memory().position().take().has_value());
 }

@@ -2,13 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <array>
 #include <filesystem>
 
 #include "custody/testing/world.h"
 #include "posix/file_system.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::custody {
 namespace {
@@ -18,13 +18,7 @@ using ::testing::Not;
 
 class KeyFiles : public ::testing::Test {
  protected:
-  KeyFiles() {
-    directory_ = ::testing::TempDir() + "/exclave-keys-XXXXXX";
-    CHECK(::mkdtemp(directory_.data()) != nullptr);
-  }
-  ~KeyFiles() override { std::filesystem::remove_all(directory_); }
-
-  std::string path(std::string_view name) const { return env::join_path(directory_, name); }
+  std::string path(std::string_view name) const { return env::join_path(directory_.path(), name); }
   std::string content(std::string_view name) {
     return std::string(as_text(files_.read_file(path(name), 65536).value()));
   }
@@ -35,7 +29,7 @@ class KeyFiles : public ::testing::Test {
 
   testing::SeededRandom random_{"key files"};
   posix::FileSystem files_{random_};
-  std::string directory_;
+  conformance::ScratchDirectory directory_{"keys"};
 };
 
 const std::string kSeed(64, 'a');
@@ -104,7 +98,7 @@ TEST_F(KeyFiles, that_are_missing_or_no_files_are_named) {
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.error().code(), Code::NotFound);
   EXPECT_THAT(missing.error().message(), HasSubstr(path("none")));
-  EXPECT_FALSE(read_signing_key(files_, directory_, SigningUse::Site).ok());
+  EXPECT_FALSE(read_signing_key(files_, directory_.path(), SigningUse::Site).ok());
   write("large", std::string(16385, 'x'));
   EXPECT_EQ(read_signing_key(files_, path("large"), SigningUse::Site).error().code(), Code::InvalidInput);
 }
@@ -251,7 +245,7 @@ TEST_F(KeyFiles, take_no_name_that_documents_could_not_hold) {
   EXPECT_EQ(create_signing_key(files_, random_, path("k"), SigningUse::Site, "no spaces").error().code(),
             Code::InvalidInput);
   EXPECT_EQ(create_official_keys(files_, random_, path("o"), "Ålice").error().code(), Code::InvalidInput);
-  EXPECT_EQ(files_.list(directory_).value().size(), 0U);
+  EXPECT_EQ(files_.list(directory_.path()).value().size(), 0U);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Frozen samples of every custody document: one small realm, its ceremony, its key files and one release.
 // Each was written once and is never written again; a reader of any later program must read it.
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include "custody/testing/world.h"
 #include "policy/testing/samples.h"
 #include "posix/file_system.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::custody {
 namespace {
@@ -35,12 +35,9 @@ std::string sample(std::string_view name) {
 
 class SampleWriter : public ::testing::Test {
  protected:
-  SampleWriter() { CHECK(::mkdtemp(directory_.data()) != nullptr); }
-  ~SampleWriter() override { std::filesystem::remove_all(directory_); }
-
   testing::SeededRandom random_{"samples"};
   posix::FileSystem files_{random_};
-  std::string directory_ = ::testing::TempDir() + "/exclave-samples-XXXXXX";
+  conformance::ScratchDirectory directory_{"samples"};
 };
 
 class CustodySamples : public SampleWriter {
@@ -51,13 +48,13 @@ class CustodySamples : public SampleWriter {
 
   // The sample as a key file, which the repository cannot keep with mode 0600.
   std::string placed(std::string_view name, std::string_view as) {
-    std::string path = env::join_path(directory_, as);
+    std::string path = env::join_path(directory_.path(), as);
     CHECK(env::replace_file_durably(files_, path, as_bytes(sample(name)), 0600).ok());
     return path;
   }
   std::unique_ptr<Credential> card_of(std::string_view official) {
     placed("custody/official-keys-v1-" + std::string(official) + ".txt", "official.keys");
-    return open_key_file_credential(files_, directory_).take();
+    return open_key_file_credential(files_, directory_.path()).take();
   }
 
   policy::SignedPolicy policy_;
@@ -175,10 +172,10 @@ TEST_F(SampleWriter, DISABLED_wrote_the_samples_like_this) {
         "exclave/paper-key/v1\nname alice\nseed " + to_hex(world.realm.official("alice").paper.view()) + "\n");
   write("custody/signing-key-v1.txt", "exclave/signing-key/v1\nname lisbon\nuse site\nseed " +
                                           to_hex(policy::testing::seeded_secret<32>("site lisbon").view()) + "\n");
-  ASSERT_TRUE(write_agent_keys(files_, directory_ + "/a", world.ceremony.agent_keys).ok());
-  keep(directory_ + "/a", "custody/agent-keys-v1.txt");
-  ASSERT_TRUE(create_recipient_key(files_, directory_ + "/r", {release.id, world.recipient.clone()}).ok());
-  keep(directory_ + "/r", "custody/recipient-key-v1.txt");
+  ASSERT_TRUE(write_agent_keys(files_, directory_ / "a", world.ceremony.agent_keys).ok());
+  keep(directory_ / "a", "custody/agent-keys-v1.txt");
+  ASSERT_TRUE(create_recipient_key(files_, directory_ / "r", {release.id, world.recipient.clone()}).ok());
+  keep(directory_ / "r", "custody/recipient-key-v1.txt");
 }
 
 }  // namespace

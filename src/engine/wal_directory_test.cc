@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "posix/world.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::engine {
 namespace {
@@ -25,14 +25,8 @@ Bytes log_at(std::uint64_t from, std::uint64_t to) {
 
 class WalDirectory : public ::testing::Test {
  protected:
-  WalDirectory() {
-    std::string pattern = std::filesystem::temp_directory_path() / "exclave-wal-XXXXXX";
-    scratch_ = ::mkdtemp(pattern.data());
-    writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment + 40)).take();
-  }
-  void TearDown() override { std::filesystem::remove_all(scratch_); }
-
-  std::string directory() const { return scratch_ + "/wal"; }
+  WalDirectory() { writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment + 40)).take(); }
+  std::string directory() const { return scratch_ / "wal"; }
   Status add(pg::Timeline timeline, std::uint64_t from, std::uint64_t to) {
     return writer_->add(timeline, pg::Lsn(from), log_at(from, to));
   }
@@ -40,13 +34,13 @@ class WalDirectory : public ::testing::Test {
     return {pg::SystemIdentifier(9), size_, {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(end)}}};
   }
   Result<FetchOutcome> fetch(const std::string& name) const {
-    return fetch_wal(files_, directory(), name, scratch_ + "/fetched");
+    return fetch_wal(files_, directory(), name, scratch_ / "fetched");
   }
 
   mutable posix::World world_;
   env::FileSystem& files_ = world_.env().files;
   const pg::SegmentSize size_ = pg::SegmentSize::of(kSegment).take();
-  std::string scratch_;
+  conformance::ScratchDirectory scratch_{"wal"};
   std::unique_ptr<WalDirectoryWriter> writer_;
 };
 
@@ -55,7 +49,7 @@ TEST_F(WalDirectory, ends_exactly_where_the_plan_says_with_zeros_behind) {
   ASSERT_TRUE(writer_->plan(plan_to(2 * kSegment + 77)).ok());
   const auto fetched = fetch("000000010000000000000002");
   ASSERT_TRUE(fetched.ok()) << fetched.error().message();
-  const Bytes segment = files_.read_file(scratch_ + "/fetched", kSegment).take();
+  const Bytes segment = files_.read_file(scratch_ / "fetched", kSegment).take();
   ASSERT_EQ(segment.size(), kSegment);
   EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 77), log_at(2 * kSegment, 2 * kSegment + 77));
   EXPECT_EQ(Bytes(segment.begin() + 77, segment.end()), Bytes(kSegment - 77, 0));
@@ -98,7 +92,7 @@ TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
                      {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(left)}, {kTwo, pg::Lsn(left), pg::Lsn(left + 100)}}};
   ASSERT_TRUE(writer_->plan(plan).ok());
   ASSERT_EQ(fetch("000000020000000000000002").value(), FetchOutcome::HandedOver);
-  const Bytes segment = files_.read_file(scratch_ + "/fetched", kSegment).take();
+  const Bytes segment = files_.read_file(scratch_ / "fetched", kSegment).take();
   EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 3000), log_at(2 * kSegment, left));
   EXPECT_EQ(Bytes(segment.begin() + 3000, segment.begin() + 3100), Bytes(100, 0xee));
   EXPECT_EQ(fetch("00000002.history").value(), FetchOutcome::HandedOver);
@@ -117,7 +111,7 @@ TEST_F(WalDirectory, a_timeline_that_begins_in_the_first_file_has_all_of_that_fi
                      {{kOne, pg::Lsn(begin), pg::Lsn(left)}, {kTwo, pg::Lsn(left), pg::Lsn(left + 100)}}};
   ASSERT_TRUE(writer_->plan(plan).ok());
   ASSERT_EQ(fetch("000000020000000000000001").value(), FetchOutcome::HandedOver);
-  const Bytes segment = files_.read_file(scratch_ + "/fetched", kSegment).take();
+  const Bytes segment = files_.read_file(scratch_ / "fetched", kSegment).take();
   EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 3000), log_at(kSegment, left));
 }
 

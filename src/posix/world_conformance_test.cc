@@ -1,11 +1,11 @@
 // The real world passes every conformance suite.
-#include <stdlib.h>
 
 #include <utility>
 
 #include "posix/world.h"
 #include "tests/conformance/file_system_conformance.h"
 #include "tests/conformance/network_conformance.h"
+#include "tests/conformance/scratch_directory.h"
 #include "tests/conformance/threads_conformance.h"
 
 namespace exclave::posix {
@@ -21,20 +21,13 @@ using conformance::WorldUnderTest;
 class RealWorld : public WorldUnderTest {
  public:
   RealWorld() {
-    base_ = ::testing::TempDir() + "/exclave-posix-XXXXXX";
-    CHECK(::mkdtemp(base_.data()) != nullptr);
     env::FileSystem& files = world_.env().files;
     CHECK(files.make_directories(directory(), 0700).ok());
-    probe(*files.open_directory(base_).take());
-  }
-  ~RealWorld() override {
-    // Deeper than a removal by path could go.
-    auto removal = world_.env().processes.start({"rm", "-rf", "--", base_});
-    if (removal.ok()) ignore(removal.value()->wait(), "a leftover in the temporary directory");
+    probe(*files.open_directory(base_.path()).take());
   }
 
   void run(const std::function<void(env::Env)>& body) override { body(world_.env()); }
-  std::string directory() override { return base_ + "/test"; }
+  std::string directory() override { return base_ / "test"; }
   conformance::Abilities abilities() const override { return abilities_; }
 
  private:
@@ -59,7 +52,7 @@ class RealWorld : public WorldUnderTest {
   }
 
   World world_;
-  std::string base_;
+  conformance::ScratchDirectory base_{"posix"};
   conformance::Abilities abilities_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,21 +11,15 @@
 #include "posix/file_system.h"
 #include "posix/random.h"
 #include "posix/threads.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::table {
 namespace {
 
 class LogTableTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "exclave-log-table-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   Result<std::unique_ptr<Table>> open() { return open_log_table(files_, threads_, directory_); }
-  std::string log_path() const { return directory_ + "/table.log"; }
+  std::string log_path() const { return scratch_ / "table.log"; }
   Bytes read_log() const {
     std::ifstream file(log_path(), std::ios::binary);
     return Bytes(std::istreambuf_iterator<char>(file), {});
@@ -56,11 +49,12 @@ class LogTableTest : public ::testing::Test {
   posix::Random random_;
   posix::FileSystem files_{random_};
   posix::Threads threads_;
-  std::string directory_;
+  conformance::ScratchDirectory scratch_{"log-table"};
+  const std::string directory_ = scratch_.path();
 };
 
 TEST_F(LogTableTest, a_missing_directory_is_not_made) {
-  const auto opened = open_log_table(files_, threads_, directory_ + "/missing");
+  const auto opened = open_log_table(files_, threads_, scratch_ / "missing");
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().code(), Code::NotFound);
 }
@@ -136,9 +130,9 @@ TEST_F(LogTableTest, overwriting_again_and_again_does_not_grow_the_log) {
 
 TEST_F(LogTableTest, leftovers_of_a_crashed_rewriting_are_removed) {
   open().value().reset();
-  std::ofstream(directory_ + "/.tmp-0123456789abcdef") << "half";
+  std::ofstream(scratch_ / ".tmp-0123456789abcdef") << "half";
   open().value().reset();
-  EXPECT_FALSE(std::filesystem::exists(directory_ + "/.tmp-0123456789abcdef"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / ".tmp-0123456789abcdef"));
 }
 
 }  // namespace

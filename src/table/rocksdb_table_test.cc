@@ -5,25 +5,19 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
 
+#include "tests/conformance/scratch_directory.h"
+
 namespace exclave::table {
 namespace {
 
 class RocksdbTableTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "exclave-rocksdb-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   void fill(Table& table, int keys) const {
     for (int i = 0; i < keys; ++i) {
       Batch batch;
@@ -47,14 +41,15 @@ class RocksdbTableTest : public ::testing::Test {
     file.put(static_cast<char>(byte ^ 0x40));
   }
 
-  std::string directory_;
+  conformance::ScratchDirectory scratch_{"rocksdb"};
+  const std::string directory_ = scratch_.path();
 };
 
 TEST_F(RocksdbTableTest, a_missing_directory_is_not_made) {
-  const auto opened = open_rocksdb(directory_ + "/missing");
+  const auto opened = open_rocksdb(scratch_ / "missing");
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().code(), Code::NotFound);
-  EXPECT_FALSE(std::filesystem::exists(directory_ + "/missing"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "missing"));
 }
 
 TEST_F(RocksdbTableTest, who_looks_sees_what_was_written_and_takes_the_table_from_nobody) {
@@ -132,7 +127,7 @@ TEST_F(RocksdbTableTest, a_lost_table_file_is_corruption) {
 TEST_F(RocksdbTableTest, a_table_without_CURRENT_is_corrupt_at_the_second_start_too) {
   fill(*open_rocksdb(directory_).value(), 500);
   open_rocksdb(directory_).value().reset();
-  const std::string current = directory_ + "/CURRENT";
+  const std::string current = scratch_ / "CURRENT";
   const std::string kept = directory_ + "-CURRENT";
   std::filesystem::rename(current, kept);
   const auto tables = files_with(".sst");
@@ -155,8 +150,8 @@ TEST_F(RocksdbTableTest, a_creation_that_died_before_CURRENT_is_begun_again) {
     const std::string name = entry.path().filename().string();
     if (name != "LOCK" && name != "IDENTITY") std::filesystem::remove(entry.path());
   }
-  std::ofstream(directory_ + "/MANIFEST-000001") << "half a";
-  std::ofstream(directory_ + "/000001.dbtmp") << "MANI";
+  std::ofstream(scratch_ / "MANIFEST-000001") << "half a";
+  std::ofstream(scratch_ / "000001.dbtmp") << "MANI";
   EXPECT_TRUE(open_rocksdb(directory_).ok());
 }
 

@@ -1,6 +1,5 @@
 #include "tests/conformance/table_conformance.h"
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "posix/file_system.h"
@@ -8,45 +7,30 @@
 #include "posix/threads.h"
 #include "table/log_table.h"
 #include "table/rocksdb_table.h"
+#include "tests/conformance/scratch_directory.h"
 
 namespace exclave::table {
 namespace {
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = ::testing::TempDir() + "exclave-table-XXXXXX";
-    CHECK(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 class RocksdbHome final : public TableHome {
  public:
   Result<std::unique_ptr<Table>> open() override { return open_rocksdb(directory_.path()); }
-  void lose_root_file() override { CHECK(std::filesystem::remove(directory_.path() + "/CURRENT")); }
+  void lose_root_file() override { CHECK(std::filesystem::remove(directory_ / "CURRENT")); }
 
  private:
-  TemporaryDirectory directory_;
+  conformance::ScratchDirectory directory_{"table"};
 };
 
 class LogHome final : public TableHome {
  public:
   Result<std::unique_ptr<Table>> open() override { return open_log_table(files_, threads_, directory_.path()); }
-  void lose_root_file() override { CHECK(std::filesystem::remove(directory_.path() + "/table.log")); }
+  void lose_root_file() override { CHECK(std::filesystem::remove(directory_ / "table.log")); }
 
  private:
   posix::Random random_;
   posix::FileSystem files_{random_};
   posix::Threads threads_;
-  TemporaryDirectory directory_;
+  conformance::ScratchDirectory directory_{"table"};
 };
 
 template <typename Home>

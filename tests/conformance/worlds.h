@@ -1,37 +1,28 @@
 // The two worlds as a WorldUnderTest, for suites of modules that only use env: this machine, and a simulation.
 #pragma once
 
-#include <stdlib.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "posix/world.h"
 #include "sim/universe.h"
+#include "tests/conformance/scratch_directory.h"
 #include "tests/conformance/world_under_test.h"
 
 namespace exclave::conformance {
 
 class RealWorld final : public WorldUnderTest {
  public:
-  RealWorld() {
-    base_ = ::testing::TempDir() + "/exclave-test-XXXXXX";
-    CHECK(::mkdtemp(base_.data()) != nullptr);
-    CHECK(world_.env().files.make_directories(directory(), 0700).ok());
-  }
-  ~RealWorld() override {
-    auto removal = world_.env().processes.start({"rm", "-rf", "--", base_});
-    if (removal.ok()) ignore(removal.value()->wait(), "a leftover in the temporary directory");
-  }
+  RealWorld() { CHECK(world_.env().files.make_directories(directory(), 0700).ok()); }
 
   void run(const std::function<void(env::Env)>& body) override { body(world_.env()); }
-  std::string directory() override { return base_ + "/test"; }
+  std::string directory() override { return base_ / "test"; }
   Abilities abilities() const override { return {}; }
 
  private:
   posix::World world_{env::LogLevel::Error};
-  std::string base_;
+  ScratchDirectory base_{"test"};
 };
 
 // One machine; bodies run as an actor on it.

@@ -4,7 +4,6 @@
 // Threads: one test.
 #pragma once
 
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "posix/world.h"
+#include "tests/conformance/scratch_directory.h"
 #include "tests/realm/realm.h"
 #include "tests/realm/trees.h"
 
@@ -21,11 +21,9 @@ namespace exclave::realm_tests {
 class PosixRealm : public ::testing::Test {
  protected:
   PosixRealm() {
-    base_ = ::testing::TempDir() + "/exclave-realm-XXXXXX";
-    CHECK(::mkdtemp(base_.data()) != nullptr);
     make_directory("source");
     for (std::size_t i = 0; i < 3; ++i) {
-      hosts_.push_back(std::make_unique<VaultHost>(env_of_vault(i), base_ + "/vault" + std::to_string(i), keys(), i));
+      hosts_.push_back(std::make_unique<VaultHost>(env_of_vault(i), base_ / ("vault" + std::to_string(i)), keys(), i));
     }
     open_doors();
     start_agent();
@@ -33,8 +31,6 @@ class PosixRealm : public ::testing::Test {
   ~PosixRealm() override {
     agent_.reset();
     site_.reset();
-    auto removal = env().processes.start({"sh", "-c", "chmod -R u+rwX -- \"$0\"; rm -rf -- \"$0\"", base_});
-    if (removal.ok()) ignore(removal.value()->wait(), "a leftover in the temporary directory");
   }
 
   env::Env env() { return world_.env(); }
@@ -47,7 +43,7 @@ class PosixRealm : public ::testing::Test {
   }
   static bool is_root() { return ::geteuid() == 0; }
 
-  std::string at(const std::string& path) const { return base_ + "/" + path; }
+  std::string at(const std::string& path) const { return base_ / path; }
   std::string source(const std::string& path = "") const { return at(path.empty() ? "source" : "source/" + path); }
   void make_directory(const std::string& path, ::mode_t mode = 0755) {
     must(files().make_directories(at(path), 0755));
@@ -63,7 +59,7 @@ class PosixRealm : public ::testing::Test {
     ignore(env().clock.sleep_until(env().clock.monotonic() + std::chrono::milliseconds(120)), "never fails here");
   }
   void start_agent() {
-    agent_ = std::make_unique<Agent>(env_with(*agent_clock_), base_ + "/agent", keys(), pointers(writer_taps_));
+    agent_ = std::make_unique<Agent>(env_with(*agent_clock_), base_ / "agent", keys(), pointers(writer_taps_));
   }
   engine::CaptureReport capture() { return must(agent_->capture(source())); }
   Site& site() {
@@ -104,7 +100,7 @@ class PosixRealm : public ::testing::Test {
   env::Env env_ = world_.env();
   std::vector<std::unique_ptr<WrongClock>> vault_clocks_ = three_clocks();
   std::unique_ptr<WrongClock> agent_clock_ = std::make_unique<WrongClock>(env_.clock);
-  std::string base_;
+  conformance::ScratchDirectory base_{"realm"};
   std::vector<std::unique_ptr<VaultHost>> hosts_;
   std::vector<std::unique_ptr<TapVault>> writer_taps_;
   std::vector<std::unique_ptr<TapVault>> site_taps_;

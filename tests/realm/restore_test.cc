@@ -86,7 +86,7 @@ class Restore : public PosixRealm {
     for (const std::string& name : must(files().list(at("outside")))) {
       all += name + "=" + std::string(as_text(must(files().read_file(at("outside/" + name), 1000)))) + "\n";
     }
-    for (const std::string& name : must(files().list(base_))) all += name + "\n";
+    for (const std::string& name : must(files().list(base_.path()))) all += name + "\n";
     return all;
   }
 

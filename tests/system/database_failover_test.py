@@ -97,8 +97,8 @@ class Failover(DatabaseTest):
         first.kill()
         second.start()
         second.run("pg_ctl", "promote", "-D", second.data)
-        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["alarms"], "on the second's timeline 2")
-        self.assertIn("home dropped acknowledged commits: the server left timeline 1", status["alarms"][0])
+        told = "home dropped acknowledged commits: the server left timeline 1"
+        self.agent.wait("people", lambda s: s["state"] == "streaming" and any(told in a for a in s["alarms"]), "on the second's timeline 2")
         second.sql("insert into t values (4, 'on the second')")
         self.agent.stop()
         self.agent.start()
@@ -183,8 +183,8 @@ class Failover(DatabaseTest):
             self.home.sql("select pg_switch_wal()")
             self.home.sql("checkpoint")
         self.agent.start()
-        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["alarms"], "streaming again")
-        self.assertIn("the server no longer has its log from", status["alarms"][0])
+        told = "the server no longer has its log from"
+        self.agent.wait("people", lambda s: s["state"] == "streaming" and any(told in a for a in s["alarms"]), "streaming again")
         first = self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json")).json()["snapshots"][0]["snapshot"]
         self.wait_for_commits(self.home)
         self.base()
