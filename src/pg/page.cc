@@ -1,6 +1,5 @@
 #include "pg/page.h"
 
-#include <algorithm>
 #include <array>
 
 #include "base/text.h"

@@ -43,6 +43,23 @@ class Failover(DatabaseTest):
         self.wait_for(lambda: standby.sql(self.WAITED_FOR) == "1", "waited for")
         return status
 
+    def lose_all(self, primary, *others):
+        """Home at its end: the agent, the server that was primary last, and what the dead ones left."""
+        self.agent.kill()
+        primary.destroy()
+        for gone in others:
+            shutil.rmtree(gone.data)
+
+    def drop_slot(self):
+        """While the agent is away, and no commit waits for it."""
+        self.agent.stop()
+        self.home.sql("alter system set synchronous_standby_names = ''")
+        self.home.sql("select pg_reload_conf()")
+        self.home.sql("select pg_drop_replication_slot('exclave_people')")
+
+    def wait_streaming_with(self, alarm):
+        self.agent.wait("people", lambda s: s["state"] == "streaming" and any(alarm in a for a in s["alarms"]), f"streaming with '{alarm}'")
+
     def test_a_promoted_standby_is_followed_and_both_timelines_come_back(self):
         self.protect()
         self.base()
@@ -53,9 +70,7 @@ class Failover(DatabaseTest):
         status = self.take_over(standby)
         self.assertEqual([], [a for a in status["alarms"] if "dropped" in a])
         standby.sql("insert into t select i, 'after' from generate_series(501, 800) i")
-        self.agent.kill()
-        standby.destroy()
-        shutil.rmtree(self.home.data)
+        self.lose_all(standby, self.home)
         restored = self.restore("--dataset", "people")
         self.assertEqual(2, restored["recovers_to"]["timeline"])
         back = self.recover()
@@ -74,9 +89,7 @@ class Failover(DatabaseTest):
         status = self.take_over(standby)
         self.assertEqual(1, len([a for a in status["alarms"] if "home dropped acknowledged commits" in a]), status["alarms"])
         standby.sql("insert into t values (3, 'on the new branch')")
-        self.agent.kill()
-        standby.destroy()
-        shutil.rmtree(self.home.data)
+        self.lose_all(standby, self.home)
         restored = self.restore("--dataset", "people")
         self.assertIn("is not followed: home went on without it, on timeline 2", restored["log_problems"][0])
         self.assertEqual("1 3", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
@@ -97,18 +110,14 @@ class Failover(DatabaseTest):
         first.kill()
         second.start()
         second.run("pg_ctl", "promote", "-D", second.data)
-        told = "home dropped acknowledged commits: the server left timeline 1"
-        self.agent.wait("people", lambda s: s["state"] == "streaming" and any(told in a for a in s["alarms"]), "on the second's timeline 2")
+        self.wait_streaming_with("home dropped acknowledged commits: the server left timeline 1")
         second.sql("insert into t values (4, 'on the second')")
         self.agent.stop()
         self.agent.start()
         self.agent.wait_streaming("people")
         self.wait_for(lambda: second.sql(self.WAITED_FOR) == "1", "waited for")
         second.sql("insert into t values (5, 'after a restart')")
-        self.agent.kill()
-        second.destroy()
-        for gone in (self.home, first):
-            shutil.rmtree(gone.data)
+        self.lose_all(second, self.home, first)
         restored = self.restore("--dataset", "people")
         self.assertTrue(restored["proven"])
         self.assertTrue(any("with another server whose timeline has the same number" in p for p in restored["log_problems"]))
@@ -137,10 +146,7 @@ class Failover(DatabaseTest):
         self.wait_for(lambda: second.sql(self.WAITED_FOR) == "1", "waited for")
         self.base()
         second.sql("insert into t values (5, 'on the second')")
-        self.agent.kill()
-        second.destroy()
-        for gone in (self.home, first):
-            shutil.rmtree(gone.data)
+        self.lose_all(second, self.home, first)
         self.restore("--dataset", "people")
         self.assertEqual("1 5", self.recover().sql("select string_agg(id::text, ' ' order by id) from t where id < 10"))
 
@@ -149,10 +155,7 @@ class Failover(DatabaseTest):
         self.base()
         self.home.sql("insert into t values (1, 'before')")
         self.wait_until_durable()
-        self.agent.stop()
-        self.home.sql("alter system set synchronous_standby_names = ''")
-        self.home.sql("select pg_reload_conf()")
-        self.home.sql("select pg_drop_replication_slot('exclave_people')")
+        self.drop_slot()
         self.home.sql("insert into t values (2, 'in between')")
         self.home.sql("checkpoint")
         made_at = self.home.sql("select lsn from pg_create_physical_replication_slot('exclave_people', true)")
@@ -173,18 +176,14 @@ class Failover(DatabaseTest):
         self.home.sql("insert into t values (1, 'before')")
         position = self.home.sql("select pg_current_wal_insert_lsn()")
         self.wait_until_durable()
-        self.agent.stop()
-        self.home.sql("alter system set synchronous_standby_names = ''")
-        self.home.sql("select pg_reload_conf()")
-        self.home.sql("select pg_drop_replication_slot('exclave_people')")
+        self.drop_slot()
         for i in range(3):
             self.home.sql(f"insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) "
                           f"from generate_series({i * 9000 + 10}, {i * 9000 + 9009}) i")
             self.home.sql("select pg_switch_wal()")
             self.home.sql("checkpoint")
         self.agent.start()
-        told = "the server no longer has its log from"
-        self.agent.wait("people", lambda s: s["state"] == "streaming" and any(told in a for a in s["alarms"]), "streaming again")
+        self.wait_streaming_with("the server no longer has its log from")
         first = self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json")).json()["snapshots"][0]["snapshot"]
         self.wait_for_commits(self.home)
         self.base()
