@@ -1,5 +1,4 @@
 #include "spread/stream_writer.h"
-#include "base/text.h"
 
 #include <algorithm>
 #include <deque>
@@ -130,23 +129,17 @@ std::uint64_t StreamWriter::durable_count_locked() const {
 
 std::optional<Error> StreamWriter::too_few_left_locked() const {
   std::size_t left = 0;
-  std::string reasons;
-  Code code = Code::Unavailable;
-  bool was_told_to_stop = false;
+  store::TooFewVaults too_few;
   for (const auto& lane : lanes_) {
-    if (!lane->progress.failure.has_value()) {
+    if (lane->progress.failure.has_value()) {
+      too_few.add(lane->progress.vault, *lane->progress.failure);
+    } else {
       ++left;
-      continue;
     }
-    append_item(reasons, store::in_list(lane->progress.vault, *lane->progress.failure), "; ");
-    code = lane->progress.failure->code();
-    was_told_to_stop = was_told_to_stop || code == Code::Cancelled;
   }
   if (left >= durable_copies_) return std::nullopt;
-  if (was_told_to_stop) return Error(Code::Cancelled, "interrupted while objects were sent to the vaults");
-  return Error(code, "only " + std::to_string(left) + " of " + std::to_string(lanes_.size()) +
-                         " vaults accept objects, " + std::to_string(durable_copies_) + " are needed (" + reasons + ")")
-      .hint("look at the vaults: exclave status");
+  return too_few.error(left, lanes_.size(), durable_copies_, "accept objects",
+                       "interrupted while objects were sent to the vaults");
 }
 
 Result<format::EntryIndex> StreamWriter::push(store::SealedObject object,

@@ -1,5 +1,9 @@
 #include "store/vault_words.h"
 
+#include <utility>
+
+#include "base/text.h"
+
 namespace exclave::store {
 namespace {
 
@@ -25,6 +29,21 @@ std::string said_by(std::string_view vault, const Error& error) {
 
 std::string in_list(std::string_view vault, const Error& error) {
   return std::string(vault) + ": " + said_by(vault, error);
+}
+
+void TooFewVaults::add(std::string_view vault, const Error& error) {
+  append_item(reasons_, in_list(vault, error), "; ");
+  code_ = error.code();
+  was_told_to_stop_ = was_told_to_stop_ || error.code() == Code::Cancelled;
+}
+
+Error TooFewVaults::error(std::size_t left, std::size_t all, std::size_t needed, std::string_view what_they_do,
+                          std::string_view interrupted) const {
+  if (was_told_to_stop_) return {Code::Cancelled, std::string(interrupted)};
+  std::string message = "only " + std::to_string(left) + " of " + std::to_string(all) + " vaults " +
+                        std::string(what_they_do) + ", " + std::to_string(needed) + " are needed";
+  if (!reasons_.empty()) message += " (" + reasons_ + ")";
+  return Error(code_, std::move(message)).hint("look at the vaults: exclave status");
 }
 
 }  // namespace exclave::store

@@ -20,5 +20,23 @@ TEST(vault_words, name_a_vault_once_whoever_named_it_before) {
   EXPECT_EQ(in_list("lux", unavailable("vault luxor: lost")), "lux: vault luxor: lost");
 }
 
+TEST(vault_words, too_few_vaults_are_counted_and_each_says_why) {
+  TooFewVaults too_few;
+  too_few.add("lux", unavailable("vault lux: connection refused"));
+  too_few.add("nyc", {Code::Denied, "is full"});
+  const Error error = too_few.error(1, 3, 2, "accept objects", "interrupted while objects were sent");
+  EXPECT_EQ(error.message(), "only 1 of 3 vaults accept objects, 2 are needed (lux: connection refused; nyc: is full)");
+  EXPECT_EQ(error.code(), Code::Denied);
+}
+
+TEST(vault_words, who_was_told_to_stop_does_not_blame_the_vaults) {
+  TooFewVaults too_few;
+  too_few.add("lux", {Code::Cancelled, "told to stop"});
+  too_few.add("nyc", unavailable("connection refused"));
+  const Error error = too_few.error(1, 3, 2, "accept objects", "interrupted while objects were sent");
+  EXPECT_EQ(error.message(), "interrupted while objects were sent");
+  EXPECT_EQ(error.code(), Code::Cancelled);
+}
+
 }  // namespace
 }  // namespace exclave::store

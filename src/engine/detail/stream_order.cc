@@ -1,5 +1,4 @@
 #include "engine/detail/stream_order.h"
-#include "base/text.h"
 
 #include <algorithm>
 #include <limits>
@@ -64,15 +63,11 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
       });
   std::optional<Newest> newest;
   std::size_t answered = 0;
-  std::string reasons;
-  Code code = Code::Unavailable;
-  bool was_told_to_stop = false;
+  store::TooFewVaults too_few;
   for (std::size_t i = 0; i < looks.size(); ++i) {
     const Look& look = looks[i];
     if (look.failure.has_value()) {
-      code = look.failure->code();
-      was_told_to_stop = was_told_to_stop || code == Code::Cancelled;
-      append_item(reasons, store::in_list(context.vaults[i]->name(), *look.failure), "; ");
+      too_few.add(context.vaults[i]->name(), *look.failure);
       continue;
     }
     ++answered;
@@ -82,11 +77,8 @@ Result<std::optional<Newest>> ask_vaults(const CaptureContext& context, const st
     if (is_later) newest = look.newest;
   }
   if (answered >= context.policy.quorum.k) return newest;
-  if (was_told_to_stop) return Error(Code::Cancelled, "the capture was interrupted while it asked the vaults");
-  return Error(code, "only " + std::to_string(answered) + " of " + std::to_string(looks.size()) +
-                         " vaults show what they hold, " + std::to_string(context.policy.quorum.k) + " are needed (" +
-                         reasons + ")")
-      .hint("look at the vaults: exclave status");
+  return too_few.error(answered, looks.size(), context.policy.quorum.k, "show what they hold",
+                       "the capture was interrupted while it asked the vaults");
 }
 
 }  // namespace
