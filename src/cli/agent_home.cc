@@ -66,7 +66,10 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
                                          : std::move(acts);
   home->registry_ = TRY(registry_of_writer(home->acts_, *home->writer_, directory));
   if (home->keys_.realm != home->policy().realm || home->keys_.registry != home->registry_->id) {
-    return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry");
+    return Error(Code::Denied, "the era keys in '" + printable(directory) + "' belong to another realm or registry")
+        .hint(
+            "put back the era-N.keys that the ceremony made for this agent, or bring the operator's next era: exclave "
+            "agent recover");
   }
   home->era_ = TRY(home->acts_.era(*home->registry_, home->keys_.era));
   TRY(custody::check_agent_keys(home->keys_, home->era_->era,

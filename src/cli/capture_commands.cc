@@ -6,6 +6,7 @@
 #include "cli/agent_home.h"
 #include "cli/capture_report.h"
 #include "cli/commands.h"
+#include "cli/remedy.h"
 #include "cli/render.h"
 #include "custody/ceremony.h"
 #include "engine/snapshot_finder.h"
@@ -18,6 +19,9 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
         .hint("name a directory, or a database of agent.toml: --database NAME");
   }
   const auto source = context.env.files.stat(settings.source);
+  if (!source.ok() && source.error().code() == Code::NotFound) {
+    return Error(source.error()).in("source").hint("name the directory that is to be captured; nothing was changed");
+  }
   if (source.ok() && source.value().type == env::FileType::Regular) {
     return Error(Code::InvalidInput, "source '" + printable(settings.source) + "' is not a directory")
         .hint("name its directory, or send one file's bytes: exclave ingest --home DIRECTORY NAME < FILE");
@@ -59,8 +63,11 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
   }
   engine::StageTimes real_times;
   ProgressLine progress(context, "backup");
-  const engine::CaptureReport report =
-      TRY(engine::capture_tree(capture, options, real_times, progress.callback(), context.stop));
+  auto captured = engine::capture_tree(capture, options, real_times, progress.callback(), context.stop);
+  if (!captured.ok() && captured.error().code() == Code::Exhausted) {
+    return with_remedy(captured.take_error(), "make room, and run it again: what the vaults have is not sent again");
+  }
+  const engine::CaptureReport report = TRY(std::move(captured));
   return finish_capture(context, *home, report, real_times, {settings.stages, settings.wait_all});
 }
 
@@ -99,13 +106,16 @@ Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
 
 Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
   env::FileSystem& files = context.env.files;
-  const custody::AgentKeys keys = TRY(custody::read_agent_keys(files, settings.keys));
+  const custody::AgentKeys keys =
+      TRY(with_remedy(custody::read_agent_keys(files, settings.keys),
+                      "give the era-N.keys that lies with the registry's operator; nothing was changed"));
   const Acts acts = TRY(load_acts(context, settings.home));
   const auto writer = TRY(read_role_key(files, settings.home, "writer.key", custody::SigningUse::Writer));
   const auto lock = TRY(lock_agent_directory(files, settings.home));
   const policy::Registry* const named = acts.policy().registry(keys.registry);
   if (keys.realm != acts.policy().realm || named == nullptr) {
-    return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' belong to another realm");
+    return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' belong to another realm")
+        .hint("give the era-N.keys that lies with this registry's operator; nothing was changed");
   }
   // Another registry's keys would be the newest here: this agent could not write with them, nor go back to its own.
   const policy::Registry* const registry = TRY(registry_of_writer(acts, writer, settings.home));

@@ -28,7 +28,7 @@ Result<ExitCode> run(const Context& context, const ReleaseCloseSettings& setting
 Result<ExitCode> run(const Context& context, const RestoreSettings& settings);
 Result<ExitCode> restore_database(const Context& context, SiteFolder& site, ReleasedSnapshot base,
                                   const RestoreSettings& settings);
-Result<ExitCode> restore_registry(const Context& context, SiteFolder& site, const RestoreSettings& settings);
+Result<ExitCode> restore_all(const Context& context, const RestoreSettings& settings);
 Result<ExitCode> run(const Context& context, const VerifySettings& settings);
 Result<ExitCode> run(const Context& context, const RecoverSettings& settings);
 Result<ExitCode> run(const Context& context, const NameSettings& settings);

@@ -9,8 +9,6 @@
 namespace exclave::cli {
 namespace {
 
-constexpr std::uint32_t kRootUser = 0;
-
 // Whether a base can serve the goal at all, as far as that is known without its log. `place`: where the goal lies, if
 // another base's log told.
 bool may_serve(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& goal,

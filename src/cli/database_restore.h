@@ -44,6 +44,9 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
                           const RestoreSettings& settings, const engine::RecoveryGoal& goal, const NextBase& next_base,
                           const std::string& directory);
 
+// No server runs as this user.
+inline constexpr std::uint32_t kRootUser = 0;
+
 // Where a dataset goes.
 struct RestoreTarget {
   std::string path;

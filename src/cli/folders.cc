@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/remedy.h"
 
 namespace exclave::cli {
 namespace {
 
 constexpr std::uint64_t kMaxDocumentBytes = 4U << 20;
 constexpr std::string_view kActSuffix = ".exclave";
+// Acts are public, signed, and the same in every folder of a realm.
+constexpr std::string_view kBringActs = "bring the file from the acts/ of another folder of this realm";
 
 // Eras whose keys lie in an agent's directory.
 Result<std::vector<std::uint32_t>> eras_with_keys(env::FileSystem& files, const std::string& home) {
@@ -25,8 +28,8 @@ Result<std::vector<std::uint32_t>> eras_with_keys(env::FileSystem& files, const 
 
 Error key_refused(Error error, std::string_view remedy) {
   const bool is_file_at_fault = error.code() == Code::InvalidInput || error.code() == Code::Precondition;
-  Error refused(is_file_at_fault ? Code::Denied : error.code(), error.message());
-  return std::move(refused).hint(error.hint_text().empty() ? std::string(remedy) : error.hint_text());
+  return with_remedy(Error(is_file_at_fault ? Code::Denied : error.code(), error.message()).hint(error.hint_text()),
+                     remedy);
 }
 
 std::string acts_folder(std::string_view directory) {
@@ -45,12 +48,24 @@ Result<Bytes> read_document(env::FileSystem& files, const std::string& path) {
   return files.read_file(path, kMaxDocumentBytes);
 }
 
+Result<Bytes> read_approval(env::FileSystem& files, const std::string& path) {
+  return with_remedy(read_document(files, path),
+                     "give the files that `exclave release approve` wrote, each with --approval");
+}
+
+Result<custody::SignedRelease> read_release(env::FileSystem& files, const std::string& path) {
+  constexpr std::string_view kRemedy = "give the file that `exclave release request` wrote";
+  const Bytes document = TRY(with_remedy(read_document(files, path), kRemedy));
+  return with_remedy(custody::SignedRelease::parse(document, path), kRemedy);
+}
+
 Result<const policy::SignedEra*> Acts::era(const policy::Registry& registry, format::EraNumber number) const {
   for (const policy::SignedEra& era : eras) {
     if (era.era.registry == registry.id && era.era.number == number) return &era;
   }
   return Error(Code::NotFound,
-               "registry " + registry.name + ": no document of era " + std::to_string(number.value()) + " is here");
+               "registry " + registry.name + ": no document of era " + std::to_string(number.value()) + " is here")
+      .hint(std::string(kBringActs));
 }
 
 Result<const policy::Registry*> Acts::registry(std::string_view name) const {
@@ -89,7 +104,7 @@ Result<Acts> load_acts(const Context& context, const std::string& directory) {
     }
     const Bytes document = TRY(read_document(files, path));
     if (is_policy) {
-      policies.push_back(TRY(policy::SignedPolicy::parse(document, path)));
+      policies.push_back(TRY(with_remedy(policy::SignedPolicy::parse(document, path), kBringActs)));
       continue;
     }
     auto era = policy::SignedEra::parse(document, path);
@@ -100,13 +115,16 @@ Result<Acts> load_acts(const Context& context, const std::string& directory) {
       context.note(era.error().message() + "; this era is left out (remove the file, and a vault brings it back)");
     }
   }
-  if (policies.empty()) return Error(Code::NotFound, "'" + printable(folder) + "' holds no policy");
+  if (policies.empty()) {
+    return Error(Code::NotFound, "'" + printable(folder) + "' holds no policy").hint(std::string(kBringActs));
+  }
   std::sort(policies.begin(), policies.end(),
             [](const auto& a, const auto& b) { return a.policy.version < b.policy.version; });
-  TRY(policy::verify_chain(policies, policies.front().hash).in([&] { return "'" + printable(folder) + "'"; }));
+  const auto in_folder = [&] { return "'" + printable(folder) + "'"; };
+  TRY(with_remedy(policy::verify_chain(policies, policies.front().hash), kBringActs).in(in_folder));
   acts.policies = std::move(policies);
   for (const policy::SignedEra& era : acts.eras) {
-    TRY(policy::find_voucher(acts.policies, era).in([&] { return "'" + printable(folder) + "'"; }));
+    TRY(with_remedy(policy::find_voucher(acts.policies, era), kBringActs).in(in_folder));
   }
   return acts;
 }

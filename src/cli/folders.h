@@ -22,6 +22,7 @@
 
 #include "cli/context.h"
 #include "custody/key_files.h"
+#include "custody/release.h"
 #include "engine/snapshot_finder.h"
 #include "env/file_system.h"
 #include "policy/era.h"
@@ -69,5 +70,9 @@ Status remove_durably(env::FileSystem& files, const std::string& path);
 
 // A small document from a file: at most 4 MiB.
 Result<Bytes> read_document(env::FileSystem& files, const std::string& path);
+// An official's approval, as it stands.
+Result<Bytes> read_approval(env::FileSystem& files, const std::string& path);
+// A request as the site wrote it; its signature is not looked at yet.
+Result<custody::SignedRelease> read_release(env::FileSystem& files, const std::string& path);
 
 }  // namespace exclave::cli

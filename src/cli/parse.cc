@@ -89,10 +89,16 @@ class Parser {
   }
   static void add_release_files(CLI::App& command, OpenSettings& open) {
     command.add_option("--release", open.release, "the release request the officials approved");
+    add_approvals(command, open);
+  }
+  static void add_approvals(CLI::App& command, OpenSettings& open) {
     add_list(command, "--approval", open.approvals, "an official's approval (give it once for each)");
   }
   static void add_open(CLI::App& command, OpenSettings& open) {
     add_release_files(command, open);
+    add_dataset(command, open);
+  }
+  static void add_dataset(CLI::App& command, OpenSettings& open) {
     command.add_option("--dataset", open.dataset,
                        "whose latest snapshot or listing (default: at a site the only one there is; at home: files)");
   }
@@ -267,13 +273,17 @@ class Parser {
     add<RestoreSettings>(app_, "restore", "at a site: restore a snapshot from the vaults' bytes alone",
                          [](CLI::App& command, RestoreSettings& s) {
                            add_place(command, s.place);
-                           add_open(command, s.open);
+                           add_list(command, "--release", s.releases,
+                                    "the release request the officials approved (with --all: once for each registry)");
+                           add_approvals(command, s.open);
+                           add_dataset(command, s.open);
                            auto* snapshot =
                                command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")
                                    ->capture_default_str();
                            auto* all = command.add_flag("--all", s.all,
-                                                        "all datasets of the registry at one point of its database, "
-                                                        "each in a directory of its name below the target");
+                                                        "all datasets of a registry, or of several, at one point of "
+                                                        "their databases, each in a directory of its name below the "
+                                                        "target (of several: REGISTRY/DATASET)");
                            command.add_option("--target", s.target, "a fresh directory")->required();
                            command
                                .add_option("--to", s.to,

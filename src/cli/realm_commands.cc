@@ -50,7 +50,8 @@ Status check_unique(std::string_view what, std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
   if (twice == names.end()) return {};
-  return Error(Code::InvalidInput, std::string(what) + " '" + *twice + "' is named twice");
+  return Error(Code::InvalidInput, std::string(what) + " '" + *twice + "' is named twice")
+      .hint("give each " + std::string(what) + " a name of its own");
 }
 
 // Creates the realm's folders, keys and acts. One ceremony machine, two persons; for small realms.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@ namespace {
 
 // One dataset on its way back.
 struct Member {
+  std::string name;  // of several registries: "REGISTRY/DATASET"
   engine::DatasetSnapshot snapshot;
   RestoreTarget target;
   std::optional<FoundLog> log;       // of a database
@@ -24,6 +26,23 @@ struct Member {
   bool is_database() const { return log.has_value(); }
   bool is_behind() const { return !is_database() && after <= std::chrono::nanoseconds(0); }
 };
+
+// A place for each dataset that nobody else restores into.
+using Targets = std::map<std::string, RestoreTarget>;
+
+// One registry on its way back.
+struct Part {
+  std::unique_ptr<SiteFolder> site;
+  RestoreSettings settings;  // its own release, target and place of logs
+  std::string prefix;        // of its members' names
+  ReleasedSnapshot released;
+  engine::DatasetSurvey survey;
+  std::vector<engine::FoundSnapshot> not_released;
+  engine::ClaimedTarget whole;
+  Targets targets;
+  std::vector<Member> members;
+};
+using Parts = std::vector<Part>;
 
 bool is_of_database(const std::vector<engine::DatasetSnapshot>& snapshots) {
   return snapshots.back().base.has_value();
@@ -36,84 +55,103 @@ NextBase newest_first(const std::vector<engine::DatasetSnapshot>& bases) {
 }
 
 // All that could stand in the way is refused before the first byte is fetched.
-Status check_goal(const engine::RegistryHoldings& holdings, const engine::DatasetSurvey& survey,
-                  const engine::RecoveryGoal& goal) {
+Status check_goal(const Parts& parts, const engine::RecoveryGoal& goal) {
   std::string databases;
   std::string others;
   std::size_t count = 0;
-  for (const auto& [dataset, snapshots] : survey.datasets) {
-    append_item(is_of_database(snapshots) ? databases : others, printable(dataset));
-    if (is_of_database(snapshots)) ++count;
+  for (const Part& part : parts) {
+    for (const auto& [dataset, snapshots] : part.survey.datasets) {
+      append_item(is_of_database(snapshots) ? databases : others, part.prefix + printable(dataset));
+      if (is_of_database(snapshots)) ++count;
+    }
   }
   if (count == 0) {
-    return no_base(holdings,
+    return no_base(parts.front().released.holdings,
                    Error(Code::NotFound, "the release opens no base backup of a database: nothing has a point to go to")
                        .hint("restore each dataset by itself: --dataset NAME; it opens: " + others));
   }
   if (count > 1 && std::holds_alternative<engine::ToLogPosition>(goal)) {
-    return Error(Code::InvalidInput, "a position is of one database, and the registry has several: " + databases)
+    return Error(Code::InvalidInput, "a position is of one database, and there are several: " + databases)
         .hint("say a cut, a time, a named point or latest; or restore each by itself: --dataset NAME");
   }
   return {};
 }
 
-// A place for each dataset that nobody else restores into, before the first byte is fetched.
-using Targets = std::map<std::string, RestoreTarget>;
-Result<Targets> claim_targets(env::FileSystem& files, const engine::DatasetSurvey& survey, const std::string& target) {
-  Targets targets;
-  const env::FileInfo whole = TRY(files.stat(target));
-  for (const auto& [dataset, snapshots] : survey.datasets) {
-    targets.emplace(dataset, TRY(claim_restore_target(files, env::join_path(target, dataset),
-                                                      env::FileOwner{whole.user, whole.group})
-                                     .in([&, name = dataset] { return "dataset " + name; })));
+// Before the first byte is fetched. `folder` holds the targets of all registries, if there are several: whoever owns it owns
+// what is made in it, or no server could come through.
+Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder) {
+  const std::string& target = part.settings.target;
+  part.whole = TRY(engine::lock_target(files, target));
+  if (folder != nullptr && TRY(part.whole->info()).user == kRootUser) {
+    const env::FileInfo owner = TRY(folder->info());
+    env::FileAttributes given;
+    given.owner = env::FileOwner{owner.user, owner.group};
+    if (owner.user != kRootUser) TRY(folder->set_attributes(part.settings.place.registry, given));
   }
-  return targets;
+  const env::FileInfo whole = TRY(part.whole->info());
+  for (const auto& [dataset, snapshots] : part.survey.datasets) {
+    part.targets.emplace(dataset, TRY(claim_restore_target(files, env::join_path(target, dataset),
+                                                           env::FileOwner{whole.user, whole.group})
+                                          .in([&, name = part.prefix + dataset] { return "dataset " + name; })));
+  }
+  return {};
 }
 
 // "latest" is one cut for all databases of a group, whichever vaults answered for each.
-Status check_one_cut(const std::vector<Member>& members) {
+Status check_one_cut(const Parts& parts) {
   std::map<std::string, const Member*> first;  // by group
-  for (const Member& member : members) {
-    if (!member.log.has_value() || !member.log->log.cut.has_value()) continue;
-    const format::Cut& cut = *member.log->log.cut;
-    const auto [found, is_new] = first.emplace(cut.group, &member);
-    const format::Cut& other = *found->second->log->log.cut;
-    if (other.id == cut.id) continue;
-    return Error(Code::Conflict, "the newest cut of group '" + printable(cut.group) + "' that database " +
-                                     member.snapshot.dataset + " can be restored to is " + cut.id.hex().substr(0, 12) +
-                                     ", and that of " + found->second->snapshot.dataset + " is " +
-                                     other.id.hex().substr(0, 12))
-        .hint("say --to cut:ID with the older one, or bring back more vaults");
+  for (const Part& part : parts) {
+    for (const Member& member : part.members) {
+      if (!member.log.has_value() || !member.log->log.cut.has_value()) continue;
+      const format::Cut& cut = *member.log->log.cut;
+      const auto [found, is_new] = first.emplace(cut.group, &member);
+      const format::Cut& other = *found->second->log->log.cut;
+      if (other.id == cut.id) continue;
+      return Error(Code::Conflict, "the newest cut of group '" + printable(cut.group) + "' that database " +
+                                       member.name + " can be restored to is " + cut.id.hex().substr(0, 12) +
+                                       ", and that of " + found->second->name + " is " + other.id.hex().substr(0, 12))
+          .hint("say --to cut:ID with the older one, or bring back more vaults");
+    }
   }
   return {};
 }
 
 // Every database's log, ended at the goal.
-Result<std::vector<Member>> find_databases(const Context& context, SiteFolder& site, const ReleasedRegistry& released,
-                                           const engine::DatasetSurvey& survey, const engine::RecoveryGoal& goal,
-                                           const RestoreSettings& settings, const Targets& targets) {
+Status find_databases(const Context& context, Part& part, const engine::RecoveryGoal& goal) {
+  const RestoreSettings& settings = part.settings;
   if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, 0711));  // servers come through
-  std::vector<Member> members;
-  for (const auto& [dataset, bases] : survey.datasets) {
+  for (const auto& [dataset, bases] : part.survey.datasets) {
     if (!is_of_database(bases)) continue;
     Member member;
-    member.target = targets.at(dataset);
+    member.name = part.prefix + dataset;
+    member.target = part.targets.at(dataset);
     member.log =
-        TRY(find_log(context, site, released, settings, goal, newest_first(bases),
+        TRY(find_log(context, *part.site, part.released, settings, goal, newest_first(bases),
                      settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset))
-                .in([&, name = dataset] { return "database " + name; }));
+                .in([&] { return "database " + member.name; }));
     member.snapshot = member.log->base;
-    members.push_back(std::move(member));
+    part.members.push_back(std::move(member));
   }
-  TRY(check_one_cut(members));
-  return members;
+  return {};
+}
+
+// Where all databases are when they are opened: the latest of their own points.
+env::Timestamp instant_of(const Parts& parts, const engine::RecoveryGoal& goal) {
+  std::optional<env::Timestamp> latest;
+  for (const Part& part : parts) {
+    for (const Member& member : part.members) {
+      const env::Timestamp own = engine::instant_of(goal, member.log->log, member.snapshot);
+      latest = std::max(latest.value_or(own), own);
+    }
+  }
+  CHECK(latest.has_value());  // check_goal: there is a database
+  return *latest;
 }
 
 // Of every other dataset the snapshot that belongs to the instant. One that cannot be opened may be a newer one than that
 // which is behind the point: a restore does not go back in time for it.
-Result<std::vector<Member>> choose_others(const engine::DatasetSurvey& survey, env::Timestamp instant,
-                                          const Targets& targets) {
-  std::vector<Member> members;
+Status choose_others(Part& part, env::Timestamp instant) {
+  const engine::DatasetSurvey& survey = part.survey;
   for (const auto& [dataset, snapshots] : survey.datasets) {
     if (is_of_database(snapshots)) continue;
     engine::ChosenSnapshot chosen = engine::choose_after(snapshots, instant);
@@ -122,48 +160,55 @@ Result<std::vector<Member>> choose_others(const engine::DatasetSurvey& survey, e
     if (chosen.is_behind() && may_be_newer) {
       const engine::LostSnapshot& lost = survey.lost.back();
       return Error(lost.why.code(), "snapshot " + lost.snapshot.object.name.hex().substr(0, 12) +
-                                        ", which may be the newest of " + printable(dataset) +
+                                        ", which may be the newest of " + part.prefix + printable(dataset) +
                                         ", cannot be opened: " + lost.why.message())
           .hint("bring back more vaults, or restore each dataset by itself: --dataset NAME --snapshot ID");
     }
     Member member;
-    member.target = targets.at(dataset);
+    member.name = part.prefix + dataset;
+    member.target = part.targets.at(dataset);
     member.after = chosen.after;
     member.snapshot = std::move(chosen.snapshot);
-    members.push_back(std::move(member));
+    part.members.push_back(std::move(member));
   }
-  return members;
+  return {};
 }
 
-Status restore_files(const Context& context, ReleasedSnapshot& released, Member& member,
-                     const RestoreSettings& settings) {
+Status restore_files(const Context& context, Part& part, Member& member) {
+  ReleasedSnapshot& released = part.released;
   TRY(open_another(context, released, member.snapshot.found));
   engine::RestoreOptions options;
   options.target = member.target.path;
   if (member.is_database()) options.owner = member.target.owner;
   options.claimed = member.target.claimed;
   options.ending = engine::Ending::StayMarked;
-  if (settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
+  if (part.settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
   engine::StageTimes times;
-  ProgressLine progress(context, "restore " + member.snapshot.dataset);
+  ProgressLine progress(context, "restore " + member.name);
   member.report = TRY(engine::restore_snapshot(context.env, *released.content, released.snapshot.object.name, options,
                                                times, progress.callback(), context.stop));
   return {};
 }
 
 // All is prepared before the first server may be started: what fails before can be run again, and goes on.
-Status hand_over_all(const Context& context, const SiteFolder& site, std::vector<Member>& members) {
-  const auto name = [](const Member& member) { return [&] { return "dataset " + member.snapshot.dataset; }; };
-  for (Member& member : members) {
-    if (member.is_database()) member.ready = TRY(make_ready(context, *member.log, member.target).in(name(member)));
+Status hand_over_all(const Context& context, Parts& parts) {
+  const auto name = [](const Member& member) { return [&] { return "dataset " + member.name; }; };
+  for (Part& part : parts) {
+    for (Member& member : part.members) {
+      if (member.is_database()) member.ready = TRY(make_ready(context, *member.log, member.target).in(name(member)));
+    }
   }
-  for (const Member& member : members) {
-    if (!member.is_database()) TRY(engine::unmark_target(context.env.files, member.target.path).in(name(member)));
+  for (const Part& part : parts) {
+    for (const Member& member : part.members) {
+      if (!member.is_database()) TRY(engine::unmark_target(context.env.files, member.target.path).in(name(member)));
+    }
   }
-  for (const Member& member : members) {
-    if (!member.is_database()) continue;
-    TRY(hand_over(context, *member.log, member.target).in(name(member)));
-    note_restore(context, site, *member.log, member.report);
+  for (const Part& part : parts) {
+    for (const Member& member : part.members) {
+      if (!member.is_database()) continue;
+      TRY(hand_over(context, *member.log, member.target).in(name(member)));
+      note_restore(context, *part.site, *member.log, member.report);
+    }
   }
   return {};
 }
@@ -173,9 +218,10 @@ std::string distance_in_words(const Member& member) {
   return human_duration(std::chrono::abs(member.after)) + (member.is_behind() ? " BEFORE it" : " after it");
 }
 
-config::Json member_json(const Member& member) {
+config::Json member_json(const Part& part, const Member& member) {
   config::Json json = restored_json(member.report, member.snapshot.found);
-  json.set("dataset", member.snapshot.dataset)
+  json.set("registry", part.site->registry().name)
+      .set("dataset", member.snapshot.dataset)
       .set("kind", std::string(kind_in_words(member.snapshot.kind)))
       .set("target", member.target.path)
       .set("began_ns", member.snapshot.began.nanoseconds);
@@ -187,50 +233,53 @@ config::Json member_json(const Member& member) {
   return json;
 }
 
-void show(const Context& context, const ReleasedRegistry& released, const std::vector<Member>& members,
-          env::Timestamp instant, std::size_t not_released) {
+void show(const Context& context, const Parts& parts, env::Timestamp instant) {
   std::vector<std::vector<std::string>> rows = {{"dataset", "kind", "snapshot", "began", "from the point"}};
-  config::Json list = config::Json::array();
+  config::Json registries = config::Json::array();
+  config::Json datasets = config::Json::array();
   std::string details;
-  for (const Member& member : members) {
-    const engine::DatasetSnapshot& snapshot = member.snapshot;
-    rows.push_back({snapshot.dataset, std::string(kind_in_words(snapshot.kind)),
-                    short_hex(snapshot.found.object.name.view()), local_time(snapshot.began.seconds()),
-                    distance_in_words(member)});
-    list.push(member_json(member));
-    details += restored_text(member.report, snapshot.found, snapshot.began, member.target.path);
-    if (member.is_database()) details += database_text(*member.log, member.ready, member.target.path);
+  for (const Part& part : parts) {
+    for (const Member& member : part.members) {
+      const engine::DatasetSnapshot& snapshot = member.snapshot;
+      rows.push_back({member.name, std::string(kind_in_words(snapshot.kind)),
+                      short_hex(snapshot.found.object.name.view()), local_time(snapshot.began.seconds()),
+                      distance_in_words(member)});
+      datasets.push(member_json(part, member));
+      details += restored_text(member.report, snapshot.found, snapshot.began, member.target.path);
+      if (member.is_database()) details += database_text(*member.log, member.ready, member.target.path);
+    }
+    details += reads_text(part.released);
+    config::Json registry = config::Json::object();
+    registry.set("registry", part.site->registry().name).set("not_released", part.not_released.size());
+    add_reads(registry, part.released);
+    registries.push(std::move(registry));
   }
   config::Json json = config::Json::object();
   json.set("ok", true)
       .set("point_ns", instant.nanoseconds)
-      .set("datasets", std::move(list))
-      .set("not_released", not_released);
-  add_reads(json, released);
-  context.print(
-      "the point: " + env::to_rfc3339(instant) + "\n" + render_table(rows, "lllll") + details + reads_text(released),
-      json);
+      .set("datasets", std::move(datasets))
+      .set("registries", std::move(registries));
+  context.print("the point: " + env::to_rfc3339(instant) + "\n" + render_table(rows, "lllll") + details, json);
 }
 
 // What is not as whole as it could be, each thing once; whether there is any.
-bool show_notes(const Context& context, const std::vector<Member>& members, const engine::DatasetSurvey& survey,
-                env::Timestamp instant) {
+bool show_notes(const Context& context, const Part& part, env::Timestamp instant) {
   bool is_partial = false;
   std::optional<env::Timestamp> oldest_behind;
-  for (const Member& member : members) {
+  for (const Member& member : part.members) {
     if (member.is_database()) show_database_notes(context, *member.log, member.ready, member.target);
     show_restore_problems(context, member.report);
     is_partial = is_partial || member.report.is_partial() || member.is_behind() ||
                  (member.is_database() && member.log->may_lack_the_last);
     if (!member.is_behind()) continue;
-    context.note("dataset " + member.snapshot.dataset + " is older than the point: its newest snapshot began at " +
+    context.note("dataset " + member.name + " is older than the point: its newest snapshot began at " +
                  env::to_rfc3339(member.snapshot.began) + ", " + human_duration(-member.after) + " before " +
                  env::to_rfc3339(instant) + "; documents written since it began may be missing, though rows name them");
     oldest_behind = std::min(oldest_behind.value_or(member.snapshot.began), member.snapshot.began);
   }
   if (oldest_behind.has_value())
     context.note("  hint: a database that names none of these: --to " + env::to_rfc3339(*oldest_behind));
-  for (const engine::LostSnapshot& lost : survey.lost) {
+  for (const engine::LostSnapshot& lost : part.survey.lost) {
     is_partial = true;
     context.note("snapshot " + lost.snapshot.object.name.hex().substr(0, 12) +
                  " cannot be opened, and may be the only one of a dataset: " + lost.why.message());
@@ -254,33 +303,95 @@ Result<engine::DatasetSurvey> survey_of(const Context& context, ReleasedRegistry
   return survey;
 }
 
+// Of several registries: each goes into a directory of its name, with the approvals that do not name the others' releases.
+Status keep_own(env::FileSystem& files, Part& part) {
+  RestoreSettings& settings = part.settings;
+  const custody::SignedRelease own = TRY(read_release(files, settings.open.release));
+  TRY(format::check_name("registry", own.request.registry_name));
+  settings.place.registry = own.request.registry_name;
+  settings.target = env::join_path(settings.target, settings.place.registry);
+  if (!settings.wal.empty()) settings.wal = env::join_path(settings.wal, settings.place.registry);
+  part.prefix = settings.place.registry + "/";
+  std::set<custody::ReleaseId> others;
+  for (const std::string& release : settings.releases) {
+    const custody::SignedRelease other = TRY(read_release(files, release));
+    if (other.id != own.id) others.insert(other.id);
+  }
+  std::vector<std::string> approvals;
+  for (const std::string& path : settings.open.approvals) {
+    const Bytes document = TRY(read_approval(files, path));
+    const auto named = custody::release_named_by({path, document});
+    if (!named.ok() || !others.contains(named.value())) approvals.push_back(path);
+  }
+  settings.open.approvals = std::move(approvals);
+  return {};
+}
+
+// What a registry's release opens.
+Result<Part> open_part(const Context& context, const RestoreSettings& settings, const std::string& release) {
+  Part part;
+  part.settings = settings;
+  part.settings.open.release = release;
+  if (settings.releases.size() > 1) TRY(keep_own(context.env.files, part));
+  part.site = TRY(SiteFolder::open(context, part.settings.place));
+  static_cast<ReleasedRegistry&>(part.released) = TRY(open_release(context, *part.site, part.settings.open));
+  part.not_released = TRY(leave_released(part.released));
+  if (!part.not_released.empty())
+    context.note("what they hold is left out: " + not_released_in_words(part.not_released));
+  part.survey = TRY(survey_of(context, part.released));
+  part.released.holdings.lost = part.survey.lost;
+  return part;
+}
+
+Result<Parts> open_parts(const Context& context, const RestoreSettings& settings) {
+  const std::size_t count = settings.releases.size();
+  if (count > 1 && !settings.place.registry.empty()) {
+    return Error(Code::InvalidInput, "a registry is named, and " + std::to_string(count) + " releases are given")
+        .hint("each release names its registry: leave --registry out");
+  }
+  Parts parts;
+  if (count == 0) parts.push_back(TRY(open_part(context, settings, "")));  // which says that there is none
+  for (const std::string& release : settings.releases) {
+    Part part = TRY(open_part(context, settings, release).in([&] { return "release '" + printable(release) + "'"; }));
+    const auto is_same = [&](const Part& other) { return other.prefix == part.prefix; };
+    if (std::any_of(parts.begin(), parts.end(), is_same)) {
+      return Error(Code::InvalidInput, "two releases are of registry " + part.site->registry().name)
+          .hint("give one release for each registry");
+    }
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
 }  // namespace
 
-Result<ExitCode> restore_registry(const Context& context, SiteFolder& site, const RestoreSettings& settings) {
+Result<ExitCode> restore_all(const Context& context, const RestoreSettings& settings) {
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
-  ReleasedSnapshot released{TRY(open_release(context, site, settings.open)), {}, 0, {}, {}};
-  const std::vector<engine::FoundSnapshot> not_released = TRY(leave_released(released));
-  if (!not_released.empty()) context.note("what they hold is left out: " + not_released_in_words(not_released));
-  const engine::DatasetSurvey survey = TRY(survey_of(context, released));
-  released.holdings.lost = survey.lost;
-  TRY(check_goal(released.holdings, survey, goal));
+  Parts parts = TRY(open_parts(context, settings));
+  TRY(check_goal(parts, goal));
 
   // 1. Places, and the logs: where they end tells which snapshots of the others belong to them.
-  const engine::ClaimedTarget whole = TRY(engine::lock_target(context.env.files, settings.target));
-  const Targets targets = TRY(claim_targets(context.env.files, survey, settings.target));
-  std::vector<Member> members = TRY(find_databases(context, site, released, survey, goal, settings, targets));
-  env::Timestamp instant = engine::instant_of(goal, members.front().log->log, members.front().snapshot);
-  for (const Member& member : members)
-    instant = std::max(instant, engine::instant_of(goal, member.log->log, member.snapshot));
-  for (Member& other : TRY(choose_others(survey, instant, targets))) members.push_back(std::move(other));
+  engine::ClaimedTarget whole;  // of one registry it is that registry's own
+  if (parts.size() > 1) whole = TRY(engine::lock_target(context.env.files, settings.target));
+  for (Part& part : parts) {
+    TRY(claim_targets(context.env.files, part, whole.get()));
+    TRY(find_databases(context, part, goal));
+  }
+  TRY(check_one_cut(parts));
+  const env::Timestamp instant = instant_of(parts, goal);
+  for (Part& part : parts) TRY(choose_others(part, instant));
 
   // 2. All files of all members. 3. Only then may a server be started on any of them.
-  for (Member& member : members) {
-    TRY(restore_files(context, released, member, settings).in([&] { return "dataset " + member.snapshot.dataset; }));
+  for (Part& part : parts) {
+    for (Member& member : part.members) {
+      TRY(restore_files(context, part, member).in([&] { return "dataset " + member.name; }));
+    }
   }
-  TRY(hand_over_all(context, site, members));
-  show(context, released, members, instant, not_released.size());
-  return show_notes(context, members, survey, instant) ? kPartial : kOk;
+  TRY(hand_over_all(context, parts));
+  show(context, parts, instant);
+  bool is_partial = false;
+  for (const Part& part : parts) is_partial = show_notes(context, part, instant) || is_partial;
+  return is_partial ? kPartial : kOk;
 }
 
 }  // namespace exclave::cli

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/durations.h"
+#include "cli/remedy.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
 #include "engine/database_log.h"
@@ -21,9 +22,10 @@ struct Station {
 // What an official's station works with: their own acts, and the request.
 Result<Station> open_station(const Context& context, const std::string& directory, const std::string& release) {
   Station station{TRY(load_acts(context, directory)), {}};
-  const Bytes document = TRY(read_document(context.env.files, release));
-  station.release = TRY(custody::SignedRelease::parse(document, release));
-  TRY(custody::check_release(station.acts.signed_policy(), station.release));
+  station.release = TRY(read_release(context.env.files, release));
+  TRY(with_remedy(
+      custody::check_release(station.acts.signed_policy(), station.release),
+      "approve nothing; ask the site, by another way, whether it made this request for this realm's policy"));
   return station;
 }
 
@@ -44,11 +46,9 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const auto valid = TRY(parse_seconds(settings.valid, "--valid", kLongestValidSeconds));
   if (TRY(env::exists(context.env.files, settings.output)))
     return Error(Code::AlreadyExists, "'" + printable(settings.output) + "' exists already").hint("name a new file");
-  engine::RegistryHoldings holdings =
-      TRY(engine::find_holdings(context.env.clock, context.env.threads, site->pinned(), site->vaults().all()));
+  engine::RegistryHoldings holdings = TRY(site->find_holdings(context));
   if (settings.snapshot == "latest") engine::confirm_latest(holdings);
-  for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
-  for (const std::string& lost : holdings.unreachable) context.note("vault " + lost);
+  site->note_findings(context, holdings);
   const engine::FoundSnapshot snapshot = TRY(engine::choose_snapshot(holdings, settings.snapshot));
 
   custody::ReleaseRequest request;

@@ -14,8 +14,13 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
     return Error(Code::Denied, "the agent cannot read back what it deposited: it holds no opening keys")
         .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");
   }
+  if (settings.all) return restore_all(context, settings);
+  if (settings.releases.size() > 1) {
+    return Error(Code::InvalidInput, "several releases are given, and one dataset is restored")
+        .hint("bring the registries of all to one point: --all; or restore with one --release after the other");
+  }
+  if (!settings.releases.empty()) settings.open.release = settings.releases.front();
   const auto site = TRY(SiteFolder::open(context, settings.place));
-  if (settings.all) return restore_registry(context, *site, settings);
   ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
 
   if (released.content->record().kind == format::DatasetKind::Database)

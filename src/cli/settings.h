@@ -142,9 +142,11 @@ struct RestoreSettings {
   PlaceSettings place;
   OpenSettings open;
   std::string snapshot = "latest";
-  bool all = false;  // every dataset, each in TARGET/DATASET
+  std::vector<std::string> releases;  // several: with all, one for each registry. open.release is not looked at
+  bool all = false;  // every dataset, each in TARGET/DATASET; of several registries TARGET/REGISTRY/DATASET
   std::string target;
-  std::string wal;  // of a database: where its log goes; empty: TARGET.wal. With all: WAL/DATASET
+  std::string
+      wal;  // of a database: where its log goes; empty: TARGET.wal. With all: WAL/DATASET, or WAL/REGISTRY/DATASET
   std::string to = "latest";
   bool accept_unproven_end = false;
   std::vector<std::string> paths;

@@ -27,6 +27,15 @@ Result<std::unique_ptr<SiteFolder>> SiteFolder::open(const Context& context, con
   return site;
 }
 
+Result<engine::RegistryHoldings> SiteFolder::find_holdings(const Context& context) const {
+  return engine::find_holdings(context.env.clock, context.env.threads, pinned(), vaults_->all());
+}
+
+void SiteFolder::note_findings(const Context& context, const engine::RegistryHoldings& holdings) {
+  for (const std::string& problem : holdings.problems) context.note("problem: " + problem);
+  for (const std::string& lost : holdings.unreachable) vaults_->note_once(context, "vault " + lost);
+}
+
 std::string release_key_path(const std::string& site_directory, const std::string& id) {
   return env::join_path(site_directory, "releases/" + id + ".key");
 }
@@ -92,16 +101,16 @@ Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, 
     return Error(Code::InvalidInput, "no release was given")
         .hint("ask for one: exclave release request; then say --release FILE --approval FILE ...");
   }
-  const Bytes document = TRY(read_document(context.env.files, open.release));
-  const custody::SignedRelease signed_release = TRY(custody::SignedRelease::parse(document, open.release));
+  const custody::SignedRelease signed_release = TRY(read_release(context.env.files, open.release));
   const custody::ReleaseRequest& request = signed_release.request;
   if (request.registry != site.registry().id) {
-    return Error(Code::Denied, "release '" + printable(open.release) + "' is for registry " + request.registry_name);
+    return Error(Code::Denied, "release '" + printable(open.release) + "' is for registry " + request.registry_name)
+        .hint("restore that registry: --registry " + request.registry_name);
   }
   const custody::RecipientKey recipient = TRY(recipient_key_of(context.env.files, site, signed_release.id));
   std::vector<custody::ApprovalFile> approvals;
   for (const std::string& path : open.approvals) {
-    Bytes approval = TRY(read_document(context.env.files, path));
+    Bytes approval = TRY(read_approval(context.env.files, path));
     approvals.push_back({path, std::move(approval)});
   }
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
@@ -113,10 +122,8 @@ Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, 
   released.approved_by = std::move(release.approved_by);
   released.era = request.era;
   released.periods = request.periods;
-  released.holdings =
-      TRY(engine::find_holdings(context.env.clock, context.env.threads, site.pinned(), site.vaults().all()));
-  for (const std::string& problem : released.holdings.problems) context.note("problem: " + problem);
-  for (const std::string& lost : released.holdings.unreachable) context.note("vault " + lost);
+  released.holdings = TRY(site.find_holdings(context));
+  site.note_findings(context, released.holdings);
   released.reader = std::make_unique<spread::CopiesReader>(context.env.threads, context.env.clock, site.vaults().all());
   for (const format::OpeningKey& key : release.keys) released.keys.push_back(key.clone());
   released.opener =

@@ -38,6 +38,10 @@ class SiteFolder {
   VaultSet& vaults() { return *vaults_; }
   const std::string& directory() const { return directory_; }
 
+  Result<engine::RegistryHoldings> find_holdings(const Context& context) const;
+  // What the vaults show that should not be, and who did not answer: each vault once for a command.
+  void note_findings(const Context& context, const engine::RegistryHoldings& holdings);
+
  private:
   SiteFolder() = default;
   std::string directory_;

@@ -49,10 +49,8 @@ struct Listing {
 Result<Listing> look(const Context& context, SiteFolder& site, const OpenSettings& open) {
   Listing listing;
   if (open.release.empty()) {
-    listing.holdings =
-        TRY(engine::find_holdings(context.env.clock, context.env.threads, site.pinned(), site.vaults().all()));
-    for (const std::string& problem : listing.holdings.problems) context.note("problem: " + problem);
-    for (const std::string& lost : listing.holdings.unreachable) context.note("vault " + lost);
+    listing.holdings = TRY(site.find_holdings(context));
+    site.note_findings(context, listing.holdings);
     return listing;
   }
   ReleasedRegistry released = TRY(open_release(context, site, open));

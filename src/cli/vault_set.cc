@@ -124,12 +124,16 @@ void VaultSet::shutdown_at(std::stop_token stop) {
   when_stopped_.emplace(std::move(stop), [this] { shutdown(); });
 }
 
+void VaultSet::note_once(const Context& context, const std::string& line) {
+  if (noted_.insert(line).second) context.note(line);
+}
+
 Result<Acts> VaultSet::exchange_acts(const Context& context, const std::string& directory, Acts acts) {
   const std::string folder = acts_folder(directory);
   for (const auto& vault : vaults_) {
     const auto listed = vault->acts();
     if (!listed.ok()) {
-      context.note(store::of_vault(vault->name(), listed.error()).message());
+      note_once(context, store::of_vault(vault->name(), listed.error()).message());
       continue;
     }
     const auto lists = [&](const crypto::Hash256& hash) {

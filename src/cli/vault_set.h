@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -41,6 +42,8 @@ class VaultSet {
   void shutdown_at(std::stop_token stop);
   // Returns the acts to go on with (ours, or newer), after saving new ones under `directory`.
   Result<Acts> exchange_acts(const Context& context, const std::string& directory, Acts acts);
+  // context.note, but for a line that was noted before: what two steps find out about a vault is one fact to a reader.
+  void note_once(const Context& context, const std::string& line);
 
  private:
   VaultSet() = default;
@@ -51,6 +54,7 @@ class VaultSet {
   std::unique_ptr<wire::Transport> transport_;
   std::vector<std::unique_ptr<vault::Vault>> embedded_;
   std::vector<std::unique_ptr<store::VaultApi>> vaults_;
+  std::set<std::string> noted_;
   std::vector<wire::HttpVault*> remote_;                                   // into vaults_
   std::optional<std::stop_callback<std::function<void()>>> when_stopped_;  // last: it uses the others
 };

@@ -125,6 +125,10 @@ Result<format::OpeningKey> open_period(const Release& release, const std::vector
 
 }  // namespace
 
+Result<ReleaseId> release_named_by(const ApprovalFile& approval) {
+  return TRY(detail::Approval::parse(approval.document, printable(approval.source))).release;
+}
+
 Result<CombinedRelease> combine_release(const std::vector<policy::SignedPolicy>& chain, const SignedRelease& release,
                                         const policy::SignedEra& era, const std::vector<ApprovalFile>& approvals,
                                         const crypto::Secret<32>& recipient_key) {

@@ -113,6 +113,8 @@ struct ApprovalFile {
   std::string source;  // for messages: where the document came from
   Bytes document;
 };
+// The id of the release that an approval says it is for. Nothing is verified. InvalidInput: it is no approval.
+Result<ReleaseId> release_named_by(const ApprovalFile& approval);
 // Combines exactly as many approvals as the request names, in the order given. Denied if fewer are right, with what is
 // wrong about the others in the message; nothing of any period is opened then.
 Result<CombinedRelease> combine_release(const std::vector<policy::SignedPolicy>& chain, const SignedRelease& release,

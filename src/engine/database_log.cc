@@ -307,7 +307,9 @@ Result<JournalsRead> read_journals(const LogWorld& world, const LogRequest& requ
     for (const format::OpeningKey& key : keys) own.push_back(key.clone());
     std::vector<store::VaultApi*> asked = vaults;
     std::erase_if(asked, [&](const store::VaultApi* vault) { return silences[vault->name()] >= kMostSilences; });
-    if (asked.empty()) return Error(Code::Unavailable, "no vault answers any more");
+    if (asked.empty()) {
+      return Error(Code::Unavailable, "no vault answers any more").hint("look at the vaults: exclave status");
+    }
     JournalReader reader({world.clock, world.threads, request.quorum, request.vaults}, request.realm, journal->stream,
                          asked, std::move(own));
     const auto take = [&](const JournalFrame& frame) -> Status {

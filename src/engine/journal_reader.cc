@@ -98,7 +98,7 @@ Result<std::vector<JournalReader::Copy>> JournalReader::look(JournalEnd& end) co
     end.marked = std::max(end.marked, look.end.marked);
     if (look.copy.has_value()) copies.push_back(std::move(*look.copy));
   }
-  if (copies.empty()) return Error(Code::Unavailable, "no vault answers");
+  if (copies.empty()) return Error(Code::Unavailable, "no vault answers").hint("look at the vaults: exclave status");
   return copies;
 }
 

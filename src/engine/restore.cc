@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "engine/detail/directory_finisher.h"
+#include "engine/detail/progress_pace.h"
 #include "engine/detail/restore_marker.h"
 #include "engine/detail/restore_planner.h"
 
@@ -62,11 +63,9 @@ Status finish_directories(const SnapshotContent& content, const RestoreOptions& 
   return finisher.finish();
 }
 
-}  // namespace
-
-Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& content,
-                                       const format::ObjectName& snapshot, const RestoreOptions& options,
-                                       StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
+Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& content,
+                                          const format::ObjectName& snapshot, const RestoreOptions& options,
+                                          StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
   const env::Instant start = env.clock.monotonic();
   const std::string target = TRY(target_of(options));
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
@@ -81,21 +80,26 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   RestoreFindings findings;
   AttributeSetter attributes(findings, options.owner);
   LinkedNames links;
-  ChunkWriter writer(env, content, attributes, findings, links, times);
-  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, marker.found(),
-                         report);
   CaptureProgress progress;
   progress.expected_files = content.record().totals.files;
   progress.expected_bytes = content.record().totals.bytes;
-  TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
+  ProgressPace pace;
+  const auto go_on = [&](std::uint64_t written_bytes) -> Status {
     if (stop.stop_requested())
       return Error(Code::Cancelled, "restore into '" + printable(target) + "' was interrupted")
           .hint("run it again to go on");
-    TRY(planner.add(std::move(entry)));
+    if (!on_progress || !pace.is_due(report.totals.files, written_bytes)) return {};
     progress.files = report.totals.files;
-    progress.bytes = writer.written_bytes();
-    if (on_progress && report.totals.files % 256 == 0) on_progress(progress);
+    progress.bytes = written_bytes;
+    on_progress(progress);
     return {};
+  };
+  ChunkWriter writer(env, content, attributes, findings, links, times, go_on);
+  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, marker.found(),
+                         report);
+  TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
+    TRY(planner.add(std::move(entry)));
+    return go_on(writer.written_bytes());
   }));
   TRY(planner.flush());
   TRY(writer.finish());
@@ -122,6 +126,16 @@ Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& con
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
   if (options.ending == Ending::Finish) TRY(marker.finish());
   return report;
+}
+
+}  // namespace
+
+Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& content,
+                                       const format::ObjectName& snapshot, const RestoreOptions& options,
+                                       StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
+  auto restored = restore_into_target(env, content, snapshot, options, times, on_progress, std::move(stop));
+  if (restored.ok() || restored.error().code() != Code::Exhausted) return restored;
+  return restored.take_error().hint("make room, and run it again with this target: it goes on where it was");
 }
 
 }  // namespace exclave::engine

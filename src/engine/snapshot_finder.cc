@@ -180,7 +180,8 @@ class HoldingsFinder {
     if (answered == 0) {
       std::string reasons;
       for (const std::string& reason : holdings_.unreachable) append_item(reasons, reason, "; ");
-      return Error(Code::Unavailable, "no vault answers (" + reasons + ")");
+      return Error(Code::Unavailable, "no vault answers (" + reasons + ")")
+          .hint("look at the line, the clock and the vaults: exclave status");
     }
     const policy::Policy& policy = registry_.policy;
     holdings_.is_whole = holdings_.answering.size() >= policy.quorum.answers_needed(policy.vaults.size());

@@ -3,12 +3,11 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/detail/capture_session.h"
+#include "engine/detail/progress_pace.h"
 #include "engine/detail/tree_reader.h"
 
 namespace exclave::engine {
 namespace {
-
-constexpr std::uint64_t kProgressEveryFiles = 512;
 
 bool is_of_this_era(const CaptureContext& context, const repo::CatalogueHeader& header) {
   return header.realm == context.policy.realm && header.registry == context.registry.id &&
@@ -48,25 +47,21 @@ Result<std::optional<repo::CatalogueReader>> usable_catalogue(const CaptureConte
   return std::optional(opened.take());
 }
 
-// `last` is what was reported last.
-bool is_due(const CaptureReport& report, const CaptureProgress& last) {
-  return report.totals.files >= last.files + kProgressEveryFiles;
-}
-
 // A dry run walks and merges, and reads nothing.
 Result<CaptureReport> count_tree(TreeScanner& scanner, const OnProgress& on_progress) {
   CaptureReport report;
   CaptureProgress progress;
+  ProgressPace pace;
   while (auto scanned = TRY(scanner.next())) {
     if (const auto* block = std::get_if<ScannedBlock>(&*scanned)) {
       count_block(*block, report);
     } else {
       count_entry(std::get<ScannedEntry>(*scanned), report);
     }
-    if (!is_due(report, progress)) continue;
+    if (!on_progress || !pace.is_due(report.totals.files, report.totals.bytes)) continue;
     progress.files = report.totals.files;
     progress.bytes = report.totals.bytes;
-    if (on_progress) on_progress(progress);
+    on_progress(progress);
   }
   report.excluded = scanner.excluded();
   return report;
@@ -110,18 +105,23 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   // 2. Walk, read and cut; the pipeline does the rest behind.
   CaptureReport report;
   TreeScanner scanner(context.env, std::move(walker), std::move(previous), options.rereading, times);
-  TreeReader reader(context, session->pipeline(), report, times);
   CaptureProgress progress;
   progress.expected_files = options.expected_files;
   progress.expected_bytes = options.expected_bytes;
-  while (auto scanned = TRY(scanner.next())) {
+  ProgressPace pace;
+  const auto go_on = [&](std::uint64_t unread_bytes) -> Status {
     if (stop.stop_requested()) return Error(Code::Cancelled, "capture of " + printable(source) + " was interrupted");
-    TRY(std::visit([&](auto& item) { return reader.add(std::move(item)); }, *scanned));
-    if (!is_due(report, progress)) continue;
     progress.files = report.totals.files;
-    progress.bytes = report.totals.bytes;
+    progress.bytes = report.totals.bytes - unread_bytes;
+    if (!on_progress || !pace.is_due(progress.files, progress.bytes)) return {};
     progress.new_bytes = session->object_bytes();
-    if (on_progress) on_progress(progress);
+    on_progress(progress);
+    return {};
+  };
+  TreeReader reader(context, session->pipeline(), report, times, go_on);
+  while (auto scanned = TRY(scanner.next())) {
+    TRY(std::visit([&](auto& item) { return reader.add(std::move(item)); }, *scanned));
+    TRY(go_on(0));
   }
   TRY(reader.finish());
   report.excluded = scanner.excluded();

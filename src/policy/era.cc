@@ -195,7 +195,7 @@ Status verify_era(const Policy& policy, const SignedEra& era) {
   const auto denied = [&](std::string_view why) {
     return Error(Code::Denied, label_of(era.era) + ": " + std::string(why));
   };
-  if (era.era.realm != policy.realm) return denied("belongs to another realm");
+  if (era.era.realm != policy.realm) return denied("belongs to another realm than the policy");
   const Registry* registry = policy.registry(era.era.registry);
   if (registry == nullptr) return denied("the policy has no such registry");
   if (registry->threshold != era.era.threshold) {

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "chunk/record_cutter.h"
 #include "crypto/hash.h"
+#include "format/testing/samples.h"
 #include "sim/universe.h"
 
 namespace exclave::repo {
@@ -105,6 +109,21 @@ TEST_F(CatalogueTest, entries_and_header_come_back) {
     EXPECT_EQ(reader.header().totals.files, count);
     EXPECT_EQ(reader.header().oldest_period, format::PeriodNumber(2));
   }
+}
+
+// The file of the page's example, and the bytes of it that are not zeros at the header's end.
+TEST_F(CatalogueTest, the_pages_example_is_a_catalogue_of_two_entries_and_is_written_like_that) {
+  write(2);
+  const Bytes file = env_.files.read_file(kPath, 1 << 20).take();
+  std::ifstream page(std::string(EXCLAVE_SOURCE_DIR) + "/docs/formats/catalogue.md");
+  const std::string text{std::istreambuf_iterator<char>(page), {}};
+  Bytes shown = format::testing::hex_in(text, "header");
+  shown.resize(16384);
+  append(shown, format::testing::hex_in(text, "block"));
+  append(shown, format::testing::hex_in(text, "trailer"));
+  EXPECT_EQ(to_hex(file), to_hex(shown));
+  replace(shown);
+  EXPECT_EQ(read_all().take(), 2U);
 }
 
 TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {

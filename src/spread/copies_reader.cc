@@ -132,7 +132,8 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
   }
   const Code code = all_missing ? Code::NotFound : worst->code();
   if (!away.empty()) away = ", and " + away + " may have one but gave no answer";
-  return Error(code, format::object_words(name) + ": no vault gave a good copy" + away + " (" + reasons + ")");
+  return Error(code, format::object_words(name) + ": no vault gave a good copy" + away + " (" + reasons + ")")
+      .hint("bring back a vault that has one; who has what: exclave verify");
 }
 
 bool CopiesReader::is_answering() const {

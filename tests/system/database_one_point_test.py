@@ -57,7 +57,8 @@ class OnePoint(DatabaseTest):
         self.refused(which, harness.FAILED, "several datasets: papers, people", "restore takes all of them with --all")
         # The first walk behind the point, neither the one before it nor the newest.
         restored = self.ok(self.restore_all(release, "back", "--to", "name:p", "--json")).json()
-        self.assertEqual({"ok", "point_ns", "datasets", "not_released", "incidents", "vaults", "approved_by"}, set(restored))
+        self.assertEqual({"ok", "point_ns", "datasets", "registries"}, set(restored))
+        self.assertEqual([{"registry", "not_released", "incidents", "vaults", "approved_by"}], [set(r) for r in restored["registries"]])
         people, papers = restored["datasets"]
         self.assertEqual(("people", "database", position), (people["dataset"], people["kind"], people["recovers_to"]["position"]))
         self.assertEqual(("papers", "tree", walks[1], False), tuple(papers[key] for key in ("dataset", "kind", "snapshot", "behind")))

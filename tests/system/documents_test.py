@@ -2,7 +2,7 @@
 
 The blocks of one page run in order, as one shell script in one scratch directory, with `exclave` and `restore.py` on the
 PATH; each must end with exit code 0, unless its first line is `# tested: exit N`. After `# tested: in the background` each line
-is a command that is left running as soon as it has said something. `$LUX`, `$OSLO`, `$ROME` hold addresses that are free, and
+is a command that is left running as soon as it has said something (with or without an & at its end). `$LUX`, `$OSLO`, `$ROME` hold addresses that are free, and
 the same goes for each address of the form 127.0.0.1:PORT. What is left running ends with the page.
 """
 import contextlib
@@ -41,7 +41,7 @@ def tested_blocks(page):
         commands = re.sub(r"127\.0\.0\.1:(\d+)", lambda m: f"127.0.0.1:{ports.setdefault(m[1], harness.free_port())}",
                           block.group(3))
         if block.group(2):
-            commands = "".join(LEFT_RUNNING.format(command=line, log=f"background-{block.start()}-{i}")
+            commands = "".join(LEFT_RUNNING.format(command=line.removesuffix(" &"), log=f"background-{block.start()}-{i}")
                                for i, line in enumerate(commands.splitlines()))
         blocks.append((text.count("\n", 0, block.start(3)) + 1, int(block.group(1) or 0), commands))
     return blocks

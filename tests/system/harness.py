@@ -315,7 +315,8 @@ class SystemTest(unittest.TestCase):
         """One clear message: the exit code, and each text on standard error; never a bug, never silence."""
         self.assertEqual(ended.code, code, str(ended))
         self.assertNotIn("bug", ended.err, str(ended))
-        self.assertIn("exclave: ", ended.err, str(ended))
+        said = [line for line in ended.err.splitlines() if line.startswith("exclave: ")]
+        self.assertEqual(len(said), 1, str(ended))
         for text in texts:
             self.assertIn(text, ended.err, str(ended))
         return ended

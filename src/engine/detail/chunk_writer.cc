@@ -19,8 +19,14 @@ bool ChunkWriter::costs_its_files_only(const Error& error) const {
 }
 
 ChunkWriter::ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes,
-                         RestoreFindings& findings, LinkedNames& links, StageTimes& times)
-    : env_(env), content_(content), attributes_(attributes), findings_(findings), links_(links), times_(times) {
+                         RestoreFindings& findings, LinkedNames& links, StageTimes& times, GoOn go_on)
+    : env_(env),
+      content_(content),
+      attributes_(attributes),
+      findings_(findings),
+      links_(links),
+      times_(times),
+      go_on_(std::move(go_on)) {
   const std::size_t workers = env.threads.cores();
   for (std::size_t i = 0; i < workers; ++i) {
     decoders_.push_back(std::make_unique<repo::ChunkDecoder>(content.record().dedup_key));

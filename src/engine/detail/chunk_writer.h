@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,10 +64,16 @@ class ChunkWriter {
  public:
   static constexpr std::size_t kPipelineDepth = 6;  // runs under way
 
-  ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes, RestoreFindings& findings,
-              LinkedNames& links, StageTimes& times);
+  // Called before each run; an error ends the restore.
+  using GoOn = std::function<Status(std::uint64_t written_bytes)>;
 
-  Status submit(ChunkRun run) { return pipeline_->submit(std::move(run)); }
+  ChunkWriter(env::Env& env, const SnapshotContent& content, AttributeSetter& attributes, RestoreFindings& findings,
+              LinkedNames& links, StageTimes& times, GoOn go_on);
+
+  Status submit(ChunkRun run) {
+    TRY(go_on_(written_bytes()));
+    return pipeline_->submit(std::move(run));
+  }
   Status finish() { return pipeline_->finish(); }
 
   // Null if the name is taken, or refused by the target's file system: then the file is reported, not restored.
@@ -99,6 +106,7 @@ class ChunkWriter {
   RestoreFindings& findings_;
   LinkedNames& links_;
   StageTimes& times_;
+  GoOn go_on_;
   std::atomic<std::uint64_t> written_{0};
   std::vector<std::unique_ptr<repo::ChunkDecoder>> decoders_;          // one for each worker
   std::unique_ptr<env::OrderedPipeline<ChunkRun, Nothing>> pipeline_;  // last: its threads use the rest

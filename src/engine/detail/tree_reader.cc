@@ -40,11 +40,12 @@ void count_block(const ScannedBlock& scanned, CaptureReport& report) {
 }
 
 TreeReader::TreeReader(const CaptureContext& context, ContentPipeline& pipeline, CaptureReport& report,
-                       StageTimes& times)
+                       StageTimes& times, GoOn go_on)
     : context_(context),
       pipeline_(pipeline),
       report_(report),
       times_(times),
+      go_on_(std::move(go_on)),
       slabs_(context.env.threads, kSlabs),
       groups_(context.env.threads, kGroupBuffers),
       identifier_(context.keys.dedup) {}
@@ -192,9 +193,11 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
   SlabCutter cutter(pipeline_, slabs_, context_.env.clock, times_);
   std::optional<Error> failure;
   bool ended_early = false;
+  std::uint64_t unread = scanned.entry.size;
   for (format::DataExtent& extent : extents) {
     std::uint64_t done = 0;
     while (done < extent.length && !failure.has_value() && !ended_early) {
+      TRY(go_on_(unread));
       const MutableByteView room = TRY(cutter.room());
       const StageTimer timer(times_, context_.env.clock, Stage::Read);
       const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), extent.length - done));
@@ -206,6 +209,7 @@ Status TreeReader::read_large(ScannedEntry& scanned) {
       ended_early = got.value() == 0;
       cutter.filled(got.value());
       done += got.value();
+      unread -= std::min<std::uint64_t>(unread, got.value());
     }
     extent.length = done;
   }

@@ -11,6 +11,7 @@
 // Errors: those of the pipeline. What cannot be read is no error: it is in the report, and in the listing.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,7 +28,11 @@ void count_block(const ScannedBlock& scanned, CaptureReport& report);
 
 class TreeReader {
  public:
-  TreeReader(const CaptureContext& context, ContentPipeline& pipeline, CaptureReport& report, StageTimes& times);
+  // Called between the slabs of a large file, with how many of its bytes are counted and not read yet. An error ends it.
+  using GoOn = std::function<Status(std::uint64_t unread_bytes)>;
+
+  TreeReader(const CaptureContext& context, ContentPipeline& pipeline, CaptureReport& report, StageTimes& times,
+             GoOn go_on);
 
   Status add(ScannedEntry scanned);
   Status add(ScannedBlock scanned);
@@ -49,6 +54,7 @@ class TreeReader {
   ContentPipeline& pipeline_;
   CaptureReport& report_;
   StageTimes& times_;
+  GoOn go_on_;
   repo::BufferPool slabs_;
   repo::BufferPool groups_;
   format::ChunkIdentifier identifier_;
