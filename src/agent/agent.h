@@ -9,8 +9,10 @@
 //   spools           what earlier journals left for vaults that lack it
 //   base-DATASET     a base backup that is due, one at a time
 //
-// I1  A database that cannot go on (another server, a full disk) stops alone, with an alarm; the others go on.
-// I2  The status file is replaced as a whole, every two seconds and at the end; it says when it was written.
+// I1  A database that cannot go on (another server, say) stops alone, with an alarm; the others go on. Where the disk is full it
+//     tries again until there is room.
+// I2  The status file is replaced as a whole, every two seconds, soon after a stream's state changed, and at the end; it says
+//     when it was written.
 // Threads: run() blocks; the others are joined before it returns.
 // Errors: InvalidInput, Exhausted (no threads). What happens to a database is in the status.
 #pragma once

@@ -21,7 +21,7 @@ constexpr auto kPeriodLook = 500ms;
 constexpr auto kIdleWait = 200ms;
 constexpr auto kBusyWait = 20ms;  // while frames are outstanding: how late a budget's end may be noticed
 constexpr auto kFirstPause = 100ms;
-constexpr auto kLongestPause = 5s;
+constexpr auto kLongestPause = 1s;  // commits wait for it when a server is back, or another one took over
 constexpr auto kFinishTime = 10s;
 constexpr auto kShortFinish = 1s;       // once k vaults have everything: what the others lack is in the spool
 constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
@@ -153,8 +153,9 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
     if (!done.ok()) {
       const Code code = done.error().code();
       const bool can_mend = code == Code::Unavailable || code == Code::Precondition || code == Code::Denied ||
-                            code == Code::NotFound || code == Code::Corrupt;
-      if (!can_mend || journal_failed_) return done;
+                            code == Code::NotFound || code == Code::Corrupt || code == Code::Exhausted;
+      if (!can_mend || (journal_failed_ && code != Code::Exhausted)) return done;
+      if (journal_failed_) leave_failed_journal();
       trouble_ = done.error().message();
       if (!done.error().hint_text().empty()) *trouble_ += " (" + done.error().hint_text() + ")";
     }
@@ -259,11 +260,24 @@ Status DatabaseStream::follow_fork(pg::Lsn switch_point) {
   return leave_branch(switch_point);
 }
 
+// What k vaults do not hold yet of the way to there lies in the spool alone. The next journal, whose ledger takes everything
+// before its start for safe, holds it once more.
 Status DatabaseStream::leave_branch(pg::Lsn switch_point) {
-  TRY(end_journal());
+  const pg::Lsn safe = ledger_.has_value() ? ledger_->flush() : *resume_.end();
+  const Status ended = end_journal();
   commits_.leave_at(switch_point);
-  resume_.leave_at(switch_point);
-  return {};
+  resume_.leave_at(std::min(switch_point, safe));
+  return ended;
+}
+
+// The spool's disk was full: the journal takes no more frames. What k vaults do not hold of it comes from the server once more,
+// into the next one; this one is brought to its end as those of earlier runs are.
+void DatabaseStream::leave_failed_journal() {
+  const pg::Lsn safe = ledger_->flush();
+  ignore(end_journal(), "its disk has no room for an end either");
+  commits_.leave_at(safe);
+  resume_.go_back_to(safe);
+  journal_failed_ = false;
 }
 
 Status DatabaseStream::finish_journal() {
@@ -419,7 +433,7 @@ Status DatabaseStream::follow_timelines(pg::ReplicationConnection& connection, c
     watch(facts, history_.history.as_of(timeline_), at);
     gate_.connected(timeline_, std::max(flushed, at));
     TRY(connection.start_replication(options_.slot, at, timeline_, until()));
-    if (resume_.is_shown()) state_ = StreamState::Streaming;
+    if (resume_.is_shown()) note_streaming();
     publish();
     const auto ended = stream(connection, stop);
     if (!ended.ok()) return journal_failed_ ? ended.error() : after(ended.error());
@@ -495,10 +509,16 @@ Result<pg::WalEvent> DatabaseStream::wait(pg::ReplicationConnection& connection,
   return connection.next({clock.monotonic() + longest, stop}, waker_.get());
 }
 
+// The trouble of the connections before is over.
+void DatabaseStream::note_streaming() {
+  state_ = StreamState::Streaming;
+  trouble_.reset();
+}
+
 Status DatabaseStream::compare(const pg::WalData& data) {
   const LogStretch stretch = resume_.expected();
   const ResumePoint::Shown shown = resume_.look(data.start, data.bytes);
-  if (shown == ResumePoint::Shown::Same) state_ = StreamState::Streaming;
+  if (shown == ResumePoint::Shown::Same) note_streaming();
   if (shown != ResumePoint::Shown::Another) return {};
   // How far both go together nobody knows, but from where on they may part.
   const pg::Timeline number = resume_.history().timeline_of(pg::Lsn(stretch.to.value() - 1));

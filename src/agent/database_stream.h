@@ -18,8 +18,10 @@
 //     servers can be promoted at the same place, with the same timeline number (log_tail.h). Nothing of another one is stored
 //     before that.
 // Threads: run() on one thread; status() and request_stop() from any.
-// Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, full disk); all else is retried, and
-//   told in status().
+// I8  What takes the place of a journal begins no later than what is safe of that (I1): a branch that is left, a spool whose
+//     disk was full.
+// Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, a broken spool); all else is retried, also a
+//   full disk, and told in status().
 // See: docs/formats/database-journal.md, ADR-0025.
 #pragma once
 
@@ -148,6 +150,8 @@ class DatabaseStream {
   // The server left the way of what is known before that: the log goes on at the switch point.
   Status follow_fork(pg::Lsn switch_point);
   Status leave_branch(pg::Lsn switch_point);
+  void leave_failed_journal();
+  void note_streaming();
   // Unavailable if the server goes on with another log: the branch is left then.
   Status compare(const pg::WalData& data);
   void check(ByteView bytes);
@@ -180,7 +184,7 @@ class DatabaseStream {
   WaitNotices waits_;
   std::optional<pg::WalChecker> checker_;
   std::uint64_t commits_before_checker_ = 0;
-  bool journal_failed_ = false;  // the spool takes no more: only a person can mend that
+  bool journal_failed_ = false;  // the spool takes no more
   LogFramer framer_;
   std::unique_ptr<FrameWriter> frames_;  // into journal_, as long as that
   pg::Lsn framed_end_;                   // given to frames_

@@ -9,7 +9,7 @@
 // I1  What is kept never lies behind what was reported to the server by more than a segment, nor on an older timeline: else the
 //     next run would ask for log that the server has removed, or could not tell it from another one (must_keep).
 // I2  While the server has not shown what was received last, nothing is kept: it may be another branch.
-// I3  What is here is never made less by a new connection; only leave_at() and forget() go back.
+// I3  What is here is never made less by a new connection; only leave_at(), go_back_to() and forget() go back.
 // Threads: one. Durability: after keep() and forget() returned.
 // Errors: those of stream_memory.h.
 // See: ADR-0034.
@@ -66,6 +66,8 @@ class ResumePoint {
 
   // The branch is left: the log goes on from there.
   void leave_at(pg::Lsn position);
+  // What was received behind it is in no journal that goes on: it has to come again, on the same way.
+  void go_back_to(pg::Lsn position) { known_->end = position; }
   // DURABLE. The log goes on wherever the server's does.
   Status forget();
 

@@ -1,5 +1,6 @@
 """What tests of databases share: a realm, real servers, agents, and the way back."""
 import pathlib
+import shutil
 import sys
 import time
 
@@ -97,3 +98,46 @@ class DatabaseTest(harness.SystemTest):
         """Where the server left its old timeline: what it recovered to."""
         history = sorted(p for p in (cluster.data / "pg_wal").glob("*.history"))[-1]
         return history.read_text().splitlines()[-1].split("\t")[1]
+
+
+class StandbyTest(DatabaseTest):
+    """With standbys at home, of which one takes over."""
+
+    def make_standby(self):
+        return self.make_standbys("standby")[0]
+
+    def make_standbys(self, *names):
+        """They follow home, and an agent's connection follows whichever of all is primary."""
+        standbys = []
+        for name in names:
+            standby = postgres.Cluster(self.scratch, name, create=False)
+            self.clusters.append(standby)
+            standby.data.mkdir(mode=0o700)
+            postgres.give_to_server(standby.data)
+            standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
+            standbys.append(standby.start())
+        self.agent.stop()
+        all_of_them = [self.home, *standbys]
+        conninfo = (f"host={','.join(str(each.sockets) for each in all_of_them)} "
+                    f"port={','.join(str(each.port) for each in all_of_them)} user=postgres dbname=postgres "
+                    "target_session_attrs=read-write")
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": conninfo}})
+        self.agents.append(self.agent)
+        self.agent.wait_streaming("people")
+        return standbys
+
+    WAITED_FOR = "select count(*) from pg_stat_replication where sync_state = 'sync'"
+
+    def take_over(self, standby):
+        """Home is dead; this one goes on, on timeline 2, and its commits wait for the vaults."""
+        standby.run("pg_ctl", "promote", "-D", standby.data)
+        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
+        self.wait_for(lambda: standby.sql(self.WAITED_FOR) == "1", "waited for")
+        return status
+
+    def lose_all(self, primary, *others):
+        """Home at its end: the agent, the server that was primary last, and what the dead ones left."""
+        self.agent.kill()
+        primary.destroy()
+        for gone in others:
+            shutil.rmtree(gone.data)

@@ -1,6 +1,7 @@
 """Databases, the way there: one instant of several of them."""
 import json
 import pathlib
+import shutil
 import sys
 import threading
 import time
@@ -89,6 +90,40 @@ class Cuts(DatabaseTest):
         self.assertRegex(void.out + void.err, "land: .*(the server (has )?loaded its settings|commits do not wait for the vaults alone)")
         self.wait_for(lambda: cut().code == harness.OK, "cuts again")
 
+    def test_an_agent_with_another_name_beside_its_own_is_not_waited_for_alone_and_takes_part_in_no_cut(self):
+        self.realm, self.home = self.make_realm(), self.make_cluster().start()
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": self.home.conninfo()}}, more=self.group("1 h", "people"))
+        self.agents.append(self.agent)
+        self.agent.wait_streaming("people")
+        self.wait_for_commits(self.home)
+        self.base()
+        cut = lambda: self.realm.exclave("cut", "--home", self.realm.home, "realm", "--json")  # noqa: E731
+        status = lambda code=harness.OK: self.ok(self.realm.exclave("status", "--home", self.realm.home), code).out  # noqa: E731
+        self.wait_for(lambda: cut().code == harness.OK, "a cut")
+        last = json.loads((self.realm.home / "state/cut-realm.json").read_text())["cut"]
+        self.assertRegex(status(), rf"(?m)^group realm: last cut {last[:12]}, \d.* ago$")
+        caution = "the server does not wait for exclave_people alone (synchronous_standby_names): commits may be acknowledged that no vault holds"
+        self.assertNotIn(caution, status())
+        self.name_waited_for("ANY 1 (exclave_people, other)", is_alone=False)
+        self.assertIn(caution, self.agent.status("people")["cautions"])
+        self.assertIn(f"caution: database people: {caution}\n", status())
+        void = "no cut: people: commits do not wait for the vaults alone"
+        self.refused(cut(), harness.LOCKED, void)
+        told = status(harness.PARTIAL)
+        self.assertIn(f"alarm: group realm: {void}\n", told)
+        self.assertRegex(told, f"(?m)^group realm: last cut {last[:12]}, ")
+        self.name_waited_for("ANY 1 (exclave_people)", is_alone=True)
+        self.wait_for(lambda: cut().code == harness.OK, "cuts again")
+        told = status()
+        self.assertNotIn("alarm", told)
+        self.assertNotIn(caution, told)
+        self.assertNotIn(last[:12], told)
+
+    def name_waited_for(self, names, is_alone):
+        self.home.sql(f"alter system set synchronous_standby_names = '{names}'")
+        self.home.sql("select pg_reload_conf()")
+        self.agent.wait("people", lambda s: s["waited_for"] == is_alone, f"seen {names}")
+
     def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
         port = harness.free_port()
         people, land = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"),
@@ -102,7 +137,8 @@ class Cuts(DatabaseTest):
         for agent, cluster in ((people, self.people), (land, self.land)):
             agent.kill()
             cluster.destroy()
-        for goal in ("latest", "cut:" + cuts[0]):
+        self.nothing_is_opened_of_a_part("cut:" + cuts[0])
+        for goal in ("latest", "cut:" + cuts[0], "cut:latest"):
             with self.subTest(goal=goal):
                 owners, parcels = self.restore_both(goal)
                 self.assertEqual(set(), {owner for _, owner in parcels} - owners, "a parcel whose owner is not there")
@@ -140,19 +176,48 @@ class Cuts(DatabaseTest):
                 writer.join(60)
         return acknowledged, cuts
 
+    def open_both(self, label):
+        """The options that open both registries; asked for once."""
+        return [option for name in ("people", "land")
+                for option in self.realm.release(f"{label}-{name}", request_options=("--registry", name))]
+
     def restore_both(self, goal):
+        label = goal[:10].replace(":", "-")
+        directory = self.scratch / label
+        directory.mkdir()
+        postgres.give_to_server(directory)
+        restored = self.ok(self.realm.restore(self.open_both(label), directory, "--all", "--to", goal, "--json")).json()
+        self.assertEqual([("people", "people"), ("land", "land")], [(d["registry"], d["dataset"]) for d in restored["datasets"]])
         rows = []
         for name, columns in (("people", "id"), ("land", "id, owner")):
-            label = f"{name}-{goal[:10].replace(':', '-')}"
-            opening = self.realm.release(label, request_options=("--registry", name))
-            directory = self.scratch / label
-            directory.mkdir()
-            postgres.give_to_server(directory)
-            self.ok(self.realm.restore(opening, directory, "--registry", name, "--dataset", name, "--to", goal))
-            back = self.recover(label)
+            back = self.recover(f"{label}/{name}/{name}")
             rows.append(back.sql(f"select {columns} from t").split())
             back.stop()
         return set(map(int, rows[0])), {tuple(map(int, row.split("|"))) for row in rows[1]}
+
+    def nothing_is_opened_of_a_part(self, goal):
+        """Where one member cannot be brought back, no other one can be started; when the cause is gone, the same command goes on."""
+        opening, half = self.open_both("half"), self.scratch / "half"
+        (half / "land/land").mkdir(parents=True)
+        (half / "land/land/other").write_text("in the way")
+        (half / "land/land.exclave-restore").write_text("0" * 64 + " -\n")
+        restore = lambda: self.realm.restore(opening, half, "--all", "--to", goal)  # noqa: E731
+        self.refused(restore(), harness.FAILED, "dataset land/land: target", "of another snapshot")
+        self.assertTrue((half / "people/people/PG_VERSION").exists())
+        self.assertFalse((half / "people/people/recovery.signal").exists())
+        shutil.rmtree(half / "land/land")
+        (half / "land/land.exclave-restore").unlink()
+        self.assertIn("files were finished by an earlier run", self.ok(restore()).out)
+        for name in ("people", "land"):
+            self.assertTrue((half / name / name / "recovery.signal").exists())
+        # What is said of several releases is said whole.
+        self.refused(self.realm.restore(opening, self.scratch / "none", "--dataset", "people"), harness.FAILED,
+                     "several releases are given", "hint: bring the registries of all to one point: --all")
+        self.refused(self.realm.restore(opening, self.scratch / "none", "--all", "--registry", "land"), harness.FAILED,
+                     "a registry is named, and 2 releases", "leave --registry out")
+        self.refused(self.realm.restore([*opening, "--release", opening[1]], self.scratch / "none", "--all"), harness.FAILED,
+                     "two releases are of registry people", "hint: give one release for each registry")
+        self.assertFalse((self.scratch / "none").exists())
 
 
 if __name__ == "__main__":

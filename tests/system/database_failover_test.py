@@ -1,55 +1,15 @@
 """Databases, the way there: another server goes on in the place of the first, or its slot was lost."""
 import pathlib
-import shutil
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 import postgres  # noqa: E402
-from database_case import DatabaseTest  # noqa: E402
+from database_case import StandbyTest  # noqa: E402
 
 
-class Failover(DatabaseTest):
-    def make_standby(self):
-        return self.make_standbys("standby")[0]
-
-    def make_standbys(self, *names):
-        """They follow home, and an agent's connection follows whichever of all is primary."""
-        standbys = []
-        for name in names:
-            standby = postgres.Cluster(self.scratch, name, create=False)
-            self.clusters.append(standby)
-            standby.data.mkdir(mode=0o700)
-            postgres.give_to_server(standby.data)
-            standby.run("pg_basebackup", "-D", standby.data, "-R", "-c", "fast", "-d", self.home.conninfo())
-            standbys.append(standby.start())
-        self.agent.stop()
-        all_of_them = [self.home, *standbys]
-        conninfo = (f"host={','.join(str(each.sockets) for each in all_of_them)} "
-                    f"port={','.join(str(each.port) for each in all_of_them)} user=postgres dbname=postgres "
-                    "target_session_attrs=read-write")
-        self.agent = postgres.Agent(self.realm, {"people": {"connection": conninfo}})
-        self.agents.append(self.agent)
-        self.agent.wait_streaming("people")
-        return standbys
-
-    WAITED_FOR = "select count(*) from pg_stat_replication where sync_state = 'sync'"
-
-    def take_over(self, standby):
-        """Home is dead; this one goes on, on timeline 2, and its commits wait for the vaults."""
-        standby.run("pg_ctl", "promote", "-D", standby.data)
-        status = self.agent.wait("people", lambda s: s["state"] == "streaming" and s["timeline"] == 2, "on timeline 2")
-        self.wait_for(lambda: standby.sql(self.WAITED_FOR) == "1", "waited for")
-        return status
-
-    def lose_all(self, primary, *others):
-        """Home at its end: the agent, the server that was primary last, and what the dead ones left."""
-        self.agent.kill()
-        primary.destroy()
-        for gone in others:
-            shutil.rmtree(gone.data)
-
+class Failover(StandbyTest):
     def drop_slot(self):
         """While the agent is away, and no commit waits for it."""
         self.agent.stop()

@@ -33,7 +33,7 @@ class Restores(DatabaseTest):
         self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
 
     def test_to_a_position_and_to_a_time_end_exactly_there(self):
-        self.protect()
+        self.protect(settings=("track_commit_timestamp = on",))
         self.base()
         self.home.sql("insert into t values (1, 'before')")
         position = self.home.sql("select pg_current_wal_insert_lsn()")
@@ -42,6 +42,8 @@ class Restores(DatabaseTest):
         time.sleep(1.1)
         self.home.sql("insert into t values (2, 'after')")
         self.home.sql("insert into t values (3, 'much later')")
+        committed = [int(self.home.sql("select (extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000000)::bigint * 1000 "
+                                       f"from t where id = {i}")) for i in (1, 3)]
         self.wait_until_durable()
         self.lose_home()
         for target, goal in (("by-position", position), ("by-time", at)):
@@ -50,6 +52,7 @@ class Restores(DatabaseTest):
                 back = self.recover(target)
                 self.assertEqual("1", back.sql("select string_agg(id::text, ' ' order by id) from t"))
                 self.assertEqual(restored["recovers_to"]["position"], self.end_of_history(back))
+                self.assertEqual(committed, [restored[key]["last_commit_ns"] for key in ("recovers_to", "log_end")])
                 if goal == position:
                     self.assertEqual(position, restored["recovers_to"]["position"])
                 back.stop()

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -125,14 +126,24 @@ class Trouble(DatabaseTest):
         self.assertAlmostEqual(noted["base_ms"] / 1000, estimate["base_seconds"], places=6)
         self.assertGreater(estimate["log_bytes"], 2_500_000)
         self.assertEqual(noted["at_ns"], estimate["measured_ns"])
+        self.assertAlmostEqual(noted["log_ms"] / 1000 * estimate["log_bytes"] / noted["log_bytes"], estimate["log_seconds"], places=6)
         self.assertNotIn("replay_seconds", estimate)
         self.recover().stop()
         self.assertRegex(status(*site).out, r"database people was restored here on 20.*, replay of [0-9.]+ MB in ")
         shutil.rmtree(self.scratch / "back.wal")
         self.assertIn(", replay of ", status(*site).out)
         shutil.copy(measured, self.realm.home / "speeds")
+        self.home.sql("insert into t select i, repeat('x', 500) from generate_series(5001, 10000) i")
+        self.wait_until_durable()
+        larger = status(*home, "--json").json()["restore_estimates"][0]
+        noted = json.loads(measured.read_text())
+        self.assertGreater(larger["log_bytes"], estimate["log_bytes"] + 2_500_000)
+        self.assertGreater(larger["replay_seconds"], noted["replay_ms"] / 1000, "more log, more time")
+        self.assertGreater(larger["log_seconds"], estimate["log_seconds"])
+        about, unit = re.search(r"to restore people: .* of log since; about ([\d.]+) (ms|s) by what it took at site ", status(*home).out).groups()
+        seconds = larger["base_seconds"] + larger["log_seconds"] + larger["replay_seconds"]
+        self.assertAlmostEqual(seconds, float(about) / {"ms": 1000, "s": 1}[unit], delta=0.06)
         self.assertNotIn("not measured", status(*home).out)
-        self.assertGreater(status(*home, "--json").json()["restore_estimates"][0]["replay_seconds"], 0)
         for damage in ("", "[]", '{"site": "x"}', measured.read_text().replace('"base_bytes":', '"base_bytes":-')):
             (self.realm.home / "speeds/docs.people.json").write_text(damage)
             self.assertIn("how long is not measured yet", status(*home).out)

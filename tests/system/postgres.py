@@ -22,10 +22,11 @@ class Agent:
         for dataset, options in databases.items():
             config += f'[[database]]\ndataset = "{dataset}"\n' + "".join(f'{k} = "{v}"\n' for k, v in options.items())
         (self.home / "agent.toml").write_text(config + more)
-        self.process = None
+        self.process, self.began_ns = None, 0
         self.start()
 
     def start(self):
+        self.began_ns = time.time_ns()
         with open(self.log_path, "ab") as sink:
             self.process = harness.launch([harness.program(), "agent", "run", "--home", self.home], self.realm.scratch,
                                           stdout=sink, stderr=sink)
@@ -33,14 +34,17 @@ class Agent:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
-    def status(self, dataset):
+    def statuses(self):
+        """What this process wrote last: the one before it left its own. None if it has not written one yet."""
         path = self.home / "state/agent.json"
         if not path.exists():
             return None
-        for each in json.loads(path.read_text())["databases"]:
-            if each["dataset"] == dataset:
-                return each
-        return None
+        told = json.loads(path.read_text())
+        return told if told["at_ns"] > self.began_ns else None
+
+    def status(self, dataset):
+        told = self.statuses()
+        return next((each for each in told["databases"] if each["dataset"] == dataset), None) if told else None
 
     def wait(self, dataset, is_it, what, seconds=60):
         deadline = time.monotonic() + seconds

@@ -84,6 +84,7 @@ void Keeper::run(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   env::Instant next_status = clock.monotonic();
   env::Instant next_look = clock.monotonic() + kLookEvery;
+  std::vector<StreamState> shown;
   while (!stop.stop_requested()) {
     const env::Instant now = clock.monotonic();
     if (now >= next_look) {
@@ -94,8 +95,11 @@ void Keeper::run(const std::stop_token& stop) {
       next_look = now + kLookEvery;
     }
     take_bases();
-    if (now >= next_status) {
+    std::vector<StreamState> states;
+    for (const Running& database : databases_) states.push_back(database.stream->status().state);
+    if (now >= next_status || states != shown) {
       note(write_status());
+      shown = std::move(states);
       next_status = now + kStatusEvery;
     }
     if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
