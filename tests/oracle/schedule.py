@@ -11,9 +11,17 @@ SHORTEST_LIFE, LONGEST_LIFE = 10, 25
 MOST_ROUNDS_AWAY = 4  # of a vault that stays away over other faults
 
 # (what, how often)
-FAULTS = (("kill agent", 16), ("freeze agent", 8), ("restart agent", 4), ("kill vault", 10), ("freeze vault", 10),
-          ("vault leaves", 6), ("crash server", 12), ("restart server", 6), ("crash home", 5), ("base", 8),
-          ("switch segment", 6), ("nothing", 5))
+KILLED = (("kill agent", 12), ("freeze agent", 6), ("restart agent", 4), ("kill vault", 7), ("freeze vault", 7),
+          ("vault leaves", 6), ("crash server", 9), ("restart server", 4), ("crash home", 5))
+CUT = (("cut link", 5), ("silence link", 5), ("cut all links", 3), ("silence all links", 3), ("cut server link", 3),
+       ("silence server link", 3))
+FILLED = (("fill vault", 6), ("fill agent", 4))
+CALM = (("base", 6), ("switch segment", 4), ("nothing", 2))
+FAULTS = (*KILLED, *CUT, *FILLED, *CALM)
+LASTING = {what for what, _ in (*CUT, *FILLED)}
+TAKES_ROOT = LASTING - {"cut server link", "silence server link"}
+
+LONG_SILENCE_SECONDS = 12.0  # longer than anybody waits for a connection
 
 
 class Round:
@@ -25,6 +33,8 @@ class Round:
 
     def __str__(self):
         whom = self.vault if "vault" in self.what else self.side if self.what not in ("crash home", "nothing") else ""
+        if self.what in ("cut link", "silence link"):
+            whom = f"{self.side}-{self.vault}"
         text = f"{self.what} {whom}".strip() + f" {self.seconds:.2f} s"
         if self.cut_after is not None:
             text += f", a cut after {self.cut_after:.2f} s"
@@ -61,10 +71,16 @@ class Life:
     def _draw_round(draw):
         what = draw.choices([f[0] for f in FAULTS], [f[1] for f in FAULTS])[0]
         seconds = draw.choice([0.0, draw.uniform(0, 0.3), draw.uniform(0.2, 1.5)])
+        if what in LASTING:
+            seconds = draw.uniform(0.2, 1.5)
+        if "silence" in what and draw.random() < 0.06:
+            seconds = LONG_SILENCE_SECONDS
         cut_after = draw.choice([None, 0.0, draw.uniform(0, 0.2), draw.uniform(0, 1.0)])
         base_beside = draw.choice(SIDES) if draw.random() < 0.12 else None
         if what == "base":
             base_beside = None  # one at a time: the second would be refused
+        if what == "fill agent":
+            cut_after = None  # it is asked for and answered on that disk, and would wait for half a minute
         return Round(what, draw.choice(SIDES), draw.choice(harness.VAULTS), seconds, cut_after, base_beside)
 
     def tell(self):

@@ -1,5 +1,7 @@
 """Two registries with a real PostgreSQL server and an agent each, three vaults, and what can be done to them."""
+import collections
 import contextlib
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -7,12 +9,21 @@ import threading
 import time
 
 import client
+import disks
 import harness
+import links
 import postgres
+import schedule
 from writers import SIDES, Ledger, Writer
 
 SETTLE_SECONDS = 60
+SETTLE_COMMITS = 12
+MEET_SECONDS = 10
 START_SECONDS = 60
+NO_ROOM = ("No space left on device", "no room in ")  # in a log
+# 18 MiB of log that do not compress, more than any segment takes: spool and vaults need new ones, and find no room.
+MUCH_LOG = ("select pg_logical_emit_message(false, 'oracle', decode(repeat(string_agg(md5(random()::text), ''), 18), 'hex')) "
+            "from generate_series(1, 65536)")
 
 
 class Violation(AssertionError):
@@ -91,15 +102,23 @@ class Templates:
 
 class World:
     """One life's realm. Everything it starts ends with `end`; servers and daemons are started by the caller's thread only,
-    since they die with the thread that started them."""
+    since they die with the thread that started them. Agents reach vaults and servers through links that can be cut; what
+    links and disks met is in `met`."""
 
     def __init__(self, scratch, templates):
         self.scratch = scratch
+        # Otherwise faults that take root are left out: no disk can be made, no home's link be told from another's.
+        self.may_take_root = disks.can_be_made()
+        self.met = collections.Counter()
         self.ledger, self.writers = Ledger(), []
         self.servers, self.agents, self.restored = {}, {}, []
         self.away = None
         self.bases = {side: [] for side in SIDES}  # (mark when it had ended, snapshot)
         self.realm = harness.Realm(scratch, registry="people", extra=["--registry", "land"])
+        self.homes = {side: self.realm.root / "home" / side for side in SIDES}
+        self.links = links.Links(lambda port: links.home_of(port, self.homes) if self.may_take_root else None)
+        self.vault_ports = {vault: harness.free_port() for vault in harness.VAULTS}
+        self.disks = {}  # by directory
         try:
             self._build(templates)
         except BaseException:
@@ -107,7 +126,12 @@ class World:
             raise
 
     def _build(self, templates):
-        self.realm.start()
+        if self.may_take_root:
+            for directory in [*self.homes.values(), *map(self.realm.vault, harness.VAULTS)]:
+                self.disks[directory] = disks.Disk(directory)
+        for vault, port in self.vault_ports.items():
+            self.links.open_door(self.realm.ports[vault], vault, port)
+        self.start_vaults(*harness.VAULTS)
         for side in SIDES:
             self.servers[side] = templates.make(self.scratch, side)
             self.servers[side].start()
@@ -118,14 +142,17 @@ class World:
                 "people": '[[group]]\nname = "realm"\nevery = "1 h"\n'
                           f'members = ["people", "land/land@127.0.0.1:{door}"]\n'}
         for side in reversed(SIDES):
-            self.agents[side] = postgres.Agent(self.realm, {side: {"connection": self.servers[side].conninfo()}},
-                                               registry=side, more=more[side])
+            server_door = harness.free_port()
+            self.links.open_door(server_door, "server", self.servers[side].port, near=side)
+            connection = f"host=127.0.0.1 port={server_door} user=postgres dbname=postgres"
+            self.agents[side] = postgres.Agent(self.realm, {side: {"connection": connection}}, registry=side, more=more[side])
         for side in SIDES:
             self.agents[side].wait_streaming(side)
         for ended in self._both(self.backup).values():
             self.must(ended)
 
-    def end(self):
+    def end(self, keeps_disks=True):
+        """`keeps_disks`: what lay in them stays, for who looks why."""
         for each in self.writers:
             each.stopping.set()
         for agent in self.agents.values():
@@ -135,6 +162,16 @@ class World:
         self.realm.kill_all()
         for each in self.writers:
             each.join(client.ANSWER_SECONDS + 10)
+        self.links.end()
+        for disk in self.disks.values():
+            disk.keep() if keeps_disks else disk.lose()
+
+    def start_vaults(self, *vaults):
+        """Behind their doors: at other ports than the policy says."""
+        def launch(arguments, cwd, **options):
+            port = self.vault_ports[pathlib.Path(arguments[2]).name]
+            return harness.launch([*arguments, "--listen", f"127.0.0.1:{port}"], cwd, **options)
+        self.realm.start(*vaults, launcher=launch)
 
     def must(self, ended, codes=(harness.OK,)):
         if ended.code not in codes:
@@ -149,7 +186,7 @@ class World:
             self.writers.append(Writer(self.ledger, doors, f"writer {seed} {number}"))
             self.writers[-1].start()
 
-    def settle(self, commits=12):
+    def settle(self, commits=SETTLE_COMMITS):
         """Until commits are acknowledged on both sides again."""
         begin, deadline = self.ledger.mark(), time.monotonic() + SETTLE_SECONDS
         while any(self.ledger.mark()[side] < begin[side] + commits for side in SIDES):
@@ -188,7 +225,11 @@ class World:
     # --- faults ---
 
     def apply(self, each):
+        """What it was: its name, or that it was left out."""
+        if each.what in schedule.TAKES_ROOT and not self.may_take_root:
+            return "faults left out"
         getattr(self, "do_" + each.what.replace(" ", "_"))(each)
+        return each.what
 
     def do_nothing(self, each):
         time.sleep(each.seconds)
@@ -202,15 +243,12 @@ class World:
         self._freeze(self.agents[each.side].process, each.seconds)
 
     def do_restart_agent(self, each):
-        if self.agents[each.side].stop() != 0:
-            raise Violation(f"the agent of {each.side} did not end well:\n{self.agents[each.side].log()[-3000:]}")
-        time.sleep(each.seconds)
-        self.agents[each.side].start()
+        self._restart_agent(each.side, each.seconds)
 
     def do_kill_vault(self, each):
         self.realm.daemons[each.vault].kill()
         time.sleep(each.seconds)
-        self.realm.start(each.vault)
+        self.start_vaults(each.vault)
 
     def do_freeze_vault(self, each):
         self._freeze(self.realm.daemons[each.vault].process, each.seconds)
@@ -222,7 +260,7 @@ class World:
 
     def do_vault_returns(self, _each=None):
         if self.away is not None:
-            self.realm.start(self.away)
+            self.start_vaults(self.away)
             self.away = None
 
     def do_crash_server(self, each):
@@ -257,6 +295,81 @@ class World:
         self.servers[each.side].ask("select pg_switch_wal()")
         self.servers[each.side].ask("checkpoint")
 
+    def do_cut_link(self, each):
+        self._trouble(self.links.cut, each, each.vault)
+
+    def do_silence_link(self, each):
+        self._trouble(self.links.silence, each, each.vault)
+
+    def do_cut_all_links(self, each):
+        self._trouble(self.links.cut, each, *harness.VAULTS)
+
+    def do_silence_all_links(self, each):
+        self._trouble(self.links.silence, each, *harness.VAULTS)
+
+    def do_cut_server_link(self, each):
+        self._trouble(self.links.cut, each, "server")
+
+    def do_silence_server_link(self, each):
+        self._trouble(self.links.silence, each, "server")
+
+    def _trouble(self, act, each, *far_ends):
+        before = self.links.counts.total()
+        act([(each.side, far) for far in far_ends])
+        try:
+            time.sleep(each.seconds / 2)
+            acknowledged = self.ledger.mark()[each.side]
+            time.sleep(each.seconds / 2)
+            self.met[f"{each.what}: commits waited"] += self.ledger.mark()[each.side] == acknowledged
+        finally:
+            self.links.mend()
+        self.met[f"{each.what}: met"] += self.links.counts.total() > before
+
+    def _restart_agent(self, side, pause=0):
+        agent = self.agents[side]
+        if agent.stop() != 0:
+            raise Violation(f"the agent of {side} did not end well:\n{agent.log()[-3000:]}")
+        time.sleep(pause)
+        agent.start()
+
+    def do_fill_vault(self, each):
+        """Until it is a witness again: the next fault may take another one."""
+        self._fill(self.realm.vault(each.vault), each, self.realm.daemons[each.vault].log)
+        begin = time.time()
+        for side in SIDES:
+            self.agents[side].wait(side, lambda _, side=side: self._is_heard(side, each.vault, begin),
+                                   f"heard by vault {each.vault} since that has room again", SETTLE_SECONDS)
+
+    def do_fill_agent(self, each):
+        """The stream waits for room, and goes on by itself."""
+        self._fill(self.homes[each.side], each, self.agents[each.side].log)
+
+    def _is_heard(self, side, vault, since):
+        status = self._status_since(since, side)
+        return status is not None and any(each["vault"] == vault and "failure" not in each for each in status["vaults"])
+
+    def _status_since(self, since, side):
+        """What the agent wrote of itself after that; None: nothing yet."""
+        written = (self.homes[side] / "state/agent.json").stat().st_mtime
+        return self.agents[side].status(side) if written > since else None
+
+    def _fill(self, directory, each, log):
+        """For that long, and until it is noticed: a busy machine is late."""
+        said = len(log())
+
+        def is_met():
+            return any(text in log()[said:] for text in NO_ROOM)
+        self.disks[directory].fill()
+        try:
+            self.servers[each.side].ask(MUCH_LOG)
+            time.sleep(each.seconds)
+            deadline = time.monotonic() + MEET_SECONDS
+            while not is_met() and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            self.disks[directory].empty()
+        self.met[f"{each.what}: met"] += is_met()
+
     @staticmethod
     def _freeze(process, seconds):
         process.send_signal(signal.SIGSTOP)
@@ -286,11 +399,14 @@ class World:
         for side in SIDES:
             self.servers[side].bury()
             self.servers[side].data.rename(self.scratch / f"lost-{side}")
-            shutil.rmtree(self.agents[side].home)
+            self._lose(self.agents[side].home)
         self.do_vault_returns()
         if lost_vault is not None:
             self.realm.daemons.pop(lost_vault).kill()
-            shutil.rmtree(self.realm.vault(lost_vault))
+            self._lose(self.realm.vault(lost_vault))
+
+    def _lose(self, directory):
+        self.disks[directory].lose() if directory in self.disks else shutil.rmtree(directory)
 
     def open_both(self):
         """Released keys, by side."""
