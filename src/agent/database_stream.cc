@@ -181,12 +181,7 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
     system_ = facts.system;
   }
   TRY(pg::check_server_facts(facts, system_));
-  constexpr pg::ServerMajor kSkipsWaits(15);
-  if (options_.policy == RpoPolicy::Sync && facts.version.major == kSkipsWaits && facts.version.minor < 13) {
-    return Error(Code::Precondition, "PostgreSQL 15." + std::to_string(facts.version.minor) +
-                                         " may skip the wait for its synchronous receiver right after a start")
-        .hint("update the server to 15.13 or later, or choose policy 'bounded'");
-  }
+  if (options_.policy == RpoPolicy::Sync) TRY(pg::check_waits(facts.version));
   server_.note(facts);
   return {};
 }
@@ -319,7 +314,12 @@ Result<format::StreamDescriptor> DatabaseStream::new_stream(std::uint64_t start)
   descriptor.era = place_.era.number;
   descriptor.kind = format::StreamKind::Journal;
   store_u64(descriptor.start.mutable_view(), start);
-  TRY(place_.env.random.fill(descriptor.start.mutable_view().subspan(8)));
+  const MutableByteView drawn = descriptor.start.mutable_view().subspan(8);
+  TRY(place_.env.random.fill(drawn));
+  // A machine that was set back may draw the same once more, while its clock stands before the last journal's place.
+  std::uint64_t mixed = load_u64(drawn.first(8));
+  mixed ^= static_cast<std::uint64_t>(place_.env.clock.now().nanoseconds);
+  store_u64(drawn.first(8), mixed);
   return descriptor;
 }
 

@@ -16,25 +16,27 @@ std::string in_lower_case(std::string_view text) {
   return lower;
 }
 
-// Whether the list is our name alone, and one is waited for: then no other receiver can release a commit. "*" is any.
-bool names_alone(const std::string& names, const std::string& own) {
-  std::string list;
-  for (const char c : in_lower_case(names)) {
-    if (c != ' ' && c != '"') list += c;
-  }
-  for (const std::string_view word : {"first", "any"}) {
-    if (list.starts_with(word)) list.erase(0, word.size());
-  }
-  if (list.starts_with("1(") && list.ends_with(")")) list = list.substr(2, list.size() - 3);
-  return list == in_lower_case(own);
-}
-
 pg::Endpoint looking(pg::Endpoint endpoint) {
   endpoint.application_name = "exclave_look";
   return endpoint;
 }
 
 }  // namespace
+
+bool names_alone(std::string_view names, std::string_view own) {
+  std::string list;
+  bool is_quoted = false;
+  for (const char c : in_lower_case(names)) {
+    if (c == '"') is_quoted = !is_quoted;
+    if (c != '"' && (is_quoted || c != ' ')) list += c;
+  }
+  for (const std::string_view begin : {"first1(", "any1(", "1("}) {
+    if (!list.starts_with(begin) || !list.ends_with(")")) continue;
+    list = list.substr(begin.size(), list.size() - begin.size() - 1);
+    break;
+  }
+  return list == in_lower_case(own);
+}
 
 ServerWatch::ServerWatch(env::Clock& clock, pg::Endpoint endpoint, std::string slot, CutGate& gate)
     : clock_(clock),

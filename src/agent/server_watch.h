@@ -10,6 +10,7 @@
 #include <atomic>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/cut_gate.h"
@@ -19,6 +20,10 @@
 namespace exclave::agent {
 
 inline constexpr std::chrono::seconds kLookTime(2);
+
+// Whether a value of synchronous_standby_names names us alone, and one is waited for: then nobody else can release a commit.
+// As the server compares names: without regard to case. "*" is anybody.
+bool names_alone(std::string_view names, std::string_view own);
 
 class ServerWatch {
  public:

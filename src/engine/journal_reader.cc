@@ -232,8 +232,10 @@ Status JournalReader::open_closed(const Closed& closed, JournalEnd& end, const V
   return format::open_segment(*key, realm_, {stream_.descriptor.id(), closed.index}, closed.object, first, frame);
 }
 
-Status JournalReader::read_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end,
-                                  const Visitor& visit) {
+Result<std::optional<format::EntryIndex>> JournalReader::read_closed(const std::vector<format::SignedEntry>& entries,
+                                                                     std::uint64_t first, JournalEnd& end,
+                                                                     const Visitor& visit) {
+  std::optional<format::EntryIndex> lost;
   using Pipeline = env::OrderedPipeline<const format::SignedEntry*, Closed>;
   Pipeline pipeline(
       world_.threads, kFetchers, kMostFetched,
@@ -245,14 +247,17 @@ Status JournalReader::read_closed(const std::vector<format::SignedEntry>& entrie
       [&](Closed closed) -> Status {
         if (!closed.lost.has_value()) return open_closed(closed, end, visit);
         end.lost = closed.lost;
+        lost = closed.index;
         return *closed.lost;  // ends the fetching of what follows
       });
   Status done;
   for (std::uint64_t index = first; index < entries.size() && done.ok(); ++index)
     done = pipeline.submit(&entries[index]);
   const Status finished = pipeline.finish();
-  if (end.lost.has_value()) return {};
-  return done.ok() ? finished : done;
+  if (lost.has_value()) return lost;
+  TRY(done);
+  TRY(finished);
+  return lost;
 }
 
 Result<std::optional<Bearing>> JournalReader::told_by(format::EntryIndex index, ByteView beginning,
@@ -535,12 +540,19 @@ Result<JournalEnd> JournalReader::read(const Visitor& visit, const Locator& loca
     first = sought.value_or(entries.size());
     end.passed_over = first;
   }
-  const Status read = end.is_elsewhere ? Status() : read_closed(entries, first, end, visit);
+  if (end.is_elsewhere) {
+    note_incidents(entries, end);
+    return end;
+  }
+  const auto read = read_closed(entries, first, end, visit);
   note_incidents(entries, end);
-  TRY(read);
-  if (end.is_elsewhere || end.lost.has_value()) return end;
-  TRY(compare_with_closed(entries, first, end));
   bool is_there = true;
+  if (const auto lost = TRY(read)) {
+    // Vaults that have it open still hold frames of it, and they were acknowledged.
+    TRY(read_open(*lost, end, is_there, visit));
+    return end;
+  }
+  TRY(compare_with_closed(entries, first, end));
   // Of the two that may be open, the first may be missing: its hole shows in the numbers.
   for (std::uint64_t index = end.closed; is_there || index < end.closed + store::kMostOpenSegments; ++index) {
     TRY(read_open(format::EntryIndex(index), end, is_there, visit));

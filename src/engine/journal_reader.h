@@ -65,12 +65,13 @@ struct NoAnswer {
 };
 
 struct JournalEnd {
-  std::uint64_t frames = 0;           // frames 0..frames-1 were visited, or passed over
-  std::uint64_t closed = 0;           // segments 0..closed-1 have an entry
-  std::uint64_t passed_over = 0;      // segments at the front (I5)
-  bool is_elsewhere = false;          // none of it is of use: it was not read
-  bool has_begun = false;             // at least one frame was read
-  std::optional<Error> lost;          // a closed segment that no vault gives right: nothing behind it was visited
+  std::uint64_t frames = 0;       // frames 0..frames-1 were visited, or passed over
+  std::uint64_t closed = 0;       // segments 0..closed-1 have an entry
+  std::uint64_t passed_over = 0;  // segments at the front (I5)
+  bool is_elsewhere = false;      // none of it is of use: it was not read
+  bool has_begun = false;         // at least one frame was read
+  // A closed segment that no vault gives right: of it, what vaults have that hold it open was visited; nothing behind it.
+  std::optional<Error> lost;
   bool has_open_tail = false;         // frames of an open segment follow the closed ones
   std::uint64_t marked = 0;           // frames that the writer signed for in open segments, or that a later one proves
   std::vector<std::string> problems;  // damage, lies, a hole behind which frames stand
@@ -123,8 +124,9 @@ class JournalReader {
   // nullopt if it cannot be had, or does not tell.
   Result<std::optional<Bearing>> bearing_of(const format::SignedEntry& entry, const Locator& locate);
   // Several at once.
-  Status read_closed(const std::vector<format::SignedEntry>& entries, std::uint64_t first, JournalEnd& end,
-                     const Visitor& visit);
+  // The one that is lost; nothing behind it was visited.
+  Result<std::optional<format::EntryIndex>> read_closed(const std::vector<format::SignedEntry>& entries,
+                                                        std::uint64_t first, JournalEnd& end, const Visitor& visit);
   Result<Closed> fetch(const format::SignedEntry& entry);
   // A vault that has it open still, with all its frames: zeros behind them make it the object.
   std::optional<Bytes> fetch_open(const format::SignedEntry& entry);

@@ -121,6 +121,14 @@ Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifi
   return {};
 }
 
+Status check_waits(const ServerVersion& version) {
+  if (version.major != ServerMajor(15) || version.minor >= 13) return {};
+  return Error(Code::Precondition, fmt::format("PostgreSQL 15.{} may skip the wait for its synchronous receiver right "
+                                               "after a start",
+                                               version.minor))
+      .hint("update the server to 15.13 or later, or choose policy 'bounded'");
+}
+
 std::vector<std::string> cautions(const ServerFacts& facts) {
   std::vector<std::string> found;
   if (facts.is_in_recovery) {
@@ -134,11 +142,15 @@ std::vector<std::string> cautions(const ServerFacts& facts) {
     found.emplace_back(
         "synchronous_commit is remote_apply: commits wait for a standby that applies, which we never do.");
   }
-  const bool is_fifteen = facts.version.major == ServerMajor(15);
-  if (is_fifteen && facts.version.minor < 13) {
+  if (facts.slot && facts.slot->wal == SlotWal::Unreserved) {
+    found.emplace_back(
+        "The slot keeps more than max_slot_wal_keep_size allows: the next checkpoint may remove log that only it "
+        "keeps.");
+  }
+  if (!check_waits(facts.version).ok()) {
     found.emplace_back("PostgreSQL before 15.13 may acknowledge commits without waiting right after its start.");
   }
-  if (is_fifteen && facts.version.minor < 20) {
+  if (facts.version.major == ServerMajor(15) && facts.version.minor < 20) {
     found.emplace_back("PostgreSQL before 15.20 may put a torn pg_control into a base backup.");
   }
   return found;

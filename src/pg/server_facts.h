@@ -78,8 +78,11 @@ Result<ServerFacts> read_server_facts(env::Clock& clock, const Endpoint& endpoin
 // that another receiver uses.
 Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifier> expected);
 
+// Whether commits can be made to wait for a receiver. Precondition: 15 before 15.13 may skip the wait right after a start.
+Status check_waits(const ServerVersion& version);
+
 // Warning text for an operator, one sentence each, for what works and is not wise: no data checksums, no limit to what a
-// slot keeps, a minor version with known faults.
+// slot keeps, a slot about to lose log, a minor version with known faults.
 std::vector<std::string> cautions(const ServerFacts& facts);
 
 }  // namespace exclave::pg

@@ -170,5 +170,36 @@ TEST_F(ServerFactsTest, what_a_user_can_mend_has_a_hint) {
   EXPECT_EQ(facts({endpoint.conninfo, std::string(64, 'x')}).error().code(), Code::InvalidInput);
 }
 
+// Trap 12 of the field notes: right after a start, 15 before 15.13 may not know yet that commits have to wait.
+TEST(ServerVersions, only_fifteen_before_its_thirteenth_minor_skips_waits) {
+  const auto may_be_waited_for = [](std::uint32_t major, std::uint32_t minor) {
+    return check_waits({ServerMajor(major), minor}).ok();
+  };
+  EXPECT_FALSE(may_be_waited_for(15, 0));
+  EXPECT_FALSE(may_be_waited_for(15, 12));
+  EXPECT_TRUE(may_be_waited_for(15, 13));
+  EXPECT_TRUE(may_be_waited_for(14, 1));
+  EXPECT_TRUE(may_be_waited_for(16, 0));
+  const Status refused = check_waits({ServerMajor(15), 12});
+  EXPECT_EQ(refused.error().code(), Code::Precondition);
+  EXPECT_NE(refused.error().message().find("PostgreSQL 15.12"), std::string::npos);
+  EXPECT_NE(refused.error().hint_text().find("15.13"), std::string::npos);
+}
+
+TEST(ServerCautions, a_slot_that_may_lose_log_is_one) {
+  ServerFacts facts;
+  facts.version = {ServerMajor(16), 3};
+  facts.has_data_checksums = true;
+  facts.slot_keep_bytes = 1 << 30;
+  facts.slot = SlotFacts{};
+  for (const SlotWal kept : {SlotWal::Reserved, SlotWal::Extended}) {
+    facts.slot->wal = kept;
+    EXPECT_TRUE(cautions(facts).empty());
+  }
+  facts.slot->wal = SlotWal::Unreserved;
+  ASSERT_EQ(cautions(facts).size(), 1U);
+  EXPECT_NE(cautions(facts).front().find("max_slot_wal_keep_size"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace exclave::pg

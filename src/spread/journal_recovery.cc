@@ -206,6 +206,8 @@ class StreamRecovery {
         answers_[i].failure = same.take_error();
         return {};
       }
+      // Written by a process that died, its bytes may be in memory alone (spool.h, I1).
+      TRY(spool_.sync_segment(segment.index));
       TRY(spool_.put_entry(*segment.entry));
       at_each_vault([&](std::size_t i) { return put(i, segment); });
     }

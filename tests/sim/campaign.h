@@ -51,6 +51,8 @@ Probes campaign_probes();
 
 class Campaign {
  public:
+  static constexpr const char* kOneSeed = "SimCampaignSeeds.one_seed*";
+
   Campaign(std::uint64_t seed, Probes& probes);
 
   // Until the last judgement, or the first complaint.
@@ -138,7 +140,6 @@ class Campaign {
   void weather(sim::Machine& worker, bool in_storm);
   void strike(sim::Machine& worker);
   void strike_disk(sim::Machine& machine, const std::string& state);
-  static void soothe(sim::Machine& machine);  // its disk works again, and no death awaits it
   void calm();
   void wake_home();
   void wake_abroad();

@@ -119,14 +119,6 @@ void Campaign::strike(sim::Machine& worker) {
   }
 }
 
-void Campaign::soothe(sim::Machine& machine) {
-  constexpr std::uint64_t kNever = std::uint64_t{1} << 40;
-  machine.clear_faults();
-  machine.set_fault_rates({});
-  machine.disk().set_capacity_bytes(kNever);
-  if (machine.is_up()) machine.crash_at_call(kNever);
-}
-
 void Campaign::calm() {
   note("calm");
   auto& network = realm_.universe().network();

@@ -2,7 +2,7 @@
 // it captures from then on is the latest.
 #include <gtest/gtest.h>
 
-#include "tests/sim/sim_realm.h"
+#include "tests/sim/journal_realm.h"
 
 namespace exclave::realm_tests {
 namespace {
@@ -64,6 +64,52 @@ TEST(SetBack, C7_an_agent_set_back_into_an_earlier_era_is_told_so_instead_of_dep
   EXPECT_TRUE(failed_with(refused, Code::Precondition));
   EXPECT_NE(refused.error().message().find("has gone on in era 2"), std::string::npos);
   EXPECT_EQ(newer.snapshot, latest(realm));
+}
+
+// A place in the order is remembered at home, the rest of a journal's name is chance. Found by the campaign of journals.
+TEST(SetBack,
+     C7_a_journal_that_is_begun_again_with_the_same_name_is_an_alarm_and_harms_neither_the_first_nor_the_next) {
+  SimRealm realm(4);
+  JournalHome home(realm);
+  home.begins_again = true;
+  realm.home().set_clock_offset(std::chrono::hours(24 * 365));
+  must(home.open());
+  home.drop();
+  const sim::DiskSnapshot image = realm.home().disk().snapshot();
+  const std::uint64_t place = home.last_place;
+  realm.home().set_clock_offset({});
+  const auto append = [&](int frames) {
+    for (int i = 0; i < frames; ++i) must(home.append(100));
+  };
+  must(home.open());
+  append(5);
+  ASSERT_TRUE(home.await(std::chrono::seconds(10)));
+  const WrittenJournal first = home.journal();
+  realm.home().crash();
+  home.drop();
+  realm.home().wait();
+  realm.home().disk().restore(image);
+  realm.home().rewind_random();
+  realm.home().restart();
+  home.last_place = place;
+  must(home.open());
+  ASSERT_EQ(home.journal().id(), first.id());
+  append(2);
+  EXPECT_FALSE(home.await(std::chrono::minutes(1)));
+  for (const auto& vault : home.writer().progress().vaults) {
+    ASSERT_TRUE(vault.failure.has_value());
+    EXPECT_EQ(vault.failure->code(), Code::Corrupt) << vault.failure->message();
+  }
+  home.drop();
+  must(home.open());
+  append(2);
+  EXPECT_TRUE(home.await(std::chrono::seconds(10))) << "the next start has another place";
+  const policy::Quorum quorum = realm.keys().policy().quorum;
+  const JournalReading reading = read_journal_abroad(realm, first, {0, 1, 2}, quorum);
+  ASSERT_FALSE(reading.refusal.has_value()) << reading.refusal->message();
+  EXPECT_FALSE(reading.wrong.has_value()) << *reading.wrong;
+  EXPECT_EQ(reading.frames, first.appended);
+  EXPECT_TRUE(reading.is_proven(3, quorum.k, quorum.b));
 }
 
 }  // namespace

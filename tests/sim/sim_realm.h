@@ -27,6 +27,15 @@ inline const RealmKeys& sim_keys(std::size_t vaults = 3) {
   return *keys;
 }
 
+// Its disk works again, and no death awaits it.
+inline void soothe(sim::Machine& machine) {
+  constexpr std::uint64_t kNever = std::uint64_t{1} << 40;
+  machine.clear_faults();
+  machine.set_fault_rates({});
+  machine.disk().set_capacity_bytes(kNever);
+  if (machine.is_up()) machine.crash_at_call(kNever);
+}
+
 struct SimRealmPlan {
   std::size_t vaults = 3;  // with the quorums that policy::default_quorum gives: 2 of 3, 3 of 4, 5 of 7
   std::function<MakeDoor(std::size_t number)> doors = {};  // what stands at which vault's door

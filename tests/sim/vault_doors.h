@@ -90,6 +90,21 @@ inline Result<Bytes> drain(wire::ObjectSource& source) {
   return object;
 }
 
+// A vault's receipt for what it need not have.
+inline format::SignedReceipt receipt_for(const format::Entry& entry, const crypto::Ed25519SigningKey& key,
+                                         const format::RealmId& realm) {
+  format::Receipt receipt;
+  receipt.vault = key.public_key();
+  receipt.realm = realm;
+  receipt.policy = format::PolicyVersion(1);
+  receipt.stream = entry.stream;
+  receipt.index = entry.index;
+  receipt.chain = entry.chain;
+  receipt.term = format::Term(1);
+  receipt.durable_at_seconds = 1;
+  return format::SignedReceipt::sign(receipt, key);
+}
+
 class WatchedVault final : public VaultDoor {
  public:
   // All outlive it. `number`: of the vault, in `promises`.
@@ -174,7 +189,7 @@ class LyingVault final : public VaultDoor {
     promises_.sent(entry.entry, object);
     if (mind_.lie == Lie::EmptyPromise || mind_.thrown_away.contains(entry.entry.stream)) {
       mind_.thrown_away.insert(entry.entry.stream);
-      return tell(sign_for(entry.entry));
+      return tell(receipt_for(entry.entry, receipt_key_, realm_));
     }
     vault::MemorySource again(object);
     auto receipt = VaultDoor::put(caller, entry, again);
@@ -248,18 +263,6 @@ class LyingVault final : public VaultDoor {
     ++mind_.told;
     promises_.vouched(number_, receipt.receipt);
     return receipt;
-  }
-  format::SignedReceipt sign_for(const format::Entry& entry) const {
-    format::Receipt receipt;
-    receipt.vault = receipt_key_.public_key();
-    receipt.realm = realm_;
-    receipt.policy = format::PolicyVersion(1);
-    receipt.stream = entry.stream;
-    receipt.index = entry.index;
-    receipt.chain = entry.chain;
-    receipt.term = format::Term(1);
-    receipt.durable_at_seconds = 1;
-    return format::SignedReceipt::sign(receipt, receipt_key_);
   }
 
   Promises& promises_;

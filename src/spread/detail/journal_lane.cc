@@ -86,6 +86,11 @@ Status learn(JournalState& state, JournalLane& lane) {
   for (const store::OpenSegment& held : open) {
     if (held.stream != state.id) continue;
     const std::uint64_t index = held.index.value();
+    if (index < lane.progress.segments) {
+      return Error(Code::Corrupt, "vault " + lane.progress.vault + " gave a receipt for segment " +
+                                      std::to_string(index) + " and says that it is open");
+    }
+    if (index < lane.closed) continue;  // it left the spool before this vault had it: its own repair closes it
     const auto tried = lane.tried.find(index);
     if (held.end > (tried == lane.tried.end() ? 0 : tried->second)) {
       return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that it holds more of " +
