@@ -29,8 +29,10 @@ Result<pg::TimelineHistory> parse_history(format::TextReader& reader) {
   return history;
 }
 
-Result<StreamPosition> parse_position(const std::string& text, const std::string& path) {
-  auto reader = TRY(format::TextReader::open(as_bytes(text), kPositionDomain, path));
+}  // namespace
+
+Result<StreamPosition> StreamPosition::parse(ByteView document, const std::string& source) {
+  auto reader = TRY(format::TextReader::open(document, kPositionDomain, source));
   StreamPosition position;
   position.acknowledged = TRY(pg::parse_lsn(TRY(reader.field("acknowledged"))));
   position.commit = TRY(pg::parse_lsn(TRY(reader.field("commit"))));
@@ -53,27 +55,25 @@ Result<StreamPosition> parse_position(const std::string& text, const std::string
   return position;
 }
 
-std::string text_of(const StreamPosition& position) {
+std::string StreamPosition::text() const {
   format::TextWriter writer(kPositionDomain);
-  writer.field("acknowledged", pg::to_text(position.acknowledged));
-  writer.field("commit", pg::to_text(position.commit));
-  writer.field("timeline", pg::to_text(position.history.timeline));
-  for (const pg::TimelineSwitch& change : position.history.switches)
+  writer.field("acknowledged", pg::to_text(acknowledged));
+  writer.field("commit", pg::to_text(commit));
+  writer.field("timeline", pg::to_text(history.timeline));
+  for (const pg::TimelineSwitch& change : history.switches)
     writer.field("switch", pg::to_text(change.parent) + " " + pg::to_text(change.switch_point));
-  if (position.exposed.has_value()) {
-    writer.field("exposed-from", pg::to_text(position.exposed->from));
-    writer.field("exposed-to", pg::to_text(position.exposed->to));
-    writer.field("exposed-since", std::to_string(position.exposed->since.seconds()));
+  if (exposed.has_value()) {
+    writer.field("exposed-from", pg::to_text(exposed->from));
+    writer.field("exposed-to", pg::to_text(exposed->to));
+    writer.field("exposed-since", std::to_string(exposed->since.seconds()));
   }
-  if (position.tail.has_value()) {
-    writer.field("tail-from", pg::to_text(position.tail->from));
-    writer.field("tail-to", pg::to_text(position.tail->to));
-    writer.field("tail-hash", position.tail->hash.hex());
+  if (tail.has_value()) {
+    writer.field("tail-from", pg::to_text(tail->from));
+    writer.field("tail-to", pg::to_text(tail->to));
+    writer.field("tail-hash", tail->hash.hex());
   }
   return writer.text();
 }
-
-}  // namespace
 
 std::string StreamMemory::path_of(std::string_view file) const {
   return env::join_path(directory_, file);
@@ -104,14 +104,14 @@ Result<std::optional<StreamPosition>> StreamMemory::position() const {
   const std::string path = path_of(kPositionFile);
   const auto text = TRY(read(kPositionFile, kMostPositionBytes));
   if (!text.has_value()) return std::optional<StreamPosition>();
-  auto position = parse_position(*text, path);
+  auto position = StreamPosition::parse(as_bytes(*text), path);
   if (position.ok()) return std::optional(position.take());
   return Error(Code::Corrupt, "'" + printable(path) + "' holds no position: " + position.error().message())
       .hint("remove it: the slot knows as well");
 }
 
 Status StreamMemory::keep(const StreamPosition& position) {
-  return env::replace_file_durably(files_, path_of(kPositionFile), as_bytes(text_of(position)), env::kPrivateFile);
+  return env::replace_file_durably(files_, path_of(kPositionFile), as_bytes(position.text()), env::kPrivateFile);
 }
 
 Status StreamMemory::forget_position() {

@@ -35,6 +35,10 @@ struct StreamPosition {
   pg::Lsn commit;               // the end of the last commit of that; 0: none is known
   std::optional<Exposure> exposed;
   std::optional<LogStretch> tail;  // the newest that ends there at most
+
+  // The file's text, and what a text says. Corrupt, InvalidInput: it is none.
+  std::string text() const;
+  static Result<StreamPosition> parse(ByteView document, const std::string& source);
   friend bool operator==(const StreamPosition&, const StreamPosition&) = default;
 };
 
