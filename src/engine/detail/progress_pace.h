@@ -19,7 +19,7 @@ class ProgressPace {
   }
 
  private:
-  static constexpr std::uint64_t kEveryFiles = 512;
+  static constexpr std::uint64_t kEveryFiles = 256;
   static constexpr std::uint64_t kEveryBytes = 4U << 20;
 
   std::uint64_t told_files_ = 0;
