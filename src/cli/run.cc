@@ -9,9 +9,12 @@ namespace exclave::cli {
 
 namespace {
 
-// Vaults that a command gave up because it was told to stop are not away.
-Error as_interrupted(const Context& context, Error error) {
-  if (!context.stop.stop_requested() || exit_code_of(error) != kUnreachable) return error;
+// Vaults that a command gave up because it was told to stop are not away. A daemon ends by being told to: what fails then has
+// failed.
+Error as_interrupted(const Context& context, const CommandSettings& command, Error error) {
+  const bool is_daemon =
+      std::holds_alternative<AgentRunSettings>(command) || std::holds_alternative<VaultSettings>(command);
+  if (is_daemon || !context.stop.stop_requested() || exit_code_of(error) != kUnreachable) return error;
   return Error(Code::Cancelled, "interrupted").hint("run it again to go on");
 }
 
@@ -30,7 +33,7 @@ int parse_and_run(Context& context, const std::vector<std::string>& arguments) {
   context.quiet = invocation.quiet;
   auto result = std::visit([&](const auto& settings) { return run(context, settings); }, invocation.command);
   if (result.ok()) return result.value();
-  const Error error = as_interrupted(context, result.take_error());
+  const Error error = as_interrupted(context, invocation.command, result.take_error());
   show_error(context, error);
   return exit_code_of(error);
 }

@@ -84,22 +84,24 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
   progress.expected_files = content.record().totals.files;
   progress.expected_bytes = content.record().totals.bytes;
   ProgressPace pace;
-  const auto go_on = [&](std::uint64_t written_bytes) -> Status {
+  const auto go_on = [&](std::uint64_t files, std::uint64_t written_bytes) -> Status {
     if (stop.stop_requested())
       return Error(Code::Cancelled, "restore into '" + printable(target) + "' was interrupted")
           .hint("run it again to go on");
-    if (!on_progress || !pace.is_due(report.totals.files, written_bytes)) return {};
-    progress.files = report.totals.files;
+    if (!on_progress || !pace.is_due(files, written_bytes)) return {};
+    progress.files = files;
     progress.bytes = written_bytes;
     on_progress(progress);
     return {};
   };
-  ChunkWriter writer(env, content, attributes, findings, links, times, go_on);
+  // Between two runs of one large file, bytes alone tell.
+  const auto go_on_within = [&](std::uint64_t written_bytes) { return go_on(progress.files, written_bytes); };
+  ChunkWriter writer(env, content, attributes, findings, links, times, go_on_within);
   RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, marker.found(),
                          report);
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
     TRY(planner.add(std::move(entry)));
-    return go_on(writer.written_bytes());
+    return go_on(report.totals.files, writer.written_bytes());
   }));
   TRY(planner.flush());
   TRY(writer.finish());

@@ -62,7 +62,7 @@ TEST(LeftJournals, L6_rot_in_the_only_copy_of_a_closed_segment_hides_no_frames_t
   const auto reading = realm_tests::read_journal_abroad(realm, home.journal(), {0, 1, 2}, realm.keys().policy().quorum);
   ASSERT_FALSE(reading.refusal.has_value()) << reading.refusal->message();
   EXPECT_TRUE(reading.end.lost.has_value());
-  EXPECT_EQ(reading.frames, 3U);
+  EXPECT_GE(reading.frames, 3U) << "they were acknowledged";
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ class Captures(harness.SystemTest):
         large = self.source / "large"
         with open(large, "wb") as file:
             for _ in range(10):
-                file.write(os.urandom(LARGE // 4))
+                file.write(os.urandom(LARGE))
         shown = self.shown("backup", "--home", self.realm.home, "source")
         self.grows(shown, "backup")
         self.grows(self.shown("restore", "--site", self.realm.site, *self.realm.release(), "--target", "restored"), "restore")
@@ -118,7 +118,6 @@ class Captures(harness.SystemTest):
 
     def grows(self, shown, label):
         steps = [int(percent) for percent in re.findall(rf"{label} \[[#.]+\] +(\d+) %  [\d.]+ [kMG]?B/s", shown)]
-        self.assertGreater(len(steps), 2, shown)
         self.assertEqual(steps, sorted(steps))
         self.assertGreater(len([percent for percent in steps if 0 < percent < 100]), 1, f"nothing between the ends: {steps}")
 
