@@ -3,7 +3,7 @@
 
     tools/check_alone.py BUILD [FILE...]     BUILD: a folder with compile_commands.json, configured with CMAKE_UNITY_BUILD=OFF
 
-Two at a time for each core would only wait for memory: one. Exit 1 if a file fails, with the compiler's words.
+One at a time for each core. Exit 1 if a file fails, with the compiler's words.
 """
 import concurrent.futures
 import json

@@ -93,7 +93,7 @@ class DatabaseAgentCrash(protected.DatabaseCrashTest):
     def is_met(self, world, watcher, fault):
         """Whether what the first run did is done: earlier journals are everywhere."""
         if fault is None or (fault.call in self.at_the_end and not watcher.hit):
-            return len(world.spools()) <= 1 and world.agent.own_status() is not None
+            return len(world.spools()) <= 1 and world.agent.status(protected.DATASET) is not None
         return watcher.hit or time.time_ns() > world.agent.began_ns + EXTRA_SECONDS * 10**9
 
     def follow(self, world, watcher, fault, is_done):
@@ -119,12 +119,12 @@ class DatabaseAgentCrash(protected.DatabaseCrashTest):
             elif now > progress[1] + STALLED_SECONDS and watcher.is_full:
                 watcher.rest()
             self.assertLess(now, progress[1] + protected.HANG_SECONDS,
-                            f"commits hang: {world.agent.own_status()}\n{world.agent.log()[-3000:]}")
+                            f"commits hang: {world.agent.status(protected.DATASET)}\n{world.agent.log()[-3000:]}")
             time.sleep(0.01)
 
     @staticmethod
     def is_stopped(world):
-        status = world.agent.own_status()
+        status = world.agent.status(protected.DATASET)
         return status is not None and status["state"] == "stopped"
 
     def died_by(self, world, fault):

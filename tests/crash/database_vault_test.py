@@ -103,7 +103,7 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
                 self.assertTrue(fault is None or watcher.hit, f"commits hang, and nothing was failed\n{world.agent.log()[-3000:]}")
                 world.realm.start("rome")
             self.assertLess(now, progress[1] + protected.HANG_SECONDS,
-                            f"commits hang: {world.agent.own_status()}\n{world.agent.log()[-3000:]}")
+                            f"commits hang: {world.agent.status(protected.DATASET)}\n{world.agent.log()[-3000:]}")
             self.assertIsNone(world.agent.process.poll(), world.agent.log()[-3000:])
             time.sleep(0.01)
         self.died_by(daemon, fault)

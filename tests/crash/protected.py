@@ -4,7 +4,6 @@
 
 Servers and daemons die with the thread that started them: they are started by the test's own."""
 import contextlib
-import json
 import pathlib
 import re
 import shutil
@@ -80,32 +79,6 @@ class Writer(threading.Thread):
             raise AssertionError(f"the writer met {self.trouble or 'no answer'}")
 
 
-class LookedAtAgent(postgres.Agent):
-    """Its first process is started by `launcher`; those after it are as a supervisor starts them."""
-
-    def __init__(self, realm, databases, launcher=None):
-        self._launcher, self.began_ns = launcher, 0
-        super().__init__(realm, databases)
-
-    def start(self):
-        self.began_ns = time.time_ns()
-        launcher, self._launcher = self._launcher, None
-        if launcher is None:
-            super().start()
-            return
-        with open(self.log_path, "ab") as sink:
-            self.process = launcher([harness.program(), "agent", "run", "--home", self.home], self.realm.scratch, stdout=sink,
-                                    stderr=sink)
-
-    def own_status(self):
-        """Of this process; None if it has not written one yet."""
-        try:
-            status = json.loads((self.home / "state/agent.json").read_text())
-        except FileNotFoundError:
-            return None
-        return status["databases"][0] if status["at_ns"] > self.began_ns else None
-
-
 class ProtectedWorld(matrix.World):
     """At rest: a base backup everywhere, acknowledged commits behind it at two vaults, and whoever wrote them was killed."""
 
@@ -140,7 +113,7 @@ class ProtectedWorld(matrix.World):
         """Anew, by whoever keeps it running; the first time by `launcher`, with `options` of its database."""
         if self.agent is None:
             databases = {DATASET: {"connection": self.server.conninfo(), **options}}
-            self.agent = LookedAtAgent(self.realm, databases, launcher)
+            self.agent = postgres.Agent(self.realm, databases, launcher=launcher)
         else:
             self.agent.start()
 
@@ -241,7 +214,7 @@ class DatabaseCrashTest(matrix.CrashTest):
             for writer in world.writers:
                 self.assertIsNone(writer.trouble)
             if time.monotonic() > deadline:
-                self.fail(f"not {what} in {seconds} s: {world.agent.own_status()}\n{world.agent.log()[-3000:]}")
+                self.fail(f"not {what} in {seconds} s: {world.agent.status(DATASET)}\n{world.agent.log()[-3000:]}")
             time.sleep(0.02)
 
     # --- what must hold ---
@@ -300,7 +273,7 @@ class DatabaseCrashTest(matrix.CrashTest):
         self.until(world, lambda: len(writer.acknowledged) >= 3, "acknowledged again", lives)
         writer.end()
         for left in range(2, -1, -1):
-            self.until(world, lambda: world.agent.own_status() and len(world.spools()) == 1,
+            self.until(world, lambda: world.agent.status(DATASET) and len(world.spools()) == 1,
                        "earlier journals with every vault", lives)
             self.assertEqual(OK, world.agent.stop(), world.agent.log()[-3000:])
             if not world.spools():

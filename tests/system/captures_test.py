@@ -108,7 +108,7 @@ class Captures(harness.SystemTest):
     def test_a_terminal_shows_how_far_a_capture_and_a_restore_are_within_one_large_file(self):
         large = self.source / "large"
         with open(large, "wb") as file:
-            for _ in range(10):
+            for _ in range(5):
                 file.write(os.urandom(LARGE))
         shown = self.shown("backup", "--home", self.realm.home, "source")
         self.grows(shown, "backup")

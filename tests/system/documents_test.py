@@ -2,8 +2,8 @@
 
 The blocks of one page run in order, as one shell script in one scratch directory, with `exclave` and `restore.py` on the
 PATH; each must end with exit code 0, unless its first line is `# tested: exit N`. After `# tested: in the background` each line
-is a command that is left running as soon as it has said something (with or without an & at its end). `$LUX`, `$OSLO`, `$ROME` hold addresses that are free, and
-the same goes for each address of the form 127.0.0.1:PORT. What is left running ends with the page.
+is a command that is left running as soon as it has said something, with or without an & at its end. `$LUX`, `$OSLO`, `$ROME` hold
+addresses that are free, and the same goes for each address of the form 127.0.0.1:PORT. What is left running ends with the page.
 """
 import contextlib
 import os

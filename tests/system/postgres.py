@@ -12,10 +12,10 @@ from clusters import Cluster, as_server_user, binaries, give_to_server, number_o
 
 
 class Agent:
-    """A running `exclave agent run`."""
+    """A running `exclave agent run`. Its first process is started by `launcher`; those after it as a supervisor starts them."""
 
-    def __init__(self, realm, databases, registry=None, more=""):
-        self.realm = realm
+    def __init__(self, realm, databases, registry=None, more="", launcher=None):
+        self.realm, self._launcher = realm, launcher
         self.home = realm.root / "home" / (registry or realm.registry)
         self.log_path = realm.scratch / f"{realm.name}-{self.home.name}-agent.log"
         config = ""
@@ -27,9 +27,10 @@ class Agent:
 
     def start(self):
         self.began_ns = time.time_ns()
+        launcher, self._launcher = self._launcher or harness.launch, None
         with open(self.log_path, "ab") as sink:
-            self.process = harness.launch([harness.program(), "agent", "run", "--home", self.home], self.realm.scratch,
-                                          stdout=sink, stderr=sink)
+            self.process = launcher([harness.program(), "agent", "run", "--home", self.home], self.realm.scratch,
+                                    stdout=sink, stderr=sink)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
