@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -13,8 +12,11 @@
 namespace exclave::cli {
 namespace {
 
+struct Part;
+
 // One dataset on its way back.
 struct Member {
+  Part* part = nullptr;
   std::string name;  // of several registries: "REGISTRY/DATASET"
   engine::DatasetSnapshot snapshot;
   RestoreTarget target;
@@ -43,6 +45,15 @@ struct Part {
   std::vector<Member> members;
 };
 using Parts = std::vector<Part>;
+
+// Of all registries, in their order. Until a part gets another member.
+std::vector<Member*> members_of(Parts& parts) {
+  std::vector<Member*> all;
+  for (Part& part : parts) {
+    for (Member& member : part.members) all.push_back(&member);
+  }
+  return all;
+}
 
 bool is_of_database(const std::vector<engine::DatasetSnapshot>& snapshots) {
   return snapshots.back().base.has_value();
@@ -98,22 +109,28 @@ Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder)
 }
 
 // "latest" is one cut for all databases of a group, whichever vaults answered for each.
-Status check_one_cut(const Parts& parts) {
+Status check_one_cut(const std::vector<Member*>& members) {
   std::map<std::string, const Member*> first;  // by group
-  for (const Part& part : parts) {
-    for (const Member& member : part.members) {
-      if (!member.log.has_value() || !member.log->log.cut.has_value()) continue;
-      const format::Cut& cut = *member.log->log.cut;
-      const auto [found, is_new] = first.emplace(cut.group, &member);
-      const format::Cut& other = *found->second->log->log.cut;
-      if (other.id == cut.id) continue;
-      return Error(Code::Conflict, "the newest cut of group '" + printable(cut.group) + "' that database " +
-                                       member.name + " can be restored to is " + cut.id.hex().substr(0, 12) +
-                                       ", and that of " + found->second->name + " is " + other.id.hex().substr(0, 12))
-          .hint("say --to cut:ID with the older one, or bring back more vaults");
-    }
+  for (const Member* member : members) {
+    if (!member->is_database() || !member->log->log.cut.has_value()) continue;
+    const format::Cut& cut = *member->log->log.cut;
+    const auto [found, is_new] = first.emplace(cut.group, member);
+    const format::Cut& other = *found->second->log->log.cut;
+    if (other.id == cut.id) continue;
+    return Error(Code::Conflict, "the newest cut of group '" + printable(cut.group) + "' that database " +
+                                     member->name + " can be restored to is " + cut.id.hex().substr(0, 12) +
+                                     ", and that of " + found->second->name + " is " + other.id.hex().substr(0, 12))
+        .hint("say --to cut:ID with the older one, or bring back more vaults");
   }
   return {};
+}
+
+Member member_of(Part& part, const std::string& dataset) {
+  Member member;
+  member.part = &part;
+  member.name = part.prefix + dataset;
+  member.target = part.targets.at(dataset);
+  return member;
 }
 
 // Every database's log, ended at the goal.
@@ -122,9 +139,7 @@ Status find_databases(const Context& context, Part& part, const engine::Recovery
   if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, 0711));  // servers come through
   for (const auto& [dataset, bases] : part.survey.datasets) {
     if (!is_of_database(bases)) continue;
-    Member member;
-    member.name = part.prefix + dataset;
-    member.target = part.targets.at(dataset);
+    Member member = member_of(part, dataset);
     member.log =
         TRY(find_log(context, *part.site, part.released, settings, goal, newest_first(bases),
                      settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset))
@@ -136,16 +151,12 @@ Status find_databases(const Context& context, Part& part, const engine::Recovery
 }
 
 // Where all databases are when they are opened: the latest of their own points.
-env::Timestamp instant_of(const Parts& parts, const engine::RecoveryGoal& goal) {
-  std::optional<env::Timestamp> latest;
-  for (const Part& part : parts) {
-    for (const Member& member : part.members) {
-      const env::Timestamp own = engine::instant_of(goal, member.log->log, member.snapshot);
-      latest = std::max(latest.value_or(own), own);
-    }
-  }
-  CHECK(latest.has_value());  // check_goal: there is a database
-  return *latest;
+env::Timestamp instant_of(const std::vector<Member*>& databases, const engine::RecoveryGoal& goal) {
+  CHECK(!databases.empty());  // check_goal
+  const auto own = [&](const Member* member) { return engine::instant_of(goal, member->log->log, member->snapshot); };
+  env::Timestamp latest = own(databases.front());
+  for (const Member* member : databases) latest = std::max(latest, own(member));
+  return latest;
 }
 
 // Of every other dataset the snapshot that belongs to the instant. One that cannot be opened may be a newer one than that
@@ -164,9 +175,7 @@ Status choose_others(Part& part, env::Timestamp instant) {
                                         ", cannot be opened: " + lost.why.message())
           .hint("bring back more vaults, or restore each dataset by itself: --dataset NAME --snapshot ID");
     }
-    Member member;
-    member.name = part.prefix + dataset;
-    member.target = part.targets.at(dataset);
+    Member member = member_of(part, dataset);
     member.after = chosen.after;
     member.snapshot = std::move(chosen.snapshot);
     part.members.push_back(std::move(member));
@@ -174,15 +183,15 @@ Status choose_others(Part& part, env::Timestamp instant) {
   return {};
 }
 
-Status restore_files(const Context& context, Part& part, Member& member) {
-  ReleasedSnapshot& released = part.released;
+Status restore_files(const Context& context, Member& member) {
+  ReleasedSnapshot& released = member.part->released;
   TRY(open_another(context, released, member.snapshot.found));
   engine::RestoreOptions options;
   options.target = member.target.path;
   if (member.is_database()) options.owner = member.target.owner;
   options.claimed = member.target.claimed;
   options.ending = engine::Ending::StayMarked;
-  if (part.settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
+  if (member.part->settings.no_sync) options.syncing = engine::Syncing::LeaveToKernel;
   engine::StageTimes times;
   ProgressLine progress(context, "restore " + member.name);
   member.report = TRY(engine::restore_snapshot(context.env, *released.content, released.snapshot.object.name, options,
@@ -191,24 +200,18 @@ Status restore_files(const Context& context, Part& part, Member& member) {
 }
 
 // All is prepared before the first server may be started: what fails before can be run again, and goes on.
-Status hand_over_all(const Context& context, Parts& parts) {
-  const auto name = [](const Member& member) { return [&] { return "dataset " + member.name; }; };
-  for (Part& part : parts) {
-    for (Member& member : part.members) {
-      if (member.is_database()) member.ready = TRY(make_ready(context, *member.log, member.target).in(name(member)));
-    }
+Status hand_over_all(const Context& context, const std::vector<Member*>& members) {
+  const auto name = [](const Member* member) { return [=] { return "dataset " + member->name; }; };
+  for (Member* member : members) {
+    if (member->is_database()) member->ready = TRY(make_ready(context, *member->log, member->target).in(name(member)));
   }
-  for (const Part& part : parts) {
-    for (const Member& member : part.members) {
-      if (!member.is_database()) TRY(engine::unmark_target(context.env.files, member.target.path).in(name(member)));
-    }
+  for (const Member* member : members) {
+    if (!member->is_database()) TRY(engine::unmark_target(context.env.files, member->target.path).in(name(member)));
   }
-  for (const Part& part : parts) {
-    for (const Member& member : part.members) {
-      if (!member.is_database()) continue;
-      TRY(hand_over(context, *member.log, member.target).in(name(member)));
-      note_restore(context, *part.site, *member.log, member.report);
-    }
+  for (const Member* member : members) {
+    if (!member->is_database()) continue;
+    TRY(hand_over(context, *member->log, member->target).in(name(member)));
+    note_restore(context, *member->part->site, *member->log, member->report);
   }
   return {};
 }
@@ -218,9 +221,9 @@ std::string distance_in_words(const Member& member) {
   return human_duration(std::chrono::abs(member.after)) + (member.is_behind() ? " BEFORE it" : " after it");
 }
 
-config::Json member_json(const Part& part, const Member& member) {
+config::Json member_json(const Member& member) {
   config::Json json = restored_json(member.report, member.snapshot.found);
-  json.set("registry", part.site->registry().name)
+  json.set("registry", member.part->site->registry().name)
       .set("dataset", member.snapshot.dataset)
       .set("kind", std::string(kind_in_words(member.snapshot.kind)))
       .set("target", member.target.path)
@@ -244,7 +247,7 @@ void show(const Context& context, const Parts& parts, env::Timestamp instant) {
       rows.push_back({member.name, std::string(kind_in_words(snapshot.kind)),
                       short_hex(snapshot.found.object.name.view()), local_time(snapshot.began.seconds()),
                       distance_in_words(member)});
-      datasets.push(member_json(part, member));
+      datasets.push(member_json(member));
       details += restored_text(member.report, snapshot.found, snapshot.began, member.target.path);
       if (member.is_database()) details += database_text(*member.log, member.ready, member.target.path);
     }
@@ -303,36 +306,39 @@ Result<engine::DatasetSurvey> survey_of(const Context& context, ReleasedRegistry
   return survey;
 }
 
-// Of several registries: each goes into a directory of its name, with the approvals that do not name the others' releases.
-Status keep_own(env::FileSystem& files, Part& part) {
-  RestoreSettings& settings = part.settings;
-  const custody::SignedRelease own = TRY(read_release(files, settings.open.release));
-  TRY(format::check_name("registry", own.request.registry_name));
-  settings.place.registry = own.request.registry_name;
-  settings.target = env::join_path(settings.target, settings.place.registry);
-  if (!settings.wal.empty()) settings.wal = env::join_path(settings.wal, settings.place.registry);
-  part.prefix = settings.place.registry + "/";
-  std::set<custody::ReleaseId> others;
-  for (const std::string& release : settings.releases) {
-    const custody::SignedRelease other = TRY(read_release(files, release));
-    if (other.id != own.id) others.insert(other.id);
-  }
-  std::vector<std::string> approvals;
+// The approvals that do not name another of several releases.
+using Approvals = std::map<std::string, std::vector<std::string>>;  // by release's path
+Result<Approvals> sort_approvals(env::FileSystem& files, const RestoreSettings& settings) {
+  std::map<custody::ReleaseId, std::string> paths;
+  for (const std::string& path : settings.releases) paths.emplace(TRY(read_release(files, path)).id, path);
+  Approvals sorted;
   for (const std::string& path : settings.open.approvals) {
     const Bytes document = TRY(read_approval(files, path));
     const auto named = custody::release_named_by({path, document});
-    if (!named.ok() || !others.contains(named.value())) approvals.push_back(path);
+    const bool is_of_one = named.ok() && paths.contains(named.value());
+    for (const auto& [id, release] : paths) {
+      if (!is_of_one || id == named.value()) sorted[release].push_back(path);
+    }
   }
-  settings.open.approvals = std::move(approvals);
+  return sorted;
+}
+
+// Of several registries: it goes into a directory of its name.
+Status place_beside_others(env::FileSystem& files, Part& part) {
+  RestoreSettings& settings = part.settings;
+  settings.place.registry = TRY(read_release(files, settings.open.release)).request.registry_name;
+  TRY(format::check_name("registry", settings.place.registry));
+  settings.target = env::join_path(settings.target, settings.place.registry);
+  if (!settings.wal.empty()) settings.wal = env::join_path(settings.wal, settings.place.registry);
+  part.prefix = settings.place.registry + "/";
   return {};
 }
 
 // What a registry's release opens.
-Result<Part> open_part(const Context& context, const RestoreSettings& settings, const std::string& release) {
+Result<Part> open_part(const Context& context, RestoreSettings settings) {
   Part part;
-  part.settings = settings;
-  part.settings.open.release = release;
-  if (settings.releases.size() > 1) TRY(keep_own(context.env.files, part));
+  part.settings = std::move(settings);
+  if (part.settings.releases.size() > 1) TRY(place_beside_others(context.env.files, part));
   part.site = TRY(SiteFolder::open(context, part.settings.place));
   static_cast<ReleasedRegistry&>(part.released) = TRY(open_release(context, *part.site, part.settings.open));
   part.not_released = TRY(leave_released(part.released));
@@ -350,9 +356,13 @@ Result<Parts> open_parts(const Context& context, const RestoreSettings& settings
         .hint("each release names its registry: leave --registry out");
   }
   Parts parts;
-  if (count == 0) parts.push_back(TRY(open_part(context, settings, "")));  // which says that there is none
+  if (count == 0) parts.push_back(TRY(open_part(context, settings)));  // which says that there is none
+  Approvals approvals = count > 1 ? TRY(sort_approvals(context.env.files, settings)) : Approvals();
   for (const std::string& release : settings.releases) {
-    Part part = TRY(open_part(context, settings, release).in([&] { return "release '" + printable(release) + "'"; }));
+    RestoreSettings own = settings;
+    own.open.release = release;
+    if (count > 1) own.open.approvals = approvals[release];
+    Part part = TRY(open_part(context, std::move(own)).in([&] { return "release '" + printable(release) + "'"; }));
     const auto is_same = [&](const Part& other) { return other.prefix == part.prefix; };
     if (std::any_of(parts.begin(), parts.end(), is_same)) {
       return Error(Code::InvalidInput, "two releases are of registry " + part.site->registry().name)
@@ -377,17 +387,14 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
     TRY(claim_targets(context.env.files, part, whole.get()));
     TRY(find_databases(context, part, goal));
   }
-  TRY(check_one_cut(parts));
-  const env::Timestamp instant = instant_of(parts, goal);
+  TRY(check_one_cut(members_of(parts)));
+  const env::Timestamp instant = instant_of(members_of(parts), goal);
   for (Part& part : parts) TRY(choose_others(part, instant));
 
   // 2. All files of all members. 3. Only then may a server be started on any of them.
-  for (Part& part : parts) {
-    for (Member& member : part.members) {
-      TRY(restore_files(context, part, member).in([&] { return "dataset " + member.name; }));
-    }
-  }
-  TRY(hand_over_all(context, parts));
+  const std::vector<Member*> members = members_of(parts);
+  for (Member* member : members) TRY(restore_files(context, *member).in([&] { return "dataset " + member->name; }));
+  TRY(hand_over_all(context, members));
   show(context, parts, instant);
   bool is_partial = false;
   for (const Part& part : parts) is_partial = show_notes(context, part, instant) || is_partial;
