@@ -4,65 +4,84 @@
 
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "chunk/record_cutter.h"
 #include "crypto/hash.h"
 #include "format/testing/samples.h"
 #include "sim/universe.h"
+#include "tests/conformance/weather.h"
 
 namespace exclave::repo {
 namespace {
+
+using conformance::must;
+
+CatalogueEntry entry_of(std::uint64_t number) {
+  CatalogueEntry entry;
+  std::string digits = std::to_string(number);
+  entry.entry.path = "directory/file" + std::string(8 - digits.size(), '0') + digits;
+  entry.entry.mode = 0644;
+  entry.entry.owner = {static_cast<std::uint32_t>(number % 3), 5, "user", "group"};
+  entry.entry.modified_ns = static_cast<std::int64_t>(number) - 500;
+  entry.entry.size = 10 + number;
+  format::Slice slice;
+  store_u64(slice.chunk.mutable_view(), number / 4);
+  slice.length = static_cast<std::uint32_t>(10 + number);
+  entry.entry.slices.push_back(slice);
+  entry.facts = {static_cast<std::int64_t>(number) * -3, number * 7, 2049};
+  return entry;
+}
+
+CatalogueHeader header_of(std::uint64_t files) {
+  CatalogueHeader header;
+  header.era = format::EraNumber(3);
+  header.dataset = "files";
+  header.oldest_period = format::PeriodNumber(2);
+  header.root = "/data";
+  header.totals.files = files;
+  return header;
+}
+
+// As a capture does it: listing chunks where the rule cuts them.
+class Listing {
+ public:
+  explicit Listing(CatalogueWriter& writer) : writer_(writer) {}
+  Status add(const CatalogueEntry& entry) {
+    Status ended;
+    writer_.begin_entry(entry.facts);
+    encoder_.append(entry.entry, records_, [&](ByteView record) {
+      if (!cutter_.ends_after(record)) return false;
+      if (ended.ok()) ended = end(ChunkEnd::ByRule);
+      return true;
+    });
+    return ended;
+  }
+  Status end(ChunkEnd end) {
+    if (records_.size() == 0) return {};
+    chunks_.push_back(format::ChunkId(crypto::sha256(records_.view()).array()));
+    TRY(writer_.end_chunk(chunks_.back(), records_.view(), end));
+    records_.clear();
+    return {};
+  }
+  std::vector<format::ChunkId> chunks_;
+
+ private:
+  CatalogueWriter& writer_;
+  format::ListingEncoder encoder_;
+  format::BinaryWriter records_;
+  chunk::RecordCutter cutter_;
+};
 
 class CatalogueTest : public ::testing::Test {
  protected:
   CatalogueTest() { CHECK(env_.files.make_directories("/state", 0700).ok()); }
 
-  static CatalogueEntry entry_of(std::uint64_t number) {
-    CatalogueEntry entry;
-    std::string digits = std::to_string(number);
-    entry.entry.path = "directory/file" + std::string(8 - digits.size(), '0') + digits;
-    entry.entry.mode = 0644;
-    entry.entry.owner = {static_cast<std::uint32_t>(number % 3), 5, "user", "group"};
-    entry.entry.modified_ns = static_cast<std::int64_t>(number) - 500;
-    entry.entry.size = 10 + number;
-    format::Slice slice;
-    store_u64(slice.chunk.mutable_view(), number / 4);
-    slice.length = static_cast<std::uint32_t>(10 + number);
-    entry.entry.slices.push_back(slice);
-    entry.facts = {static_cast<std::int64_t>(number) * -3, number * 7, 2049};
-    return entry;
-  }
-  // As a capture does it: listing chunks where the rule cuts them.
-  class Listing {
-   public:
-    explicit Listing(CatalogueWriter& writer) : writer_(writer) {}
-    void add(const CatalogueEntry& entry) {
-      writer_.begin_entry(entry.facts);
-      encoder_.append(entry.entry, records_, [&](ByteView record) {
-        if (!cutter_.ends_after(record)) return false;
-        end(ChunkEnd::ByRule);
-        return true;
-      });
-    }
-    void end(ChunkEnd end) {
-      if (records_.size() == 0) return;
-      chunks_.push_back(format::ChunkId(crypto::sha256(records_.view()).array()));
-      ASSERT_TRUE(writer_.end_chunk(chunks_.back(), records_.view(), end).ok());
-      records_.clear();
-    }
-    std::vector<format::ChunkId> chunks_;
-
-   private:
-    CatalogueWriter& writer_;
-    format::ListingEncoder encoder_;
-    format::BinaryWriter records_;
-    chunk::RecordCutter cutter_;
-  };
   std::vector<format::ChunkId> write(const std::vector<CatalogueEntry>& entries) {
     auto writer = CatalogueWriter::create(env_.files, "/state").take();
     Listing listing(writer);
-    for (const CatalogueEntry& entry : entries) listing.add(entry);
-    listing.end(ChunkEnd::WithListing);
+    for (const CatalogueEntry& entry : entries) must(listing.add(entry));
+    must(listing.end(ChunkEnd::WithListing));
     commit(std::move(writer), entries.size());
     return listing.chunks_;
   }
@@ -72,13 +91,7 @@ class CatalogueTest : public ::testing::Test {
     return write(entries);
   }
   void commit(CatalogueWriter writer, std::uint64_t files) {
-    CatalogueHeader header;
-    header.era = format::EraNumber(3);
-    header.dataset = "files";
-    header.oldest_period = format::PeriodNumber(2);
-    header.root = "/data";
-    header.totals.files = files;
-    ASSERT_TRUE(std::move(writer).commit(header).ok());
+    ASSERT_TRUE(std::move(writer).commit(header_of(files)).ok());
   }
   // How many right entries come before the end or the error; never a wrong one.
   Result<std::uint64_t> read_all() {
@@ -138,7 +151,7 @@ TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {
     const std::size_t in_block = reader.entries().size();
     for (const CatalogueEntry& entry : reader.entries()) EXPECT_EQ(entry.entry, entry_of(count++).entry);
     if (!reader.stands_alone()) {
-      for (const CatalogueEntry& entry : reader.entries()) rest.add(entry);
+      for (const CatalogueEntry& entry : reader.entries()) must(rest.add(entry));
       continue;
     }
     const CatalogueBlock block = reader.take_block();
@@ -154,7 +167,7 @@ TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {
   EXPECT_EQ(count, 5000U);
   EXPECT_EQ(seen.size(), chunks.size() - 1) << "the last one ends with the listing";
   EXPECT_TRUE(std::equal(seen.begin(), seen.end(), chunks.begin()));
-  rest.end(ChunkEnd::WithListing);
+  must(rest.end(ChunkEnd::WithListing));
   commit(std::move(writer), 5000);
   EXPECT_EQ(env_.files.read_file(kPath, 1 << 24).take(), before);
 }
@@ -230,8 +243,8 @@ TEST_F(CatalogueTest, an_abandoned_writer_leaves_the_old_one) {
   {
     auto writer = CatalogueWriter::create(env_.files, "/state").take();
     Listing listing(writer);
-    listing.add(entry_of(0));
-    listing.end(ChunkEnd::WithListing);
+    must(listing.add(entry_of(0)));
+    must(listing.end(ChunkEnd::WithListing));
   }
   EXPECT_EQ(read_all().take(), 10U);
   EXPECT_EQ(env_.files.list("/state").take().size(), 1U);
@@ -243,6 +256,68 @@ TEST_F(CatalogueTest, another_datasets_catalogue_is_refused_and_a_missing_one_is
   const Bytes good = env_.files.read_file(kPath, 1 << 24).take();
   ASSERT_TRUE(env::replace_file_durably(env_.files, "/state/other.catalogue", good, 0600).ok());
   EXPECT_EQ(CatalogueReader::open(env_.files, "/state", "other").error().code(), Code::Corrupt);
+}
+
+// Each life replaces the catalogue by another one, and reads it.
+class CatalogueInWeather final : public conformance::Tenant {
+ public:
+  void move_in(sim::Machine& machine) override { must(machine.env().files.make_directories("/state", 0700)); }
+
+  void work(sim::Machine& machine, conformance::Draws& draws) override {
+    for (int time = 0; time < 3; ++time) {
+      const std::uint64_t count = draws.below(1500);
+      may_be_.insert(count);
+      const Status replaced = replace(machine.env().files, count);
+      if (took(replaced)) may_be_ = {count};
+      if (const auto read = count_in(machine.env().files); !read.ok()) {
+        if (read.error().code() == Code::Bug) wrong_ = read.error().message();
+        if (read.error().code() != Code::NotFound) took(read);
+      } else if (took(read) && !may_be_.contains(read.value())) {
+        wrong_ = "a catalogue of " + std::to_string(read.value());
+      }
+    }
+  }
+
+  Status check(sim::Machine& machine, conformance::Death death) override {
+    if (!wrong_.empty()) return Error(Code::Bug, wrong_ + " was read");
+    const auto read = count_in(machine.env().files);
+    if (!read.ok() && read.error().code() != Code::NotFound) return read.error();
+    const std::uint64_t count = read.ok() ? read.value() : kNone;
+    if (!may_be_.contains(count)) return Error(Code::Corrupt, "a catalogue of " + std::to_string(count) + " is there");
+    if (death == conformance::Death::PowerLoss) may_be_ = {count};
+    return {};
+  }
+
+ private:
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+
+  static Status replace(env::FileSystem& files, std::uint64_t count) {
+    auto writer = TRY(CatalogueWriter::create(files, "/state"));
+    Listing listing(writer);
+    for (std::uint64_t number = 0; number < count; ++number) TRY(listing.add(entry_of(number)));
+    TRY(listing.end(ChunkEnd::WithListing));
+    return std::move(writer).commit(header_of(count));
+  }
+  // Of a whole catalogue whose entries are right.
+  static Result<std::uint64_t> count_in(env::FileSystem& files) {
+    auto reader = TRY(CatalogueReader::open(files, "/state", "files"));
+    std::uint64_t count = 0;
+    while (const auto next = TRY(reader.next())) {
+      if (next->entry != entry_of(count).entry || next->facts != entry_of(count).facts)
+        return Error(Code::Bug, "a wrong entry");
+      ++count;
+    }
+    if (reader.header().totals.files != count) return Error(Code::Bug, "another catalogue's header");
+    return count;
+  }
+
+  std::set<std::uint64_t> may_be_ = {kNone};
+  std::string wrong_;
+};
+
+TEST(CatalogueInWeather, H7_a_catalogue_is_the_old_one_or_the_new_one_whatever_the_disk_does) {
+  conformance::expect_sound([] { return std::make_unique<CatalogueInWeather>(); },
+                            {.seeds = 60, .lives = 6, .many_calls = 60});
 }
 
 }  // namespace

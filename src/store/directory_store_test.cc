@@ -8,6 +8,7 @@
 #include "format/object.h"
 #include "sim/crash_points.h"
 #include "tests/conformance/object_store_conformance.h"
+#include "tests/conformance/object_store_weather.h"
 #include "tests/conformance/worlds.h"
 
 namespace exclave::store {
@@ -28,6 +29,12 @@ const auto kKinds = ::testing::Values(ObjectStoreKind{"dir_on_posix", conformanc
                                       ObjectStoreKind{"dir_on_sim", conformance::sim_world(1), make_and_open});
 const auto kName = [](const auto& each) { return each.param.name; };
 INSTANTIATE_TEST_SUITE_P(EveryStore, ObjectStoreConformance, kKinds, kName);
+
+TEST(ObjectStoreInWeather, H7_what_was_published_lives_through_any_weather) {
+  const ObjectStoreKind kind{"dir", conformance::sim_world(1), make_and_open};
+  conformance::expect_sound([&] { return std::make_unique<conformance::ObjectsInWeather>(kind); },
+                            {.seeds = 60, .lives = 6, .many_calls = 900});
+}
 
 Bytes object_of(Byte fill) {
   return Bytes(20'000, fill);

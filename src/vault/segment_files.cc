@@ -167,13 +167,16 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
   if (segment.is_closing) return {};
   TRY(open_file(place, segment));
   TRY(judge_tail(place, segment, mark, bytes));
-  return settle(segment, std::move(bytes));
+  return settle(place, segment, std::move(bytes));
 }
 
 // What was read may be in memory only, if the program died and the machine did not. Also for good: a kernel takes what it
 // failed to write for written. So the bytes of the last call are written anew, and the zeros where a call that was torn has left
-// some, or damage whole frames: the disk may hold them still, although memory does not.
-Status SegmentFiles::settle(Segment& segment, Bytes bytes) {
+// some, or damage whole frames: the disk may hold them still, although memory does not. The file's name is made to last too: an
+// attempt to create it may have failed after it had given the name.
+Status SegmentFiles::settle(const format::SegmentPlace& place, Segment& segment, Bytes bytes) {
+  TRY(parts_.files.make_directories(folder_of(place), env::kPrivateDirectory));
+  TRY(parts_.files.sync_directory(folder_of(place)));
   const auto end = static_cast<std::size_t>(segment.end);
   const std::size_t begin = end - std::min(end, store::kMaxAppendBytes);
   const bool is_clean = is_all_zero(ByteView(bytes).subspan(end));

@@ -105,7 +105,7 @@ class SegmentFiles {
   Status judge_tail(const format::SegmentPlace& place, Segment& segment, const std::optional<format::SignedMark>& mark,
                     ByteView bytes);
   // Takes to the disk what was found in the file, with zeros behind the end.
-  Status settle(Segment& segment, Bytes bytes);
+  Status settle(const format::SegmentPlace& place, Segment& segment, Bytes bytes);
   // DURABLE. Nothing to do if it was found damaged before.
   Status keep_damaged(const format::SegmentPlace& place, ByteView bytes);
   // What `read` makes of the segment's file. A disk that fails once is asked again: what it gives is checked. If it cannot be

@@ -148,6 +148,30 @@ TEST(VaultDisk, H7_frames_whose_write_failed_are_durable_when_they_are_confirmed
   }
 }
 
+// Found by VaultInWeather: the sync of a new segment's name failed, the vault was started anew and relied on what it saw.
+TEST(VaultDisk, H7_the_name_of_a_segment_whose_creation_failed_lasts_from_the_next_start_on) {
+  sim::Universe universe(1);
+  sim::Machine& lux = universe.machine("lux");
+  conformance::VaultBench bench(lux.env(), "/srv/vault", conformance::Door::Embedded);
+  conformance::WriterStream journal(bench.realm, bench.realm.writer(), bench.realm.land(), "journal",
+                                    format::StreamKind::Journal);
+  const auto reach = [&] { return bench.as(bench.realm.writer()); };
+  must(reach()->open_stream(journal.stream()));
+  conformance::SegmentMaker segment({.registry = bench.realm.land(), .stream = journal.id()});
+  segment.add(20'000);
+  lux.inject({.call = sim::FileCall::SyncDirectory, .path_part = journal.id().hex()});
+  EXPECT_TRUE(failed_with(segment.send(*reach(), 0), Code::Unavailable));
+  ASSERT_TRUE(lux.disk().exists("/srv/vault/journal/" + journal.id().hex() + "/0"));
+  bench.restart();
+  const std::uint64_t confirmed = must(segment.send(*reach(), 0));
+  bench.close();
+  lux.set_survival(sim::Survival::Nothing);
+  lux.crash();
+  lux.restart();
+  bench.restart();
+  EXPECT_EQ(must(bench.as(bench.realm.site())->open_segments(bench.realm.land())).at(0).end, confirmed);
+}
+
 // Found by a review: a start saw the zeros that an earlier one had in memory alone, and left the disk with what was torn.
 TEST(VaultDisk, H7_what_a_start_failed_to_clear_is_cleared_by_the_next_one) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {

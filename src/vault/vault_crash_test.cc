@@ -12,8 +12,7 @@ using conformance::sealed_object;
 using conformance::WriterStream;
 
 const BenchRealm& realm() {
-  static const BenchRealm made;
-  return made;
+  return BenchRealm::shared();
 }
 
 struct VaultOnADyingMachine {

@@ -50,6 +50,12 @@ struct BenchRealm {
     era = policy::SignedEra::sign(era_document(land(), 1), realm.ceremony);
   }
 
+  // One for the process: officials sign with fresh randomness, and a seed's trace shall not depend on it.
+  static const BenchRealm& shared() {
+    static const BenchRealm made;
+    return made;
+  }
+
   const policy::Policy& policy() const { return realm.policy; }
   const format::RegistryId& land() const { return realm.policy.registries[0].id; }
   const format::RegistryId& people() const { return realm.policy.registries[1].id; }
@@ -250,7 +256,7 @@ class VaultBench {
   }
 
   env::Env env;
-  const BenchRealm realm;
+  const BenchRealm& realm = BenchRealm::shared();
 
  private:
   std::unique_ptr<wire::Transport> transport_of(const crypto::Ed25519SigningKey& identity) const {
@@ -263,8 +269,8 @@ class VaultBench {
                                     {.program = "exclave test", .store = {.reserve_bytes = 1 << 20}}));
     if (door_ == Door::Embedded) return {};
     transports_.push_back(transport_of(machine_key("lux identity")));
-    server_ = must(wire::Server::start({env.clock, env.log, env.threads}, must(env.network.listen("127.0.0.1:0")),
-                                       *transports_.back(), *vault_));
+    server_ = TRY(wire::Server::start({env.clock, env.log, env.threads}, TRY(env.network.listen("127.0.0.1:0")),
+                                      *transports_.back(), *vault_));
     return {};
   }
 

@@ -1,9 +1,7 @@
 // CampaignRunner: many seeds of one kind of campaign, over shards; short in a test, long with `./dev sim N`.
 // Hides: the environment's words, how a failure is told, when probes count.
 //
-//   EXCLAVE_SIM_SEEDS=20000   so many seeds instead of the short form's, over all shards
-//   EXCLAVE_SIM_FIRST=20000   beginning with this one: a long campaign goes on where it was
-//   EXCLAVE_SIM_SEED=17       only this one, with its story
+// Which seeds: tests/conformance/seeds.h; over all shards together. Only one, EXCLAVE_SIM_SEED: with its story.
 //
 // A kind of campaign has: Life(seed, Probes&), run(), complaints(), story(), trace_hash(), recent_calls(), and
 // kOneSeed, the test that tells one seed's story.
@@ -11,7 +9,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,21 +16,15 @@
 #include <chrono>
 #include <csignal>
 #include <iostream>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tests/conformance/seeds.h"
 #include "tests/conformance/world_under_test.h"
 #include "tests/sim/probes.h"
 
 namespace exclave::realm_tests {
-
-inline std::optional<std::uint64_t> number_from(const char* variable) {
-  const char* const text = ::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  return std::strtoull(text, nullptr, 10);
-}
 
 // For a seed that ends in an abort (a CHECK, a stuck run): which one it was.
 inline std::atomic<std::uint64_t> running_seed = 0;
@@ -97,15 +88,15 @@ struct Shard {
 
 template <typename Life>
 void run_shard(const Shard& shard, Probes probes) {
-  if (number_from("EXCLAVE_SIM_SEED").has_value()) GTEST_SKIP() << "one seed is asked for";
+  if (conformance::only_seed().has_value()) GTEST_SKIP() << "one seed is asked for";
   constexpr int kMostFailures = 5;
   constexpr std::uint64_t kTellEvery = 1000;
-  const std::uint64_t first = number_from("EXCLAVE_SIM_FIRST").value_or(0);
-  const std::uint64_t end = first + number_from("EXCLAVE_SIM_SEEDS").value_or(shard.seeds);
+  const auto seeds = conformance::Seeds::chosen(shard.seeds);
   const auto start = std::chrono::steady_clock::now();
   std::uint64_t ran = 0;
   int failures = 0;
-  for (std::uint64_t seed = first + shard.number; seed < end && failures < kMostFailures; seed += shard.shards, ++ran) {
+  for (std::uint64_t seed = seeds.first + shard.number; seed < seeds.end && failures < kMostFailures;
+       seed += shard.shards, ++ran) {
     if (ran % kTellEvery == kTellEvery - 1) std::cout << "at seed " << seed << std::endl;
     if (!expect_sound<Life>(seed, probes)) ++failures;
   }
@@ -117,7 +108,7 @@ void run_shard(const Shard& shard, Probes probes) {
 
 template <typename Life>
 void tell_one_seed(Probes probes) {
-  const auto seed = number_from("EXCLAVE_SIM_SEED");
+  const auto seed = conformance::only_seed();
   if (!seed.has_value()) GTEST_SKIP() << "EXCLAVE_SIM_SEED is not set";
   const RanSeed ran = run_seed<Life>(*seed, probes);
   std::cout << ran.story << "trace " << ran.trace << "\n";
