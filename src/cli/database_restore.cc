@@ -188,6 +188,10 @@ Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const F
   return engine::prepare_recovery(context.env.files, TRY(recovery_of(context, found, target)), found.log.plan);
 }
 
+Status publish_log(const FoundLog& found) {
+  return found.log.hold->publish().in([&] { return "'" + printable(found.directory) + "'"; });
+}
+
 Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target) {
   TRY(engine::unmark_target(context.env.files, target.path));
   found.log.hold->keep();

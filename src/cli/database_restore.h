@@ -1,11 +1,12 @@
 // Database restore, in the parts that `restore` of one dataset and `restore --all` share: the goal, the log from the base
 // that serves it, what the operator is told.
 //
-//   --to -> parse_goal -> find_log (newest base that reaches the goal) -> the base's files -> make_ready -> hand_over
-//     -> text, JSON
+//   --to -> parse_goal -> find_log (newest base that reaches the goal) -> the base's files -> make_ready -> publish_log
+//     -> hand_over -> text, JSON
 //
-// I1  A server can be started on the target after hand_over, and not before. Until then a restore that ends, however, can
-//     be run again, and goes on; the log that it fetched is gone, unless it was killed.
+// I1  A server can be started on the target after hand_over, and not before. Until publish_log a restore that ends, however,
+//     can be run again, and goes on; it fetches the log anew. Of one that is killed between the two, the log stays, and
+//     keeps the next one away; in the midst of hand_over, the target does.
 #pragma once
 
 #include <functional>
@@ -62,7 +63,9 @@ Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::st
 // After the base's files, with Ending::StayMarked.
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
                                                  const RestoreTarget& target);
-// To its server. It cannot be gone on with any more.
+// DURABLE. Whoever hands several over publishes all logs before.
+Status publish_log(const FoundLog& found);
+// To its server. It cannot be gone on with any more. Precondition: publish_log.
 Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target);
 
 // "cut 1a2b... of T", "restore point 'x' of T at P, the last of 2 of that name"; empty: the goal says it all.

@@ -206,6 +206,9 @@ Status hand_over_all(const Context& context, const std::vector<Member*>& members
     if (member->is_database()) member->ready = TRY(make_ready(context, *member->log, member->target).in(name(member)));
   }
   for (const Member* member : members) {
+    if (member->is_database()) TRY(publish_log(*member->log).in(name(member)));
+  }
+  for (const Member* member : members) {
     if (!member->is_database()) TRY(engine::unmark_target(context.env.files, member->target.path).in(name(member)));
   }
   for (const Member* member : members) {

@@ -3,7 +3,7 @@
 // Hides: tablespaces, recovery settings, what must not come back from home.
 //
 //   restored base + WalDirectory -> prepare_recovery: tablespaces in it, linked; postgresql.auto.conf
-//     -> whoever restores lets go of the target -> allow_recovery: recovery.signal
+//     -> whoever restores publishes the log's plan, lets go of the target -> allow_recovery: recovery.signal
 //
 // I1  The server replays what the plan holds and nothing else: its restore_command is `exclave wal fetch`, archiving is
 //     off, no standby is waited for, no primary is followed. So a drill's server cannot reach back home.
@@ -25,7 +25,7 @@ namespace exclave::engine {
 
 struct DatabaseRestoreOptions {
   std::string target;         // the restored base
-  std::string wal_directory;  // planned
+  std::string wal_directory;  // planned; the plan need not be published yet
   std::string program;        // absolute path of exclave
   std::optional<env::FileOwner> owner;
 };

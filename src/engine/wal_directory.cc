@@ -120,8 +120,20 @@ WalDirectoryHold::~WalDirectoryHold() {
   if (!is_kept_) ignore(remove(), "the next restore removes it, or names it");
 }
 
+Status WalDirectoryHold::draft_plan(const WalPlan& plan) {
+  plan_ = TRY(files_.draft(path_, env::kPrivateFile));
+  TRY(plan_->file().append(as_bytes(plan.text())));
+  return plan_->file().sync();
+}
+
+Status WalDirectoryHold::publish() {
+  CHECK(plan_ != nullptr);
+  return plan_->publish_new(kPlanName);
+}
+
 // The plan first: without it nothing is given out.
 Status WalDirectoryHold::remove() {
+  plan_.reset();
   std::vector<env::DirectoryEntry> entries = TRY(directory_->entries());
   std::partition(entries.begin(), entries.end(), [](const auto& entry) { return entry.name == kPlanName; });
   for (const env::DirectoryEntry& entry : entries) TRY(directory_->remove(entry.name));
@@ -330,7 +342,7 @@ Status WalDirectoryWriter::plan(const WalPlan& plan) {
   for (const LogRange& range : plan.ranges) TRY(fill_before(range, plan));
   TRY(end_at(plan));
   TRY(directory_.sync_all());
-  return env::create_file_durably(files_, env::join_path(path_, kPlanName), as_bytes(plan.text()), env::kPrivateFile);
+  return hold_->draft_plan(plan);
 }
 
 std::unique_ptr<WalDirectoryHold> WalDirectoryWriter::finish() && {

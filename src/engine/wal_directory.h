@@ -4,7 +4,7 @@
 //
 //   DIR/000000010000000000000003 ...   segments; the last one is zero from the end on: the server stops exactly there
 //   DIR/00000002.history               of every timeline on the way, but 1
-//   DIR/wal.plan                       written last: without it nothing is given out
+//   DIR/wal.plan                       gets its name last, when a server may be started: without it nothing is given out
 //
 //   plan := exclave/wal-plan/v1: system, segment-bytes, timeline*       timeline: "T FROM TO", ascending
 //
@@ -16,9 +16,10 @@
 //     nothing else: whoever asks takes it for the end of the log, and opens the database. Everything that should be here and
 //     is not, or cannot be read, is an error.
 // I3  A segment is handed over as a copy: a server may write into what it was given.
-// I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and one
-//     that was killed leaves no plan, or one that the next restore names. One restore at a time: the directory is locked.
-// Threads: one at a time. Durability: after plan() returned.
+// I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and what
+//     one that was killed left is removed by the next, which tells it by the missing plan. One restore at a time: the
+//     directory is locked.
+// Threads: one at a time. Durability: all but the plan's name after plan() returned, that after publish().
 // Errors: Conflict (I1: two histories; I4: another restore is at work in it), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
 //   NotFound (no plan), Exhausted.
 // See: docs/formats/wal-plan.md, ADR-0026.
@@ -63,7 +64,11 @@ class WalDirectoryHold {
   // Removes what was written, and the directory, unless it was there before, and empty.
   ~WalDirectoryHold();
 
-  // A server is about to use it: it stays.
+  // On disk, but for the name.
+  Status draft_plan(const WalPlan& plan);
+  // DURABLE. Gives the plan its name. Precondition: it was drafted.
+  Status publish();
+  // A server is about to use it: it stays. Precondition: it was published.
   void keep() { is_kept_ = true; }
   env::Directory& directory() { return *directory_; }
 
@@ -76,6 +81,7 @@ class WalDirectoryHold {
   env::FileSystem& files_;
   const std::string path_;
   std::unique_ptr<env::Directory> directory_;
+  std::unique_ptr<env::FileSystem::Draft> plan_;
   Origin origin_ = Origin::Ours;
   bool is_kept_ = true;  // until all in it is known to be a restore's
 };
@@ -108,7 +114,7 @@ class WalDirectoryWriter {
   // Reads [at, at + out.size()) of a timeline's bytes.
   Status read(pg::Timeline timeline, pg::Lsn at, MutableByteView out);
 
-  // DURABLE. Ends the log at the last range's end: zeros behind it, later files removed; then writes the plan.
+  // DURABLE. Ends the log at the last range's end: zeros behind it, later files removed; then drafts the plan.
   Status plan(const WalPlan& plan);
   // The end of writing. Without it the directory is removed together with the writer.
   std::unique_ptr<WalDirectoryHold> finish() &&;

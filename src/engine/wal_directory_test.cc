@@ -33,6 +33,11 @@ class WalDirectory : public ::testing::Test {
   WalPlan plan_to(std::uint64_t end) const {
     return {pg::SystemIdentifier(9), size_, {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(end)}}};
   }
+  void publish(const WalPlan& plan) {
+    ASSERT_TRUE(writer_->plan(plan).ok());
+    hold_ = std::move(*std::exchange(writer_, nullptr)).finish();
+    ASSERT_TRUE(hold_->publish().ok());
+  }
   Result<FetchOutcome> fetch(const std::string& name) const {
     return fetch_wal(files_, directory(), name, scratch_ / "fetched");
   }
@@ -42,11 +47,12 @@ class WalDirectory : public ::testing::Test {
   const pg::SegmentSize size_ = pg::SegmentSize::of(kSegment).take();
   conformance::ScratchDirectory scratch_{"wal"};
   std::unique_ptr<WalDirectoryWriter> writer_;
+  std::unique_ptr<WalDirectoryHold> hold_;
 };
 
 TEST_F(WalDirectory, ends_exactly_where_the_plan_says_with_zeros_behind) {
   ASSERT_TRUE(add(kOne, kSegment - 100, 3 * kSegment + 500).ok());
-  ASSERT_TRUE(writer_->plan(plan_to(2 * kSegment + 77)).ok());
+  publish(plan_to(2 * kSegment + 77));
   const auto fetched = fetch("000000010000000000000002");
   ASSERT_TRUE(fetched.ok()) << fetched.error().message();
   const Bytes segment = files_.read_file(scratch_ / "fetched", kSegment).take();
@@ -63,6 +69,8 @@ TEST_F(WalDirectory, nothing_is_given_out_before_the_plan_and_a_missing_file_is_
   ASSERT_TRUE(add(kOne, kSegment, 2 * kSegment + 10).ok());
   EXPECT_EQ(fetch("000000010000000000000001").error().code(), Code::NotFound);
   ASSERT_TRUE(writer_->plan(plan_to(2 * kSegment + 10)).ok());
+  EXPECT_EQ(fetch("000000010000000000000001").error().code(), Code::NotFound) << "it has no name yet";
+  publish(plan_to(2 * kSegment + 10));
   std::filesystem::remove(directory() + "/000000010000000000000001");
   EXPECT_EQ(fetch("000000010000000000000001").error().code(), Code::NotFound);
   std::filesystem::resize_file(directory() + "/000000010000000000000002", 5);
@@ -90,7 +98,7 @@ TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
   const WalPlan plan{pg::SystemIdentifier(9),
                      size_,
                      {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(left)}, {kTwo, pg::Lsn(left), pg::Lsn(left + 100)}}};
-  ASSERT_TRUE(writer_->plan(plan).ok());
+  publish(plan);
   ASSERT_EQ(fetch("000000020000000000000002").value(), FetchOutcome::HandedOver);
   const Bytes segment = files_.read_file(scratch_ / "fetched", kSegment).take();
   EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 3000), log_at(2 * kSegment, left));
@@ -109,7 +117,7 @@ TEST_F(WalDirectory, a_timeline_that_begins_in_the_first_file_has_all_of_that_fi
   const WalPlan plan{pg::SystemIdentifier(9),
                      size_,
                      {{kOne, pg::Lsn(begin), pg::Lsn(left)}, {kTwo, pg::Lsn(left), pg::Lsn(left + 100)}}};
-  ASSERT_TRUE(writer_->plan(plan).ok());
+  publish(plan);
   ASSERT_EQ(fetch("000000020000000000000001").value(), FetchOutcome::HandedOver);
   const Bytes segment = files_.read_file(scratch_ / "fetched", kSegment).take();
   EXPECT_EQ(Bytes(segment.begin(), segment.begin() + 3000), log_at(kSegment, left));
@@ -164,12 +172,34 @@ TEST_F(WalDirectory, is_gone_with_a_restore_that_failed_and_stays_for_a_server) 
   write().reset();
   EXPECT_TRUE(std::filesystem::is_empty(directory())) << "an operator's directory stays";
 
-  write()->keep();
+  {
+    const auto kept = write();
+    ASSERT_TRUE(kept->publish().ok());
+    kept->keep();
+  }
   EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan"));
   const auto again = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment));
   ASSERT_FALSE(again.ok());
   EXPECT_EQ(again.error().code(), Code::Precondition);
   EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan")) << "a server may use it";
+}
+
+TEST_F(WalDirectory, what_a_restore_that_was_killed_left_is_removed_by_the_next_one_and_a_published_log_is_not) {
+  const auto leave = [&](const char* plan) {
+    writer_.reset();
+    std::filesystem::create_directory(directory());
+    for (const char* name : {"000000010000000000000001", "00000002.history", plan}) {
+      ASSERT_TRUE(env::create_file_durably(files_, directory() + "/" + name, as_bytes("left"), 0600).ok());
+    }
+  };
+  leave(".tmp-0123456789abcdef");
+  writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)).take();
+  EXPECT_TRUE(std::filesystem::is_empty(directory()));
+  leave("wal.plan");
+  const auto refused = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::Precondition);
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan"));
 }
 
 TEST(wal_plan, round_trips_and_refuses_what_does_not_follow) {
