@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compiles every file alone, without writing anything: the presets compile eight as one, where one lives from another's includes unseen.
+Files of the program go through clang's analyser on the way, which passes over what a batch includes; tests only compile.
 
     tools/check_alone.py BUILD [FILE...]     BUILD: a folder with compile_commands.json, configured with CMAKE_UNITY_BUILD=OFF
 
-One at a time for each core. Exit 1 if a file fails, with the compiler's words.
+One at a time for each core. Exit 1 if a file fails, with the compiler's or the analyser's words.
 """
 import concurrent.futures
 import json
@@ -14,11 +15,30 @@ import subprocess
 import sys
 
 
+# Of what --analyze turns on by itself. NewDeleteLeaks does not follow smart pointers out of TRY's statement expressions.
+CHECKERS_OFF = "deadcode,nullability,security,optin,cplusplus.NewDeleteLeaks"
+# Paths through one function, a fifth of the default: 12 to 14 seconds for files that took 32 to 44.
+MOST_NODES = 50_000
+
+
+def to_frontend(*arguments):
+    return [word for argument in arguments for word in ("-Xclang", argument)]
+
+
+ANALYSIS = ["--analyze", "-o", os.devnull, *to_frontend("-analyzer-output=text", "-analyzer-werror", f"-analyzer-disable-checker={CHECKERS_OFF}",
+                                                        "-analyzer-config", f"max-nodes={MOST_NODES}")]
+
+
+def is_of_program(file):
+    return {"src", "app"} & set(file.parts) and not file.name.endswith("_test.cc")
+
+
 def check(entry):
     command = shlex.split(entry["command"])
     output = command.index("-o")
     del command[output : output + 2]
-    done = subprocess.run([*command, "-fsyntax-only"], cwd=entry["directory"], stderr=subprocess.PIPE, text=True, check=False)
+    how = ANALYSIS if is_of_program(pathlib.Path(entry["file"])) else ["-fsyntax-only"]
+    done = subprocess.run([*command, *how], cwd=entry["directory"], stderr=subprocess.PIPE, text=True, check=False)
     return entry["file"], done.returncode, done.stderr
 
 
@@ -36,8 +56,8 @@ def main():
         for file, code, said in pool.map(check, chosen):
             if code:
                 failed += 1
-                print(f"{file} does not compile alone:\n{said}", file=sys.stderr)
-    print(f"{len(chosen) - failed} of {len(chosen)} files compile alone")
+                print(f"{file} does not pass alone:\n{said}", file=sys.stderr)
+    print(f"{len(chosen) - failed} of {len(chosen)} files pass alone")
     return failed > 0
 
 

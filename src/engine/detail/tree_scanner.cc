@@ -311,7 +311,7 @@ void TreeScanner::run() {
     Batch batch;
     {
       const StageTimer timer(times_, env_.clock, Stage::Walk);
-      while (more && !batch.is_full()) {  // NOLINT(clang-analyzer-cplusplus.Move): made anew in each turn
+      while (more && !batch.is_full()) {
         auto scanned = scan_one(batch);
         if (!scanned.ok()) {
           queue_.push(scanned.take_error());
