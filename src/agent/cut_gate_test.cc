@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "posix/world.h"
+#include "sim/universe.h"
 
 namespace exclave::agent {
 namespace {
@@ -71,6 +72,30 @@ TEST_F(CutGateTest, settings_that_were_loaded_a_moment_ago_settle_first) {
   EXPECT_FALSE(can_hold());
   ASSERT_TRUE(world_.env().clock.sleep_until(world_.env().clock.monotonic() + std::chrono::milliseconds(60)).ok());
   EXPECT_TRUE(can_hold());
+}
+
+// Whoever may take cuts could otherwise hold every commit for ever, a quarter of a second at a time.
+TEST(CutGateInTime, two_holds_are_a_second_apart_however_the_first_one_ended) {
+  sim::Universe universe(1);
+  env::Clock& clock = universe.machine("home").env().clock;
+  CutGate gate(clock);
+  gate.connected(pg::Timeline(1), pg::Lsn(100));
+  gate.set_trusted(true);
+  ASSERT_TRUE(gate.pass(pg::Lsn(100), [](pg::Lsn) { return Status(); }).ok());
+  format::CutId id;
+  for (const bool is_released : {true, false}) {
+    ++id.mutable_view()[0];
+    ASSERT_TRUE(gate.hold(id).ok());
+    if (is_released) {
+      EXPECT_EQ(gate.release(id), HoldEnd::Held);
+    }
+    const env::Instant held_at = clock.monotonic();
+    ASSERT_TRUE(clock.sleep_until(held_at + (kHoldsApart - std::chrono::milliseconds(1))).ok());
+    EXPECT_FALSE(gate.is_held());
+    ++id.mutable_view()[0];
+    EXPECT_EQ(gate.hold(id).error().code(), Code::Conflict);
+    ASSERT_TRUE(clock.sleep_until(held_at + kHoldsApart).ok());
+  }
 }
 
 // Found by review: a coordinator was believed whatever it said.

@@ -51,31 +51,51 @@ std::optional<pg::Lsn> durable_position(const config::Json& status, const std::s
   return std::nullopt;
 }
 
-std::string cuts_in_words(const Context& context, const std::string& home, std::int64_t now,
-                          std::vector<std::string>& alarms) {
+config::Json read_cut_statuses(const Context& context, const std::string& home) {
   constexpr std::string_view kPrefix = "cut-";
   constexpr std::string_view kSuffix = ".json";
-  std::string text;
+  config::Json groups = config::Json::array();
   const auto names = context.env.files.list(env::join_path(home, "state"));
-  if (!names.ok()) return text;
+  if (!names.ok()) return groups;
   for (const std::string& name : names.value()) {
     if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
     const auto file = context.env.files.read_file(env::join_path(home, "state/" + name), kMaxStatusBytes);
     if (!file.ok()) continue;
-    const auto json = config::parse_json(as_text(file.value()));
-    if (!json.ok() || !json.value().is_object()) continue;
-    const std::string group = json.value()["group"].string();
-    const std::string trouble = json.value()["trouble"].string();
+    auto json = config::parse_json(as_text(file.value()));
+    if (json.ok() && json.value().is_object()) groups.push(json.take());
+  }
+  return groups;
+}
+
+std::string cuts_in_words(const config::Json& groups, std::int64_t now, std::vector<std::string>& alarms) {
+  std::string text;
+  for (const config::Json& each : groups.elements()) {
+    const std::string group = each["group"].string();
+    const std::string trouble = each["trouble"].string();
     if (!trouble.empty()) alarms.push_back("group " + group + ": " + printable(trouble));
-    const config::Json& standing_in = json.value()["standing_in"];
+    const config::Json& standing_in = each["standing_in"];
     if (standing_in.is_bool() && standing_in.boolean())
       alarms.push_back("group " + group + ": its coordinator takes no cuts; this agent does in its place");
-    if (json.value()["cut"].is_null()) continue;
-    const std::int64_t age = now - env::Timestamp{json.value()["taken_ns"].i64()}.seconds();
-    text += "group " + group + ": last cut " + json.value()["cut"].string().substr(0, 12) + ", " +
+    if (each["cut"].is_null()) continue;
+    const std::int64_t age = now - env::Timestamp{each["taken_ns"].i64()}.seconds();
+    text += "group " + group + ": last cut " + each["cut"].string().substr(0, 12) + ", " +
             human_duration(std::chrono::seconds(std::max<std::int64_t>(0, age))) + " ago\n";
   }
   return text;
+}
+
+config::Json last_bases_json(const config::Json& status, const FindLastBase& last_base) {
+  config::Json bases = config::Json::array();
+  for (const config::Json& each : status["databases"].elements()) {
+    const std::string dataset = each["dataset"].string();
+    const std::optional<LastBase> base = last_base(dataset);
+    if (!base.has_value()) continue;
+    config::Json json = config::Json::object();
+    json.set("dataset", dataset).set("snapshot", base->snapshot).set("began", base->began_seconds);
+    if (base->consistent_from.has_value()) json.set("consistent_from", pg::to_text(*base->consistent_from));
+    bases.push(std::move(json));
+  }
+  return bases;
 }
 
 std::string databases_in_words(const config::Json& status, const FindLastBase& last_base, std::int64_t now,

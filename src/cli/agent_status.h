@@ -19,6 +19,7 @@ config::Json read_agent_status(const Context& context, const std::string& home);
 std::optional<pg::Lsn> durable_position(const config::Json& status, const std::string& dataset);
 
 struct LastBase {
+  std::string snapshot;                      // its name in hex
   std::int64_t began_seconds = 0;            // since 1970
   std::optional<pg::Lsn> consistent_from{};  // nullopt: nobody noted it
 };
@@ -27,8 +28,12 @@ using FindLastBase = std::function<std::optional<LastBase>(const std::string& da
 // One line per database, for people. Appends to `alarms` what somebody has to look at.
 std::string databases_in_words(const config::Json& status, const FindLastBase& last_base, std::int64_t now,
                                std::vector<std::string>& alarms);
-// One line per group that the agent takes cuts of: the last cut, and what kept the last attempt from being one.
-std::string cuts_in_words(const Context& context, const std::string& home, std::int64_t now,
-                          std::vector<std::string>& alarms);
+// The same bases, of the databases that have one: a list (docs/operations/json.md).
+config::Json last_bases_json(const config::Json& status, const FindLastBase& last_base);
+
+// What the agent wrote last of each group that it takes cuts of: a list of HOME/state/cut-GROUP.json.
+config::Json read_cut_statuses(const Context& context, const std::string& home);
+// One line per group: the last cut; as alarms, what kept the last attempt from being one.
+std::string cuts_in_words(const config::Json& groups, std::int64_t now, std::vector<std::string>& alarms);
 
 }  // namespace exclave::cli

@@ -276,7 +276,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
       const FindLastBase last_base = [&](const std::string& dataset) {
         std::optional<LastBase> last;
         for (const repo::SnapshotSummary& each : snapshots) {
-          if (each.dataset == dataset) last = LastBase{env::Timestamp{each.started_ns}.seconds()};
+          if (each.dataset == dataset) last = LastBase{each.name.hex(), env::Timestamp{each.started_ns}.seconds()};
         }
         if (last.has_value()) last->consistent_from = noted_base_end(context, settings.place.home, dataset);
         return last;
@@ -285,8 +285,11 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
       config::Json estimates = config::Json::array();
       view.headline += restore_estimates(context, settings.place.home, home->registry().name, databases, estimates);
       view.json.set("restore_estimates", std::move(estimates));
-      view.headline += cuts_in_words(context, settings.place.home, now, view.alarms);
-      view.json.set("agent", std::move(databases));
+      config::Json cuts = read_cut_statuses(context, settings.place.home);
+      view.headline += cuts_in_words(cuts, now, view.alarms);
+      view.json.set("last_bases", last_bases_json(databases, last_base))
+          .set("cuts", std::move(cuts))
+          .set("agent", std::move(databases));
     }
   }
   view.json.set("registry", home->registry().name)

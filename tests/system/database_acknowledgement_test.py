@@ -69,7 +69,11 @@ class Acknowledgements(DatabaseTest):
         look = lambda *options: self.ok(self.realm.exclave("status", "--home", self.realm.home, *options), harness.UNREACHABLE)  # noqa: E731
 
         def is_in_words():
-            told, = look("--json").json()["agent"]["databases"]
+            seen = look("--json").json()
+            told, = seen["agent"]["databases"]
+            base, = seen["last_bases"]
+            self.assertEqual(("people", []), (base["dataset"], seen["cuts"]))
+            self.assertLess(0, time.time() - base["began"])
             self.assertEqual(commits, told["commits_behind"])
             return re.search(rf"(?m)^people +streaming +sync +{told['bytes_behind'] / 1000:.1f} kB +{commits} +\d+ ms +[\d.]+/[\d.]+ ms +"
                              rf"\d+ ms +{told['durable']} +\d.* ago$", look().out)

@@ -102,6 +102,8 @@ class Cuts(DatabaseTest):
         self.wait_for(lambda: cut().code == harness.OK, "a cut")
         last = json.loads((self.realm.home / "state/cut-realm.json").read_text())["cut"]
         self.assertRegex(status(), rf"(?m)^group realm: last cut {last[:12]}, \d.* ago$")
+        told, = self.ok(self.realm.exclave("status", "--home", self.realm.home, "--json")).json()["cuts"]
+        self.assertEqual(("realm", last), (told["group"], told["cut"]))
         caution = "the server does not wait for exclave_people alone (synchronous_standby_names): commits may be acknowledged that no vault holds"
         self.assertNotIn(caution, status())
         self.name_waited_for("ANY 1 (exclave_people, other)", is_alone=False)
