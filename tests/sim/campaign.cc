@@ -1,14 +1,11 @@
 #include "tests/sim/campaign.h"
 
+#include <array>
+
 namespace exclave::realm_tests {
 namespace {
 
-SimRealmPlan plan_of(std::size_t vaults, std::function<MakeDoor(std::size_t)> doors) {
-  SimRealmPlan plan;
-  plan.vaults = vaults;
-  plan.doors = std::move(doors);
-  return plan;
-}
+constexpr std::array<std::size_t, 10> kSizes = {3, 3, 3, 3, 3, 3, 4, 4, 4, 7};
 
 }  // namespace
 
@@ -53,33 +50,16 @@ Probes campaign_probes() {
   };
 }
 
-Campaign::Shape Campaign::draw_shape(sim::detail::Rng& rng) {
-  constexpr std::array<std::size_t, 10> kSizes = {3, 3, 3, 3, 3, 3, 4, 4, 4, 7};
-  Shape shape;
-  shape.vaults = kSizes.at(rng.below(kSizes.size()));
-  shape.quorum = policy::default_quorum(shape.vaults);
-  const std::size_t most = std::max<std::size_t>(shape.quorum.b, 1);
-  const std::size_t liars = rng.percent(50) ? 0 : 1 + rng.below(most);
-  while (shape.liars.size() < liars) shape.liars.insert(rng.below(shape.vaults));
-  return shape;
-}
-
 Campaign::Campaign(std::uint64_t seed, Probes& probes)
-    : rng_(seed, "campaign"),
-      probes_(probes),
-      shape_(draw_shape(rng_)),
+    : CampaignLife(seed, "campaign", probes, kSizes),
       promises_(shape_.vaults, shape_.quorum.k, shape_.liars),
       minds_(shape_.vaults),
-      realm_(seed, plan_of(shape_.vaults, [this](std::size_t number) { return make_door(number); })),
+      realm_(seed, {shape_.vaults, [this](std::size_t number) { return make_door(number); }}),
       vault_images_(shape_.vaults) {
-  probes_.hit("a realm of " + std::to_string(shape_.vaults) + " vaults");
-  if (!shape_.liars.empty()) probes_.hit("a realm with a liar");
   // Mostly a tree that fits the smallest objects: what costs time is their bytes, at every vault.
   if (rng_.percent(85)) realm_.write("/data/deep/large", noise(100'000, seed));
   must(must(realm_.home().env().files.open_directory("/data"))->sync_all());
-  std::string liars;
-  for (const std::size_t liar : shape_.liars) liars += " " + call(liar);
-  note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars));
+  tell_shape();
 }
 
 MakeDoor Campaign::make_door(std::size_t number) {
@@ -90,11 +70,6 @@ MakeDoor Campaign::make_door(std::size_t number) {
     return std::make_unique<LyingVault>(inner, promises_, number, minds_[number], machine_key(name + " receipt"),
                                         keys.policy().realm);
   };
-}
-
-void Campaign::complain(const std::string& what) {
-  complaints_.push_back(what);
-  note("COMPLAINT: " + what);
 }
 
 void Campaign::run() {

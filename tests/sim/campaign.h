@@ -37,8 +37,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/detail/seeded.h"
-#include "tests/sim/probes.h"
+#include "tests/sim/campaign_life.h"
 #include "tests/sim/promises.h"
 #include "tests/sim/sim_realm.h"
 #include "tests/sim/tree_picture.h"
@@ -49,7 +48,7 @@ namespace exclave::realm_tests {
 // Everything that a campaign of many seeds must have met.
 Probes campaign_probes();
 
-class Campaign {
+class Campaign final : public CampaignLife {
  public:
   static constexpr const char* kOneSeed = "SimCampaignSeeds.one_seed*";
 
@@ -58,20 +57,7 @@ class Campaign {
   // Until the last judgement, or the first complaint.
   void run();
 
-  // Empty: all invariants held.
-  const std::vector<std::string>& complaints() const { return complaints_; }
-  // What was drawn and what came of it, one line each.
-  const std::string& story() const { return story_; }
-  std::uint64_t trace_hash() { return realm_.universe().trace_hash(); }
-  std::string recent_calls() { return realm_.universe().recent_calls(30); }
-
  private:
-  // What one seed draws at its start.
-  struct Shape {
-    std::size_t vaults = 3;
-    policy::Quorum quorum;
-    std::set<std::size_t> liars;
-  };
   // A capture that was tried.
   struct Attempt {
     std::uint64_t set_backs = 0;     // of the agent, so far
@@ -109,7 +95,7 @@ class Campaign {
   };
   using Reports = std::optional<Result<engine::CaptureReport>>;
 
-  static Shape draw_shape(sim::detail::Rng& rng);
+  SimRealm& realm() override { return realm_; }
   MakeDoor make_door(std::size_t number);
 
   // --- steps (campaign_steps.cc) ---
@@ -143,9 +129,6 @@ class Campaign {
   void calm();
   void wake_home();
   void wake_abroad();
-  // False if it died again while it woke up.
-  bool wake_vault(std::size_t vault);
-  void wake_vaults(std::uint64_t percent_each);
 
   // --- judgement (campaign_judge.cc) ---
   void restore_something(bool in_storm);
@@ -165,16 +148,6 @@ class Campaign {
   void search_for_canaries();
   void observe_heads(std::size_t vault);
 
-  std::size_t any_vault() { return rng_.below(shape_.vaults); }
-  sim::Machine& machine(std::size_t vault) { return realm_.vault(vault).machine(); }
-  std::string call(std::size_t vault) { return realm_.vault(vault).name(); }
-  bool is_serving(std::size_t vault) { return realm_.vault(vault).is_serving(); }
-  void note(const std::string& line) { story_ += line + "\n"; }
-  void complain(const std::string& what);
-
-  sim::detail::Rng rng_;
-  Probes& probes_;
-  const Shape shape_;
   Promises promises_;
   std::vector<LiarsMind> minds_;  // by vault
   SimRealm realm_;
@@ -190,8 +163,6 @@ class Campaign {
   bool source_is_failing_ = false;
   std::uint64_t edits_ = 0;
   std::uint64_t targets_ = 0;
-  std::vector<std::string> complaints_;
-  std::string story_;
 };
 
 }  // namespace exclave::realm_tests

@@ -11,7 +11,6 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr std::string_view kCanary = "CANARY-7f3a-plaintext";
-constexpr std::chrono::hours kYear(24 * 365);
 }  // namespace
 
 void Campaign::step() {
@@ -428,19 +427,11 @@ void Campaign::spoil_agent_state() {
 // --- clocks ---
 
 void Campaign::disturb_clock() {
-  const bool by_years = rng_.percent(50);
-  const std::int64_t sign = rng_.percent(50) ? 1 : -1;
-  const std::chrono::nanoseconds by =
-      by_years ? std::chrono::nanoseconds(kYear * sign * static_cast<std::int64_t>(1 + rng_.below(4)))
-               : std::chrono::nanoseconds(minutes(sign * static_cast<std::int64_t>(1 + rng_.below(600))));
+  const ClockJump jump = draw_clock_jump(50, 4);
   const bool is_agents = rng_.percent(60);
   const std::size_t vault = any_vault();
-  sim::Machine& whose = is_agents ? realm_.home() : machine(vault);
-  note("clock of " + whose.name() + " jumps by " + std::to_string(std::chrono::duration_cast<minutes>(by).count()) +
-       " minutes");
-  whose.jump_clock(by);
+  jump_clock(is_agents ? realm_.home() : machine(vault), jump);
   clocks_were_wrong_ = true;
-  if (by_years) probes_.hit("a clock jumped by years");
 }
 
 }  // namespace exclave::realm_tests

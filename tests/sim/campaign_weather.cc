@@ -120,12 +120,7 @@ void Campaign::strike(sim::Machine& worker) {
 }
 
 void Campaign::calm() {
-  note("calm");
-  auto& network = realm_.universe().network();
-  network.heal_all();
-  network.set_cuts_per_million(0);
-  network.set_delay(sim::NetworkOptions().min_delay, sim::NetworkOptions().max_delay);
-  for (std::size_t i = 0; i < shape_.vaults; ++i) soothe(machine(i));
+  calm_down();
   wake_home();
   wake_abroad();
   wake_vaults(100);
@@ -150,34 +145,6 @@ void Campaign::wake_abroad() {
   if (abroad.is_up()) return;
   abroad.wait();
   abroad.restart();
-}
-
-bool Campaign::wake_vault(std::size_t vault) {
-  SimVault& waking = realm_.vault(vault);
-  if (waking.is_serving()) return true;
-  if (machine(vault).is_up()) machine(vault).crash();
-  const bool dies_again = rng_.percent(15);
-  const Status woken = waking.start_again([&] {
-    soothe(machine(vault));
-    if (dies_again) machine(vault).crash_at_call(rng_.below(12));
-  });
-  if (woken.ok()) return true;
-  note("  " + call(vault) + " does not start: " + woken.error().message());
-  if (machine(vault).is_up()) {
-    complain("vault " + call(vault) + " does not start on a sound machine: " + woken.error().message());
-  } else {
-    probes_.hit("a vault died again while it started");
-  }
-  return false;
-}
-
-void Campaign::wake_vaults(std::uint64_t percent_each) {
-  for (std::size_t i = 0; i < shape_.vaults; ++i) {
-    if (is_serving(i) || !rng_.percent(percent_each)) continue;
-    for (int tries = 0; tries < 10 && !wake_vault(i) && complaints_.empty(); ++tries) {
-      if (percent_each < 100) break;
-    }
-  }
 }
 
 }  // namespace exclave::realm_tests

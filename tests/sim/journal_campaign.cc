@@ -1,14 +1,11 @@
 #include "tests/sim/journal_campaign.h"
 
+#include <array>
+
 namespace exclave::realm_tests {
 namespace {
 
-SimRealmPlan journal_plan_of(std::size_t vaults, std::function<MakeDoor(std::size_t)> doors) {
-  SimRealmPlan plan;
-  plan.vaults = vaults;
-  plan.doors = std::move(doors);
-  return plan;
-}
+constexpr std::array<std::size_t, 10> kJournalSizes = {3, 3, 3, 3, 3, 3, 3, 4, 4, 7};
 
 }  // namespace
 
@@ -68,39 +65,28 @@ Probes journal_probes() {
   };
 }
 
-JournalCampaign::Shape JournalCampaign::draw_shape(sim::detail::Rng& rng) {
-  constexpr std::array<std::size_t, 10> kSizes = {3, 3, 3, 3, 3, 3, 3, 4, 4, 7};
-  Shape shape;
-  shape.vaults = kSizes.at(rng.below(kSizes.size()));
-  shape.quorum = policy::default_quorum(shape.vaults);
-  const std::size_t most = std::max<std::size_t>(shape.quorum.b, 1);
-  const std::size_t liars = rng.percent(50) ? 0 : 1 + rng.below(most);
-  while (shape.liars.size() < liars) shape.liars.insert(rng.below(shape.vaults));
-  shape.sends_directly = rng.percent(50);
-  shape.largest_class = rng.percent(20) ? 20 : 18;
-  shape.spool_limit_bytes = rng.percent(30) ? 600'000 : std::uint64_t{1} << 30;
-  return shape;
+JournalCampaign::Manner JournalCampaign::draw_manner(sim::detail::Rng& rng) {
+  Manner manner;
+  manner.sends_directly = rng.percent(50);
+  manner.largest_class = rng.percent(20) ? 20 : 18;
+  manner.spool_limit_bytes = rng.percent(30) ? 600'000 : std::uint64_t{1} << 30;
+  return manner;
 }
 
 JournalCampaign::JournalCampaign(std::uint64_t seed, Probes& probes)
-    : rng_(seed, "journals"),
-      probes_(probes),
-      shape_(draw_shape(rng_)),
+    : CampaignLife(seed, "journals", probes, kJournalSizes),
+      manner_(draw_manner(rng_)),
       minds_(shape_.vaults),
-      realm_(seed, journal_plan_of(shape_.vaults, [this](std::size_t number) { return make_door(number); })),
+      realm_(seed, {shape_.vaults, [this](std::size_t number) { return make_door(number); }}),
       home_(realm_,
             [this](spread::JournalOptions& options) {
-              options.sends_directly = shape_.sends_directly;
-              options.spool_limit_bytes = shape_.spool_limit_bytes;
-              options.classes.largest = shape_.largest_class;
+              options.sends_directly = manner_.sends_directly;
+              options.spool_limit_bytes = manner_.spool_limit_bytes;
+              options.classes.largest = manner_.largest_class;
             }),
       vault_images_(shape_.vaults) {
-  probes_.hit("a realm of " + std::to_string(shape_.vaults) + " vaults");
-  if (!shape_.liars.empty()) probes_.hit("a realm with a liar");
-  std::string liars;
-  for (const std::size_t liar : shape_.liars) liars += " " + call(liar);
-  note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars) +
-       (shape_.sends_directly ? ", direct appends" : "") + ", spool limit " + std::to_string(shape_.spool_limit_bytes));
+  tell_shape((manner_.sends_directly ? ", direct appends" : "") + std::string(", spool limit ") +
+             std::to_string(manner_.spool_limit_bytes));
 }
 
 MakeDoor JournalCampaign::make_door(std::size_t number) {
@@ -111,11 +97,6 @@ MakeDoor JournalCampaign::make_door(std::size_t number) {
                                            machine_key(keys.policy().vaults.at(number).name + " receipt"),
                                            keys.policy().realm);
   };
-}
-
-void JournalCampaign::complain(const std::string& what) {
-  complaints_.push_back(what);
-  note("COMPLAINT: " + what);
 }
 
 std::set<std::size_t> JournalCampaign::all_vaults() const {

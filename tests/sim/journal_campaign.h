@@ -32,17 +32,16 @@
 // Threads: one test.
 #pragma once
 
-#include "sim/detail/seeded.h"
+#include "tests/sim/campaign_life.h"
 #include "tests/sim/journal_doors.h"
 #include "tests/sim/journal_realm.h"
-#include "tests/sim/probes.h"
 
 namespace exclave::realm_tests {
 
 // Everything that a campaign of many seeds must have met.
 Probes journal_probes();
 
-class JournalCampaign {
+class JournalCampaign final : public CampaignLife {
  public:
   static constexpr const char* kOneSeed = "JournalCampaignSeeds.one_seed*";
   static constexpr std::chrono::minutes kLiveness{10};
@@ -52,18 +51,9 @@ class JournalCampaign {
   // Until the last judgement, or the first complaint.
   void run();
 
-  // Empty: all invariants held.
-  const std::vector<std::string>& complaints() const { return complaints_; }
-  // What was drawn and what came of it, one line each.
-  const std::string& story() const { return story_; }
-  std::uint64_t trace_hash() { return realm_.universe().trace_hash(); }
-  std::string recent_calls() { return realm_.universe().recent_calls(30); }
-
  private:
-  struct Shape {
-    std::size_t vaults = 3;
-    policy::Quorum quorum;
-    std::set<std::size_t> liars;
+  // What else is drawn at its start.
+  struct Manner {
     bool sends_directly = false;
     std::uint8_t largest_class = 18;
     std::uint64_t spool_limit_bytes = 0;
@@ -73,7 +63,8 @@ class JournalCampaign {
     std::uint64_t last_place = 0;
   };
 
-  static Shape draw_shape(sim::detail::Rng& rng);
+  SimRealm& realm() override { return realm_; }
+  static Manner draw_manner(sim::detail::Rng& rng);
   MakeDoor make_door(std::size_t number);
 
   // --- steps (journal_steps.cc) ---
@@ -102,8 +93,6 @@ class JournalCampaign {
   void recover(bool in_storm);
   // Home's writer is there, or its machine died again.
   bool wake_home();
-  bool wake_vault(std::size_t vault);
-  void wake_vaults(std::uint64_t percent_each);
   void calm();
 
   // --- judgement (journal_judge.cc) ---
@@ -118,19 +107,11 @@ class JournalCampaign {
   void judge_journals();
   void note_progress();
 
-  std::size_t any_vault() { return rng_.below(shape_.vaults); }
   bool is_honest(std::size_t vault) const { return !shape_.liars.contains(vault); }
   std::set<std::size_t> all_vaults() const;
   std::size_t faults() const;
-  sim::Machine& machine(std::size_t vault) { return realm_.vault(vault).machine(); }
-  std::string call(std::size_t vault) { return realm_.vault(vault).name(); }
-  bool is_serving(std::size_t vault) { return realm_.vault(vault).is_serving(); }
-  void note(const std::string& line) { story_ += line + "\n"; }
-  void complain(const std::string& what);
 
-  sim::detail::Rng rng_;
-  Probes& probes_;
-  const Shape shape_;
+  const Manner manner_;
   SeenEntries seen_;
   std::vector<JournalLiarsMind> minds_;  // by vault
   SimRealm realm_;
@@ -144,8 +125,6 @@ class JournalCampaign {
   bool is_stormy_ = true;  // until the last judgement
   std::optional<HomeImage> home_image_;
   std::vector<std::optional<sim::DiskSnapshot>> vault_images_;
-  std::vector<std::string> complaints_;
-  std::string story_;
 };
 
 }  // namespace exclave::realm_tests

@@ -160,35 +160,6 @@ void JournalCampaign::break_vault(std::size_t vault) {
   machine(vault).crash();
 }
 
-bool JournalCampaign::wake_vault(std::size_t vault) {
-  SimVault& waking = realm_.vault(vault);
-  if (waking.is_serving()) return true;
-  if (machine(vault).is_up()) machine(vault).crash();
-  const bool dies_again = rng_.percent(15);
-  const Status woken = waking.start_again([&] {
-    soothe(machine(vault));
-    machine(vault).set_survival(sim::Survival::Seeded);
-    if (dies_again) machine(vault).crash_at_call(rng_.below(12));
-  });
-  if (woken.ok()) return true;
-  note("  " + call(vault) + " does not start: " + woken.error().message());
-  if (machine(vault).is_up()) {
-    complain("vault " + call(vault) + " does not start on a sound machine: " + woken.error().message());
-  } else {
-    probes_.hit("a vault died again while it started");
-  }
-  return false;
-}
-
-void JournalCampaign::wake_vaults(std::uint64_t percent_each) {
-  for (std::size_t i = 0; i < shape_.vaults; ++i) {
-    if (is_serving(i) || !rng_.percent(percent_each)) continue;
-    for (int tries = 0; tries < 10 && !wake_vault(i) && complaints_.empty(); ++tries) {
-      if (percent_each < 100) break;
-    }
-  }
-}
-
 void JournalCampaign::image_of_vault(std::size_t vault) {
   if (!is_honest(vault) || !is_serving(vault)) return;
   note("image of " + call(vault));
@@ -348,15 +319,8 @@ void JournalCampaign::change_weather() {
 }
 
 void JournalCampaign::disturb_clock() {
-  constexpr hours kYearLong{24 * 365};
-  const bool by_years = rng_.percent(60);
-  const std::int64_t sign = rng_.percent(50) ? 1 : -1;
-  const auto by = by_years ? std::chrono::nanoseconds(kYearLong * sign * static_cast<std::int64_t>(1 + rng_.below(3)))
-                           : std::chrono::nanoseconds(minutes(sign * static_cast<std::int64_t>(1 + rng_.below(600))));
-  sim::Machine& whose = rng_.percent(60) ? realm_.home() : machine(any_vault());
-  note("clock of " + whose.name() + " jumps by " + std::to_string(by / minutes(1)) + " minutes");
-  whose.jump_clock(by);
-  if (by_years) probes_.hit("a clock jumped by years");
+  const ClockJump jump = draw_clock_jump(60, 3);
+  jump_clock(rng_.percent(60) ? realm_.home() : machine(any_vault()), jump);
 }
 
 void JournalCampaign::change_lies() {
@@ -367,12 +331,7 @@ void JournalCampaign::change_lies() {
 }
 
 void JournalCampaign::calm() {
-  note("calm");
-  auto& network = realm_.universe().network();
-  network.heal_all();
-  network.set_cuts_per_million(0);
-  network.set_delay(sim::NetworkOptions().min_delay, sim::NetworkOptions().max_delay);
-  for (std::size_t i = 0; i < shape_.vaults; ++i) soothe(machine(i));
+  calm_down();
   soothe(realm_.home());
   wake_vaults(100);
 }
