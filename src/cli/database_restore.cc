@@ -188,14 +188,18 @@ Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const F
   return engine::prepare_recovery(context.env.files, TRY(recovery_of(context, found, target)), found.log.plan);
 }
 
-Status publish_log(const FoundLog& found) {
-  return found.log.hold->publish().in([&] { return "'" + printable(found.directory) + "'"; });
-}
-
-Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target) {
-  TRY(engine::unmark_target(context.env.files, target.path));
-  found.log.hold->keep();
-  return engine::allow_recovery(context.env.files, TRY(recovery_of(context, found, target)));
+Status hand_over(const Context& context, const std::vector<PreparedDatabase>& databases) {
+  std::vector<std::string> targets;
+  for (const PreparedDatabase& each : databases) {
+    targets.push_back(each.target->path);
+    TRY(each.log->log.hold->publish().in([&] { return "'" + printable(each.log->directory) + "'"; }));
+  }
+  TRY(engine::unmark_targets(context.env.files, targets));
+  for (const PreparedDatabase& each : databases) each.log->log.hold->keep();
+  for (const PreparedDatabase& each : databases) {
+    TRY(engine::allow_recovery(context.env.files, TRY(recovery_of(context, *each.log, *each.target))));
+  }
+  return {};
 }
 
 std::string chosen_in_words(const engine::DatabaseLog& log) {

@@ -1,12 +1,14 @@
 // Database restore, in the parts that `restore` of one dataset and `restore --all` share: the goal, the log from the base
 // that serves it, what the operator is told.
 //
-//   --to -> parse_goal -> find_log (newest base that reaches the goal) -> the base's files -> make_ready -> publish_log
-//     -> hand_over -> text, JSON
+//   --to -> parse_goal -> find_log (newest base that reaches the goal) -> the base's files -> make_ready -> hand_over
+//     -> text, JSON
 //
-// I1  A server can be started on the target after hand_over, and not before. Until publish_log a restore that ends, however,
-//     can be run again, and goes on; it fetches the log anew. Of one that is killed between the two, the log stays, and
-//     keeps the next one away; in the midst of hand_over, the target does.
+//   hand_over := the log's plan gets its name -> the target's marker goes -> recovery.signal
+//
+// I1  A server can be started on the target after hand_over, and not before. A restore that ends before, however, can be run
+//     again, and goes on; it fetches the log anew. Of one that is killed in the midst of hand_over, the log keeps the next
+//     one away, and from its second step on the target: then only recovery.signal is missing.
 #pragma once
 
 #include <functional>
@@ -60,13 +62,16 @@ struct RestoreTarget {
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& instead_of_root = {});
 
-// After the base's files, with Ending::StayMarked.
+// After the base's files, with Ending::StayMarked. Then they can be handed over.
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
                                                  const RestoreTarget& target);
-// DURABLE. Whoever hands several over publishes all logs before.
-Status publish_log(const FoundLog& found);
-// To its server. It cannot be gone on with any more. Precondition: publish_log.
-Status hand_over(const Context& context, const FoundLog& found, const RestoreTarget& target);
+struct PreparedDatabase {
+  const FoundLog* log = nullptr;
+  const RestoreTarget* target = nullptr;
+};
+// DURABLE. To their servers, all that belong together in one call: where it fails before the first server may be started, all
+// of them can be gone on with.
+Status hand_over(const Context& context, const std::vector<PreparedDatabase>& databases);
 
 // "cut 1a2b... of T", "restore point 'x' of T at P, the last of 2 of that name"; empty: the goal says it all.
 std::string chosen_in_words(const engine::DatabaseLog& log);

@@ -57,8 +57,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
 
   // 3. Set up so that its server recovers to exactly that end.
   const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, target));
-  TRY(publish_log(found));
-  TRY(hand_over(context, found, target));
+  TRY(hand_over(context, {{&found, &target}}));
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);

@@ -202,19 +202,20 @@ Status restore_files(const Context& context, Member& member) {
 // All is prepared before the first server may be started: what fails before can be run again, and goes on.
 Status hand_over_all(const Context& context, const std::vector<Member*>& members) {
   const auto name = [](const Member* member) { return [=] { return "dataset " + member->name; }; };
+  std::vector<PreparedDatabase> databases;
+  std::vector<std::string> others;
   for (Member* member : members) {
-    if (member->is_database()) member->ready = TRY(make_ready(context, *member->log, member->target).in(name(member)));
+    if (member->is_database()) {
+      member->ready = TRY(make_ready(context, *member->log, member->target).in(name(member)));
+      databases.push_back({&*member->log, &member->target});
+    } else {
+      others.push_back(member->target.path);
+    }
   }
+  TRY(hand_over(context, databases));
+  ignore(engine::unmark_targets(context.env.files, others), "a marker only allows to run the same restore again");
   for (const Member* member : members) {
-    if (member->is_database()) TRY(publish_log(*member->log).in(name(member)));
-  }
-  for (const Member* member : members) {
-    if (!member->is_database()) TRY(engine::unmark_target(context.env.files, member->target.path).in(name(member)));
-  }
-  for (const Member* member : members) {
-    if (!member->is_database()) continue;
-    TRY(hand_over(context, *member->log, member->target).in(name(member)));
-    note_restore(context, *member->part->site, *member->log, member->report);
+    if (member->is_database()) note_restore(context, *member->part->site, *member->log, member->report);
   }
   return {};
 }

@@ -72,6 +72,7 @@ Status place_tablespaces(env::FileSystem& files, const DatabaseRestoreOptions& o
 Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options,
                                                const WalPlan& plan) {
   DatabaseRestoreReport report;
+  TRY(files.remove_temporaries(options.target));
   TRY(place_tablespaces(files, options, report));
   TRY(give_to(files, options.wal_directory, options.owner));
   // A backup of a standby would go on following its primary.
@@ -99,8 +100,15 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
 }
 
 Status allow_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options) {
-  TRY(write_owned(files, env::join_path(options.target, pg::kRecoverySignalFile), "", options.owner));
-  return TRY(files.open_directory(options.target))->sync_all();
+  const std::string signal = env::join_path(options.target, pg::kRecoverySignalFile);
+  const auto make = [&]() -> Status {
+    TRY(write_owned(files, signal, "", options.owner));
+    return TRY(files.open_directory(options.target))->sync_all();
+  };
+  Status made = make();
+  if (made.ok()) return made;
+  return made.take_error().hint("all else is there: make an empty '" + printable(signal) +
+                                "' that belongs to the server's user, and start the server");
 }
 
 }  // namespace exclave::engine

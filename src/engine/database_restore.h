@@ -7,7 +7,7 @@
 //
 // I1  The server replays what the plan holds and nothing else: its restore_command is `exclave wal fetch`, archiving is
 //     off, no standby is waited for, no primary is followed. So a drill's server cannot reach back home.
-// I2  Until allow_recovery the base's restore can be gone on with, and the log taken away: no server uses them.
+// I2  Until allow_recovery no server uses the target or the log. What else is missing then is one empty file, recovery.signal.
 // I3  Everything belongs to `owner`, if one is given.
 // Durability: after each ok, all of it. Until recovery.signal is there, a server that is started by mistake refuses (it finds
 //     no log), or recovers to the backup's end at most.

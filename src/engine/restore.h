@@ -40,7 +40,7 @@ enum class Syncing { Sync, LeaveToKernel };
 // What becomes of I3's mark when all files are there.
 enum class Ending {
   Finish,     // it goes
-  StayMarked  // something is still to be done with the target (unmark_target): until then the restore can be gone on with
+  StayMarked  // something is still to be done with the target (unmark_targets): until then the restore can be gone on with
 };
 
 // A target of which nobody else restores anything while this lives: open, and locked. shared_ptr: with all who write into
@@ -51,8 +51,9 @@ using ClaimedTarget = std::shared_ptr<env::Directory>;
 Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target);
 // The same, whatever is in it.
 Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target);
-// DURABLE. After Ending::StayMarked: what is in the target will not be gone on with any more.
-Status unmark_target(env::FileSystem& files, const std::string& target);
+// DURABLE. After Ending::StayMarked: what is in the targets will not be gone on with any more. Where it fails, all are marked
+// again, as far as the disk allows.
+Status unmark_targets(env::FileSystem& files, const std::vector<std::string>& targets);
 
 struct RestoreOptions {
   std::string target;

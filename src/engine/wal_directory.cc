@@ -11,6 +11,10 @@ namespace {
 
 constexpr std::string_view kPlanDomain = "exclave/wal-plan/v1";
 constexpr std::string_view kPlanName = "wal.plan";
+// Made before anything else: what lies beside it is a restore's, and of use to nobody as long as there is no plan.
+constexpr std::string_view kMarkName = "restore.unfinished";
+constexpr std::string_view kMadeHere = "made\n";    // the directory, too
+constexpr std::string_view kFoundHere = "found\n";  // empty, by an operator's wish
 constexpr std::uint64_t kMaxPlanBytes = 1U << 20;
 constexpr std::size_t kCopiedPieceBytes = 1U << 20;
 
@@ -56,17 +60,23 @@ bool is_planned(const WalPlan& plan, const pg::HistoryFile& file) {
                                                          [&](const auto& r) { return r.timeline == file.timeline; });
 }
 
-// What an interrupted restore left: log without a plan, which no server can have used.
+bool has(const std::vector<env::DirectoryEntry>& entries, std::string_view name) {
+  return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) { return entry.name == name; });
+}
+
+// What an interrupted restore left: log without a plan, which no server can have used. Its mark stays, until the next one has
+// made its own.
 Status remove_unfinished(const std::string& path, env::Directory& directory,
-                         const std::vector<env::DirectoryEntry>& entries, pg::SegmentSize size) {
-  const bool is_unfinished = std::all_of(entries.begin(), entries.end(), [&](const env::DirectoryEntry& entry) {
-    return pg::parse_wal_file_name(entry.name, size).ok() || entry.name.starts_with(".tmp-");
-  });
-  if (!is_unfinished) {
+                         const std::vector<env::DirectoryEntry>& entries) {
+  const bool is_draft_of_a_mark =
+      std::all_of(entries.begin(), entries.end(), [](const auto& entry) { return entry.name.starts_with(".tmp-"); });
+  if (!is_draft_of_a_mark && (!has(entries, kMarkName) || has(entries, kPlanName))) {
     return Error(Code::Precondition, "'" + printable(path) + "' is not empty")
         .hint("name another directory with --wal, or remove it if no restored server uses it");
   }
-  for (const env::DirectoryEntry& entry : entries) TRY(directory.remove(entry.name));
+  for (const env::DirectoryEntry& entry : entries) {
+    if (entry.name != kMarkName) TRY(directory.remove(entry.name));
+  }
   return {};
 }
 
@@ -97,8 +107,7 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
   return plan;
 }
 
-Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory,
-                                                                 pg::SegmentSize size) {
+Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory) {
   const bool was_there = TRY(env::exists(files, directory));
   TRY(files.make_directories(directory, env::kPrivateDirectory));
   std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, directory, TRY(files.open_directory(directory))));
@@ -110,10 +119,22 @@ Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem
   // Some network file systems know no locks; there, nobody is kept out.
   if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
   const std::vector<env::DirectoryEntry> entries = TRY(hold->directory_->entries());
-  TRY(remove_unfinished(directory, *hold->directory_, entries, size));
-  if (was_there && entries.empty()) hold->origin_ = Origin::Found;
+  TRY(remove_unfinished(directory, *hold->directory_, entries));
+  TRY(hold->mark(was_there, entries));
   hold->is_kept_ = false;
   return hold;
+}
+
+Status WalDirectoryHold::mark(bool was_there, const std::vector<env::DirectoryEntry>& entries) {
+  const std::string path = env::join_path(path_, kMarkName);
+  if (has(entries, kMarkName)) {
+    const Bytes left = TRY(files_.read_file(path, kMaxPlanBytes));
+    if (as_text(left) == kFoundHere) origin_ = Origin::Found;
+    return {};
+  }
+  if (was_there && entries.empty()) origin_ = Origin::Found;
+  return env::create_file_durably(files_, path, as_bytes(origin_ == Origin::Found ? kFoundHere : kMadeHere),
+                                  env::kPrivateFile);
 }
 
 WalDirectoryHold::~WalDirectoryHold() {
@@ -128,13 +149,24 @@ Status WalDirectoryHold::draft_plan(const WalPlan& plan) {
 
 Status WalDirectoryHold::publish() {
   CHECK(plan_ != nullptr);
-  return plan_->publish_new(kPlanName);
+  TRY(directory_->sync_all());  // whose it is was said meanwhile
+  TRY(plan_->publish_new(kPlanName));
+  plan_.reset();
+  is_published_ = true;
+  return {};
 }
 
-// The plan first: without it nothing is given out.
+void WalDirectoryHold::keep() {
+  CHECK(is_published_);
+  is_kept_ = true;
+  ignore(directory_->remove(kMarkName), "a published log is no restore's any more, with or without it");
+}
+
+// The plan first: without it nothing is given out. The mark last: it says whose the rest is.
 Status WalDirectoryHold::remove() {
   plan_.reset();
   std::vector<env::DirectoryEntry> entries = TRY(directory_->entries());
+  std::partition(entries.begin(), entries.end(), [](const auto& entry) { return entry.name != kMarkName; });
   std::partition(entries.begin(), entries.end(), [](const auto& entry) { return entry.name == kPlanName; });
   for (const env::DirectoryEntry& entry : entries) TRY(directory_->remove(entry.name));
   if (origin_ == Origin::Found) return {};
@@ -155,7 +187,7 @@ WalDirectoryWriter::~WalDirectoryWriter() = default;
 Result<std::unique_ptr<WalDirectoryWriter>> WalDirectoryWriter::create(env::FileSystem& files,
                                                                        const std::string& directory,
                                                                        pg::SegmentSize size, pg::Lsn first) {
-  auto hold = TRY(WalDirectoryHold::take(files, directory, size));
+  auto hold = TRY(WalDirectoryHold::take(files, directory));
   return std::unique_ptr<WalDirectoryWriter>(
       new WalDirectoryWriter(files, directory, std::move(hold), size, size.segment_start(first)));
 }

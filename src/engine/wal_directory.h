@@ -4,6 +4,7 @@
 //
 //   DIR/000000010000000000000003 ...   segments; the last one is zero from the end on: the server stops exactly there
 //   DIR/00000002.history               of every timeline on the way, but 1
+//   DIR/restore.unfinished             while a restore is under way
 //   DIR/wal.plan                       gets its name last, when a server may be started: without it nothing is given out
 //
 //   plan := exclave/wal-plan/v1: system, segment-bytes, timeline*       timeline: "T FROM TO", ascending
@@ -17,8 +18,8 @@
 //     is not, or cannot be read, is an error.
 // I3  A segment is handed over as a copy: a server may write into what it was given.
 // I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and what
-//     one that was killed left is removed by the next, which tells it by the missing plan. One restore at a time: the
-//     directory is locked.
+//     one that was killed left is removed by the next, which tells it by the mark and the missing plan; nothing else is ever
+//     removed. One restore at a time: the directory is locked.
 // Threads: one at a time. Durability: all but the plan's name after plan() returned, that after publish().
 // Errors: Conflict (I1: two histories; I4: another restore is at work in it), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
 //   NotFound (no plan), Exhausted.
@@ -59,8 +60,7 @@ struct WalPlan {
 class WalDirectoryHold {
  public:
   // Made if missing; must be empty or hold what an interrupted restore left, which is removed (Precondition otherwise).
-  static Result<std::unique_ptr<WalDirectoryHold>> take(env::FileSystem& files, const std::string& directory,
-                                                        pg::SegmentSize size);
+  static Result<std::unique_ptr<WalDirectoryHold>> take(env::FileSystem& files, const std::string& directory);
   // Removes what was written, and the directory, unless it was there before, and empty.
   ~WalDirectoryHold();
 
@@ -69,19 +69,21 @@ class WalDirectoryHold {
   // DURABLE. Gives the plan its name. Precondition: it was drafted.
   Status publish();
   // A server is about to use it: it stays. Precondition: it was published.
-  void keep() { is_kept_ = true; }
+  void keep();
   env::Directory& directory() { return *directory_; }
 
  private:
   enum class Origin { Ours, Found };
   WalDirectoryHold(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory)
       : files_(files), path_(std::move(path)), directory_(std::move(directory)) {}
+  Status mark(bool was_there, const std::vector<env::DirectoryEntry>& entries);
   Status remove();
 
   env::FileSystem& files_;
   const std::string path_;
   std::unique_ptr<env::Directory> directory_;
   std::unique_ptr<env::FileSystem::Draft> plan_;
+  bool is_published_ = false;
   Origin origin_ = Origin::Ours;
   bool is_kept_ = true;  // until all in it is known to be a restore's
 };

@@ -178,28 +178,47 @@ TEST_F(WalDirectory, is_gone_with_a_restore_that_failed_and_stays_for_a_server) 
     kept->keep();
   }
   EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan"));
+  EXPECT_FALSE(std::filesystem::exists(directory() + "/restore.unfinished"));
   const auto again = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment));
   ASSERT_FALSE(again.ok());
   EXPECT_EQ(again.error().code(), Code::Precondition);
   EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan")) << "a server may use it";
 }
 
-TEST_F(WalDirectory, what_a_restore_that_was_killed_left_is_removed_by_the_next_one_and_a_published_log_is_not) {
-  const auto leave = [&](const char* plan) {
+TEST_F(WalDirectory, what_a_restore_that_was_killed_left_is_removed_by_the_next_one_and_nothing_else_is) {
+  constexpr const char* kSegmentFile = "000000010000000000000001";
+  const auto leave = [&](const std::map<std::string, std::string>& names) {
     writer_.reset();
+    std::filesystem::remove_all(directory());
     std::filesystem::create_directory(directory());
-    for (const char* name : {"000000010000000000000001", "00000002.history", plan}) {
-      ASSERT_TRUE(env::create_file_durably(files_, directory() + "/" + name, as_bytes("left"), 0600).ok());
+    for (const auto& [name, text] : names) {
+      ASSERT_TRUE(env::create_file_durably(files_, directory() + "/" + name, as_bytes(text), 0600).ok());
     }
   };
-  leave(".tmp-0123456789abcdef");
-  writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)).take();
-  EXPECT_TRUE(std::filesystem::is_empty(directory()));
-  leave("wal.plan");
-  const auto refused = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment));
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), Code::Precondition);
-  EXPECT_TRUE(std::filesystem::exists(directory() + "/wal.plan"));
+  const auto begin = [&] { return WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)); };
+  for (const char* origin : {"made\n", "found\n"}) {
+    leave({{kSegmentFile, "log"},
+           {"00000002.history", "1"},
+           {".tmp-0123456789abcdef", "plan"},
+           {"restore.unfinished", origin}});
+    writer_ = begin().take();
+    EXPECT_FALSE(std::filesystem::exists(directory() + "/" + kSegmentFile));
+    writer_.reset();
+    EXPECT_EQ(std::filesystem::exists(directory()), origin == std::string("found\n"))
+        << "as before the one that was killed";
+  }
+  leave({{".tmp-0123456789abcdef", "a mark"}});
+  writer_ = begin().take();
+  // A log that was published; an archive that is none of ours.
+  for (const auto& names : {std::map<std::string, std::string>{
+                                {kSegmentFile, "log"}, {"restore.unfinished", "made\n"}, {"wal.plan", "plan"}},
+                            std::map<std::string, std::string>{{kSegmentFile, "log"}, {"00000002.history", "1"}}}) {
+    leave(names);
+    const auto refused = begin();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), Code::Precondition);
+    for (const auto& [name, text] : names) EXPECT_TRUE(std::filesystem::exists(directory() + "/" + name)) << name;
+  }
 }
 
 TEST(wal_plan, round_trips_and_refuses_what_does_not_follow) {

@@ -53,7 +53,10 @@ void Machine::when_down(std::function<void()> order) {
 }
 
 void Machine::crash_at_call(std::uint64_t n) {
-  core_.faults.crash_at(core_.faults.calls() + n);
+  core_.faults.die_at(core_.faults.calls() + n, detail::Death::Power);
+}
+void Machine::kill_at_call(std::uint64_t n) {
+  core_.faults.die_at(core_.faults.calls() + n, detail::Death::Kill);
 }
 std::uint64_t Machine::file_calls() const {
   return core_.faults.calls();

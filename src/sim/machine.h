@@ -1,7 +1,7 @@
 // Machine: one simulated computer running one process: its env, its life and death, and the faults it suffers.
 // Hides: the facades behind env() (detail/machine_core.h).
 //
-//          start(actor)                  crash() | kill() | crash_at_call(n) reached
+//          start(actor)                  crash() | kill() | ..._at_call(n) reached
 //   up -------------------> up, running ------------------------------------------> down, unwinding
 //    ^                                                                                     | actors end by themselves:
 //    +---- restart() <------------------------------------------------------------- down --+ each env call fails
@@ -70,7 +70,8 @@ class Machine {
   // draft's sync and its new name there is a crash point too. A restart disarms it. See sim/crash_points.h to enumerate
   // all of them.
   void crash_at_call(std::uint64_t n);
-  std::uint64_t file_calls() const;  // so far
+  void kill_at_call(std::uint64_t n);  // the same, but that the process is killed; the later order replaces the earlier
+  std::uint64_t file_calls() const;    // so far
   void set_survival(Survival survival);
 
   // --- faults ---

@@ -69,6 +69,20 @@ TEST(Machine, power_fails_before_the_nth_file_call_from_now) {
   EXPECT_TRUE(lux.env().files.list("/").ok()) << "it happens once";
 }
 
+TEST(Machine, a_process_is_killed_before_the_nth_file_call_from_now_and_its_writes_stay) {
+  Universe universe(1);
+  Machine& lux = universe.machine("lux");
+  lux.set_survival(Survival::Nothing);
+  auto file = lux.env().files.open_log("/log").take();
+  lux.crash_at_call(0);
+  lux.kill_at_call(1);
+  EXPECT_TRUE(file->append(as_bytes("a")).ok());
+  EXPECT_EQ(file->append(as_bytes("b")).error().code(), Code::Unavailable);
+  EXPECT_FALSE(lux.is_up());
+  lux.restart();
+  EXPECT_EQ(lux.disk().content("/log").take(), to_bytes("a"));
+}
+
 TEST(Machine, dead_machine_gives_the_order_to_stop_to_threads_that_only_wait) {
   Universe universe(3);
   Machine& lux = universe.machine("lux");

@@ -143,6 +143,7 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
     segment.mark = mark;
   }
   segment.is_damaged = TRY(env::exists(parts_.files, damaged_file_of(place)));
+  if (segment.is_damaged) TRY(parts_.files.sync_directory(env::parent_path(damaged_file_of(place))));
   const auto info = parts_.files.stat(file_of(place));
   if (!info.ok() && info.error().code() == Code::NotFound) {
     if (mark.has_value()) {
@@ -175,7 +176,6 @@ Status SegmentFiles::recover(const format::SegmentPlace& place, Segment& segment
 // some, or damage whole frames: the disk may hold them still, although memory does not. The file's name is made to last too: an
 // attempt to create it may have failed after it had given the name.
 Status SegmentFiles::settle(const format::SegmentPlace& place, Segment& segment, Bytes bytes) {
-  TRY(parts_.files.make_directories(folder_of(place), env::kPrivateDirectory));
   TRY(parts_.files.sync_directory(folder_of(place)));
   const auto end = static_cast<std::size_t>(segment.end);
   const std::size_t begin = end - std::min(end, store::kMaxAppendBytes);

@@ -131,7 +131,7 @@ class ObjectsInWeather final : public Tenant {
               const std::function<Result<store::PutOutcome>()>& publish) {
     if (known.is_claimed) return;
     known.is_claimed = true;
-    known.versions.insert(version);
+    const bool is_new = known.versions.insert(version).second;
     const bool was_promised = known.is_promised;
     const auto outcome = publish();
     if (took(outcome)) {
@@ -141,6 +141,8 @@ class ObjectsInWeather final : public Tenant {
         known.versions = {version};
       } else if (if_present == store::IfPresent::SetAside) {
         complain(known, "was not set aside");
+      } else if (is_new) {
+        known.versions.erase(version);  // it changed nothing
       }
     }
     known.is_claimed = false;

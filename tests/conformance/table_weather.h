@@ -30,7 +30,7 @@ class RowsInWeather final : public Tenant {
   }
 
   Status check(sim::Machine& machine, Death death) override {
-    if (is_torn_) return Error(Code::Corrupt, "a scan saw half a batch");
+    if (!complaint_.empty()) return Error(Code::Corrupt, complaint_);
     const auto table = TRY(kind_.open(machine.env(), kHome));
     const std::set<int> present = TRY(whole_batches(*table));
     for (const int number : promised_) {
@@ -86,11 +86,13 @@ class RowsInWeather final : public Tenant {
     const std::vector<int> before = acknowledged_;
     const auto present = whole_batches(table);
     if (!present.ok()) {
-      is_torn_ |= present.error().code() == Code::Bug;
+      if (present.error().code() == Code::Bug) complaint_ = present.error().message();
       took(present);
       return;
     }
-    for (const int number : before) is_torn_ |= !present.value().contains(number);
+    for (const int number : before) {
+      if (!present.value().contains(number)) complaint_ = "a scan did not see batch " + std::to_string(number);
+    }
   }
 
   // The numbers of those that are there; Bug if one is there in part.
@@ -116,7 +118,7 @@ class RowsInWeather final : public Tenant {
   int next_ = 0;
   std::vector<int> acknowledged_;  // in this life, in the order of their answers
   std::set<int> promised_;
-  bool is_torn_ = false;
+  std::string complaint_;
 };
 
 }  // namespace exclave::conformance

@@ -46,7 +46,7 @@ class VaultInWeather final : public Tenant {
     TRY(bench_->try_restart());
     const auto site = bench_->as(realm().site());
     for (Stream* stream : {&objects(), &journal()}) TRY(check_stream(*site, *stream));
-    TRY(check_open_segment(*site));
+    TRY(check_confirmed_frames(*site));
     if (TRY(site->status()).policy < adopted().policy.version) return Error(Code::Corrupt, "a policy in force is gone");
     if (++lives_ % 2 == 0) TRY(go_on());
     bench_->close();
@@ -142,6 +142,7 @@ class VaultInWeather final : public Tenant {
                                            .first_number = frames_,
                                            .label = "segment " + std::to_string(journal().deposits.size())});
       confirmed_ = 0;
+      confirmed_in_ = journal().deposits.size();
     }
     switch (draws.below(6)) {
       case 0:
@@ -220,19 +221,23 @@ class VaultInWeather final : public Tenant {
     return {};
   }
 
-  Status check_open_segment(store::VaultApi& site) {
-    if (!segment_.has_value() || confirmed_ == 0) return {};
+  // Of the open segment, or of one whose closing was begun. It may be said to be damaged, for a disk that did not give it twice.
+  Status check_confirmed_frames(store::VaultApi& site) {
+    if (confirmed_ == 0) return {};
+    const bool is_closing = confirmed_in_ < journal().deposits.size();
+    const Bytes& whole = is_closing ? journal().deposits[confirmed_in_].object : segment_->whole();
     for (const store::OpenSegment& open : TRY(site.open_segments(realm().land()))) {
-      if (open.index.value() != journal().deposits.size()) continue;
-      if (open.is_damaged) return Error(Code::Corrupt, "a segment is said to be damaged on a disk that spoils nothing");
-      if (open.end < confirmed_ || open.end > segment_->end())
+      if (open.index.value() != confirmed_in_) continue;
+      if (open.end < confirmed_)
         return Error(Code::Corrupt,
                      "a segment ends at " + std::to_string(open.end) + ", not at " + std::to_string(confirmed_));
       Bytes frames(open.end);
       TRY(site.read_frames(open.stream, open.index, 0, frames));
-      if (!equal(frames, segment_->from(0).first(open.end))) return Error(Code::Corrupt, "frames are others");
+      if (!equal(frames, ByteView(whole).first(open.end))) return Error(Code::Corrupt, "frames are others");
       return {};
     }
+    // check_stream has seen its bytes.
+    if (!TRY(site.entries(journal().signer.id(), format::EntryIndex(confirmed_in_), 1)).empty()) return {};
     return Error(Code::Corrupt, "a segment with confirmed frames is gone");
   }
 
@@ -251,7 +256,8 @@ class VaultInWeather final : public Tenant {
   std::optional<Stream> objects_;
   std::optional<Stream> journal_;
   std::optional<SegmentMaker> segment_;  // the journal's open one
-  std::uint64_t confirmed_ = 0;          // bytes of it that the vault has confirmed
+  std::uint64_t confirmed_ = 0;          // bytes that the vault has confirmed of the newest one
+  std::uint64_t confirmed_in_ = 0;       // which one that is
   std::uint64_t frames_ = 0;             // in earlier segments
   std::size_t adopted_ = 0;              // the newest policy that the vault has said it keeps
   int lives_ = 0;

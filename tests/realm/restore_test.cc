@@ -311,7 +311,7 @@ TEST_F(Restore, a_target_that_stays_marked_can_be_gone_on_with_until_the_mark_go
     EXPECT_EQ(must(restore()).kept_files, 1U);
     options.claimed.reset();
   }
-  CHECK(engine::unmark_target(files(), at("target")).ok());
+  CHECK(engine::unmark_targets(files(), {at("target")}).ok());
   EXPECT_TRUE(failed_with(engine::claim_target(files(), at("target")), Code::Precondition));
   EXPECT_TRUE(failed_with(restore(), Code::Precondition));
   expect_equal(source(), at("target"));

@@ -18,6 +18,7 @@ Cuts::Cuts(const AgentPlace& place, const AgentConfig& config, std::vector<Runni
 
 Status Cuts::start(const std::stop_token& stop) {
   env::Env& env = place_.env;
+  forget_other_groups();
   for (const GroupConfig& group : config_.groups) {
     takers_.push_back(
         TRY(CutTaker::create({env, place_.transport, place_.policy, place_.registry, place_.home}, group, find_)));
@@ -37,6 +38,22 @@ Status Cuts::start(const std::stop_token& stop) {
   server_ =
       TRY(wire::Server::start({env.clock, env.log, env.threads}, std::move(listener), place_.transport, *service_));
   return {};
+}
+
+// What is told of a group that agent.toml names no more would be taken for news.
+void Cuts::forget_other_groups() const {
+  std::set<std::string> told;
+  for (const GroupConfig& group : config_.groups) told.insert(cut_status_path(place_.home, group.name));
+  const std::string pattern = cut_status_path(place_.home, "");  // HOME/state/cut-.json
+  const std::string folder(env::parent_path(pattern));
+  const std::string_view prefix = env::base_name(pattern).substr(0, env::base_name(pattern).find('.'));
+  const auto names = place_.env.files.list(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : names.value()) {
+    const std::string path = env::join_path(folder, name);
+    if (!name.starts_with(prefix) || !name.ends_with(".json") || told.contains(path)) continue;
+    ignore(place_.env.files.remove_file(path), "it is told on, and removed by the next start");
+  }
 }
 
 void Cuts::stop() {

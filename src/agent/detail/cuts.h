@@ -25,6 +25,8 @@ class Cuts {
   void stop();
 
  private:
+  void forget_other_groups() const;
+
   const AgentPlace& place_;
   const AgentConfig& config_;
   const FindStream find_;

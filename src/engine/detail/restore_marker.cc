@@ -62,10 +62,25 @@ Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& ta
   return root;
 }
 
-Status unmark_target(env::FileSystem& files, const std::string& target) {
-  const std::string marker = RestoreMarker::path_for(target);
-  TRY(files.remove_file(marker));
-  return files.sync_directory(env::parent_path(marker));
+Status unmark_targets(env::FileSystem& files, const std::vector<std::string>& targets) {
+  std::vector<std::pair<std::string, Bytes>> removed;
+  const auto unmark = [&](const std::string& target) -> Status {
+    const std::string marker = RestoreMarker::path_for(target);
+    Bytes mark = TRY(files.read_file(marker, kMaxBytes));
+    TRY(files.remove_file(marker));
+    removed.emplace_back(marker, std::move(mark));
+    return files.sync_directory(env::parent_path(marker));
+  };
+  for (const std::string& target : targets) {
+    Status unmarked = unmark(target);
+    if (unmarked.ok()) continue;
+    for (const auto& [marker, mark] : removed) {
+      ignore(env::replace_file_durably(files, marker, mark, env::kPrivateFile),
+             "then the target is said to be not empty");
+    }
+    return unmarked.take_error().in("'" + printable(target) + "'");
+  }
+  return {};
 }
 
 std::string RestoreMarker::path_for(const std::string& target) {

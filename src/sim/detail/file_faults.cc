@@ -48,13 +48,14 @@ void FileFaults::clear() {
   rates_ = {};
 }
 
-bool FileFaults::power_fails_now() {
-  if (crash_at_ == calls_) {
-    crash_at_.reset();
-    return true;
+std::optional<Death> FileFaults::death_now() {
+  if (doom_.has_value() && doom_->call == calls_) {
+    const Death cause = doom_->cause;
+    doom_.reset();
+    return cause;
   }
   ++calls_;
-  return false;
+  return std::nullopt;
 }
 
 std::optional<Error> FileFaults::failure(FileCall call, std::string_view path, Rng& rng) {

@@ -59,7 +59,7 @@ Status MachineCore::check_up(std::uint64_t of_incarnation) const {
 
 Status MachineCore::begin_file_call(std::uint64_t of_incarnation) {
   TRY(check_up(of_incarnation));
-  if (faults.power_fails_now()) die(Death::Power);
+  if (const auto death = faults.death_now()) die(*death);
   return check_up(of_incarnation);
 }
 
@@ -93,7 +93,7 @@ void MachineCore::restart() {
     if (survival_ == Survival::Everything) keep = 100;
     volume.power_loss(disk_rng, keep);
   }
-  faults.crash_at(std::nullopt);
+  faults.live_on();
   locked_inodes.clear();
   when_down.clear();
   ++incarnation;

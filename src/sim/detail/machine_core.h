@@ -26,7 +26,6 @@
 
 namespace exclave::sim::detail {
 
-enum class Death : std::uint8_t { Power, Kill };
 
 struct FakeCommand {
   Bytes output;
