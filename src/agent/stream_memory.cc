@@ -41,7 +41,9 @@ Result<StreamPosition> StreamPosition::parse(ByteView document, const std::strin
     Exposure& exposed = position.exposed.emplace();
     exposed.from = TRY(pg::parse_lsn(TRY(reader.field("exposed-from"))));
     exposed.to = TRY(pg::parse_lsn(TRY(reader.field("exposed-to"))));
-    exposed.since = env::Timestamp::from_seconds(TRY(reader.seconds("exposed-since")));
+    const std::int64_t since = TRY(reader.seconds("exposed-since"));
+    exposed.since = env::Timestamp::from_seconds(since);
+    if (exposed.since.seconds() != since) return reader.bad("the exposure began at no time there is");
   }
   if (reader.next_is("tail-from")) {
     LogStretch& tail = position.tail.emplace();

@@ -2,10 +2,13 @@
 // deadlines. Hides: which clock is asked; that is env::Clock's.
 //
 // Units: both in nanoseconds, signed 64 bit: years 1678 to 2262.
+// I1  What lies beyond, as a hostile vault's clock or a damaged file may say, becomes the nearest Timestamp or duration there
+//     is: no arithmetic of Timestamps overflows.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "base/result.h"
@@ -20,12 +23,28 @@ struct Timestamp {
     const std::int64_t floor_fix = nanoseconds % 1'000'000'000 < 0 ? 1 : 0;
     return nanoseconds / 1'000'000'000 - floor_fix;
   }
-  static Timestamp from_seconds(std::int64_t s) { return {s * 1'000'000'000}; }
-  Timestamp operator+(std::chrono::nanoseconds d) const { return {nanoseconds + d.count()}; }
+  static Timestamp from_seconds(std::int64_t s) {
+    Timestamp time;
+    return {__builtin_mul_overflow(s, std::int64_t{1'000'000'000}, &time.nanoseconds) ? furthest(s < 0)
+                                                                                      : time.nanoseconds};
+  }
+  Timestamp operator+(std::chrono::nanoseconds d) const {
+    Timestamp sum;
+    return {__builtin_add_overflow(nanoseconds, d.count(), &sum.nanoseconds) ? furthest(d.count() < 0)
+                                                                             : sum.nanoseconds};
+  }
   std::chrono::nanoseconds operator-(Timestamp other) const {
-    return std::chrono::nanoseconds(nanoseconds - other.nanoseconds);
+    std::int64_t apart = 0;
+    if (__builtin_sub_overflow(nanoseconds, other.nanoseconds, &apart))
+      apart = furthest(nanoseconds < other.nanoseconds);
+    return std::chrono::nanoseconds(apart);
   }
   friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
+
+ private:
+  static constexpr std::int64_t furthest(bool is_back) {
+    return is_back ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+  }
 };
 
 // RFC 3339 in UTC with seconds: "2026-11-21T22:34:17Z". Parsing accepts exactly that form.

@@ -25,6 +25,21 @@ TEST(TimeTest, seconds_are_rounded_down_on_both_sides_of_1970) {
   EXPECT_EQ(to_rfc3339({-1}), "1969-12-31T23:59:59Z");
 }
 
+// Found by fuzzing: a number of seconds overflowed.
+TEST(TimeTest, what_lies_beyond_all_time_becomes_the_end_of_it) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(Timestamp::from_seconds(9'223'372'036).nanoseconds, 9'223'372'036'000'000'000);
+  EXPECT_EQ(Timestamp::from_seconds(9'223'372'037).nanoseconds, kMost);
+  EXPECT_EQ(Timestamp::from_seconds(kMost).nanoseconds, kMost);
+  EXPECT_EQ(Timestamp::from_seconds(kLeast).nanoseconds, kLeast);
+  EXPECT_EQ((Timestamp{kMost} + std::chrono::nanoseconds(1)).nanoseconds, kMost);
+  EXPECT_EQ((Timestamp{kLeast} + std::chrono::nanoseconds(-1)).nanoseconds, kLeast);
+  EXPECT_EQ((Timestamp{kMost} - Timestamp{-1}).count(), kMost);
+  EXPECT_EQ((Timestamp{kLeast} - Timestamp{1}).count(), kLeast);
+  EXPECT_EQ((Timestamp{kLeast} - Timestamp{kLeast}).count(), 0);
+}
+
 TEST(TimeTest, rfc3339_comes_back_for_every_kind_of_day) {
   for (std::int64_t seconds = -8'000'000'000; seconds < 9'200'000'000; seconds += 86'399 * 37) {
     const Timestamp time = Timestamp::from_seconds(seconds);
