@@ -151,7 +151,8 @@ Result<ExitCode> run(const Context& context, const CutSettings& settings) {
     answer.set("ok", json["trouble"].string().empty());
     const std::string trouble = json["trouble"].string();
     if (json["cut"].is_null() || json["taken_ns"].i64() < asked_ns)
-      return Error(Code::Conflict, trouble).hint("commits went on; see to what it names, then try again: exclave status tells what the agent sees");
+      return Error(Code::Conflict, trouble)
+          .hint("commits went on; see to what it names, then try again: exclave status tells what the agent sees");
     context.print("cut " + json["cut"].string().substr(0, 12) + " over " +
                       std::to_string(json["members"].elements().size()) + " databases, held for " +
                       std::to_string(json["held_us"].u64()) + " us\n",

@@ -26,7 +26,6 @@
 
 namespace exclave::sim::detail {
 
-
 struct FakeCommand {
   Bytes output;
   int exit_status = 0;
