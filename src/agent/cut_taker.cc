@@ -10,11 +10,24 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kRequestLook = 50ms;
+constexpr std::string_view kStateFolder = "state";
+constexpr std::string_view kStatusPrefix = "cut-";
+constexpr std::string_view kStatusSuffix = ".json";
 
 }  // namespace
 
 std::string cut_status_path(std::string_view home, std::string_view group) {
-  return env::join_path(home, "state/cut-" + std::string(group) + ".json");
+  return env::join_path(env::join_path(home, kStateFolder),
+                        std::string(kStatusPrefix) + std::string(group) + std::string(kStatusSuffix));
+}
+
+Result<std::vector<std::string>> cut_status_files(env::FileSystem& files, std::string_view home) {
+  const std::string folder = env::join_path(home, kStateFolder);
+  std::vector<std::string> paths;
+  for (const std::string& name : TRY(files.list(folder))) {
+    if (name.starts_with(kStatusPrefix) && name.ends_with(kStatusSuffix)) paths.push_back(env::join_path(folder, name));
+  }
+  return paths;
 }
 
 std::string cut_request_path(std::string_view home, std::string_view group) {

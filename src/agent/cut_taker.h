@@ -32,6 +32,8 @@ struct CutPlace {
 // HOME/state/cut-GROUP.json and HOME/state/cut-now-GROUP
 std::string cut_status_path(std::string_view home, std::string_view group);
 std::string cut_request_path(std::string_view home, std::string_view group);
+// Paths of the first kind that are there, whatever the group.
+Result<std::vector<std::string>> cut_status_files(env::FileSystem& files, std::string_view home);
 
 // So many intervals without a cut, and the coordinator is taken to be away.
 inline constexpr int kMissed = 3;

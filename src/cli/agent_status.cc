@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/agent.h"
+#include "agent/cut_taker.h"
 #include "base/text.h"
 #include "cli/render.h"
 
@@ -52,14 +53,11 @@ std::optional<pg::Lsn> durable_position(const config::Json& status, const std::s
 }
 
 config::Json read_cut_statuses(const Context& context, const std::string& home) {
-  constexpr std::string_view kPrefix = "cut-";
-  constexpr std::string_view kSuffix = ".json";
   config::Json groups = config::Json::array();
-  const auto names = context.env.files.list(env::join_path(home, "state"));
-  if (!names.ok()) return groups;
-  for (const std::string& name : names.value()) {
-    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
-    const auto file = context.env.files.read_file(env::join_path(home, "state/" + name), kMaxStatusBytes);
+  const auto paths = agent::cut_status_files(context.env.files, home);
+  if (!paths.ok()) return groups;
+  for (const std::string& path : paths.value()) {
+    const auto file = context.env.files.read_file(path, kMaxStatusBytes);
     if (!file.ok()) continue;
     auto json = config::parse_json(as_text(file.value()));
     if (json.ok() && json.value().is_object()) groups.push(json.take());
@@ -84,42 +82,44 @@ std::string cuts_in_words(const config::Json& groups, std::int64_t now, std::vec
   return text;
 }
 
-config::Json last_bases_json(const config::Json& status, const FindLastBase& last_base) {
+config::Json last_bases_json(const config::Json& status, const LastBases& last_bases) {
   config::Json bases = config::Json::array();
   for (const config::Json& each : status["databases"].elements()) {
     const std::string dataset = each["dataset"].string();
-    const std::optional<LastBase> base = last_base(dataset);
-    if (!base.has_value()) continue;
+    const auto found = last_bases.find(dataset);
+    if (found == last_bases.end()) continue;
+    const LastBase& base = found->second;
     config::Json json = config::Json::object();
-    json.set("dataset", dataset).set("snapshot", base->snapshot).set("began", base->began_seconds);
-    if (base->consistent_from.has_value()) json.set("consistent_from", pg::to_text(*base->consistent_from));
+    json.set("dataset", dataset).set("snapshot", base.snapshot).set("began", base.began_seconds);
+    if (base.consistent_from.has_value()) json.set("consistent_from", pg::to_text(*base.consistent_from));
     bases.push(std::move(json));
   }
   return bases;
 }
 
-std::string databases_in_words(const config::Json& status, const FindLastBase& last_base, std::int64_t now,
+std::string databases_in_words(const config::Json& status, const LastBases& last_bases, std::int64_t now,
                                std::vector<std::string>& alarms) {
   std::string cautions;
   std::vector<std::vector<std::string>> rows = {
       {"database", "state", "policy", "behind", "commits", "oldest", "wait", "unsigned", "durable at", "last base"}};
   for (const config::Json& each : status["databases"].elements()) {
     const std::string dataset = each["dataset"].string();
-    const std::optional<LastBase> base = last_base(dataset);
+    const auto found = last_bases.find(dataset);
+    const LastBase* const base = found == last_bases.end() ? nullptr : &found->second;
     rows.push_back(
         {dataset, each["state"].string(), each["policy"].string(), human_bytes(each["bytes_behind"].u64()),
          std::to_string(each["commits_behind"].u64()), std::to_string(each["oldest_behind_ms"].u64()) + " ms",
          wait_in_words(each["wait"]), std::to_string(each["unsigned_ms"].u64()) + " ms", each["durable"].string(),
-         base.has_value()
+         base != nullptr
              ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - base->began_seconds))) + " ago"
              : "none"});
-    if (!base.has_value())
+    if (base == nullptr)
       alarms.push_back("database " + dataset +
                        " has no base backup in this era: its log alone restores nothing (exclave backup --database " +
                        dataset + ")");
     if (each["state"].string() != "streaming") {
       alarms.push_back("database " + dataset + " is not streamed: its log is safe nowhere but at home");
-    } else if (base.has_value()) {
+    } else if (base != nullptr) {
       tell_if_unusable(dataset, *base, each["durable"].string(), alarms);
     }
     for (const config::Json& alarm : each["alarms"].elements())

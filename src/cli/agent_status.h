@@ -1,7 +1,7 @@
 // Agent status: what the agent daemon wrote last about the databases it protects, read beside it, without its lock.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,13 +23,12 @@ struct LastBase {
   std::int64_t began_seconds = 0;            // since 1970
   std::optional<pg::Lsn> consistent_from{};  // nullopt: nobody noted it
 };
-// nullopt: this era has none of the dataset.
-using FindLastBase = std::function<std::optional<LastBase>(const std::string& dataset)>;
+using LastBases = std::map<std::string, LastBase>;  // by dataset; of those that have one in this era
 // One line per database, for people. Appends to `alarms` what somebody has to look at.
-std::string databases_in_words(const config::Json& status, const FindLastBase& last_base, std::int64_t now,
+std::string databases_in_words(const config::Json& status, const LastBases& last_bases, std::int64_t now,
                                std::vector<std::string>& alarms);
 // The same bases, of the databases that have one: a list (docs/operations/json.md).
-config::Json last_bases_json(const config::Json& status, const FindLastBase& last_base);
+config::Json last_bases_json(const config::Json& status, const LastBases& last_bases);
 
 // What the agent wrote last of each group that it takes cuts of: a list of HOME/state/cut-GROUP.json.
 config::Json read_cut_statuses(const Context& context, const std::string& home);

@@ -247,6 +247,20 @@ std::vector<std::string> era_alarms(const AgentHome& home, std::int64_t now) {
   return alarms;
 }
 
+LastBases find_last_bases(const Context& context, const std::string& home, const config::Json& databases,
+                          const std::vector<repo::SnapshotSummary>& snapshots) {
+  LastBases bases;
+  for (const config::Json& each : databases["databases"].elements()) {
+    const std::string dataset = each["dataset"].string();
+    const auto last = std::find_if(snapshots.rbegin(), snapshots.rend(),
+                                   [&](const repo::SnapshotSummary& snapshot) { return snapshot.dataset == dataset; });
+    if (last == snapshots.rend()) continue;
+    bases.emplace(dataset, LastBase{last->name.hex(), env::Timestamp{last->started_ns}.seconds(),
+                                    noted_base_end(context, home, dataset)});
+  }
+  return bases;
+}
+
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
   const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::InTurn));
@@ -273,21 +287,14 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     if (databases.is_null()) {
       view.alarms.push_back("the agent does not run: no database is protected (exclave agent run)");
     } else {
-      const FindLastBase last_base = [&](const std::string& dataset) {
-        std::optional<LastBase> last;
-        for (const repo::SnapshotSummary& each : snapshots) {
-          if (each.dataset == dataset) last = LastBase{each.name.hex(), env::Timestamp{each.started_ns}.seconds()};
-        }
-        if (last.has_value()) last->consistent_from = noted_base_end(context, settings.place.home, dataset);
-        return last;
-      };
-      view.headline += databases_in_words(databases, last_base, now, view.alarms);
+      const LastBases last_bases = find_last_bases(context, settings.place.home, databases, snapshots);
+      view.headline += databases_in_words(databases, last_bases, now, view.alarms);
       config::Json estimates = config::Json::array();
       view.headline += restore_estimates(context, settings.place.home, home->registry().name, databases, estimates);
       view.json.set("restore_estimates", std::move(estimates));
       config::Json cuts = read_cut_statuses(context, settings.place.home);
       view.headline += cuts_in_words(cuts, now, view.alarms);
-      view.json.set("last_bases", last_bases_json(databases, last_base))
+      view.json.set("last_bases", last_bases_json(databases, last_bases))
           .set("cuts", std::move(cuts))
           .set("agent", std::move(databases));
     }

@@ -64,8 +64,8 @@ bool has(const std::vector<env::DirectoryEntry>& entries, std::string_view name)
   return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) { return entry.name == name; });
 }
 
-// What an interrupted restore left: log without a plan, which no server can have used. Its mark stays, until the next one has
-// made its own.
+// What an interrupted restore left: log without a plan, which no server can have used. Its mark stays: what comes is a
+// restore's again.
 Status remove_unfinished(const std::string& path, env::Directory& directory,
                          const std::vector<env::DirectoryEntry>& entries) {
   const bool is_draft_of_a_mark =
@@ -166,8 +166,10 @@ void WalDirectoryHold::keep() {
 Status WalDirectoryHold::remove() {
   plan_.reset();
   std::vector<env::DirectoryEntry> entries = TRY(directory_->entries());
-  std::partition(entries.begin(), entries.end(), [](const auto& entry) { return entry.name != kMarkName; });
-  std::partition(entries.begin(), entries.end(), [](const auto& entry) { return entry.name == kPlanName; });
+  const auto turn = [](const env::DirectoryEntry& entry) {
+    return entry.name == kPlanName ? 0 : entry.name == kMarkName ? 2 : 1;
+  };
+  std::sort(entries.begin(), entries.end(), [&](const auto& a, const auto& b) { return turn(a) < turn(b); });
   for (const env::DirectoryEntry& entry : entries) TRY(directory_->remove(entry.name));
   if (origin_ == Origin::Found) return {};
   return TRY(files_.open_directory(env::parent_path(path_)))->remove(env::base_name(path_));

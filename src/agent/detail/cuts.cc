@@ -44,14 +44,10 @@ Status Cuts::start(const std::stop_token& stop) {
 void Cuts::forget_other_groups() const {
   std::set<std::string> told;
   for (const GroupConfig& group : config_.groups) told.insert(cut_status_path(place_.home, group.name));
-  const std::string pattern = cut_status_path(place_.home, "");  // HOME/state/cut-.json
-  const std::string folder(env::parent_path(pattern));
-  const std::string_view prefix = env::base_name(pattern).substr(0, env::base_name(pattern).find('.'));
-  const auto names = place_.env.files.list(folder);
-  if (!names.ok()) return;
-  for (const std::string& name : names.value()) {
-    const std::string path = env::join_path(folder, name);
-    if (!name.starts_with(prefix) || !name.ends_with(".json") || told.contains(path)) continue;
+  const auto paths = cut_status_files(place_.env.files, place_.home);
+  if (!paths.ok()) return;
+  for (const std::string& path : paths.value()) {
+    if (told.contains(path)) continue;
     ignore(place_.env.files.remove_file(path), "it is told on, and removed by the next start");
   }
 }
