@@ -40,35 +40,36 @@ config::Json status_json(const DatabaseStatus& status) {
   json.set("dataset", status.dataset)
       .set("state", state)
       .set("policy", std::string(name_of(status.policy)))
-      .set("degraded", status.is_degraded)
+      .set("degraded", status.log.is_degraded)
       .set("waited_for", status.is_waited_for)
       .set("timeline", status.timeline.value())
       .set("server_end", pg::to_text(status.server_end))
-      .set("received", pg::to_text(status.received))
-      .set("durable", pg::to_text(status.durable))
-      .set("acknowledged", pg::to_text(status.acknowledged))
+      .set("received", pg::to_text(status.log.received))
+      .set("durable", pg::to_text(status.log.durable))
+      .set("acknowledged", pg::to_text(status.log.acknowledged))
       .set("bytes_behind",
-           status.server_end > status.durable ? pg::bytes_between(status.durable, status.server_end) : 0)
+           status.server_end > status.log.durable ? pg::bytes_between(status.log.durable, status.server_end) : 0)
       .set("commits_received", status.commits_received)
       .set("commits_behind", status.commits_outstanding)
-      .set("oldest_behind_ms",
-           status.oldest_outstanding.has_value() ? status.oldest_outstanding->count() / kNanosecondsPerMillisecond : 0)
+      .set("oldest_behind_ms", status.log.oldest_outstanding.has_value()
+                                   ? status.log.oldest_outstanding->count() / kNanosecondsPerMillisecond
+                                   : 0)
       .set("unsigned_ms",
-           status.journal.unvouched_for.value_or(std::chrono::nanoseconds(0)).count() / kNanosecondsPerMillisecond)
-      .set("spool_bytes", status.journal.spool_bytes);
-  if (status.waits.has_value()) {
+           status.log.vaults.unvouched_for.value_or(std::chrono::nanoseconds(0)).count() / kNanosecondsPerMillisecond)
+      .set("spool_bytes", status.log.vaults.spool_bytes);
+  if (status.log.waits.has_value()) {
     const auto microseconds = [](std::chrono::nanoseconds time) {
       return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
     };
     json.set("wait", config::Json::object()
-                         .set("frames", std::uint64_t{status.waits->frames})
-                         .set("median_us", microseconds(status.waits->median))
-                         .set("slow_us", microseconds(status.waits->slow))
-                         .set("longest_us", microseconds(status.waits->longest)));
+                         .set("frames", std::uint64_t{status.log.waits->frames})
+                         .set("median_us", microseconds(status.log.waits->median))
+                         .set("slow_us", microseconds(status.log.waits->slow))
+                         .set("longest_us", microseconds(status.log.waits->longest)));
   }
   if (status.system.has_value()) json.set("system", pg::to_text(*status.system));
   config::Json vaults = config::Json::array();
-  for (const spread::JournalVaultProgress& vault : status.journal.vaults) {
+  for (const spread::JournalVaultProgress& vault : status.log.vaults.vaults) {
     config::Json entry = config::Json::object();
     entry.set("vault", vault.vault).set("frames", vault.frames).set("bytes_behind", vault.bytes_behind);
     if (vault.failure.has_value()) entry.set("failure", vault.failure->message());

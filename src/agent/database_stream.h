@@ -1,10 +1,10 @@
 // DatabaseStream: the log of one PostgreSQL server, continuously, into a journal at every vault; and back to the server
 // what of it is safe. Journey 2 of docs/architecture.md.
-// Hides: connecting again and again, timelines, framing, acknowledging, when protection degrades.
+// Hides: connecting again and again, timelines and branches, when the server is told what.
 //
-//   server --WAL--> check records, gather --FrameWriter--> JournalWriter --> vaults
-//     ^                                                                  |
-//     '------------ flush position <-- AckLedger <-- durable at k <------'
+//   server --WAL--> check records --> DatabaseJournal --> vaults
+//     ^                                     |
+//     '------ flush position <--- safe() <--'
 //
 // I1  What is reported to the server as flushed obeys AckLedger: in `sync` k vaults hold it, on disk.
 // I2  The stream begins at the slot's position: at or before everything ever acknowledged. Nothing is skipped: the slot
@@ -17,9 +17,9 @@
 // I7  On a new connection nothing is acknowledged before the server has shown again the end of what was received last: two
 //     servers can be promoted at the same place, with the same timeline number (log_tail.h). Nothing of another one is stored
 //     before that.
-// Threads: run() on one thread; status() and request_stop() from any.
 // I8  What takes the place of a journal begins no later than what is safe of that (I1): a branch that is left, a spool whose
 //     disk was full.
+// Threads: run() on one thread; the rest from any.
 // Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, a broken spool); all else is retried, also a
 //   full disk, and told in status().
 // See: docs/formats/database-journal.md, ADR-0025.
@@ -31,37 +31,22 @@
 #include <string>
 #include <vector>
 
-#include "agent/ack_ledger.h"
 #include "agent/commit_tally.h"
 #include "agent/cut_gate.h"
-#include "agent/frame_writer.h"
-#include "agent/kept_cuts.h"
-#include "agent/log_framer.h"
-#include "agent/period_source.h"
+#include "agent/database_journal.h"
 #include "agent/resume_point.h"
 #include "agent/server_watch.h"
 #include "agent/stream_memory.h"
-#include "agent/wait_notices.h"
 #include "base/mutex.h"
 #include "pg/replication.h"
 #include "pg/wal_checker.h"
-#include "spread/journal_writer.h"
 
 namespace exclave::agent {
 
-// Where journals' frames wait for vaults, below a dataset's directory: a folder for each journal.
-std::string spools_folder(std::string_view directory);
-
-struct DatabaseOptions {
-  std::string dataset;
+struct DatabaseOptions : LogPromise {
   pg::Endpoint endpoint;
   std::string slot;
-  RpoPolicy policy = RpoPolicy::Sync;
-  std::chrono::nanoseconds budget{};  // of Bounded
-  std::uint64_t spool_limit_bytes = std::uint64_t{4} << 30;
 };
-
-inline constexpr std::uint64_t kMostOutstandingBytes = std::uint64_t{256} << 20;
 
 enum class StreamState { Connecting, Streaming, Stopped };
 
@@ -69,19 +54,13 @@ struct DatabaseStatus {
   std::string dataset;
   StreamState state = StreamState::Connecting;
   RpoPolicy policy = RpoPolicy::Sync;
-  bool is_degraded = false;
   bool is_waited_for = false;  // the server's synchronous_standby_names can be satisfied by us alone
   std::optional<pg::SystemIdentifier> system;
   pg::Timeline timeline;
   pg::Lsn server_end;  // of the server's own durable log, when it last said so
-  pg::Lsn received;
-  pg::Lsn durable;  // k vaults hold everything before it
-  pg::Lsn acknowledged;
+  LogStanding log;
   std::uint64_t commits_received = 0;
   std::uint64_t commits_outstanding = 0;  // received, not yet held by k vaults
-  std::optional<std::chrono::nanoseconds> oldest_outstanding;
-  std::optional<WaitSummary> waits;  // of commits for the vaults, lately
-  spread::JournalProgress journal;
   std::vector<std::string> alarms;
   std::vector<std::string> cautions;
   std::int64_t at_ns = 0;
@@ -89,27 +68,16 @@ struct DatabaseStatus {
 
 class DatabaseStream {
  public:
-  // Whose journal, and how it reaches the vaults. All outlive the stream.
-  struct Place {
-    env::Env& env;
-    const policy::Policy& policy;
-    const policy::Registry& registry;
-    const policy::Era& era;
-    const crypto::Ed25519SigningKey& writer;
-    std::vector<store::VaultApi*> vaults;
-    PeriodSource& periods;
-    std::string directory;  // of this dataset in the agent's home: spool, and which server it is of
-  };
+  using Place = DatabaseJournal::Place;
   DatabaseStream(const Place& place, DatabaseOptions options, std::unique_ptr<env::Waker> waker);
   ~DatabaseStream();
 
   // Streams until `stop`, through everything that can be mended by trying again.
   Status run(std::stop_token stop);
   DatabaseStatus status() const;
-  // The folder of the journal that is being written; empty before there is one. The others are left from before.
-  std::string spool_in_use() const;
-  // k vaults have everything that lies in the other folders than this one. From any thread.
-  void left_journals_are_held(const std::string& beside);
+  // As those of the journal.
+  std::string spool_in_use() const { return journal_.spool_in_use(); }
+  void left_journals_are_held(const std::string& beside) { journal_.left_journals_are_held(beside); }
 
   // From other threads than run's.
   ServerWatch& server() { return server_; }
@@ -118,7 +86,7 @@ class DatabaseStream {
   // Precondition for one that was not held here (cut_gate.h, I5).
   CutGate& gate() { return gate_; }
   Status keep(const format::Cut& cut, env::Instant deadline);
-  const KeptCuts& kept_cuts() const { return cuts_; }
+  const KeptCuts& kept_cuts() const { return journal_.cuts(); }
 
  private:
   // Until a stop, or what cannot mend itself.
@@ -136,16 +104,8 @@ class DatabaseStream {
   Status check_has_log(const pg::ServerFacts& facts, const pg::SystemIdentity& identity, pg::Lsn start);
   // Whether it is written.
   bool keep_position();
-  std::optional<Exposure> exposed() const;
-  // What was acknowledged without the vaults in journals that have ended is told once k vaults have all of these.
-  Status tell_left_exposure();
   // The log from what is here to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
-  Status end_journal();
-  Status finish_journal();
-  Result<format::StreamDescriptor> new_stream(std::uint64_t start) const;
-  Status open_journal(const pg::ServerFacts& facts, pg::Timeline timeline, pg::Lsn start);
-  Status write_history();
   void watch(const pg::ServerFacts& facts, const pg::TimelineHistory& history, pg::Lsn start);
   // The server left the way of what is known before that: the log goes on at the switch point.
   Status follow_fork(pg::Lsn switch_point);
@@ -160,18 +120,7 @@ class DatabaseStream {
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Status take(const pg::WalData& data);
   Status flush_frame();
-  // What the journal or its spool answered: if that failed, only a person can mend it.
-  Status of_journal(Status done);
-  std::uint64_t most_outstanding() const;  // I6
-  // What has been appended becomes known to the ledger.
-  Status note_frames();
-  // Everything that was gathered into frames is appended: the journal takes other records, and can be looked at whole.
-  Status settle();
   Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
-  Status note_mode();
-  void tell_waits();
-  Status write_cuts();
-  Status roll_if_due();
   void raise(std::string alarm);
   void publish();
 
@@ -179,24 +128,17 @@ class DatabaseStream {
   const DatabaseOptions options_;
   const std::unique_ptr<env::Waker>
       waker_;  // of the thread that runs: the vaults have more, a cut is to be written, a hold has ended
-  std::unique_ptr<spread::JournalWriter> journal_;
-  std::optional<AckLedger> ledger_;
-  WaitNotices waits_;
-  std::optional<pg::WalChecker> checker_;
-  std::uint64_t commits_before_checker_ = 0;
-  bool journal_failed_ = false;  // the spool takes no more
-  LogFramer framer_;
-  std::unique_ptr<FrameWriter> frames_;  // into journal_, as long as that
-  pg::Lsn framed_end_;                   // given to frames_
-  std::uint64_t last_durable_ = 0;       // frames
-  pg::Timeline timeline_;
   StreamMemory memory_;
   ResumePoint resume_;  // I7
   CommitTally commits_;
-  format::LogId log_id_;
+  DatabaseJournal journal_;
+  std::optional<pg::WalChecker> checker_;
+  std::uint64_t commits_before_checker_ = 0;
+  pg::Timeline timeline_;
   pg::ReplicationConnection::RawHistory history_;  // of the timeline that streams
-  std::optional<format::PeriodNumber> period_;     // under which the journal was rolled last
   pg::Lsn server_end_;
+  pg::Lsn slot_restart_;  // when this connection began
+  pg::SegmentSize segment_size_;
   std::optional<pg::SystemIdentifier> system_;
   StreamState state_ = StreamState::Connecting;
   std::optional<std::string> trouble_;  // of the connection, while it lasts
@@ -204,22 +146,12 @@ class DatabaseStream {
   env::Instant last_report_;
   env::Instant last_publish_;
   env::Instant last_keep_;
-  env::Instant last_period_look_;
-  pg::Lsn slot_restart_;                   // when this connection began
-  std::optional<Exposure> left_exposure_;  // of journals that have ended
-  pg::SegmentSize segment_size_;
-  env::Instant last_roll_;
-  std::uint64_t frames_at_roll_ = 0;
 
   CutGate gate_;
   ServerWatch server_;
-  KeptCuts cuts_;
-  std::uint64_t journals_opened_ = 0;
 
   mutable Mutex mutex_;
   DatabaseStatus published_ GUARDED_BY(mutex_);
-  std::string spool_in_use_ GUARDED_BY(mutex_);
-  std::string left_held_beside_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::agent

@@ -1,0 +1,406 @@
+// DatabaseJournal in a simulated world: what an agent's journal of one database says is safe, and what lies in the vaults.
+#include "agent/database_journal.h"
+
+#include <gmock/gmock.h>
+
+#include "custody/key_files.h"
+#include "tests/journal/journal_case.h"
+
+namespace exclave::journal_tests {
+namespace {
+
+using namespace std::chrono_literals;
+using agent::DatabaseJournal;
+using agent::RpoPolicy;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* kAgentDirectory = "/agent/people";
+constexpr const char* kKeysPath = "/agent/keys";
+const format::LogSource kSourceOfLog{7, 15, 1U << 24};
+constexpr pg::Lsn kStart(0x3000000);
+constexpr pg::Timeline kTimeline(1);
+
+class CountingWaker final : public env::Waker {
+ public:
+  explicit CountingWaker(env::Clock& clock) : clock_(clock) {}
+  void wake() override { ++wakes; }
+  void wait(std::chrono::nanoseconds longest) override { must(clock_.sleep_until(clock_.monotonic() + longest)); }
+  int descriptor() const override { return -1; }
+  void clear() override {}
+  void watch(int) override {}
+  std::atomic<std::uint64_t> wakes{0};
+
+ private:
+  env::Clock& clock_;
+};
+
+// A stream's side of it, without a server: log is made up.
+class LogHome {
+ public:
+  explicit LogHome(JournalBench& bench, RpoPolicy policy = RpoPolicy::Sync)
+      : bench_(bench),
+        env_(bench.env()),
+        clocks_(env_, JournalBench::kCopies, bench.vaults()),
+        periods_(env_.files, keys().era(), clocks_, kKeysPath),
+        memory_(env_.files, kAgentDirectory, "people"),
+        resume_(memory_),
+        waker_(env_.clock),
+        journal_({env_, keys().policy(), keys().registry(), keys().era(), keys().writer(), bench.vaults(), periods_,
+                  kAgentDirectory},
+                 {"people", policy, 2s, std::uint64_t{4} << 30}, {memory_, resume_, commits_, waker_}) {
+    must(env_.files.make_directories(kAgentDirectory, env::kPrivateDirectory));
+    must(custody::write_agent_keys(env_.files, kKeysPath, keys().agent_keys()));
+    bench.answer_after(1ms);
+    resume_.connected({kTimeline, {}}, kStart);
+  }
+
+  DatabaseJournal& journal() { return journal_; }
+  CountingWaker& waker() { return waker_; }
+  agent::CommitTally& commits() { return commits_; }
+  pg::Lsn end() const { return at_; }
+
+  void open(pg::Lsn start = kStart) {
+    at_ = start;
+    must(journal_.open(kSourceOfLog, kTimeline, start));
+  }
+  void gather(std::size_t bytes) {
+    journal_.gather(kTimeline, at_, Bytes(bytes, Byte{42}));
+    at_ = at_ + bytes;
+  }
+  // A frame of so much log that ends with a commit.
+  Status write(std::size_t bytes) {
+    gather(bytes);
+    commits_.received(commits_.received() + 1, at_);
+    return journal_.flush();
+  }
+  // As a stream does while its server is silent.
+  Status run_for(std::chrono::nanoseconds time) {
+    const env::Instant deadline = bench_.in(time);
+    while (env_.clock.monotonic() < deadline) {
+      TRY(journal_.look(true));
+      TRY(journal_.tend());
+      waker_.wait(20ms);
+    }
+    return journal_.look(true);
+  }
+  void shut(std::initializer_list<std::size_t> vaults, bool is_shut = true) {
+    for (const std::size_t vault : vaults) bench_.door(vault).is_shut = is_shut;
+  }
+  std::vector<std::string> alarms() { return journal_.alarms(journal_.standing(), true); }
+
+  // What a site reads of each journal, in their order: the texts of its records.
+  std::vector<std::vector<std::string>> held() {
+    std::vector<std::unique_ptr<store::VaultApi>> sites;
+    std::vector<store::VaultApi*> asked;
+    for (std::size_t i = 0; i < JournalBench::kVaults; ++i) {
+      sites.push_back(bench_.host(i).door(keys().site()));
+      asked.push_back(sites.back().get());
+    }
+    std::map<Bytes, format::SignedStream> streams;  // by their start, which is their place in the order
+    for (store::VaultApi* site : asked) {
+      for (const store::StreamHead& head : must(site->heads(keys().registry().id)))
+        streams.emplace(to_bytes(head.stream.descriptor.start.view()), head.stream);
+    }
+    std::vector<std::vector<std::string>> all;
+    for (const auto& [start, stream] : streams) {
+      engine::JournalReader reader({env_.clock, env_.threads, {JournalBench::kCopies, 2, 0}, JournalBench::kVaults},
+                                   keys().policy().realm, stream, asked, keys().opening_keys());
+      std::vector<std::string>& records = all.emplace_back();
+      must(reader.read([&records](const engine::JournalFrame& frame) -> Status {
+        records.push_back(std::to_string(frame.segment.value()) + " " + told(TRY(format::decode_record(frame.plain))));
+        return {};
+      }));
+    }
+    return all;
+  }
+
+ private:
+  static std::string told(const format::JournalRecord& record) {
+    if (const auto* log = std::get_if<format::JournalLog>(&record))
+      return "log " + pg::to_text(pg::Lsn(log->start.value())) + " +" + std::to_string(log->log_bytes);
+    if (const auto* way = std::get_if<format::JournalHistory>(&record))
+      return "way of timeline " + std::to_string(way->timeline.value());
+    if (const auto* exposure = std::get_if<format::LossExposure>(&record))
+      return "exposed " + pg::to_text(pg::Lsn(exposure->from.value())) + " to " +
+             pg::to_text(pg::Lsn(exposure->to.value()));
+    if (const auto* cut = std::get_if<format::Cut>(&record)) return "cut of " + cut->group;
+    return "opening";
+  }
+
+  JournalBench& bench_;
+  env::Env env_;
+  agent::VaultClocks clocks_;
+  agent::PeriodSource periods_;
+  agent::StreamMemory memory_;
+  agent::ResumePoint resume_;
+  agent::CommitTally commits_;
+  CountingWaker waker_;
+  DatabaseJournal journal_;
+  pg::Lsn at_ = kStart;
+};
+
+class DatabaseJournalTest : public JournalTest {};
+
+TEST_F(DatabaseJournalTest, in_sync_only_what_k_vaults_hold_is_safe) {
+  run([](JournalBench& bench) {
+    LogHome home(bench);
+    home.open();
+    home.shut({0, 1});
+    must(home.write(300));
+    must(home.run_for(15s));
+    EXPECT_EQ(home.journal().safe(), kStart);
+    EXPECT_EQ(home.commits().outstanding(), 1U);
+    EXPECT_TRUE(home.journal().has_outstanding());
+    EXPECT_THAT(home.alarms(), Contains(HasSubstr("commits have waited for the vaults for 15 s")));
+    EXPECT_FALSE(home.journal().exposed().has_value());
+
+    const std::uint64_t wakes = home.waker().wakes;
+    home.shut({1}, false);
+    must(home.run_for(5s));
+    EXPECT_GT(home.waker().wakes, wakes) << "who waits is woken by a vault";
+    EXPECT_EQ(home.journal().safe(), home.end());
+    EXPECT_EQ(home.commits().outstanding(), 0U);
+    EXPECT_THAT(home.alarms(), IsEmpty());
+    home.shut({0}, false);
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +300")));
+  });
+}
+
+TEST_F(DatabaseJournalTest, what_is_gathered_when_a_connection_breaks_comes_again_and_is_held_once) {
+  run([](JournalBench& bench) {
+    LogHome home(bench);
+    home.open();
+    must(home.write(100));
+    home.gather(50);
+    EXPECT_EQ(home.journal().gathered_end(), kStart + 150);
+    home.journal().drop_gathered();
+    EXPECT_EQ(home.journal().gathered_end(), kStart + 100);
+    home.journal().gather(kTimeline, kStart + 100, Bytes(70, Byte{1}));
+    must(home.journal().flush());
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +100", "0 log 0/3000064 +70")));
+  });
+}
+
+TEST_F(DatabaseJournalTest, bounded_tells_of_what_it_acknowledged_without_the_vaults) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.open();
+    must(home.write(100));
+    must(home.run_for(1s));
+    home.shut({0, 1});
+    must(home.write(200));
+    must(home.run_for(1s));
+    EXPECT_EQ(home.journal().safe(), kStart + 100) << "within the budget";
+    EXPECT_FALSE(home.journal().take_exposure_news());
+    must(home.run_for(2s));
+    EXPECT_TRUE(home.journal().is_degraded());
+    EXPECT_EQ(home.journal().safe(), kStart + 300);
+    EXPECT_TRUE(home.journal().take_exposure_news());
+    EXPECT_FALSE(home.journal().take_exposure_news());
+    const auto exposed = home.journal().exposed();
+    ASSERT_TRUE(exposed.has_value());
+    EXPECT_EQ(exposed->from, kStart + 100);
+    EXPECT_EQ(exposed->to, kStart + 300);
+    EXPECT_THAT(home.alarms(), Contains(HasSubstr("protection is degraded")));
+
+    home.shut({0, 1}, false);
+    must(home.run_for(5s));
+    EXPECT_FALSE(home.journal().is_degraded());
+    EXPECT_TRUE(home.journal().take_exposure_news());
+    EXPECT_FALSE(home.journal().exposed().has_value());
+    EXPECT_THAT(home.alarms(), IsEmpty());
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +100", "0 log 0/3000064 +200",
+                                                     "0 exposed 0/3000064 to 0/300012C")));
+  });
+}
+
+// Whatever ended the journal: who looks into the vaults later learns that they lacked it, and not before they have it.
+TEST_F(DatabaseJournalTest, an_exposure_that_outlives_its_journal_is_told_in_the_next_one_when_the_vaults_have_all) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.open();
+    home.shut({0, 1});
+    must(home.write(200));
+    must(home.run_for(3s));
+    EXPECT_EQ(home.journal().safe(), kStart + 200);
+    ignore(home.journal().end(), "vaults are away");
+    EXPECT_FALSE(home.journal().is_open());
+    EXPECT_EQ(home.commits().outstanding(), 0U);
+    ASSERT_TRUE(home.journal().exposed().has_value());
+    EXPECT_THAT(home.alarms(), ElementsAre(HasSubstr("0/3000000 to 0/30000C8 were acknowledged without the vaults")));
+
+    const std::string left = home.journal().spool_in_use();
+    home.shut({0, 1}, false);
+    home.open(kStart + 200);
+    EXPECT_NE(home.journal().spool_in_use(), left);
+    must(home.run_for(2s));
+    home.journal().left_journals_are_held(left);
+    must(home.run_for(2s));
+    EXPECT_TRUE(home.journal().exposed().has_value()) << "that was said beside another journal";
+
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), left, bench.vaults(), keys().writer(), bench.in(30s)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_TRUE(recovered[0].is_complete);
+    home.journal().left_journals_are_held(home.journal().spool_in_use());
+    must(home.run_for(2s));
+    EXPECT_FALSE(home.journal().exposed().has_value());
+    EXPECT_TRUE(home.journal().take_exposure_news());
+    EXPECT_THAT(home.alarms(), IsEmpty());
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +200"),
+                                         ElementsAre("0 opening", "0 exposed 0/3000000 to 0/30000C8")));
+  });
+}
+
+// What an earlier run has written down is older than what the server was told: its slot knows better.
+TEST_F(DatabaseJournalTest, an_exposure_of_an_earlier_run_reaches_as_far_as_the_servers_slot) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.journal().recall(agent::Exposure{kStart, kStart + 10, bench.env().clock.now()});
+    home.journal().acknowledged_before(kStart + 500);
+    home.open(kStart + 500);
+    home.journal().acknowledged_before(kStart + 900);  // of this run's own journal
+    home.journal().left_journals_are_held(home.journal().spool_in_use());
+    must(home.run_for(2s));
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 exposed 0/3000000 to 0/30001F4")));
+  });
+}
+
+TEST_F(DatabaseJournalTest, every_segment_tells_the_servers_way) {
+  run([](JournalBench& bench) {
+    LogHome home(bench);
+    home.open();
+    const std::string text = "1\t0/2000000\tno recovery target specified\n";
+    const pg::Timeline second(2);
+    must(home.journal().follow({to_bytes(text), must(pg::parse_timeline_history(second, as_bytes(text)))}));
+    must(home.write(100));
+    must(home.run_for(70s));
+    must(home.run_for(70s));  // nothing new: no segment for it
+    must(home.write(100));
+    must(home.run_for(70s));
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(),
+                ElementsAre(ElementsAre("0 opening", "0 way of timeline 2", "0 log 0/3000000 +100",
+                                        "1 way of timeline 2", "1 log 0/3000064 +100", "2 way of timeline 2")));
+  });
+}
+
+TEST_F(DatabaseJournalTest, a_cut_that_is_on_its_way_while_its_journal_ends_is_in_the_next_one) {
+  run([](JournalBench& bench) {
+    LogHome home(bench);
+    home.open();
+    home.shut({0, 1, 2});
+    format::Cut cut;
+    cut.group = "all";
+    cut.members = {{keys().registry().id, "people", format::LogTimeline(1), format::LogPosition(kStart.value())}};
+    std::optional<Status> kept;
+    const auto coordinator =
+        must(bench.env().threads.start("coordinator", [&] { kept = home.journal().cuts().keep(cut, bench.in(60s)); }));
+    must(home.run_for(1s));
+    ignore(home.journal().end(), "vaults are away");
+    home.shut({0, 1, 2}, false);
+    home.open();
+    must(home.run_for(5s));
+    coordinator->join();
+    ASSERT_TRUE(kept.has_value());
+    EXPECT_TRUE(is_ok(*kept));
+    must(home.journal().finish());
+    const auto held = home.held();
+    ASSERT_FALSE(held.empty());
+    EXPECT_THAT(held.back(), ElementsAre("0 opening", "0 cut of all"));
+  });
+}
+
+// A full frame goes by way of another thread; what is told of the log up to there does not overtake it.
+TEST_F(DatabaseJournalTest, what_stands_beside_the_log_stands_behind_what_was_flushed_before) {
+  const auto body = [](JournalBench& bench) {
+    LogHome home(bench);
+    home.open();
+    while (!home.journal().is_full()) home.gather(agent::LogFramer::kMostPieceBytes);
+    const auto bytes = std::to_string(pg::bytes_between(kStart, home.end()));
+    must(home.journal().flush());
+    const std::string text = "1\t0/2000000\tno recovery target specified\n";
+    const pg::Timeline second(2);
+    must(home.journal().follow({to_bytes(text), must(pg::parse_timeline_history(second, as_bytes(text)))}));
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +" + bytes, "0 way of timeline 2")));
+  };
+  for (std::uint64_t seed = 0; seed < 10; ++seed) run(body, seed);  // who runs first is drawn
+}
+
+// The spool's disk was full: what was not acknowledged comes again, into another journal.
+TEST_F(DatabaseJournalTest, a_journal_whose_spool_takes_no_more_is_ended_and_the_next_one_goes_on_from_what_is_safe) {
+  run([this](JournalBench& bench) {
+    LogHome home(bench);
+    home.open();
+    must(home.write(100));
+    must(home.run_for(1s));
+    EXPECT_EQ(home.journal().safe(), kStart + 100);
+    const std::uint64_t used = machine_->disk().used_bytes();
+    machine_->disk().set_capacity_bytes(used);
+    Status written;
+    for (int i = 0; i < 2000 && written.ok(); ++i) written = home.write(20'000);
+    if (written.ok()) written = home.journal().settle();
+    EXPECT_TRUE(failed_with(written, Code::Exhausted));
+    EXPECT_TRUE(home.journal().has_failed());
+    EXPECT_FALSE(home.journal().settle().ok()) << "the error stays";
+    const pg::Lsn safe = home.journal().safe();
+    ignore(home.journal().end(), "there is no room for its end");
+    EXPECT_FALSE(home.journal().has_failed());
+    machine_->disk().set_capacity_bytes(used + (std::uint64_t{1} << 30));
+    must(bench.env().clock.sleep_until(bench.in(1min)));
+    home.commits().leave_at(safe);
+    home.open(safe);
+    must(home.write(50));
+    must(home.run_for(30s));
+    EXPECT_EQ(home.journal().safe(), safe + 50);
+    must(home.journal().finish());
+  });
+}
+
+// I3 of AckLedger: the spool alone has it then.
+TEST(DatabaseJournalPower, what_is_acknowledged_without_the_vaults_survives_a_power_failure) {
+  sim::Universe universe(6);
+  sim::Machine& machine = universe.machine("home");
+  machine.set_survival(sim::Survival::Nothing);
+  pg::Lsn safe;
+  std::string spool;
+  machine.run([&] {
+    JournalBench bench(machine.env());
+    LogHome home(bench, RpoPolicy::Async);
+    home.open();
+    home.shut({0, 1, 2});
+    must(home.write(100));
+    must(home.write(200));
+    must(home.run_for(1s));
+    safe = home.journal().safe();
+    spool = home.journal().spool_in_use();
+    must(home.write(400));  // not acknowledged
+  });
+  universe.run();
+  EXPECT_EQ(safe, kStart + 300);
+  machine.crash();
+  machine.restart();
+  machine.run([&] {
+    JournalBench bench(machine.env(), "/embassies-that-lack-it");
+    const auto left = must(spread::recover_spool(bench.world(), spool, bench.vaults(), keys().writer(), bench.in(30s)));
+    ASSERT_EQ(left.size(), 1U);
+    LogHome home(bench);
+    const auto held = home.held();
+    ASSERT_EQ(held.size(), 1U);
+    EXPECT_THAT(held[0], Contains("0 log 0/3000000 +100"));
+    EXPECT_THAT(held[0], Contains("0 log 0/3000064 +200"));
+  });
+  universe.run();
+}
+
+}  // namespace
+}  // namespace exclave::journal_tests
