@@ -20,6 +20,19 @@ constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
 constexpr auto kLongWait = 10s;
 constexpr std::string_view kSpoolFolder = "spool";
 
+Exposure to_exposure(const format::LossExposure& told) {
+  return {engine::lsn(told.from), engine::lsn(told.to),
+          env::Timestamp::from_seconds(env::Timestamp{told.began_ns}.seconds())};
+}
+
+void widen(std::optional<Exposure>& all, const Exposure& by) {
+  if (!all.has_value()) {
+    all = by;
+    return;
+  }
+  all = Exposure{std::min(all->from, by.from), std::max(all->to, by.to), std::min(all->since, by.since)};
+}
+
 }  // namespace
 
 std::string spools_folder(std::string_view directory) {
@@ -89,6 +102,8 @@ Status DatabaseJournal::open(const format::LogSource& source, pg::Timeline timel
       [this] { stream_.waker.wake(); }));
   journal_ = std::move(journal);
   framed_end_ = start;
+  last_durable_ = 0;
+  way_ = {};
   ++journals_opened_;
   ledger_.emplace(promise_.policy, promise_.budget, start);
   last_roll_ = env.clock.monotonic();
@@ -109,6 +124,7 @@ Status DatabaseJournal::write_way() {
 }
 
 Status DatabaseJournal::finish() {
+  CHECK(frames_ != nullptr);
   ignore(settle(), "what could not be appended was not acknowledged: the server has it");
   frames_.reset();
   journal_->take_answers();
@@ -120,8 +136,11 @@ Status DatabaseJournal::finish() {
 // Records of one journal follow each other without overlap; who goes back begins another.
 Status DatabaseJournal::end() {
   if (!is_open()) return {};
-  left_exposure_ = exposed();
   const Status finished = finish();
+  note_durable();
+  left_exposure_ = exposed();
+  past_exposures_.clear();
+  framer_.clear();
   journal_.reset();
   ledger_.reset();
   waits_ = {};
@@ -131,6 +150,11 @@ Status DatabaseJournal::end() {
 }
 
 // --- log ---------------------------------------------------------------------------------------------------------------
+
+void DatabaseJournal::gather(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
+  CHECK(at == gathered_end());
+  framer_.add(timeline, at, bytes);
+}
 
 Status DatabaseJournal::flush() {
   if (!has_gathered()) return {};
@@ -167,10 +191,8 @@ Status DatabaseJournal::look(bool is_waited_for) {
   env::Clock& clock = place_.env.clock;
   TRY(note_frames());
   journal_->take_answers();
-  last_durable_ = journal_->durable();
-  ledger_->durable(last_durable_, clock.monotonic());
-  stream_.commits.durable(last_durable_);
-  if (ledger_->look(clock.monotonic(), clock.now())) TRY(note_mode());
+  note_durable();
+  if (ledger_->look(clock.monotonic(), clock.now())) note_mode();
   tell_waits(is_waited_for);
   if (!ledger_->wants_spool()) return {};
   TRY(settle());
@@ -179,26 +201,35 @@ Status DatabaseJournal::look(bool is_waited_for) {
   return {};
 }
 
+void DatabaseJournal::note_durable() {
+  last_durable_ = journal_->durable();
+  ledger_->durable(last_durable_, place_.env.clock.monotonic());
+  stream_.commits.durable(last_durable_);
+  const auto told = std::erase_if(past_exposures_, [&](const PastExposure& past) {
+    return past.told_in.has_value() && past.told_in->value() < last_durable_;
+  });
+  has_exposure_news_ = has_exposure_news_ || told > 0;
+}
+
 bool DatabaseJournal::is_too_far_behind() const {
   // Commits of a degraded one do not wait for the vaults: what is acknowledged lies in the spool, as far as that may grow.
-  const std::uint64_t most =
-      is_degraded() ? std::max(kMostOutstandingBytes, promise_.spool_limit_bytes) : kMostOutstandingBytes;
+  const std::uint64_t most = is_degraded() ? std::max(promise_.most_outstanding_bytes, promise_.spool_limit_bytes)
+                                           : promise_.most_outstanding_bytes;
   return stream_.commits.outstanding_bytes() > most;
 }
 
-Status DatabaseJournal::note_mode() {
-  has_exposure_news_ = true;
+void DatabaseJournal::note_mode() {
   if (ledger_->is_degraded()) {
+    has_exposure_news_ = true;
     log(env::LogLevel::Error, "the vaults do not confirm in time; commits are acknowledged without them until they do");
-    return {};
+    return;
   }
   auto exposure = ledger_->take_exposure();
   CHECK(exposure.has_value());
   exposure->log = log_id_;
   log(env::LogLevel::Warning, "the vaults hold everything again; " + pg::to_text(engine::lsn(exposure->from)) + " to " +
                                   pg::to_text(engine::lsn(exposure->to)) + " was acknowledged before");
-  TRY(record(format::encode_record(*exposure)));
-  return {};
+  past_exposures_.push_back({*exposure, std::nullopt});
 }
 
 // Who looks at the log learns why the registry stands still, and from when to when it did.
@@ -211,6 +242,7 @@ void DatabaseJournal::tell_waits(bool is_waited_for) {
 
 Status DatabaseJournal::tend() {
   TRY(write_cuts());
+  TRY(tell_exposures());
   return roll_if_due();
 }
 
@@ -223,10 +255,12 @@ Status DatabaseJournal::write_cuts() {
 
 Status DatabaseJournal::roll_if_due() {
   const env::Instant now = place_.env.clock.monotonic();
-  const bool is_refused = now - last_roll_ >= kRefusedRollEvery && journal_->wants_roll();
+  // Of a segment with a way alone nobody waits for the vault that refuses it.
+  const bool is_refused = now - last_roll_ >= kRefusedRollEvery && journal_->wants_roll() &&
+                          journal_->progress().appended != frames_at_roll_;
   if (!is_refused && now - last_period_look_ < kPeriodLook) return {};
   last_period_look_ = now;
-  TRY(tell_left_exposure());
+  look_at_left_exposure();
   // A period that has ended ends its segment soon: what comes later belongs to the next one's release.
   const format::PeriodNumber period = place_.periods.period_now();
   const bool has_changed = period_.has_value() && *period_ != period;
@@ -245,25 +279,23 @@ Status DatabaseJournal::roll_if_due() {
 // --- log that was acknowledged without the vaults ----------------------------------------------------------------------
 
 void DatabaseJournal::acknowledged_before(pg::Lsn slot) {
-  if (!is_open() && left_exposure_.has_value()) left_exposure_->to = std::max(left_exposure_->to, slot);
+  if (journals_opened_ == 0 && left_exposure_.has_value()) left_exposure_->to = std::max(left_exposure_->to, slot);
 }
 
 std::optional<Exposure> DatabaseJournal::exposed() const {
   std::optional<Exposure> all = left_exposure_;
-  if (!ledger_.has_value()) return all;
-  const auto now = ledger_->exposure(place_.env.clock.now());
-  if (!now.has_value()) return all;
-  const Exposure here{engine::lsn(now->from), engine::lsn(now->to),
-                      env::Timestamp::from_seconds(env::Timestamp{now->began_ns}.seconds())};
-  if (!all.has_value()) return here;
-  return Exposure{std::min(all->from, here.from), std::max(all->to, here.to), std::min(all->since, here.since)};
+  for (const PastExposure& past : past_exposures_) widen(all, to_exposure(past.exposure));
+  if (ledger_.has_value()) {
+    if (const auto now = ledger_->exposure(place_.env.clock.now())) widen(all, to_exposure(*now));
+  }
+  return all;
 }
 
-Status DatabaseJournal::tell_left_exposure() {
-  if (!left_exposure_.has_value()) return {};
+void DatabaseJournal::look_at_left_exposure() {
+  if (!left_exposure_.has_value()) return;
   {
     const MutexLock lock(mutex_);
-    if (left_held_beside_ != spool_in_use_) return {};
+    if (left_held_beside_ != spool_in_use_) return;
   }
   format::LossExposure exposure;
   exposure.log = log_id_;
@@ -272,9 +304,14 @@ Status DatabaseJournal::tell_left_exposure() {
   exposure.began_ns = left_exposure_->since.nanoseconds;
   exposure.ended_ns = place_.env.clock.now().nanoseconds;
   exposure.reason = "vaults did not confirm before their journal ended";
-  TRY(record(format::encode_record(exposure)));
+  past_exposures_.push_back({exposure, std::nullopt});
   left_exposure_.reset();
-  has_exposure_news_ = true;
+}
+
+Status DatabaseJournal::tell_exposures() {
+  for (PastExposure& past : past_exposures_) {
+    if (!past.told_in.has_value()) past.told_in = TRY(record(format::encode_record(past.exposure)));
+  }
   return {};
 }
 

@@ -1,22 +1,26 @@
 // DatabaseJournal: where the log of one database goes, into a journal at every vault, one journal after another; and how much
 // of it is safe there.
 // Hides: framing, and the thread that seals full frames; what stands in a journal beside the log (its opening, the server's way
-// through timelines, exposures, cuts), and when; where segments end; journals that have ended and are not held yet.
+// through timelines, exposures, cuts), and when; where segments end. What a journal leaves in its spool when it ends, the
+// agent's keeper brings to the vaults (detail/keeper.h).
 //
 //   gather, flush --FrameWriter--> JournalWriter --> vaults
 //                                                      |  held by k
 //   safe() <----------- AckLedger <----- look() -------'
 //
-//   none --open--> open --end--> none      the stream goes on elsewhere, or the spool took no more (has_failed)
-//                    '---finish            at a stop
+//   none --open, follow--> open --end--> none      the stream goes on elsewhere, or nothing can be appended (has_failed)
+//                            '---finish            at a stop
 //
 // I1  safe() obeys AckLedger: in `sync` k vaults hold everything before it, on disk.
-// I2  Log that was acknowledged without the vaults is told of in a journal, signed, once k vaults hold it; also when its own
-//     journal has ended before. Until then it is in exposed().
-// I3  Every segment tells the server's way: a release may open a journal from the middle on.
+// I2  In `bounded`, log that was acknowledged without the vaults is in exposed() until k vaults hold a signed record that says
+//     so. The record is written when they have all of that log; also that of journals which have ended. Rather told twice
+//     than never.
+// I3  The server's way is told again in each segment that tend() begins: a release may open a journal from the middle on.
+// I4  Of one journal nothing goes into the next: what was gathered, how far the vaults are, the server's way.
 // Threads: one; spool_in_use, left_journals_are_held and cuts() from any.
 // Durability: what look() lets safe() say.
-// Errors: those of journal_writer.h and of the disk. If the spool was the one that failed, has_failed() says so.
+// Errors: those of journal_writer.h (disk, keys, randomness), of stream_memory.h (open), of memory. Whatever kept a record from
+//   being appended, has_failed() says so.
 // See: docs/formats/database-journal.md, ADR-0025.
 #pragma once
 
@@ -43,14 +47,15 @@ namespace exclave::agent {
 // Where journals' frames wait for vaults, below a dataset's directory: a folder for each journal.
 std::string spools_folder(std::string_view directory);
 
-inline constexpr std::uint64_t kMostOutstandingBytes = std::uint64_t{256} << 20;
-
 // What is promised of a database's log.
 struct LogPromise {
   std::string dataset;
   RpoPolicy policy = RpoPolicy::Sync;
-  std::chrono::nanoseconds budget{};  // of Bounded
-  std::uint64_t spool_limit_bytes = std::uint64_t{4} << 30;
+  std::chrono::nanoseconds budget{};                         // of Bounded
+  std::uint64_t spool_limit_bytes = std::uint64_t{4} << 30;  // of each journal's
+  // Of frames that k vaults do not hold, before no more log is taken; spool_limit_bytes while nobody waits for the vaults, if
+  // that is more.
+  std::uint64_t most_outstanding_bytes = std::uint64_t{256} << 20;
 };
 
 struct LogStanding {
@@ -88,33 +93,37 @@ class DatabaseJournal {
 
   // --- one journal after another ---
   bool is_open() const { return journal_ != nullptr; }
-  // Log follows from `start` on, which is safe up to there. Precondition: !is_open().
+  // Log follows from `start` on, which is safe up to there. follow() comes next. Precondition: !is_open(); resume was
+  // connected.
   Status open(const format::LogSource& source, pg::Timeline timeline, pg::Lsn start);
   // The way that the server's log takes, in full. Precondition: is_open().
   Status follow(const pg::ReplicationConnection::RawHistory& way);
-  // At a stop: what is gathered goes out, as far as vaults take it within seconds. Nothing follows but end() and the destructor.
+  // At a stop, once: what was flushed goes out, as far as vaults take it within seconds. Then the journal can be looked at
+  // (standing, alarms, exposed), and nothing else. Precondition: is_open().
   Status finish();
-  // The same, and another one may be opened. What the vaults do not hold lies in the spool. Not open: nothing to do.
+  // The same, and another one may be opened. What the vaults do not hold lies in the spool. Ask for safe() before. Not open:
+  // nothing to do.
   Status end();
-  // The spool takes no more: end it. What follows safe() has to come again.
+  // Nothing can be appended any more: end it. What follows safe() has to come again.
   bool has_failed() const { return has_failed_; }
 
-  // --- log. Precondition: is_open() ---
+  // --- log. Precondition: is_open(), but for the first two ---
   // What is gathered and not flushed is forgotten: a connection broke, and it comes again.
   void drop_gathered() { framer_.clear(); }
   bool has_gathered() const { return !framer_.is_empty(); }
   bool is_full() const { return framer_.is_full(); }
   // Up to there it was gathered: the next piece begins there.
   pg::Lsn gathered_end() const { return has_gathered() ? framer_.end() : framed_end_; }
-  // Precondition: !is_full(); at most LogFramer::kMostPieceBytes; contiguous.
-  void gather(pg::Timeline timeline, pg::Lsn at, ByteView bytes) { framer_.add(timeline, at, bytes); }
+  // Precondition: !is_full(); at most LogFramer::kMostPieceBytes; at gathered_end(); of the timeline of what is gathered.
+  void gather(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
   // What is gathered becomes a frame, now or soon.
   Status flush();
   // Everything that was flushed is appended.
   Status settle();
 
   // --- what is safe. Precondition: is_open() ---
-  // Takes what the vaults have answered, and looks at the time. `is_waited_for`: commits wait for us.
+  // Takes what the vaults have answered, and looks at the time; syncs the spool where that is what counts. `is_waited_for`:
+  // commits wait for us.
   Status look(bool is_waited_for);
   // What may be told to the server: everything before it (I1). Never falls while a journal is open.
   pg::Lsn safe() { return ledger_->flush(); }
@@ -122,27 +131,28 @@ class DatabaseJournal {
   bool has_outstanding() const { return ledger_->has_outstanding(); }
   // Nothing more shall be gathered until the vaults have caught up.
   bool is_too_far_behind() const;
-  // Cuts that were handed in, exposures that are over, the end of a segment: what is due of that.
+  // After look(): cuts that were handed in, exposures that are over, the end of a segment: what is due of that.
   Status tend();
 
-  // --- log that was acknowledged without the vaults ---
+  // --- log that was acknowledged without the vaults (I2) ---
   // An earlier run has left that.
   void recall(const std::optional<Exposure>& left) { left_exposure_ = left; }
-  // No journal was opened yet, and the server's slot says that everything before it was acknowledged.
+  // The server's slot says that everything before it was acknowledged: of that run, if this one has not opened a journal yet.
   void acknowledged_before(pg::Lsn slot);
   std::optional<Exposure> exposed() const;
-  // Whether exposed() has begun or ended since the last call: the next run has to know.
-  bool take_exposure_news() { return std::exchange(has_exposure_news_, false); }
+  // exposed() has begun, or is over, since it was kept for the next run.
+  bool has_exposure_news() const { return has_exposure_news_; }
+  void exposure_is_kept() { has_exposure_news_ = false; }
   // k vaults have everything that lies in the other folders than this one.
   void left_journals_are_held(const std::string& beside);
-  // The folder of the journal that is being written; empty before there is one. The others are left from before.
+  // The folder of the journal that was opened last; empty before there is one. The others are left from before.
   std::string spool_in_use() const;
 
   KeptCuts& cuts() { return cuts_; }
   const KeptCuts& cuts() const { return cuts_; }
   // nullopt: there is no journal.
   std::optional<LogStanding> standing();
-  // What is not as promised, for people. `standing`: as it is now.
+  // What is not as promised, for people. `standing`: of this moment.
   std::vector<std::string> alarms(const std::optional<LogStanding>& standing, bool is_waited_for) const;
 
  private:
@@ -157,10 +167,13 @@ class DatabaseJournal {
   }
   // What has been appended becomes known to the ledger.
   Status note_frames();
-  Status note_mode();
+  // What k vaults hold.
+  void note_durable();
+  void note_mode();
   void tell_waits(bool is_waited_for);
-  // What was acknowledged without the vaults in journals that have ended is told once k vaults have all of these.
-  Status tell_left_exposure();
+  // Of journals that have ended: once k vaults have all of these.
+  void look_at_left_exposure();
+  Status tell_exposures();
   Status write_way();
   Status write_cuts();
   Status roll_if_due();
@@ -179,7 +192,12 @@ class DatabaseJournal {
   std::uint64_t last_durable_ = 0;       // frames
   format::LogId log_id_;
   pg::ReplicationConnection::RawHistory way_;
-  std::optional<Exposure> left_exposure_;  // of journals that have ended
+  struct PastExposure {
+    format::LossExposure exposure;
+    std::optional<format::FrameNumber> told_in;  // of this journal; k vaults do not hold it yet
+  };
+  std::vector<PastExposure> past_exposures_;
+  std::optional<Exposure> left_exposure_;  // of journals that have ended, whose vaults lack some
   bool has_exposure_news_ = false;
   std::optional<format::PeriodNumber> period_;  // under which the journal was rolled last
   env::Instant last_period_look_;

@@ -155,6 +155,7 @@ bool DatabaseStream::keep_position() {
   const pg::Lsn safe = journal_.safe();  // before exposed() is asked, which reaches as far
   const Status kept = resume_.keep(safe, commits_.last_acknowledged(), journal_.exposed());
   if (!kept.ok()) trouble_ = "the position cannot be written: " + kept.error().message();
+  if (kept.ok() && resume_.is_shown()) journal_.exposure_is_kept();
   return kept.ok();  // if not: an older one means that more is sent again
 }
 
@@ -415,8 +416,10 @@ Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool n
   const env::Instant time = place_.env.clock.monotonic();
   const bool is_news = flushed > connection.reported() && !gate_.is_held();
   commits_.acknowledged(flushed);
-  const bool must = resume_.must_keep(flushed, segment_size_);
-  const bool is_due = journal_.take_exposure_news() || must || time - last_keep_ > kReportEvery;
+  // Whoever is killed after commits were acknowledged without the vaults shall know of it.
+  const bool has_exposure_news = resume_.is_shown() && journal_.has_exposure_news();
+  const bool must = resume_.must_keep(flushed, segment_size_) || (has_exposure_news && journal_.exposed().has_value());
+  const bool is_due = must || has_exposure_news || time - last_keep_ > kReportEvery;
   if (is_due && !keep_position() && must) flushed = std::min(flushed, connection.reported());
   if (now || is_news || time - last_report_ > kReportEvery) {
     TRY(gate_.pass(flushed, [&](pg::Lsn position) {

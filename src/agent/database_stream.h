@@ -4,7 +4,7 @@
 //
 //   server --WAL--> check records --> DatabaseJournal --> vaults
 //     ^                                     |
-//     '------ flush position <--- safe() <--'
+//     '------ flush position <--- safe() <--'     the position for the next run: ResumePoint
 //
 // I1  What is reported to the server as flushed obeys AckLedger: in `sync` k vaults hold it, on disk.
 // I2  The stream begins at the slot's position: at or before everything ever acknowledged. Nothing is skipped: the slot
@@ -12,14 +12,14 @@
 // I3  A server with another system identifier than the first one is refused, and nothing of it is stored.
 // I4  Keepalives are answered at once, with what is safe, never with more.
 // I5  A record that is damaged on arrival is an alarm at once. The log is stored all the same: it is what the server has.
-// I6  When outstanding frames exceed kMostOutstandingBytes, or spool_limit_bytes while nobody waits for the vaults, nothing more is read from the server, whose slot keeps it;
+// I6  When outstanding frames exceed most_outstanding_bytes, or spool_limit_bytes while nobody waits for the vaults, nothing more is read from the server, whose slot keeps it;
 //     status messages go on, so that it does not drop the connection.
 // I7  On a new connection nothing is acknowledged before the server has shown again the end of what was received last: two
 //     servers can be promoted at the same place, with the same timeline number (log_tail.h). Nothing of another one is stored
 //     before that.
 // I8  What takes the place of a journal begins no later than what is safe of that (I1): a branch that is left, a spool whose
 //     disk was full.
-// Threads: run() on one thread; the rest from any.
+// Threads: run() on one thread, once; the rest from any.
 // Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, a broken spool); all else is retried, also a
 //   full disk, and told in status().
 // See: docs/formats/database-journal.md, ADR-0025.
@@ -102,7 +102,7 @@ class DatabaseStream {
   Result<pg::Lsn> start_position(pg::ReplicationConnection& connection, const pg::Until& until);
   // Unavailable: it has less than is here.
   Status check_has_log(const pg::ServerFacts& facts, const pg::SystemIdentity& identity, pg::Lsn start);
-  // Whether it is written.
+  // Whether it is written, as far as it may be yet (resume_point.h, I2).
   bool keep_position();
   // The log from what is here to where the server keeps it from is nowhere: the next stream begins behind it.
   Status begin_anew(const Error& why);
