@@ -14,70 +14,86 @@ namespace {
 
 using detail::Spool;
 
+// Its bytes stay on disk until a vault wants them: a spool may be larger than memory.
 struct LeftSegment {
   std::uint64_t index = 0;
-  std::uint8_t size_class = 0;
-  Bytes bytes;            // the whole class; zeros behind `end`
-  std::uint64_t end = 0;  // of whole frames
-  std::optional<format::SignedEntry> entry;
+  std::optional<format::SignedEntry> entry;  // of a closed one
+  std::uint8_t size_class = 0;               // of an open one
+  std::uint64_t end = 0;                     // of an open one's whole frames
 };
 
 struct LeftStream {
   format::SignedStream stream;
   std::vector<LeftSegment> segments;
   std::optional<format::ChainHash> before;  // the first one
-  std::uint64_t frames_end = 0;
-  std::vector<std::string> damages;
 };
 
 // What one vault said.
 struct VaultAnswer {
   std::optional<Error> failure;
   std::optional<std::string> has_more;
-  bool lacks_frames = false;       // of open ones, and cannot take them
-  std::set<std::uint64_t> closed;  // of the open ones here, that are closed there
-  std::uint64_t segments = 0;      // that it has receipts for
+  bool lacks_frames = false;        // and cannot have them now
+  std::set<std::uint64_t> closed;   // of the open ones here, that are closed there
+  std::set<std::uint64_t> damaged;  // of the closed ones here, that it lacks and that the spool has lost
+  std::uint64_t segments = 0;       // that it has receipts for
 };
 
-Result<LeftSegment> load_segment(const Spool& spool, std::uint64_t index) {
-  LeftSegment left;
-  left.index = index;
-  left.entry = TRY(spool.entry(index));
-  left.bytes = TRY(spool.read_segment(index));
-  const auto size_class = format::class_of_bytes(left.bytes.size());
-  const auto front = format::decode_segment_front(left.bytes);
-  if (!size_class.has_value() || !front.ok() || front.value().header.size_class != *size_class) return left;
-  left.size_class = *size_class;
-  const format::FrameScan scan = format::scan_frames(ByteView(left.bytes).subspan(format::kSegmentFrontBytes));
-  left.end = format::kSegmentFrontBytes + scan.bytes;
-  std::fill(left.bytes.begin() + static_cast<std::ptrdiff_t>(left.end), left.bytes.end(), Byte{0});
-  return left;
+struct SealedBytes {
+  Bytes bytes;            // the whole class; zeros behind `end`
+  std::uint64_t end = 0;  // of whole frames; 0: there is no front
+  std::uint8_t size_class = 0;
+};
+
+Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
+  SealedBytes sealed;
+  sealed.bytes = TRY(spool.read_segment(index));
+  const auto size_class = format::class_of_bytes(sealed.bytes.size());
+  const auto front = format::decode_segment_front(sealed.bytes);
+  if (!size_class.has_value() || !front.ok() || front.value().header.size_class != *size_class) return sealed;
+  sealed.size_class = *size_class;
+  const format::FrameScan scan = format::scan_frames(ByteView(sealed.bytes).subspan(format::kSegmentFrontBytes));
+  sealed.end = format::kSegmentFrontBytes + scan.bytes;
+  std::fill(sealed.bytes.begin() + static_cast<std::ptrdiff_t>(sealed.end), sealed.bytes.end(), Byte{0});
+  return sealed;
 }
 
-Result<LeftStream> load_stream(const Spool& spool) {
+// Corrupt: it is not what it was any more.
+Result<SealedBytes> read_segment(const Spool& spool, const LeftSegment& segment) {
+  SealedBytes sealed = TRY(read_sealed(spool, segment.index));
+  const bool is_whole = segment.entry.has_value() ? format::name_of(sealed.bytes) == segment.entry->entry.object
+                                                  : sealed.end == segment.end;
+  if (!is_whole) return Error(Code::Corrupt, "segment " + std::to_string(segment.index) + " is damaged in the spool");
+  return sealed;
+}
+
+Result<LeftStream> look_at_stream(const Spool& spool) {
   LeftStream left;
   left.stream = TRY(spool.stream());
   for (const std::uint64_t index : TRY(spool.segments())) {
-    LeftSegment segment = TRY(load_segment(spool, index));
-    const bool is_whole = segment.end > 0 &&
-                          (!segment.entry.has_value() || format::name_of(segment.bytes) == segment.entry->entry.object);
-    if (!is_whole) {
-      // Without an entry and a front it was never written to.
-      if (segment.entry.has_value()) {
-        left.damages.push_back("segment " + std::to_string(index) + " is damaged in the spool");
-      }
-      continue;
+    if (auto entry = TRY(spool.entry(index))) {
+      left.segments.push_back({index, std::move(entry)});
+    } else if (const SealedBytes open = TRY(read_sealed(spool, index)); open.end > 0) {  // else it was never written to
+      left.segments.push_back({index, std::nullopt, open.size_class, open.end});
     }
-    left.frames_end = detail::frames_below(segment.bytes, segment.end, left.frames_end);
-    left.segments.push_back(std::move(segment));
   }
-  const format::StreamId id = left.stream.descriptor.id();
   if (left.segments.empty() || left.segments.front().index == 0) {
-    left.before = format::chain_start(id);
+    left.before = format::chain_start(left.stream.descriptor.id());
   } else if (const auto entry = TRY(spool.entry(left.segments.front().index - 1))) {
     left.before = entry->entry.chain;
   }
   return left;
+}
+
+// One more than the number of the last frame that the spool has.
+Result<std::uint64_t> frames_end_of(const Spool& spool, const LeftStream& left) {
+  for (auto segment = left.segments.rbegin(); segment != left.segments.rend(); ++segment) {
+    const auto sealed = read_segment(spool, *segment);
+    if (!sealed.ok() && sealed.error().code() == Code::Corrupt) continue;
+    if (!sealed.ok()) return sealed.error();
+    const std::uint64_t end = detail::frames_below(sealed.value().bytes, sealed.value().end, 0);
+    if (end > 0) return end;
+  }
+  return 0;
 }
 
 class StreamRecovery {
@@ -130,13 +146,13 @@ class StreamRecovery {
       if (segment.entry.has_value()) {
         TRY(put(i, segment));
       } else {
-        TRY(append(i, segment, ends[segment.index]));
+        TRY(append(i, segment, TRY(read_segment(spool_, segment)).bytes, ends[segment.index]));
       }
     }
     return {};
   }
 
-  Status append(std::size_t i, const LeftSegment& segment, std::uint64_t held) {
+  Status append(std::size_t i, const LeftSegment& segment, ByteView bytes, std::uint64_t held) {
     if (held > segment.end) {
       answers_[i].has_more = vaults_[i]->name() + " holds more of segment " + std::to_string(segment.index) +
                              " than the spool: it stays open";
@@ -144,10 +160,10 @@ class StreamRecovery {
     }
     // From the front: what it holds is compared on the way, because a clone may have written other frames there.
     for (std::uint64_t at = 0; at < segment.end;) {
-      const std::uint64_t end = detail::step_end(segment.bytes, at, segment.end, store::kMaxAppendBytes);
-      const auto appended = vaults_[i]->append_frames(
-          id_, format::EntryIndex(segment.index), segment.size_class, at,
-          ByteView(segment.bytes).subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
+      const std::uint64_t end = detail::step_end(bytes, at, segment.end, store::kMaxAppendBytes);
+      const auto appended =
+          vaults_[i]->append_frames(id_, format::EntryIndex(segment.index), segment.size_class, at,
+                                    bytes.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
       if (!appended.ok() && appended.error().code() == Code::Conflict && held == 0) {
         answers_[i].closed.insert(segment.index);
         return {};
@@ -166,7 +182,13 @@ class StreamRecovery {
   Status put(std::size_t i, const LeftSegment& segment) {
     auto receipt = vaults_[i]->put(*segment.entry, {});
     if (!receipt.ok() && receipt.error().code() == Code::NotFound) {
-      receipt = vaults_[i]->put(*segment.entry, segment.bytes);
+      const auto sealed = read_segment(spool_, segment);
+      if (!sealed.ok() && sealed.error().code() == Code::Corrupt) {
+        answers_[i].damaged.insert(segment.index);
+        return {};
+      }
+      if (!sealed.ok()) return sealed.error();
+      receipt = vaults_[i]->put(*segment.entry, sealed.value().bytes);
     }
     if (!receipt.ok()) return receipt.error();
     if (receipt.value().has_value()) {
@@ -176,9 +198,8 @@ class StreamRecovery {
   }
 
   bool may_close() const {
-    return left_.before.has_value() && left_.damages.empty() &&
-           std::all_of(answers_.begin(), answers_.end(), [](const VaultAnswer& answer) {
-             return !answer.failure.has_value() && !answer.has_more.has_value();
+    return left_.before.has_value() && std::all_of(answers_.begin(), answers_.end(), [](const VaultAnswer& answer) {
+             return !answer.failure.has_value() && !answer.has_more.has_value() && answer.damaged.empty();
            });
   }
 
@@ -194,7 +215,7 @@ class StreamRecovery {
       format::Entry entry;
       entry.stream = id_;
       entry.index = format::EntryIndex(segment.index);
-      entry.object = format::name_of(segment.bytes);
+      entry.object = format::name_of(TRY(read_segment(spool_, segment)).bytes);
       entry.chain = format::next_chain(chain, entry.object, std::nullopt);
       chain = entry.chain;
       segment.entry = format::SignedEntry::sign(entry, writer_key_);
@@ -218,8 +239,11 @@ class StreamRecovery {
     SpooledStream stream;
     stream.stream = id_;
     stream.segments = left_.segments.size();
-    stream.frames_end = left_.frames_end;
-    stream.reasons = left_.damages;
+    stream.frames_end = TRY(frames_end_of(spool_, left_));
+    std::set<std::uint64_t> damaged;
+    for (const VaultAnswer& answer : answers_) damaged.insert(answer.damaged.begin(), answer.damaged.end());
+    for (const std::uint64_t index : damaged)
+      stream.reasons.push_back("segment " + std::to_string(index) + " is damaged in the spool");
     if (!left_.before.has_value()) stream.reasons.emplace_back("the entry before its first segment is lost");
     const std::uint64_t end = left_.segments.empty() ? 0 : left_.segments.back().index + 1;
     for (std::size_t i = 0; i < vaults_.size(); ++i) {
@@ -236,7 +260,7 @@ class StreamRecovery {
       }
     }
     for (const VaultAnswer& answer : answers_) {
-      if (left_.damages.empty() && !answer.failure.has_value() && !answer.lacks_frames) ++stream.holders;
+      if (!answer.failure.has_value() && !answer.lacks_frames && answer.damaged.empty()) ++stream.holders;
     }
     stream.is_complete = stream.reasons.empty();
     if (stream.is_complete) TRY(spool_.remove_all());
@@ -261,7 +285,7 @@ Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& wor
   std::vector<SpooledStream> all;
   for (const format::StreamId& id : TRY(Spool::streams(world.files, spool_directory))) {
     Spool spool(world.files, spool_directory, id);
-    auto left = load_stream(spool);
+    auto left = look_at_stream(spool);
     // The descriptor is the first file that comes and the last one that goes: nothing else is there.
     if (!left.ok() && left.error().code() == Code::NotFound) {
       TRY(spool.remove_all());

@@ -470,6 +470,69 @@ TEST_F(JournalTest, what_a_dead_agent_left_in_the_spool_is_completed_before_the_
   });
 }
 
+TEST_F(JournalTest, a_spooled_segment_that_a_vault_lacks_must_be_whole_and_the_others_come_all_the_same) {
+  run([this](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      auto writer = bench.open_writer();
+      for (int segments = 0; segments < 3; ++segments) {
+        bench.door(2).is_shut = segments > 0;
+        EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+        if (segments == 0) wait_for_all(bench, *writer, next);
+        must(writer->roll());
+        must(bench.env().clock.sleep_until(bench.in(1s)));
+      }
+    }  // it dies without finish
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const std::string folder = bench.spool() + "/" + stream.hex();
+    const auto recover = [&] {
+      auto left =
+          must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+      return left.at(0);
+    };
+    must(machine_->disk().flip_bit(folder + "/1.segment", 5000));
+    bench.door(2).is_shut = false;
+    auto left = recover();
+    EXPECT_FALSE(left.is_complete);
+    EXPECT_THAT(left.reasons, Contains("segment 1 is damaged in the spool"));
+    EXPECT_EQ(left.holders, 2U) << "the others have it";
+    EXPECT_EQ(left.frames_end, next);
+    EXPECT_EQ(bench.objects_at(2, "first").size(), 2U) << "what is whole comes all the same";
+
+    must(machine_->disk().flip_bit(folder + "/1.segment", 5000));
+    left = recover();
+    EXPECT_TRUE(left.is_complete) << left.reasons.at(0);
+    EXPECT_EQ(left.holders, 3U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(bench.objects_at(i, "first"), bench.objects_at(0, "first"));
+  });
+}
+
+// It was an alarm for ever: nobody could mend what nobody needed.
+TEST_F(JournalTest, damage_in_a_spool_of_which_every_vault_has_all_is_of_no_matter) {
+  run([this](JournalBench& bench) {
+    bench.door(2).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      std::uint64_t next = 0;
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+      must(writer->roll());
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    }  // it dies without finish
+    bench.door(2).is_shut = false;
+    const auto recover = [&] {
+      return spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min));
+    };
+    machine_->inject({.call = sim::FileCall::Name, .path_part = ".segment", .nth = 1});
+    EXPECT_FALSE(recover().ok()) << "every vault has all, and the spool stays";
+    machine_->clear_faults();
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    must(machine_->disk().flip_bit(bench.spool() + "/" + stream.hex() + "/0.segment", 5000));
+    const auto left = must(recover());
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_TRUE(left[0].is_complete) << left[0].reasons.at(0);
+  });
+}
+
 // Found by the crash matrix: such a journal stayed in the spool until somebody restarted the vault.
 TEST_F(JournalTest, what_a_dead_agent_left_is_completed_at_a_vault_whose_disk_failed_under_it) {
   run([this](JournalBench& bench) {
