@@ -1,5 +1,5 @@
-"""A restore of a database, alone and with the documents beside it, killed and failed at each call on its target: no server
-opens on a part of it, and the same command goes on."""
+"""A restore of a database, alone, and of two with the documents beside them, killed and failed at each call on its target: no
+server opens on a part of it, none before all are whole, and the same command goes on."""
 import os
 import pathlib
 import shutil
@@ -17,6 +17,7 @@ from world import Server  # noqa: E402
 
 MOST_EQUAL = 8
 PAPERS = "files"  # the dataset that `exclave backup` names by itself
+TWIN = "twin"  # a second dataset: of the same server, which is as good as another one
 
 
 class DatabaseRestoreCrash(protected.DatabaseCrashTest):
@@ -24,26 +25,26 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
 
     def setUp(self):
         super().setUp()
-        self.reached = None  # what the undisturbed run's server will recover to
+        self.reached = {}  # by dataset: what the undisturbed run's server will recover to
 
     def test_H7_a_restore_of_a_database_that_fails_opens_no_sooner_and_is_gone_on_with(self):
         self.run_matrix("restore of a database", self.protected_world(), self.attempt_database, self.concerns_database, MOST_EQUAL)
 
     def test_H7_a_restore_of_all_datasets_that_fails_opens_no_sooner_and_is_gone_on_with(self):
-        self.run_matrix("restore of all datasets", self.world_with_papers(), self.attempt_all, self.concerns_all, MOST_EQUAL)
+        self.run_matrix("restore of all datasets", self.world_of_three(), self.attempt_all, self.concerns_all, MOST_EQUAL)
 
     # --- attempts ---
 
     def attempt_database(self, world, fault):
-        return self.attempt(world, fault, "place/back", "--dataset", protected.DATASET)
+        return self.attempt(world, fault, {protected.DATASET: "place/back"}, "--dataset", protected.DATASET)
 
     def attempt_all(self, world, fault):
-        watcher = self.attempt(world, fault, f"place/back/{protected.DATASET}", "--all")
+        watcher = self.attempt(world, fault, {dataset: f"place/back/{dataset}" for dataset in (protected.DATASET, TWIN)}, "--all")
         self.assertEqual(harness.tree_contents(world.scratch / "source"), harness.tree_contents(world.scratch / f"place/back/{PAPERS}"))
         return watcher
 
-    def attempt(self, world, fault, database, *options):
-        """`database`: where its data directory comes to be, in the world's scratch."""
+    def attempt(self, world, fault, databases, *options):
+        """`databases`: where the data directory of each dataset comes to be, in the world's scratch."""
         world.realm.start()
         target = world.scratch / "place/back"
         target.mkdir(parents=True)
@@ -53,35 +54,50 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
         ended = calls.run(watcher, command, world.scratch)
         self.ended_by(ended, fault)
         if ended.code not in (OK, PARTIAL):
-            self.opens_no_sooner(world, database)
-            ended = self.goes_on(world, command, database, fault)
-        report = self.of_database(ended)
-        self.assertTrue(report["proven"], str(ended))
+            self.opens_no_sooner(world, databases.values())
+            ended = self.goes_on(world, command, list(databases.values()), fault)
+        for dataset, database in databases.items():
+            self.is_restored(world, dataset, database, self.of_database(ended, dataset), fault)
+        return watcher
+
+    def is_restored(self, world, dataset, database, report, fault):
+        self.assertTrue(report["proven"], report)
         if fault is None:
-            self.reached = report["recovers_to"]
-        self.assertEqual(self.reached, report["recovers_to"], str(ended))
-        committed = world.committed(report["wal"], report["recovers_to"]["position"])
-        self.assertEqual({}, {t: row for t, row in world.acknowledged.items() if t not in committed}, "acknowledged, and lost")
+            self.reached[dataset] = report["recovers_to"]
+        self.assertEqual(self.reached[dataset], report["recovers_to"], report)
+        if dataset == protected.DATASET:
+            committed = world.committed(report["wal"], report["recovers_to"]["position"])
+            self.assertEqual({}, {t: row for t, row in world.acknowledged.items() if t not in committed}, "acknowledged, and lost")
         # Beside the target one may be left of its marker: a few bytes in a folder of which nobody knows who else writes there.
         places = [world.scratch / database, pathlib.Path(report["wal"])]
         self.assertEqual([], [path for place in places for path in place.rglob(".tmp-*")], "drafts are left")
         if fault is None or self.runs % protected.OPENED_EVERY == 0:
             self.opens(world, database, report)
-        return watcher
 
     # --- steps ---
 
-    def world_with_papers(self):
-        """The same realm, with a tree of documents, and a release of all datasets."""
-        world = self.protected_world().copied_to(self.scratch / "with-papers")
+    def world_of_three(self):
+        """The same realm, with a second database and a tree of documents, and a release of all datasets."""
+        world = self.protected_world().copied_to(self.scratch / "of-three")
         self.realms.append(world.realm)
-        harness.make_tree(world.scratch / "source", files=4)
         world.realm.start()
+        world.start_server()
+        # The twin commits beside the one that is waited for, so that what is acknowledged is safe there all the same.
+        databases = {protected.DATASET: {"connection": world.server.conninfo()},
+                     TWIN: {"connection": world.server.conninfo(), "policy": "async"}}
+        world.agent = postgres.Agent(world.realm, databases)
+        for dataset in databases:
+            world.agent.wait_streaming(dataset)
+        self.ok(world.realm.exclave("backup", "--home", world.realm.home, "--database", TWIN, "--json", "--wait-all"))
+        world.server.ask("insert into t values (999999, 'behind the base')")
+        self.assertEqual(OK, world.agent.stop(), world.agent.log())
+        world.server.stop()
+        harness.make_tree(world.scratch / "source", files=4)
         self.ok(world.backup())
         opening = world.realm.release("all", request_options=("--all",))
         world.opening = [os.path.relpath(o, world.scratch) if isinstance(o, pathlib.Path) else o for o in opening]
-        world.realm.kill_all()
-        return world
+        world.end()
+        return protected.ProtectedWorld(world.scratch, world.realm, world.opening, world.base, world.acknowledged)
 
     @staticmethod
     def concerns_database(call):
@@ -91,34 +107,38 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
     @staticmethod
     def concerns_all(call):
         """What a data directory and its log are made of has its own scenario; here, what joins them."""
-        return not call.where.startswith(f"place/back/{protected.DATASET}/")
+        inside = any(call.where.startswith(f"place/back/{dataset}/") for dataset in (protected.DATASET, TWIN))
+        return not inside or os.path.basename(call.where) == "recovery.signal"
 
     @staticmethod
-    def of_database(ended):
+    def of_database(ended, dataset):
         report = ended.json()
-        return next(d for d in report["datasets"] if d["dataset"] == protected.DATASET) if "datasets" in report else report
+        return next(d for d in report["datasets"] if d["dataset"] == dataset) if "datasets" in report else report
 
-    def goes_on(self, world, command, database, fault):
+    def goes_on(self, world, command, databases, fault):
         """The same command. In a restore's last steps it may find what a server could use, and leaves that alone."""
         again = harness.run_process(command, world.scratch)
         if again.code == OK:
             return again
         self.assertIn("is not empty", again.err, str(again))
-        is_finished = (world.scratch / f"{database}/recovery.signal").exists()
-        self.assertTrue(is_finished or self.is_of_handing_over(fault.call, database), f"{fault.call}\n{again}")
-        log = world.scratch / f"{database}.wal"
-        self.assertTrue((log / "wal.plan").exists(), str(again))
+        is_finished = all((world.scratch / f"{database}/recovery.signal").exists() for database in databases)
+        self.assertTrue(is_finished or self.is_of_handing_over(fault.call, databases), f"{fault.call}\n{again}")
+        logs = [world.scratch / f"{database}.wal" for database in databases]
+        self.assertTrue(any((log / "wal.plan").exists() for log in logs), str(again))
         if "target '" in again.err:
             self.empty(world.scratch / "place/back")
-        shutil.rmtree(log, ignore_errors=True)
+        for log in logs:
+            shutil.rmtree(log, ignore_errors=True)
         return self.ok(harness.run_process(command, world.scratch))
 
     @staticmethod
-    def is_of_handing_over(call, database):
-        """The log's plan, the marker, recovery.signal, and their folders."""
-        folder = os.path.dirname(database)
-        steps = {f"{database}.wal", f"{database}.wal/wal.plan", f"{database}.wal/restore.unfinished", f"{database}.exclave-restore", folder,
-                 database, f"{database}/recovery.signal", f"{database}/.tmp", f"{folder}/{PAPERS}.exclave-restore"}
+    def is_of_handing_over(call, databases):
+        """The logs' plans, the markers, recovery.signal, and their folders."""
+        folder = os.path.dirname(databases[0])
+        steps = {folder, f"{folder}/{PAPERS}.exclave-restore"}
+        for database in databases:
+            steps |= {f"{database}.wal", f"{database}.wal/wal.plan", f"{database}.wal/restore.unfinished", f"{database}.exclave-restore",
+                      database, f"{database}/recovery.signal", f"{database}/.tmp"}
         return call.where in steps
 
     @staticmethod
@@ -129,15 +149,20 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
             else:
                 entry.unlink()
 
-    def opens_no_sooner(self, world, database):
+    def opens_no_sooner(self, world, databases):
         """A server that is started on what is there, by mistake, does not open; unless all of it is there."""
-        data = world.scratch / database
-        if not (data / "PG_VERSION").exists():
-            return
+        signals = [(world.scratch / database / "recovery.signal").exists() for database in databases]
+        for database in databases if any(signals) else ():  # one may be started: all are whole
+            self.assertFalse((world.scratch / f"{database}.exclave-restore").exists(), database)
+            self.assertTrue((world.scratch / f"{database}.wal/wal.plan").exists(), database)
+        for database, is_whole in zip(databases, signals):
+            if (world.scratch / database / "PG_VERSION").exists():
+                self.opens_if(is_whole, world, world.scratch / database)
+
+    def opens_if(self, is_whole, world, data):
         started = world.scratch / "started"
         subprocess.run(["cp", "-a", data, started], check=True)
         server = Server(world.scratch, "started", create=False)
-        is_whole = (data / "recovery.signal").exists()
         try:
             server.launch("-c", "fsync=off")
             self.until(world, lambda: server.process.poll() is not None or server.is_ready(), "ended or opened")

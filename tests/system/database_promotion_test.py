@@ -12,7 +12,8 @@ from database_case import StandbyTest  # noqa: E402
 from database_writers import Writers  # noqa: E402
 
 COMMITS = 100
-NO_PRIMARY = ("connect to PostgreSQL: ", "server closed the connection")
+# While there is no primary it is not reached; and on a busy machine (sanitizers, other tests) commits may wait for long.
+PASSING = ("connect to PostgreSQL: ", "server closed the connection", "commits have waited for the vaults for ")
 DROPPED = "home dropped acknowledged commits: the server left timeline 1 at "
 
 
@@ -107,13 +108,13 @@ class Promotions(StandbyTest):
 
     @contextlib.contextmanager
     def watched(self):
-        """Every alarm that the agent had meanwhile; that it reaches no primary is none of them while there is none."""
+        """Every alarm that the agent had meanwhile, but for those that pass by themselves."""
         seen, stopping = set(), threading.Event()
 
         def watch():
             while not stopping.wait(0.1):
                 status = self.agent.status("people")
-                seen.update(alarm for alarm in status["alarms"] if not alarm.startswith(NO_PRIMARY))
+                seen.update(alarm for alarm in status["alarms"] if not alarm.startswith(PASSING))
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -128,7 +129,7 @@ class Promotions(StandbyTest):
         self.take_over(standby)
         shown = self.rows(standby)
         self.wait_acknowledged(writers, standby)
-        status = self.agent.wait("people", lambda s: not any(a.startswith(NO_PRIMARY) for a in s["alarms"]), "well again")
+        status = self.agent.wait("people", lambda s: not any(a.startswith(PASSING) for a in s["alarms"]), "well again")
         return shown, status, self.realm.exclave("status", "--home", self.realm.home)
 
     @staticmethod
