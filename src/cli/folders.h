@@ -8,6 +8,8 @@
 //        operator/REGISTRY/    era-N+1.keys ...               kept offline by the registry's operator
 //        sites/NAME/           identity.key, acts/, releases/  an executing site
 //
+//   While something is made: REALM/realm.unfinished, ceremony/ceremony.lock, ceremony/era-REGISTRY-N.unfinished (era_writer.h).
+//
 //   acts/policy-V.exclave, acts/era-REGISTRY-N.exclave       the realm's public acts
 //
 // I1  load_acts returns only what verifies: one policy chain from version 1, eras that a version of it vouches for.

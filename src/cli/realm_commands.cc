@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <array>
 #include <map>
+#include <memory>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -19,8 +19,10 @@ namespace {
 constexpr std::int64_t kPolicyLifetimeSeconds = 3650LL * 86400;
 constexpr std::int64_t kLongestRetentionSeconds = 100'000LL * 86400;
 constexpr std::int64_t kLongestPeriodSeconds = 3652LL * 86400;
-// What it makes, and by which an unfinished one is known.
-constexpr std::array<std::string_view, 6> kFolders = {"ceremony", "home", "officials", "operator", "sites", "vaults"};
+// The first thing in a new realm's directory, and gone when the realm is whole. Nothing else tells an unfinished one:
+// the folders of a living realm are with their keepers, one by one.
+constexpr std::string_view kUnfinishedName = "realm.unfinished";
+constexpr std::string_view kUnfinishedText = "exclave realm create is at work here, or was interrupted\n";
 
 template <typename AnyId>
 Result<AnyId> random_id(env::Random& random) {
@@ -65,6 +67,8 @@ class RealmBuilder {
   Status build() {
     TRY(check());
     TRY(make_folder(""));
+    TRY(files_.remove_temporaries(settings_.directory));
+    TRY(env::create_file_durably(files_, at(std::string(kUnfinishedName)), as_bytes(kUnfinishedText), 0644));
     TRY(make_people_and_machines());
     const policy::SignedPolicy policy = TRY(sign_policy());
     TRY(hold_ceremonies());
@@ -73,7 +77,7 @@ class RealmBuilder {
       for (const auto& [registry, era] : eras_) TRY(save_era(files_, at(folder), registry, era));
       TRY(save_policy(files_, at(folder), policy));
     }
-    return {};
+    return remove_durably(files_, at(std::string(kUnfinishedName)));
   }
 
   const policy::Policy& policy() const { return policy_; }
@@ -128,14 +132,11 @@ class RealmBuilder {
   Status check_directory() {
     const auto present = files_.list(settings_.directory);
     if (!present.ok() && present.error().code() == Code::NotFound) return {};
-    if (present.ok() && present.value().empty()) return {};
+    // A run that was killed before its first file had a name leaves a draft of it.
+    const auto is_draft = [](const std::string& name) { return name.starts_with(".tmp-"); };
+    if (present.ok() && std::all_of(present.value().begin(), present.value().end(), is_draft)) return {};
     const std::string shown = "'" + printable(settings_.directory) + "'";
-    const auto is_ours = [](const std::string& name) {
-      return std::find(kFolders.begin(), kFolders.end(), name) != kFolders.end();
-    };
-    const bool is_realm = present.ok() && std::all_of(present.value().begin(), present.value().end(), is_ours);
-    const auto last_step = load_acts(context_, at("ceremony"));
-    if (is_realm && !last_step.ok() && last_step.error().code() == Code::NotFound) {
+    if (present.ok() && TRY(env::exists(files_, at(std::string(kUnfinishedName))))) {
       return Error(Code::Precondition, "the creation of the realm in " + shown + " was interrupted")
           .hint("remove it and create it again; nothing was done with its keys: rm -r " + shown);
     }
@@ -352,14 +353,19 @@ namespace {
 
 // Further eras of a registry, made in the ceremony's realm directory, from where they are carried to their keepers.
 //
-//   leaves, agent keys, acts of officials -> acts of the ceremony: from here on the era is there -> acts of home
+//   mark -> leaves, acts of officials, agent keys -> acts of the ceremony: from here on the era counts -> acts of home
+//        -> mark removed
 //
-// Interrupted before that, the same era is made anew and replaces what there is of it; after it, the next run finishes.
+// Interrupted before the era counts, the next run removes what the mark speaks for and makes the era anew, with other
+// keys; after that, the next run finishes. What lies there without such a mark is of an era that another copy of the
+// ceremony's folder opened: it is refused (era_writer.h).
 // Home comes last because an agent publishes to the vaults what it finds, and they keep the first document of an era.
+// Two runs in one folder would give out one number twice: the second is refused.
 class EraOpener {
  public:
   static Result<EraOpener> open(const Context& context, const EraSettings& settings) {
     EraOpener opener(context, settings);
+    TRY(opener.lock());
     opener.acts_ = TRY(load_acts(context, opener.at("ceremony")));
     if (!opener.acts_.is_whole) {
       return Error(Code::Precondition, "a document of an era in '" + printable(opener.at("ceremony/acts")) +
@@ -377,6 +383,7 @@ class EraOpener {
         opener.last_hash_ = era.hash;
       }
     }
+    TRY(opener.check_last());
     return opener;
   }
 
@@ -386,7 +393,8 @@ class EraOpener {
     for (const policy::SignedEra& era : acts_.eras) {
       if (era.era.registry != registry_->id) continue;
       const bool is_news = TRY(hand_to_home(era));
-      if (is_news && era.era.number.value() == last_) {
+      const bool was_interrupted = TRY(settle_era(files_, settings_.realm, registry_->name, era));
+      if ((is_news || was_interrupted) && era.era.number.value() == last_) {
         announce(era.era.number);
         opened = 1;
       }
@@ -404,6 +412,30 @@ class EraOpener {
       : context_(context), settings_(settings), files_(context.env.files) {}
   std::string at(const std::string& path) const { return env::join_path(settings_.realm, path); }
 
+  // A folder without acts is none of a realm, which load_acts says better.
+  Status lock() {
+    const std::string folder = at("ceremony");
+    if (!TRY(env::exists(files_, acts_folder(folder)))) return {};
+    auto lock = files_.lock(env::join_path(folder, "ceremony.lock"));
+    if (!lock.ok() && lock.error().code() == Code::Conflict) {
+      return Error(Code::Conflict, "the ceremony's folder '" + printable(folder) + "' is in use by another exclave")
+          .hint("wait until it ends");
+    }
+    lock_ = TRY(std::move(lock));
+    TRY(files_.remove_temporaries(folder));
+    return files_.remove_temporaries(acts_folder(folder));
+  }
+
+  // Officials who signed a policy said how many eras there were: a lower number here would be given out twice.
+  Status check_last() const {
+    if (last_ >= registry_->eras) return {};
+    return Error(Code::Precondition,
+                 "'" + printable(at("ceremony/acts")) + "' lacks documents of eras: policy version " +
+                     std::to_string(acts_.policy().version.value()) + " knows " + std::to_string(registry_->eras) +
+                     " of registry " + registry_->name + ", and the last one here is " + std::to_string(last_))
+        .hint("bring the files from another copy of the ceremony's acts/; nothing was changed");
+  }
+
   Status make_next() {
     custody::CeremonyRequest request;
     request.policy = &acts_.policy();
@@ -414,11 +446,13 @@ class EraOpener {
     request.period_seconds = period_seconds_;
     request.periods = settings_.periods;
     const custody::CeremonyResult result = TRY(custody::hold_ceremony(context_.env.random, request, *key_));
+    TRY(begin_era(files_, settings_.realm, registry_->name, "operator", result));
     TRY(write_era(files_, settings_.realm, registry_->name, "operator", result));
     TRY(save_era(files_, acts_folder(at("ceremony")), registry_->name, result.era));
     last_ = request.era.value();
     last_hash_ = result.era.hash;
     TRY(hand_to_home(result.era));
+    TRY(settle_era(files_, settings_.realm, registry_->name, result.era));
     announce(request.era);
     return {};
   }
@@ -442,6 +476,7 @@ class EraOpener {
   const Context& context_;
   const EraSettings& settings_;
   env::FileSystem& files_;
+  std::unique_ptr<env::FileSystem::Lock> lock_;
   Acts acts_;
   const policy::Registry* registry_ = nullptr;  // into acts_
   std::optional<crypto::Ed25519SigningKey> key_;

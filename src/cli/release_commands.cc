@@ -12,6 +12,7 @@
 namespace exclave::cli {
 namespace {
 
+constexpr std::size_t kFewestIdDigits = 8;  // of a release that is named by the beginning of its id
 constexpr std::int64_t kLongestValidSeconds = std::int64_t{365} * 86400;
 
 struct Station {
@@ -37,6 +38,20 @@ Result<const policy::SignedEra*> era_of(const Station& station) {
   return station.acts.era(*registry, request.era);
 }
 
+// Of a snapshot for which the vaults, unproven, name these periods.
+Result<std::vector<format::PeriodNumber>> periods_asked_for(const policy::Era& era,
+                                                            const engine::FoundSnapshot& snapshot,
+                                                            format::PeriodNumber first, format::PeriodNumber last) {
+  auto periods = custody::periods_of_request(era, first, last);
+  if (periods.ok()) return periods;
+  std::string vaults;
+  for (const std::string& vault : snapshot.complete_at) append_item(vaults, vault);
+  return Error(periods.error().code(), "what vaults say of snapshot " + short_hex(snapshot.object.name.view()) +
+                                           (vaults.empty() ? "" : " (it lies at " + vaults + ")") + ": " +
+                                           periods.error().message())
+      .hint("find the vault that says so: exclave verify; or ask for another one with --snapshot");
+}
+
 }  // namespace
 
 Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& settings) {
@@ -60,13 +75,12 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   const policy::SignedEra* const era = TRY(site->acts().era(site->registry(), request.era));
   const auto journals = engine::newest_journal_period(holdings, request.registry, request.era,
                                                       era->era.period_at(context.env.clock.now().seconds()));
-  const std::uint32_t last = std::max(snapshot.object.period, journals.value_or(snapshot.object.period)).value();
+  const format::PeriodNumber last = std::max(snapshot.object.period, journals.value_or(snapshot.object.period));
   format::PeriodNumber first = snapshot.oldest_period;
   for (const engine::FoundSnapshot& other : holdings.snapshots) {
     if (settings.all && other.era == snapshot.era) first = std::min(first, other.oldest_period);
   }
-  for (std::uint32_t period = first.value(); period <= last; ++period)
-    request.periods.push_back(format::PeriodNumber(period));
+  request.periods = TRY(periods_asked_for(era->era, snapshot, first, last));
   request.site = site->site().name;
   request.site_identity = site->identity().public_key();
   custody::RecipientKey recipient;
@@ -75,6 +89,9 @@ Result<ExitCode> run(const Context& context, const ReleaseRequestSettings& setti
   request.policy_version = site->policy().version;
   request.policy_hash = site->acts().signed_policy().hash;
   request.approvals = policy::approvals_needed(site->policy(), site->registry(), era->era);
+  TRY(custody::check_holders(site->policy(), era->era, request.approvals).in([&] {
+    return "registry " + request.registry_name;
+  }));
   request.reason = settings.reason;
   request.not_after_seconds = context.env.clock.now().seconds() + valid;
   TRY(context.env.random.fill(request.nonce.mutable_view()));
@@ -114,6 +131,12 @@ namespace {
 Result<std::string> id_of_named(env::FileSystem& files, const ReleaseCloseSettings& settings) {
   const auto document = read_document(files, settings.request);
   if (document.ok()) return TRY(custody::SignedRelease::parse(document.value(), settings.request)).id.hex();
+  // Too few digits would soon close a release that nobody meant, and its key cannot be made again.
+  const bool is_of_digits = settings.request.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (is_of_digits && settings.request.size() < kFewestIdDigits) {
+    return Error(Code::InvalidInput, "'" + settings.request + "' is too short for the id of a release")
+        .hint("give at least 8 digits, as `exclave status --site DIRECTORY` shows them, or the request's file");
+  }
   std::vector<std::string> ids = TRY(open_releases(files, settings.site));
   std::erase_if(ids, [&](const std::string& id) { return !id.starts_with(settings.request); });
   if (ids.size() == 1) return ids.front();

@@ -116,7 +116,11 @@ Result<ReleasedRegistry> open_release(const Context& context, SiteFolder& site, 
   const policy::SignedEra* era = TRY(site.acts().era(site.registry(), request.era));
   custody::CombinedRelease release =
       TRY(custody::combine_release(site.acts().policies, signed_release, *era, approvals, recipient.seed));
-  for (const std::string& blame : release.blamed) context.note("bad share: " + blame);
+  for (const std::string& why : release.blamed) {
+    const bool is_bad_share =
+        std::find(release.bad_shares.begin(), release.bad_shares.end(), why) != release.bad_shares.end();
+    context.note((is_bad_share ? "bad share: " : "not counted: ") + why);
+  }
 
   ReleasedRegistry released;
   released.approved_by = std::move(release.approved_by);

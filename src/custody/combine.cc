@@ -71,16 +71,19 @@ Result<GoodApproval> check_approval(const Release& release, const ApprovalFile& 
   return good;
 }
 
-// The first `needed` officials with a good approval; what is wrong with other files goes to `blamed`.
+// The first `needed` officials with a good approval; what is wrong with other files goes to `combined`.
 std::vector<GoodApproval> choose(const Release& release, const std::vector<ApprovalFile>& files, std::size_t needed,
-                                 std::vector<std::string>& blamed) {
+                                 CombinedRelease& combined) {
   std::vector<GoodApproval> good;
   std::set<crypto::P384PublicKey> keys;
   for (const ApprovalFile& file : files) {
     auto checked = check_approval(release, file);
     if (!checked.ok()) {
       const std::string& why = checked.error().message();
-      if (std::find(blamed.begin(), blamed.end(), why) == blamed.end()) blamed.push_back(why);
+      std::vector<std::string>& blamed = combined.blamed;
+      if (std::find(blamed.begin(), blamed.end(), why) != blamed.end()) continue;
+      blamed.push_back(why);
+      if (checked.error().code() == Code::Corrupt) combined.bad_shares.push_back(why);  // after the signature was right
       continue;
     }
     const policy::Official& official = *checked.value().official;
@@ -143,7 +146,7 @@ Result<CombinedRelease> combine_release(const std::vector<policy::SignedPolicy>&
   const std::size_t needed = release.request.approvals;
   CHECK(needed >= era.era.threshold);  // check_era_of_release
   CombinedRelease combined;
-  const std::vector<GoodApproval> good = choose(context, approvals, needed, combined.blamed);
+  const std::vector<GoodApproval> good = choose(context, approvals, needed, combined);
   if (good.size() < needed) return too_few(good, needed, combined.blamed);
   for (const GoodApproval& each : good) combined.approved_by.push_back(each.official->name);
   for (std::size_t place = 0; place < release.request.periods.size(); ++place) {

@@ -230,6 +230,32 @@ Status check_release(const policy::SignedPolicy& policy, const SignedRelease& re
   return {};
 }
 
+Result<std::vector<format::PeriodNumber>> periods_of_request(const policy::Era& era, format::PeriodNumber first,
+                                                             format::PeriodNumber last) {
+  if (first > last || last.value() >= era.periods.size()) {
+    return Error(Code::Corrupt, "periods " + std::to_string(first.value()) + " to " + std::to_string(last.value()) +
+                                    " cannot be: era " + std::to_string(era.number.value()) + " has periods 0 to " +
+                                    std::to_string(era.periods.size() - 1));
+  }
+  std::vector<format::PeriodNumber> periods;
+  for (std::uint32_t period = first.value(); period <= last.value(); ++period) {
+    periods.push_back(format::PeriodNumber(period));
+  }
+  return periods;
+}
+
+Status check_holders(const policy::Policy& policy, const policy::Era& era, std::uint32_t approvals) {
+  const auto holders = std::count_if(policy.officials.begin(), policy.officials.end(),
+                                     [&](const auto& official) { return era.share_index(official.name).has_value(); });
+  if (holders >= static_cast<std::int64_t>(approvals)) return {};
+  return Error(Code::Precondition, std::to_string(holders) + " of the officials of policy version " +
+                                       std::to_string(policy.version.value()) + " hold shares of era " +
+                                       std::to_string(era.number.value()) + ", and " + std::to_string(approvals) +
+                                       " approvals are needed")
+      .hint(
+          "older eras need officials who got shares when they were opened: a policy version that names enough of them");
+}
+
 Status check_reason(std::string_view reason) {
   constexpr std::size_t kMostReasonBytes = 500;
   if (!format::is_valid_text_value(reason))

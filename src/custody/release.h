@@ -82,6 +82,15 @@ struct SignedRelease {
   static Result<SignedRelease> sign(const ReleaseRequest& request, const crypto::Ed25519SigningKey& site_key);
 };
 
+// The periods from `first` to `last`, as a request for this era names them. Numbers that a vault gives for an object are
+// its word only: Corrupt if the era has no such periods, before anything counts up to them.
+Result<std::vector<format::PeriodNumber>> periods_of_request(const policy::Era& era, format::PeriodNumber first,
+                                                             format::PeriodNumber last);
+
+// Whether officials of this policy can give so many approvals for the era: only who got shares at its ceremony counts.
+// Precondition otherwise: it could be approved by everybody and would never open.
+Status check_holders(const policy::Policy& policy, const policy::Era& era, std::uint32_t approvals);
+
 // One line of text, at most 500 bytes, no two spaces in a row: what could imitate a station's lines. InvalidInput.
 Status check_reason(std::string_view reason);
 
@@ -108,6 +117,8 @@ struct CombinedRelease {
   std::vector<format::OpeningKey> keys;  // one per period of the request
   std::vector<std::string> approved_by;  // officials whose shares were used
   std::vector<std::string> blamed;       // "carol: share for period 3 does not match its commitment"
+  // Of `blamed`, what an official signed; the rest anybody could have made, and it is nobody's fault.
+  std::vector<std::string> bad_shares;
 };
 struct ApprovalFile {
   std::string source;  // for messages: where the document came from

@@ -297,6 +297,67 @@ TEST_F(Release, ignores_files_that_are_no_approvals_and_names_them) {
   EXPECT_EQ(combined.value().blamed,
             (std::vector<std::string>{"evil\\x1b[2J: line 1: is not an exclave/approval/v1 document",
                                       "notes.txt: line 1: is not an exclave/approval/v1 document"}));
+  EXPECT_TRUE(combined.value().bad_shares.empty()) << "nobody signed these";
+}
+
+TEST_F(Release, tells_a_bad_share_that_an_official_signed_from_files_that_are_nobodys_fault) {
+  const SignedRelease release = world().release();
+  std::vector<ApprovalFile> files = world().approvals(release, {"alice", "bob", "carol"});
+  // Dave's station released another number than his share.
+  const auto parsed = detail::Approval::parse(as_bytes(world().approve(release, "dave").take()), "dave").take();
+  std::vector<detail::WrappedShare> shares = parsed.shares;
+  shares[0].salt[0] ^= 1;
+  std::string bad = detail::approval_text(release.id, "dave", parsed.x, shares);
+  TestCard dave(world().realm.official("dave"));
+  format::append_signature(bad, "dave", dave.sign(as_bytes(bad)).take().view());
+  files.push_back({"dave.approval", to_bytes(bad)});
+  // And somebody wrote one in Erin's name.
+  std::string forged = detail::approval_text(release.id, "erin", 5, shares);
+  format::append_signature(forged, "erin", dave.sign(as_bytes(forged)).take().view());
+  files.push_back({"erin.approval", to_bytes(forged)});
+
+  const auto combined = world().combine(release, files);
+  ASSERT_TRUE(combined.ok()) << combined.error().message();
+  EXPECT_EQ(combined.value().bad_shares,
+            (std::vector<std::string>{"dave: share for period 2 does not match its commitment"}));
+  EXPECT_EQ(combined.value().blamed,
+            (std::vector<std::string>{"dave: share for period 2 does not match its commitment",
+                                      "erin.approval: the signature under the name of erin is wrong"}));
+}
+
+TEST_F(Release, names_no_period_that_the_era_does_not_have_whatever_a_vault_says) {
+  const policy::Era& era = world().ceremony.era.era;  // of six periods
+  const auto asked = [&](std::uint32_t first, std::uint32_t last) {
+    return periods_of_request(era, format::PeriodNumber(first), format::PeriodNumber(last));
+  };
+  const auto whole = asked(0, 5);
+  ASSERT_TRUE(whole.ok()) << whole.error().message();
+  EXPECT_EQ(whole.value().size(), 6U);
+  ASSERT_TRUE(asked(5, 5).ok());
+  EXPECT_EQ(asked(5, 5).value(), std::vector<format::PeriodNumber>{format::PeriodNumber(5)});
+  for (const auto& [first, last] : {std::pair{0U, 6U}, {2U, 1U}, {0U, 0xffffffffU}, {0xffffffffU, 0xffffffffU}}) {
+    const auto refused = asked(first, last);
+    ASSERT_FALSE(refused.ok()) << first << " to " << last;
+    EXPECT_EQ(refused.error().code(), Code::Corrupt);
+    EXPECT_THAT(refused.error().message(), HasSubstr("era 1 has periods 0 to 5"));
+  }
+}
+
+TEST_F(Release, is_asked_for_only_if_enough_of_the_policys_officials_hold_shares_of_the_era) {
+  const policy::Era& era = world().ceremony.era.era;
+  policy::Policy next = world().policy.policy;
+  next.version = format::PolicyVersion(2);
+  EXPECT_TRUE(check_holders(next, era, 5).ok());
+  next.officials[1].name = "frank";  // renewed one by one, after the era's ceremony
+  next.officials[2].name = "grace";
+  EXPECT_TRUE(check_holders(next, era, 3).ok());
+  next.officials[3].name = "heidi";
+  const Status refused = check_holders(next, era, 3);
+  ASSERT_FALSE(refused.ok()) << "five could approve, and nothing would open";
+  EXPECT_EQ(refused.error().code(), Code::Precondition);
+  EXPECT_EQ(refused.error().message(),
+            "2 of the officials of policy version 2 hold shares of era 1, and 3 approvals are needed");
+  EXPECT_FALSE(refused.error().hint_text().empty());
 }
 
 TEST_F(Release, in_words_says_what_who_when_and_why_before_the_exact_text) {

@@ -98,6 +98,11 @@ class CustodyCrash(matrix.CrashTest):
         if first.code != OK:
             self.ok(harness.run_process(command, world.scratch))
         newest = max(realm.root.glob("operator/docs/era-*.keys"), key=lambda p: int(p.stem.split("-")[1]))
+        self.assertEqual([], list(realm.root.glob("ceremony/*.unfinished")), "nothing is unfinished any more")
+        act = f"acts/era-docs-{newest.stem.split('-')[1]}.exclave"
+        opened = (realm.root / "ceremony" / act).read_bytes()
+        for official in harness.OFFICIALS:
+            self.assertEqual(opened, (realm.official(official) / act).read_bytes())
         realm.start()
         self.ok(realm.exclave("agent", "recover", "--home", realm.home, "--keys", newest))
         self.reaches_all(world.backup())
