@@ -30,7 +30,6 @@ Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypt
       .hint("ask the registry's owners to enrol it");
 }
 
-// The daemon's own lock: one at a time.
 Result<std::unique_ptr<env::FileSystem::Lock>> lock_journals(env::FileSystem& files, const std::string& directory) {
   auto lock = files.lock(env::join_path(directory, "journal.lock"));
   if (!lock.ok() && lock.error().code() == Code::Conflict) {
@@ -113,6 +112,13 @@ Result<std::vector<repo::SnapshotSummary>> AgentHome::snapshots(const Context& c
   }
   if (!opened.ok()) return with_recovery_hint(opened.take_error());
   return repo::snapshots_in(*opened.value());
+}
+
+Result<std::vector<repo::KeptReceipt>> AgentHome::receipts(const Context& context) const {
+  auto opened = context.look_at_table(table_path());
+  if (!opened.ok() && opened.error().code() == Code::NotFound) return std::vector<repo::KeptReceipt>();
+  if (!opened.ok()) return with_recovery_hint(opened.take_error());
+  return repo::receipts_in(*opened.value());
 }
 
 engine::CaptureContext AgentHome::capture_context(const Context& context) const {

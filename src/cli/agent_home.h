@@ -24,6 +24,8 @@ namespace exclave::cli {
 // left half written.
 Result<std::unique_ptr<env::FileSystem::Lock>> lock_agent_directory(env::FileSystem& files,
                                                                     const std::string& directory);
+// Held by the agent daemon, and by whoever takes from it the keys that it streams under; Conflict while another does.
+Result<std::unique_ptr<env::FileSystem::Lock>> lock_journals(env::FileSystem& files, const std::string& directory);
 
 // The registry whose writer this directory holds the key of; Denied if the policy pins no such writer.
 Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypto::Ed25519SigningKey& writer,
@@ -46,6 +48,8 @@ class AgentHome {
   table::Table& table() { return *table_; }  // of Captures
   // Of the era, oldest first, beside whoever captures. Of Looks.
   Result<std::vector<repo::SnapshotSummary>> snapshots(const Context& context) const;
+  // Of vaults, for what captures of the era sent. Of Looks.
+  Result<std::vector<repo::KeptReceipt>> receipts(const Context& context) const;
   const crypto::Ed25519SigningKey& writer() const { return *writer_; }
   std::string keys_path() const { return env::join_path(directory_, era_keys_name(keys_.era)); }
   engine::CaptureContext capture_context(const Context& context) const;

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "cli/render.h"
-#include "engine/snapshot_finder.h"
+#include "engine/stored_check.h"
 #include "store/vault_words.h"
 
 namespace exclave::cli {
@@ -19,6 +19,48 @@ std::string where_it_is(const engine::CaptureReport& report) {
     if (vault.head == report.entries) append_item(complete, vault.vault);
   }
   return "durable; received whole by " + complete;
+}
+
+std::vector<std::string> problems_in_words(const std::vector<engine::CaptureProblem>& problems, std::uint64_t count) {
+  constexpr std::size_t kShown = 20;
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < std::min(problems.size(), kShown); ++i)
+    lines.push_back("  " + printable(problems[i].path) + ": " + problems[i].why);
+  if (count > kShown)
+    lines.push_back("  and " + std::to_string(count - std::min<std::uint64_t>(count, kShown)) +
+                    " more (--json lists them)");
+  return lines;
+}
+
+// What this snapshot shares with earlier ones was not sent again: is it still there?
+engine::StoredCheck check_stored(AgentHome& home) {
+  const auto receipts = repo::receipts_in(home.table());
+  return engine::check_stored(home.pinned(), home.era().era.number,
+                              receipts.ok() ? receipts.value() : std::vector<repo::KeptReceipt>(), home.vaults().all());
+}
+
+// What somebody has to know of a durable capture besides what it reached, a line each.
+std::vector<std::string> remarks_on(const engine::CaptureReport& report, const engine::StoredCheck& stored,
+                                    const policy::Policy& policy) {
+  std::vector<std::string> lines;
+  for (const spread::VaultProgress& vault : report.vaults) {
+    if (vault.head >= report.entries) continue;
+    lines.push_back(
+        "vault " + vault.vault + " is behind: " +
+        (vault.failure.has_value() ? store::said_by(vault.vault, *vault.failure) : "it was still receiving"));
+  }
+  for (const std::string& vault : stored.lacking) {
+    lines.push_back("vault " + vault +
+                    " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
+  }
+  if (stored.endangered > 0) lines.push_back(endangered_in_words(stored, policy));
+  lines.insert(lines.end(), report.notes.begin(), report.notes.end());
+  for (const std::string& what : report.not_kept) lines.push_back("the snapshot is durable, but " + what);
+  if (report.totals.unreadable == 0) return lines;
+  lines.push_back(std::to_string(report.totals.unreadable) + " entries could not be captured whole:");
+  for (std::string& line : problems_in_words(report.problems, report.totals.unreadable))
+    lines.push_back(std::move(line));
+  return lines;
 }
 
 }  // namespace
@@ -49,6 +91,9 @@ config::Json capture_json(const engine::CaptureReport& report) {
   config::Json notes = config::Json::array();
   for (const std::string& note : report.notes) notes.push(note);
   json.set("notes", std::move(notes));
+  config::Json not_kept = config::Json::array();
+  for (const std::string& what : report.not_kept) not_kept.push(what);
+  json.set("not_kept", std::move(not_kept));
   config::Json problems = config::Json::array();
   for (const engine::CaptureProblem& problem : report.problems)
     problems.push(config::Json::object().set("path", problem.path).set("why", problem.why));
@@ -57,13 +102,15 @@ config::Json capture_json(const engine::CaptureReport& report) {
 }
 
 void show_problems(const Context& context, const std::vector<engine::CaptureProblem>& problems, std::uint64_t count) {
-  constexpr std::size_t kShown = 20;
-  for (std::size_t i = 0; i < std::min(problems.size(), kShown); ++i) {
-    context.note("  " + printable(problems[i].path) + ": " + problems[i].why);
-  }
-  if (count > kShown)
-    context.note("  and " + std::to_string(count - std::min<std::uint64_t>(count, kShown)) +
-                 " more (--json lists them)");
+  for (const std::string& line : problems_in_words(problems, count)) context.note(line);
+}
+
+std::string endangered_in_words(const engine::StoredCheck& stored, const policy::Policy& policy) {
+  return std::to_string(stored.endangered) +
+         " objects of earlier captures, to which this era refers, are held by fewer than " +
+         std::to_string(policy.quorum.k) +
+         " vaults now, though that many had confirmed them: repair the vaults that lack them (exclave repair); what no "
+         "vault has any more is stored anew only in the next era (exclave agent recover)";
 }
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
@@ -78,38 +125,34 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
   if (report.unchanged_files > 0)
     text += fmt::format("{} files unchanged, {} read\n", report.unchanged_files, human_bytes(report.read_bytes));
   text += where_it_is(report) + "\n" + ending.text;
+  const engine::StoredCheck stored = check_stored(home);
   config::Json json = capture_json(report);
+  config::Json lacking = config::Json::array();
+  for (const std::string& vault : stored.lacking) lacking.push(vault);
+  json.set("lacking", std::move(lacking)).set("endangered", stored.endangered);
+  if (!erased.ok()) json.set("keys_not_erased", erased.error().message());
   for (const auto& [key, value] : ending.json.members()) json.set(key, value);
   if (ending.stages) {
     text += render_stages(times, report.totals.bytes, false);
     json.set("stages", stages_json(times));
   }
   context.print(text, json);
-  const auto behind = report.vaults_behind();
-  for (const spread::VaultProgress& vault : report.vaults) {
-    if (vault.head < report.entries) {
-      context.note(
-          "vault " + vault.vault + " is behind: " +
-          (vault.failure.has_value() ? store::said_by(vault.vault, *vault.failure) : "it was still receiving"));
-    }
-  }
-  const std::vector<std::string> missing =
-      engine::vaults_missing_entries(home.pinned(), home.era().era.number, home.vaults().all());
-  for (const std::string& vault : missing) {
-    context.note("vault " + vault +
-                 " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
-  }
-  for (const std::string& note : report.notes) context.note(note);
-  for (const std::string& what : report.not_kept) context.note("the snapshot is durable, but " + what);
+  for (const std::string& line : remarks_on(report, stored, home.policy())) context.note(line);
   if (!erased.ok()) {
     context.note("the snapshot is durable, but keys of ended periods are still here: " + erased.error().message());
   }
-  if (report.totals.unreadable > 0) {
-    context.note(std::to_string(report.totals.unreadable) + " entries could not be captured whole:");
-    show_problems(context, report.problems, report.totals.unreadable);
-  }
-  if (report.is_partial() || !erased.ok()) return kPartial;
-  return ending.wait_all && (!behind.empty() || !missing.empty()) ? kPartial : kOk;
+  if (report.is_partial() || !erased.ok() || stored.endangered > 0) return kPartial;
+  return ending.wait_all && (!report.vaults_behind().empty() || !stored.lacking.empty()) ? kPartial : kOk;
+}
+
+Status log_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
+                   std::string_view what) {
+  const Status erased = home.erase_ended_periods(context);
+  env::Log& log = context.env.log;
+  log.write(env::LogLevel::Info, std::string(what) + " is durable");
+  for (const std::string& line : remarks_on(report, check_stored(home), home.policy()))
+    log.write(env::LogLevel::Warning, std::string(what) + ": " + line);
+  return erased;
 }
 
 }  // namespace exclave::cli

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "cli/agent_home.h"
 #include "cli/context.h"
 #include "engine/stage_times.h"
+#include "engine/stored_check.h"
 
 namespace exclave::cli {
 
@@ -20,6 +22,12 @@ struct CaptureEnding {
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
                                 const engine::StageTimes& times, const CaptureEnding& ending);
 
+// For who has no terminal: what was reached goes to the log, and what finish_capture() would remark, each as a line
+// that begins with `what`. Erases the keys of ended periods too. Errors: those of that; the capture is durable then.
+Status log_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report, std::string_view what);
+
+// Of what is endangered: not 0.
+std::string endangered_in_words(const engine::StoredCheck& stored, const policy::Policy& policy);
 config::Json capture_json(const engine::CaptureReport& report);
 void show_problems(const Context& context, const std::vector<engine::CaptureProblem>& problems, std::uint64_t count);
 

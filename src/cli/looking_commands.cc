@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/agent_status.h"
+#include "cli/capture_report.h"
 #include "cli/commands.h"
+#include "cli/durations.h"
 #include "cli/render.h"
 #include "cli/site_folder.h"
 #include "cli/speeds.h"
@@ -19,6 +22,7 @@ namespace exclave::cli {
 namespace {
 
 constexpr std::int64_t kMostClockSkew = 60;  // seconds
+constexpr std::int64_t kLongestAgeSeconds = 3652LL * 86400;
 
 // Returns why the vault does not answer, if it does not.
 std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std::int64_t now,
@@ -237,10 +241,11 @@ std::vector<std::string> era_alarms(const AgentHome& home, std::int64_t now) {
   };
   std::vector<std::string> alarms;
   if (is_nearly_over(running, now)) {
-    alarms.push_back(told(running) + (newest == &running || newest->has_run_out(now)
-                                          ? ": hold a ceremony and go on in the next era"
-                                          : ": go on in era " + std::to_string(newest->number.value()) +
-                                                " with the operator's keys: exclave agent recover"));
+    alarms.push_back(told(running) +
+                     (newest == &running || newest->has_run_out(now)
+                          ? ": hold a ceremony and go on in the next era"
+                          : ": go on in era " + std::to_string(newest->number.value()) +
+                                " with the operator's keys: end exclave agent run, then exclave agent recover"));
   }
   if (newest != &running && is_nearly_over(*newest, now))
     alarms.push_back(told(*newest) + ", and it is the newest there is: hold a ceremony");
@@ -261,6 +266,36 @@ LastBases find_last_bases(const Context& context, const std::string& home, const
   return bases;
 }
 
+// The newest snapshot of each dataset: one that fails for months must not hide behind another.
+void show_datasets(const std::vector<repo::SnapshotSummary>& snapshots, std::int64_t now,
+                   std::optional<std::chrono::nanoseconds> max_age, StatusView& view) {
+  std::map<std::string, const repo::SnapshotSummary*> newest;
+  for (const repo::SnapshotSummary& snapshot : snapshots) newest[snapshot.dataset] = &snapshot;
+  config::Json list = config::Json::array();
+  for (const auto& [dataset, snapshot] : newest) {
+    const std::int64_t taken = env::Timestamp{snapshot->started_ns}.seconds();
+    const std::chrono::seconds age(std::max<std::int64_t>(0, now - taken));
+    const std::string shown = "dataset " + printable(dataset);
+    view.headline += fmt::format("{}: last snapshot {} from {} ({} ago), durable\n", shown,
+                                 short_hex(snapshot->name.view()), local_time(taken), human_duration(age));
+    if (snapshot->totals.unreadable > 0) {
+      view.alarms.push_back(shown + ": its last snapshot lacks " + std::to_string(snapshot->totals.unreadable) +
+                            " entries that could not be read whole");
+    }
+    if (max_age.has_value() && age > *max_age)
+      view.alarms.push_back(shown + ": its last snapshot is " + human_duration(age) + " old");
+    list.push(config::Json::object()
+                  .set("dataset", dataset)
+                  .set("snapshot", snapshot->name.hex())
+                  .set("age_seconds", now - taken)
+                  .set("unreadable", snapshot->totals.unreadable));
+  }
+  view.json.set("datasets", std::move(list));
+  if (snapshots.empty()) return;
+  view.json.set("last_snapshot", snapshots.back().name.hex())
+      .set("last_snapshot_age_seconds", now - env::Timestamp{snapshots.back().started_ns}.seconds());
+}
+
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
   const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::InTurn));
@@ -269,19 +304,17 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   const std::int64_t now = context.env.clock.now().seconds();
   StatusView view{home->policy(), *vaults};
   view.headline = "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
-  if (snapshots.empty()) {
-    view.headline += ": nothing is protected yet\n";
-    view.alarms.push_back("nothing is protected yet in this era: run exclave backup");
-  } else {
-    const auto& last = snapshots.back();
-    view.headline += fmt::format(
-        ": last snapshot {} of dataset {} from {} ({} ago), durable\n", short_hex(last.name.view()), last.dataset,
-        local_time(last.started_ns / 1'000'000'000),
-        human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - last.started_ns / 1'000'000'000))));
-    view.json.set("last_snapshot", last.name.hex())
-        .set("last_snapshot_age_seconds", now - last.started_ns / 1'000'000'000);
-  }
+  view.headline += snapshots.empty() ? ": nothing is protected yet\n" : "\n";
+  if (snapshots.empty()) view.alarms.push_back("nothing is protected yet in this era: run exclave backup");
+  std::optional<std::chrono::nanoseconds> max_age;
+  if (!settings.max_age.empty())
+    max_age = std::chrono::seconds(TRY(parse_seconds(settings.max_age, "--max-age", kLongestAgeSeconds)));
+  show_datasets(snapshots, now, max_age, view);
   for (std::string& alarm : era_alarms(*home, now)) view.alarms.push_back(std::move(alarm));
+  const engine::StoredCheck stored =
+      engine::check_stored(home->pinned(), home->era().era.number, TRY(home->receipts(context)), vaults->all());
+  if (stored.endangered > 0) view.alarms.push_back(endangered_in_words(stored, home->policy()));
+  view.json.set("endangered", stored.endangered);
   if (TRY(env::exists(context.env.files, env::join_path(settings.place.home, "agent.toml")))) {
     config::Json databases = read_agent_status(context, settings.place.home);
     if (databases.is_null()) {
@@ -328,6 +361,7 @@ std::string reminder_of(const std::vector<std::string>& open, const std::string&
 }
 
 Result<ExitCode> status_at_site(const Context& context, const StatusSettings& settings) {
+  if (!settings.max_age.empty()) return Error(Code::InvalidInput, "--max-age belongs to --home").hint("leave it out");
   const auto site = TRY(SiteFolder::open(context, settings.place));
   auto holdings = engine::find_holdings(context.env.clock, context.env.threads, site->pinned(), site->vaults().all());
   if (holdings.ok()) engine::confirm_latest(holdings.value());

@@ -180,8 +180,9 @@ class Parser {
           auto* border = command.add_flag("--one-file-system", s.one_file_system, "do not enter other file systems");
           auto* content =
               command.add_flag("--verify-content", s.verify_content, "read every file, also unchanged ones");
+          auto* moved = command.add_flag("--moved", s.moved, "the dataset's tree lies in another directory now");
           auto* dry_run = command.add_flag("--dry-run", s.dry_run, "look, but send nothing");
-          for (CLI::Option* of_trees : {source, dataset, excludes, border, content, dry_run})
+          for (CLI::Option* of_trees : {source, dataset, excludes, border, content, moved, dry_run})
             database->excludes(of_trees);
           command
               .add_flag("--keep-bad-pages", s.keep_bad_pages,
@@ -205,8 +206,12 @@ class Parser {
   }
 
   void add_looking() {
-    add<StatusSettings>(app_, "status", "could we restore, from where, how old",
-                        [](CLI::App& command, StatusSettings& s) { add_place(command, s.place); });
+    add<StatusSettings>(
+        app_, "status", "could we restore, from where, how old", [](CLI::App& command, StatusSettings& s) {
+          add_place(command, s.place);
+          command.add_option("--max-age", s.max_age,
+                             "at home: an alarm for each dataset whose last snapshot is older, such as 26h");
+        });
     add<SnapshotsSettings>(app_, "snapshots", "list snapshots; at a site with a release also their datasets",
                            [](CLI::App& command, SnapshotsSettings& s) {
                              add_place(command, s.place);

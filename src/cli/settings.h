@@ -53,6 +53,7 @@ struct BackupSettings {
   std::vector<std::string> excludes;
   bool one_file_system = false;
   bool verify_content = false;
+  bool moved = false;
   bool dry_run = false;
   bool wait_all = false;
   bool stages = false;
@@ -90,6 +91,7 @@ struct PlaceSettings {
 
 struct StatusSettings {
   PlaceSettings place;
+  std::string max_age;  // of each dataset's last snapshot; empty: any
 };
 
 struct OpenSettings {  // how a site opens what was released, and which dataset's latest snapshot it means

@@ -354,34 +354,6 @@ void confirm_latest(RegistryHoldings& holdings) {
   }
 }
 
-std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,
-                                                const std::vector<store::VaultApi*>& vaults) {
-  using Heads = std::map<format::StreamId, std::uint64_t>;
-  std::map<std::string, Heads> heads_of;
-  std::map<format::StreamId, std::vector<std::uint64_t>> heads_in;
-  for (store::VaultApi* vault : vaults) {
-    const auto heads = vault->heads(registry.registry.id);
-    if (!heads.ok()) continue;
-    Heads& held = heads_of[vault->name()];
-    for (const store::StreamHead& head : heads.value()) {
-      if (head.stream.descriptor.era != era || head.stream.descriptor.kind != format::StreamKind::Objects) continue;
-      if (!head.receipt.has_value() || !registry.is_own(head.stream)) continue;
-      const std::uint64_t entries = head.receipt->receipt.index.value() + 1;
-      held[head.stream.descriptor.id()] = entries;
-      heads_in[head.stream.descriptor.id()].push_back(entries);
-    }
-  }
-  std::vector<std::string> missing;
-  for (auto& each : heads_of) {
-    Heads& held = each.second;
-    const bool lacks = std::any_of(heads_in.begin(), heads_in.end(), [&](const auto& stream) {
-      return held[stream.first] < policy::reached_by(registry.policy.quorum.k, stream.second).value_or(0);
-    });
-    if (lacks) missing.push_back(each.first);
-  }
-  return missing;
-}
-
 std::vector<FoundSnapshot> set_aside_unreleased(RegistryHoldings& holdings, format::EraNumber era,
                                                 const std::vector<format::PeriodNumber>& periods) {
   const auto begins_outside = [&](const FoundSnapshot& found) {

@@ -96,11 +96,6 @@ Result<RegistryHoldings> find_holdings(env::Clock& clock, env::Threads& threads,
 // out. So with the next, until one can be had.
 void confirm_latest(RegistryHoldings& holdings);
 
-// The vaults, of those that answer, that lack entries of this era which k vaults hold: later snapshots may refer to
-// them. Asks for heads only, which the registry's own writer may do too.
-std::vector<std::string> vaults_missing_entries(const PinnedRegistry& registry, format::EraNumber era,
-                                                const std::vector<store::VaultApi*>& vaults);
-
 // In the order in which they were taken (I3).
 bool is_older(const FoundSnapshot& a, const FoundSnapshot& b);
 

@@ -228,8 +228,8 @@ Status DedupIndex::keep_receipt(std::string_view vault, const format::SignedRece
   return table_->write(batch, table::Durability::Buffered);
 }
 
-Result<std::vector<DedupIndex::KeptReceipt>> DedupIndex::receipts() const {
-  return collect<KeptReceipt>(*table_, 'r', [](ByteView key, ByteView value) -> Result<KeptReceipt> {
+Result<std::vector<KeptReceipt>> receipts_in(const table::Table& table) {
+  return collect<KeptReceipt>(table, 'r', [](ByteView key, ByteView value) -> Result<KeptReceipt> {
     const std::string_view text = as_text(key.subspan(1));
     KeptReceipt kept;
     kept.vault = std::string(text.substr(0, text.find('\0')));

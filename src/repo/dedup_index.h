@@ -50,8 +50,15 @@ struct SnapshotSummary {
   format::PeriodNumber period;
 };
 
-// As the table has them, oldest first: for whoever only looks.
+// The newest receipt of a vault for a stream.
+struct KeptReceipt {
+  std::string vault;
+  format::SignedReceipt receipt;
+};
+
+// As the table has them: for whoever only looks. Snapshots: oldest first.
 Result<std::vector<SnapshotSummary>> snapshots_in(const table::Table& table);
+Result<std::vector<KeptReceipt>> receipts_in(const table::Table& table);
 
 class DedupIndex {
  public:
@@ -80,11 +87,7 @@ class DedupIndex {
   Result<std::uint64_t> take_start(std::uint64_t now_ns);
 
   Status keep_receipt(std::string_view vault, const format::SignedReceipt& receipt);
-  struct KeptReceipt {
-    std::string vault;
-    format::SignedReceipt receipt;
-  };
-  Result<std::vector<KeptReceipt>> receipts() const;
+  Result<std::vector<KeptReceipt>> receipts() const { return receipts_in(*table_); }
 
  private:
   explicit DedupIndex(table::Table& table) : table_(&table) {}

@@ -39,7 +39,7 @@ class Promises {
     return {};
   }
 
-  Status check(const repo::DedupIndex::KeptReceipt& kept) {
+  Status check(const repo::KeptReceipt& kept) {
     const auto found = vaults_.find(kept.vault);
     if (found == vaults_.end()) return {};
     VaultOnDisk& vault = found->second;
