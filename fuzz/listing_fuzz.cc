@@ -7,7 +7,7 @@ namespace {
 using namespace exclave;  // a test program of one file
 
 Status check_round_trip(const format::ListingEntry& entry) {
-  CHECK(format::is_safe_path(entry.path));
+  CHECK(!format::entry_flaw(entry).has_value());
   format::BinaryWriter writer;
   format::ListingEncoder encoder;
   encoder.append(entry, writer);

@@ -33,6 +33,7 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
   options.excludes = settings.excludes;
   if (settings.one_file_system) options.border = engine::FileSystemBorder::Stay;
   if (settings.verify_content) options.rereading = engine::Rereading::Everything;
+  if (settings.moved) options.other_root = engine::OtherRoot::Accept;
   if (settings.wait_all) options.behind = engine::Behind::WaitForAll;
 
   engine::CaptureContext capture = home->capture_context(context);
@@ -112,6 +113,13 @@ Result<ExitCode> run(const Context& context, const RecoverSettings& settings) {
   const Acts acts = TRY(load_acts(context, settings.home));
   const auto writer = TRY(read_role_key(files, settings.home, "writer.key", custody::SigningUse::Writer));
   const auto lock = TRY(lock_agent_directory(files, settings.home));
+  // The daemon would stream on under keys that the next one of it does not find any more.
+  const auto journals = lock_journals(files, settings.home);
+  if (!journals.ok() && journals.error().code() == Code::Conflict) {
+    return Error(Code::Conflict, "an agent runs in '" + printable(settings.home) + "', under the keys of its era")
+        .hint("end it first, and start it again afterwards; nothing was changed");
+  }
+  if (!journals.ok()) return journals.error();
   const policy::Registry* const named = acts.policy().registry(keys.registry);
   if (keys.realm != acts.policy().realm || named == nullptr) {
     return Error(Code::Denied, "the keys in '" + printable(settings.keys) + "' belong to another realm")

@@ -119,9 +119,8 @@ Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
     engine::StageTimes times;
     const engine::DatabaseCaptureReport report = TRY(capture(context, *captures, database, {}, times, {}));
     note_base(context, settings.home, database.stream.dataset, report);
-    context.env.log.write(env::LogLevel::Info, "base backup " + short_hex(report.capture.snapshot.view()) + " of " +
-                                                   database.stream.dataset + " is durable");
-    return captures->erase_ended_periods(context);
+    return log_capture(context, *captures, report.capture,
+                       "base backup " + short_hex(report.capture.snapshot.view()) + " of " + database.stream.dataset);
   };
   TRY(agent::run_agent(
       place, config, take_base, [&] { home->vaults().shutdown(); }, context.stop));

@@ -103,7 +103,9 @@ Result<engine::DatabaseRestoreOptions> recovery_of(const Context& context, const
                                                    const RestoreTarget& target) {
   engine::DatabaseRestoreOptions recovery;
   recovery.target = target.path;
+  recovery.claimed = target.claimed;
   recovery.wal_directory = found.directory;
+  recovery.log = found.log.hold.get();
   recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
   recovery.owner = target.owner;
   return recovery;
@@ -184,7 +186,14 @@ Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::st
 }
 
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
-                                                 const RestoreTarget& target) {
+                                                 const RestoreTarget& target, const engine::RestoreReport& restored) {
+  if (restored.first_content_problem.has_value()) {
+    const engine::CaptureProblem& first = *restored.first_content_problem;
+    return Error(Code::Precondition, "the database in '" + printable(target.path) +
+                                         "' is not whole, and no server may be started on it: " +
+                                         (first.path.empty() ? "." : printable(first.path)) + ": " + first.why)
+        .hint("restore it where its files can be as they were, or from an older base");
+  }
   return engine::prepare_recovery(context.env.files, TRY(recovery_of(context, found, target)), found.log.plan);
 }
 
@@ -197,7 +206,7 @@ Status hand_over(const Context& context, const std::vector<PreparedDatabase>& da
   TRY(engine::unmark_targets(context.env.files, targets));
   for (const PreparedDatabase& each : databases) each.log->log.hold->keep();
   for (const PreparedDatabase& each : databases) {
-    TRY(engine::allow_recovery(context.env.files, TRY(recovery_of(context, *each.log, *each.target))));
+    TRY(engine::allow_recovery(TRY(recovery_of(context, *each.log, *each.target))));
   }
   return {};
 }

@@ -62,9 +62,10 @@ struct RestoreTarget {
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& instead_of_root = {});
 
-// After the base's files, with Ending::StayMarked. Then they can be handed over.
+// After the base's files, with Ending::StayMarked, were `restored`. Then they can be handed over. Precondition:
+// something of the base is not there, or not with its content. What is wrong with attributes alone is only told.
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
-                                                 const RestoreTarget& target);
+                                                 const RestoreTarget& target, const engine::RestoreReport& restored);
 struct PreparedDatabase {
   const FoundLog* log = nullptr;
   const RestoreTarget* target = nullptr;

@@ -56,7 +56,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
                                    progress.callback(), context.stop));
 
   // 3. Set up so that its server recovers to exactly that end.
-  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, target));
+  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, target, report));
   TRY(hand_over(context, {{&found, &target}}));
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);

@@ -97,7 +97,7 @@ Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder)
     const env::FileInfo owner = TRY(folder->info());
     env::FileAttributes given;
     given.owner = env::FileOwner{owner.user, owner.group};
-    if (owner.user != kRootUser) TRY(folder->set_attributes(part.settings.place.registry, given));
+    if (owner.user != kRootUser) TRY(part.whole->set_own_attributes(given));
   }
   const env::FileInfo whole = TRY(part.whole->info());
   for (const auto& [dataset, snapshots] : part.survey.datasets) {
@@ -206,7 +206,7 @@ Status hand_over_all(const Context& context, const std::vector<Member*>& members
   std::vector<std::string> others;
   for (Member* member : members) {
     if (member->is_database()) {
-      member->ready = TRY(make_ready(context, *member->log, member->target).in(name(member)));
+      member->ready = TRY(make_ready(context, *member->log, member->target, member->report).in(name(member)));
       databases.push_back({&*member->log, &member->target});
     } else {
       others.push_back(member->target.path);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/render.h"
@@ -6,10 +8,21 @@
 #include "engine/restore.h"
 
 namespace exclave::cli {
+namespace {
+
+// Whether "latest" is perhaps not the latest there is: so few vaults answered that a later snapshot, which as many
+// vaults hold as a durable one needs, may lie in others only.
+bool may_lack_the_latest(const ReleasedSnapshot& released, const RestoreSettings& settings) {
+  return settings.snapshot == "latest" && !released.holdings.is_whole;
+}
+
+}  // namespace
+
 Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
   RestoreSettings settings = given;
   // A database's log lies beside the target, and so does the mark of what is unfinished.
   while (settings.target.size() > 1 && settings.target.ends_with('/')) settings.target.pop_back();
+  TRY(engine::check_target(settings.target));
   if (!settings.place.home.empty()) {
     return Error(Code::Denied, "the agent cannot read back what it deposited: it holds no opening keys")
         .hint("restore at a site, with the officials' approvals: exclave release request --site DIRECTORY");
@@ -43,13 +56,22 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
 
   std::string text = restore_text(report, released, settings.target);
   config::Json json = restore_json(report, released);
+  const bool is_uncertain = may_lack_the_latest(released, settings);
+  json.set("later_may_exist", is_uncertain);
   if (settings.stages) {
     text += render_stages(times, report.totals.bytes, true);
     json.set("stages", stages_json(times));
   }
   context.print(text, json);
   show_restore_problems(context, report);
-  return report.is_partial() ? kPartial : kOk;
+  if (is_uncertain) {
+    const std::size_t vaults = site->policy().vaults.size();
+    const std::size_t silent = vaults - std::min(released.holdings.answering.size(), vaults);
+    context.note("a later snapshot may exist: " + std::to_string(silent) + " of " + std::to_string(vaults) +
+                 " vaults do not answer");
+    context.note("  hint: bring them back, and look: exclave snapshots --site DIRECTORY");
+  }
+  return report.is_partial() || is_uncertain ? kPartial : kOk;
 }
 
 }  // namespace exclave::cli

@@ -109,9 +109,14 @@ void show_restore_problems(const Context& context, const engine::RestoreReport& 
   if (!report.ownership_restored) {
     context.note("owners were not restored, and set-id bits were left off: run as root to restore them");
   }
-  for (std::size_t i = 0; i < std::min(report.problems.size(), kShownProblems); ++i) {
+  const std::size_t shown = std::min(report.problems.size(), kShownProblems);
+  for (std::size_t i = 0; i < shown; ++i) {
     const std::string& path = report.problems[i].path;
     context.note("  " + (path.empty() ? "." : printable(path)) + ": " + report.problems[i].why);
+  }
+  if (report.problem_count > shown) {
+    context.note("  and " + std::to_string(report.problem_count - shown) + " more problems; --json lists the first " +
+                 std::to_string(engine::kMaxListedProblems));
   }
 }
 

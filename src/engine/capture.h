@@ -6,14 +6,20 @@
 //
 // I1  A capture that returned ok is durable: its snapshot and everything it needs have k receipts. A failure after that
 //     is no error of the capture: it is in the report.
-// I2  Nothing is skipped silently: entries that could not be read whole are in the report and marked in the listing.
+// I2  Nothing is skipped silently: entries that could not be read whole are in the report and marked in the listing. What
+//     no listing can hold, as a name of more than 255 bytes, is in the report and not in the listing, nor is what lies
+//     in it: everything else can be restored.
 // I3  An interrupted capture leaves no snapshot; what got receipts is not sent again by the next one. If it was
 //     interrupted while the vaults took the snapshot itself, they may hold one that home does not know, as after a crash.
-// I4  Unchanged files (same size, mtime, ctime, inode as in the catalogue) are not opened, unless asked to.
+// I4  Unchanged files (same size, mtime, ctime, inode as in the catalogue) are not opened, unless asked to. What changed
+//     less than 3 seconds before it was looked at is not taken for unchanged next time. One change goes unseen: a write
+//     through a shared mapping moves no time while its page is dirty already, as the kernel stamps only the first write
+//     to a clean page. A file that is mapped and written to all the time is caught up with by the first capture after
+//     the kernel has written the page back and the file was written to once more; or by rereading everything.
 // Memory: about 150 MB, whatever the number of files; and 40 bytes for each chunk (1 MiB or so) of the largest file or
 //     stream, which are the slices of its entry: 0.4 GB for 10 TB.
-// Errors: NotFound (source), Unavailable, Exhausted, Denied (vaults), Precondition (keys), Cancelled, Corrupt (agent
-//     state).
+// Errors: NotFound (source), InvalidInput (the dataset holds another root), Unavailable, Exhausted, Denied (vaults),
+//     Precondition (keys), Cancelled, Corrupt (agent state).
 // See: docs/formats/{pack,listing,snapshot,catalogue}.md.
 #pragma once
 
@@ -62,6 +68,9 @@ using OnProgress = std::function<void(const CaptureProgress&)>;
 enum class Behind { GracePeriod, WaitForAll };
 enum class Rereading { ChangedOnly, Everything };
 enum class CaptureMode { Real, DryRun };
+// What to do where the dataset's last capture was of another directory. "The latest" of a dataset is one tree: of two
+// that take turns in it, each hides the other.
+enum class OtherRoot { Refuse, Accept };
 
 struct TreeCaptureOptions {
   std::string dataset = "files";
@@ -71,6 +80,7 @@ struct TreeCaptureOptions {
   Rereading rereading = Rereading::ChangedOnly;
   Behind behind = Behind::GracePeriod;
   CaptureMode mode = CaptureMode::Real;
+  OtherRoot other_root = OtherRoot::Refuse;
   std::uint64_t expected_files = 0;  // for progress, if the caller knows
   std::uint64_t expected_bytes = 0;
 };

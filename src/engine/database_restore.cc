@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "env/exists.h"
 #include "format/snapshot.h"
 #include "pg/recovery_files.h"
 
@@ -28,43 +27,64 @@ std::string shell_word(std::string_view text) {
   return word + "'";
 }
 
-Status give_to(env::FileSystem& files, const std::string& directory, const std::optional<env::FileOwner>& owner) {
-  if (!owner.has_value()) return {};
-  env::FileAttributes attributes;
-  attributes.owner = owner;
-  const auto opened = TRY(files.open_directory(directory));
-  for (const env::DirectoryEntry& entry : TRY(opened->entries())) TRY(opened->set_attributes(entry.name, attributes));
-  return opened->set_own_attributes(attributes);
-}
-
-Status write_owned(env::FileSystem& files, const std::string& path, std::string_view text,
-                   const std::optional<env::FileOwner>& owner) {
-  TRY(env::replace_file_durably(files, path, as_bytes(text), env::kPrivateFile));
-  if (!owner.has_value()) return {};
-  env::FileAttributes attributes;
-  attributes.owner = owner;
-  const auto directory = TRY(files.open_directory(env::parent_path(path)));
-  return directory->set_attributes(env::base_name(path), attributes);
-}
-
-Status remove_if_there(env::FileSystem& files, const std::string& path) {
-  Status removed = files.remove_file(path);
+// A missing name is as good as a removed one.
+Status remove_if_there(env::Directory& directory, std::string_view name) {
+  Status removed = directory.remove(name);
   if (!removed.ok() && removed.error().code() == Code::NotFound) return {};
   return removed;
 }
 
+// A new file, whatever had the name. A base that was half prepared is prepared again: it needs no step that is
+// undivided.
+Status write_owned(const DatabaseRestoreOptions& options, std::string_view name, std::string_view text) {
+  env::Directory& target = *options.claimed;
+  TRY(remove_if_there(target, name));
+  const auto file = TRY(target.create_file(name, env::kPrivateFile));
+  TRY(file->append(as_bytes(text)));
+  if (options.owner.has_value()) {
+    env::FileAttributes attributes;
+    attributes.owner = options.owner;
+    TRY(file->set_attributes(attributes));
+  }
+  return file->sync();
+}
+
+// What a base brings under this name. nullopt if it is not there, or no file of its own: a link, or a second name,
+// could be of a file that only root may read.
+Result<std::optional<Bytes>> read_own(env::Directory& target, std::string_view name, std::vector<std::string>& notes) {
+  const auto file = target.open_file(name);
+  if (!file.ok() && file.error().code() == Code::NotFound) return std::optional<Bytes>();
+  if (!file.ok() && file.error().code() != Code::InvalidInput) return file.error();
+  const bool is_own = file.ok() && TRY(file.value()->info()).link_count == 1;
+  if (!is_own) {
+    notes.push_back("the base's " + std::string(name) + " is no file of its own, and was left out: look who made it");
+    return std::optional<Bytes>();
+  }
+  const std::uint64_t size = TRY(file.value()->info()).size;
+  if (size > kMaxConfBytes) {
+    return Error(Code::Exhausted,
+                 "'" + std::string(name) + "' is larger than " + std::to_string(kMaxConfBytes) + " bytes");
+  }
+  Bytes content(static_cast<std::size_t>(size));
+  content.resize(TRY(file.value()->read_at(0, content)));
+  return std::optional<Bytes>(std::move(content));
+}
+
 // The server makes each link anew from tablespace_map.
 Status place_tablespaces(env::FileSystem& files, const DatabaseRestoreOptions& options, DatabaseRestoreReport& report) {
-  const std::string place = env::join_path(options.target, format::kTablespacesFolder);
-  const auto oids = files.list(place);
-  if (!oids.ok() && oids.error().code() == Code::NotFound) return {};
-  const std::string absolute = TRY(files.canonical(place));
+  const auto place = options.claimed->open_directory(format::kTablespacesFolder);
+  if (!place.ok() && place.error().code() == Code::NotFound) return {};
+  if (!place.ok()) return place.error();
+  const std::string absolute = env::join_path(TRY(files.canonical(options.target)), format::kTablespacesFolder);
+  std::vector<std::string> oids;
+  for (env::DirectoryEntry& entry : TRY(place.value()->entries())) oids.push_back(std::move(entry.name));
+  std::sort(oids.begin(), oids.end());
   std::string map;
-  for (const std::string& oid : TRY(oids)) {
+  for (const std::string& oid : oids) {
     report.tablespaces.push_back(env::join_path(absolute, oid));
     map += oid + " " + report.tablespaces.back() + "\n";
   }
-  return write_owned(files, env::join_path(options.target, kTablespaceMap), map, options.owner);
+  return write_owned(options, kTablespaceMap, map);
 }
 
 }  // namespace
@@ -72,11 +92,12 @@ Status place_tablespaces(env::FileSystem& files, const DatabaseRestoreOptions& o
 Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options,
                                                const WalPlan& plan) {
   DatabaseRestoreReport report;
-  TRY(files.remove_temporaries(options.target));
+  env::Directory& target = *options.claimed;
   TRY(place_tablespaces(files, options, report));
-  TRY(give_to(files, options.wal_directory, options.owner));
+  if (options.owner.has_value()) TRY(options.log->give_to(*options.owner));
   // A backup of a standby would go on following its primary.
-  TRY(remove_if_there(files, env::join_path(options.target, "standby.signal")));
+  TRY(remove_if_there(target, "standby.signal"));
+  TRY(remove_if_there(target, pg::kRecoverySignalFile));
 
   pg::RecoverySettings settings;
   // exec: a shell that cannot start a process says 2, which a server takes for the end of its log.
@@ -85,29 +106,29 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   settings.target = pg::ToLatest{};  // the log ends where the plan says: "absent" is proven there
   settings.timeline = plan.timeline();
   settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}};
-  const std::string conf = env::join_path(options.target, pg::kAutoConfFile);
-  const auto present = files.read_file(conf, kMaxConfBytes);
-  if (!present.ok() && present.error().code() != Code::NotFound) return present.error();
-  const std::string_view text = present.ok() ? as_text(present.value()) : std::string_view();
-  TRY(write_owned(files, conf, TRY(pg::auto_conf_for_recovery(text, settings)), options.owner));
-  if (!TRY(env::exists(files, env::join_path(options.target, "postgresql.conf")))) {
+  const auto present = TRY(read_own(target, pg::kAutoConfFile, report.notes));
+  const std::string_view text = present.has_value() ? as_text(*present) : std::string_view();
+  TRY(write_owned(options, pg::kAutoConfFile, TRY(pg::auto_conf_for_recovery(text, settings))));
+  const auto conf = target.stat("postgresql.conf");
+  if (!conf.ok() && conf.error().code() != Code::NotFound) return conf.error();
+  if (!conf.ok()) {
     report.notes.push_back(
         "the data directory has no postgresql.conf: at home it lay elsewhere; start the server with --config-file, or "
         "bring one (the file tree of /etc/postgresql belongs into the registry too)");
   }
-  TRY(TRY(files.open_directory(options.target))->sync_all());
+  TRY(target.sync_all());
   return report;
 }
 
-Status allow_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options) {
-  const std::string signal = env::join_path(options.target, pg::kRecoverySignalFile);
+Status allow_recovery(const DatabaseRestoreOptions& options) {
   const auto make = [&]() -> Status {
-    TRY(write_owned(files, signal, "", options.owner));
-    return TRY(files.open_directory(options.target))->sync_all();
+    TRY(write_owned(options, pg::kRecoverySignalFile, ""));
+    return options.claimed->sync_all();
   };
   Status made = make();
   if (made.ok()) return made;
-  return made.take_error().hint("all else is there: make an empty '" + printable(signal) +
+  return made.take_error().hint("all else is there: make an empty '" +
+                                printable(env::join_path(options.target, pg::kRecoverySignalFile)) +
                                 "' that belongs to the server's user, and start the server");
 }
 

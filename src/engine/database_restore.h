@@ -9,6 +9,8 @@
 //     off, no standby is waited for, no primary is followed. So a drill's server cannot reach back home.
 // I2  Until allow_recovery no server uses the target or the log. What else is missing then is one empty file, recovery.signal.
 // I3  Everything belongs to `owner`, if one is given.
+// I4  Both directories are read and written through their open handles, without following a link: the base comes from
+//     home, and who owns the target can put other things in their places at any moment.
 // Durability: after each ok, all of it. Until recovery.signal is there, a server that is started by mistake refuses (it finds
 //     no log), or recovers to the backup's end at most.
 // Errors: those of the file system.
@@ -18,15 +20,18 @@
 #include <string>
 #include <vector>
 
+#include "engine/restore.h"
 #include "engine/wal_directory.h"
 #include "env/file_system.h"
 
 namespace exclave::engine {
 
 struct DatabaseRestoreOptions {
-  std::string target;         // the restored base
-  std::string wal_directory;  // planned; the plan need not be published yet
-  std::string program;        // absolute path of exclave
+  std::string target;               // the restored base; for messages, and for what the server is told
+  ClaimedTarget claimed{};          // that directory
+  std::string wal_directory;        // as the server is told
+  WalDirectoryHold* log = nullptr;  // that directory, planned; the plan need not be published yet. Outlives this
+  std::string program;              // absolute path of exclave
   std::optional<env::FileOwner> owner;
 };
 
@@ -38,6 +43,6 @@ struct DatabaseRestoreReport {
 Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options,
                                                const WalPlan& plan);
 // From here on its server recovers.
-Status allow_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options);
+Status allow_recovery(const DatabaseRestoreOptions& options);
 
 }  // namespace exclave::engine

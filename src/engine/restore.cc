@@ -39,29 +39,132 @@ Result<std::string> target_of(const RestoreOptions& options) {
   return target;
 }
 
-// The kernel forgets pages that it could not write: files with the right size and time may be empty on the disk.
-Status sync_or_distrust(RestoreMarker& marker) {
-  Status synced = marker.root()->sync_all();
-  if (synced.ok()) return synced;
+// Files with the right size and time may be empty on the disk.
+Error distrusted(RestoreMarker& marker, Error error) {
   Status distrusted = marker.distrust();
-  if (distrusted.ok()) return synced;
-  return Error(synced.error().code(), synced.error().message() + "; and " + distrusted.error().message())
+  if (distrusted.ok()) return error;
+  return Error(error.code(), error.message() + "; and " + distrusted.error().message())
       .hint("restore into a fresh directory: what is in this one cannot be trusted");
 }
 
+// The kernel forgets pages that it could not write.
+Status sync_or_distrust(RestoreMarker& marker) {
+  Status synced = marker.root()->sync_all();
+  return synced.ok() ? std::move(synced) : Status(distrusted(marker, synced.take_error()));
+}
+
+// To whom the restore gives the target in the end.
+Result<std::uint32_t> owner_of_target(const SnapshotContent& content, const RestoreOptions& options) {
+  if (options.owner.has_value()) return options.owner->first;
+  std::optional<std::uint32_t> owner;
+  Status read = content.for_each_entry([&](const format::ListingEntry& root) -> Status {
+    owner = root.owner.user;
+    return Error(Code::Cancelled, "the first entry is enough");
+  });
+  if (owner.has_value()) return *owner;
+  if (!read.ok()) return read.take_error();
+  return Error(Code::Corrupt, "listing: it is empty");
+}
+
 Status finish_directories(const SnapshotContent& content, const RestoreOptions& options, const RestorePlanner& planner,
-                          DirectoryFinisher& finisher) {
+                          DirectoryFinisher& finisher, RestoreFindings& findings) {
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
   const auto finish = [&](const format::ListingEntry& directory) {
-    return planner.is_refused(directory.path) ? Status() : finisher.add(directory);
+    return planner.is_refused(directory.path) ? Status() : findings.of_target(finisher.add(directory));
   };
   TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
     return selection.pass(std::move(entry), finish, [&](const format::ListingEntry& chosen) {
       return chosen.type == format::EntryType::Directory ? finish(chosen) : Status();
     });
   }));
-  return finisher.finish();
+  return findings.of_target(finisher.finish());
 }
+
+// What is there, and what is not as it was.
+void add_findings(const RestoreFindings& findings, RestoreReport& report) {
+  const RestoreFindings::Absent absent = findings.absent();
+  report.totals.files -= absent.files;
+  report.totals.bytes -= absent.bytes;
+  RestoreFindings::List problems = findings.problems();
+  report.problem_count = problems.count;
+  report.problems = std::move(problems.first);
+  report.first_content_problem = findings.first_content_problem();
+}
+
+// All that is done in the target, but for its end.
+class TargetFiller {
+ public:
+  TargetFiller(env::Env& env, const SnapshotContent& content, const RestoreOptions& options, RestoreMarker& marker,
+               RestoreSelection& selection, RestoreFindings& findings)
+      : env_(env),
+        content_(content),
+        options_(options),
+        marker_(marker),
+        selection_(selection),
+        findings_(findings),
+        attributes_(findings, options.owner),
+        tree_({marker.root(), marker.found() == RestoreMarker::Found::Nothing}) {}
+
+  Result<RestoreReport> fill(StageTimes& times, const OnProgress& on_progress, const std::stop_token& stop) {
+    RestoreReport report;
+    // 1. Names at once, contents through the pipeline.
+    const auto go_on = [&](std::uint64_t files, std::uint64_t written_bytes) -> Status {
+      return tell_progress(files, written_bytes, on_progress, stop);
+    };
+    // Between two runs of one large file, bytes alone tell.
+    const auto go_on_within = [&](std::uint64_t written_bytes) { return go_on(progress_.files, written_bytes); };
+    ChunkWriter writer(env_, content_, attributes_, findings_, links_, times, go_on_within);
+    RestorePlanner planner(env_.files, {content_, writer, attributes_, findings_, tree_, selection_, links_},
+                           marker_.found(), report);
+    progress_.expected_files = content_.record().totals.files;
+    progress_.expected_bytes = content_.record().totals.bytes;
+    TRY(content_.for_each_entry([&](format::ListingEntry entry) -> Status {
+      TRY(planner.add(std::move(entry)));
+      return go_on(report.totals.files, writer.written_bytes());
+    }));
+    TRY(planner.flush());
+    TRY(writer.finish());
+    TRY(links_.remove_left_out(content_, tree_, findings_));
+    const bool is_nothing = report.totals.files + report.totals.directories + report.totals.others == 0;
+    if (!selection_.is_everything() && is_nothing && findings_.problems().count == 0) {
+      return Error(Code::NotFound, "nothing in the snapshot matches '" + printable(options_.paths.front()) + "'")
+          .hint("look first: exclave ls");
+    }
+
+    // 2. Directories, deepest first.
+    DirectoryFinisher finisher(attributes_, findings_, tree_.root());
+    TRY(finish_directories(content_, options_, planner, finisher, findings_));
+    report.ownership_restored = !attributes_.skipped_owner();
+    report.written_bytes = writer.written_bytes();
+    add_findings(findings_, report);
+    return report;
+  }
+
+ private:
+  Status tell_progress(std::uint64_t files, std::uint64_t written_bytes, const OnProgress& on_progress,
+                       const std::stop_token& stop) {
+    if (stop.stop_requested())
+      return Error(Code::Cancelled, "restore into '" + printable(options_.target) + "' was interrupted")
+          .hint("run it again to go on");
+    if (!on_progress || !pace_.is_due(files, written_bytes)) return {};
+    progress_.files = files;
+    progress_.bytes = written_bytes;
+    on_progress(progress_);
+    return {};
+  }
+
+  env::Env& env_;
+  const SnapshotContent& content_;
+  const RestoreOptions& options_;
+  RestoreMarker& marker_;
+  RestoreSelection& selection_;
+  RestoreFindings& findings_;
+  AttributeSetter attributes_;
+  TargetTree tree_;
+  LinkedNames links_;
+  CaptureProgress progress_;
+  ProgressPace pace_;
+};
 
 Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& content,
                                           const format::ObjectName& snapshot, const RestoreOptions& options,
@@ -70,55 +173,16 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
   const std::string target = TRY(target_of(options));
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
 
-  // 1. A fresh target, or one to go on with.
+  // A fresh target, or one to go on with.
   ClaimedTarget root = options.claimed != nullptr ? options.claimed : TRY(claim_target(env.files, target));
-  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, std::move(root), selection.paths()));
-  TargetTree tree({marker.root(), marker.found() == RestoreMarker::Found::Nothing});
-
-  // 2. Names at once, contents through the pipeline.
-  RestoreReport report;
+  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, std::move(root), selection.paths(),
+                                                 [&] { return owner_of_target(content, options); }));
   RestoreFindings findings;
-  AttributeSetter attributes(findings, options.owner);
-  LinkedNames links;
-  CaptureProgress progress;
-  progress.expected_files = content.record().totals.files;
-  progress.expected_bytes = content.record().totals.bytes;
-  ProgressPace pace;
-  const auto go_on = [&](std::uint64_t files, std::uint64_t written_bytes) -> Status {
-    if (stop.stop_requested())
-      return Error(Code::Cancelled, "restore into '" + printable(target) + "' was interrupted")
-          .hint("run it again to go on");
-    if (!on_progress || !pace.is_due(files, written_bytes)) return {};
-    progress.files = files;
-    progress.bytes = written_bytes;
-    on_progress(progress);
-    return {};
-  };
-  // Between two runs of one large file, bytes alone tell.
-  const auto go_on_within = [&](std::uint64_t written_bytes) { return go_on(progress.files, written_bytes); };
-  ChunkWriter writer(env, content, attributes, findings, links, times, go_on_within);
-  RestorePlanner planner(env.files, {content, writer, attributes, findings, tree, selection, links}, marker.found(),
-                         report);
-  TRY(content.for_each_entry([&](format::ListingEntry entry) -> Status {
-    TRY(planner.add(std::move(entry)));
-    return go_on(report.totals.files, writer.written_bytes());
-  }));
-  TRY(planner.flush());
-  TRY(writer.finish());
-  TRY(links.remove_left_out(content, tree, findings));
-  if (!selection.is_everything() && report.totals.files + report.totals.directories + report.totals.others == 0) {
-    return Error(Code::NotFound, "nothing in the snapshot matches '" + printable(options.paths.front()) + "'")
-        .hint("look first: exclave ls");
-  }
+  auto filled = TargetFiller(env, content, options, marker, selection, findings).fill(times, on_progress, stop);
+  if (!filled.ok()) return findings.has_target_failed() ? distrusted(marker, filled.take_error()) : filled.take_error();
+  RestoreReport report = filled.take();
 
-  // 3. Directories, deepest first; then durability, and the marker goes.
-  DirectoryFinisher finisher(attributes, findings, tree.root());
-  TRY(finish_directories(content, options, planner, finisher));
-  report.ownership_restored = !attributes.skipped_owner();
-  report.written_bytes = writer.written_bytes();
-  RestoreFindings::List problems = findings.problems();
-  report.problem_count = problems.count;
-  report.problems = std::move(problems.first);
+  // Durability, and the marker goes.
   const env::Instant before_sync = env.clock.monotonic();
   report.duration = before_sync - start;
   if (options.syncing == Syncing::Sync) {

@@ -8,12 +8,14 @@
 //     followed.
 // I2  No byte reaches a file before its segment's tag and its chunk's id were checked.
 // I3  The target must be empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
-//     A file is finished when its modification time is set, which happens last. After a power loss, or a
-//     sync that failed, nothing is trusted. One restore at a time (claim_target).
+//     A file is finished when its modification time is set, which happens last. After a power loss, or a write or
+//     sync that failed, nothing is trusted; nor is a mark that somebody else can have made, or made for another
+//     directory. One restore at a time (claim_target).
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
 //     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
-//     A name or a size that the target's file system refuses costs that file, or what is in that directory, only.
+//     A name or a size that the target's file system refuses costs that file, or what is in that directory, only; a
+//     hard link that it refuses becomes a file of its own.
 // I5  A file that needs bytes which no vault gives whole (damaged where a vault answers, missing in all of them, or
 //     perhaps at one that does not answer) is left out: it has no name in the target, each of its names is in the final
 //     error with the reason, and all else is restored. The target can be gone on with.
@@ -25,8 +27,11 @@
 // NotFound (nothing was chosen; the listing's pack is lost).
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/capture.h"
@@ -46,8 +51,10 @@ enum class Ending {
 // A target of which nobody else restores anything while this lives: open, and locked. shared_ptr: with all who write into
 // the target.
 using ClaimedTarget = std::shared_ptr<env::Directory>;
+// InvalidInput: it does not name a directory ("", ".", "..", "/"): the marker, and a database's log, lie beside it.
+Status check_target(std::string_view target);
 // Makes it if it is missing. Precondition: it is no directory, or neither empty nor marked, and is left alone; Conflict:
-// another restore is at work in it.
+// another restore is at work in it. Those of check_target.
 Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target);
 // The same, whatever is in it.
 Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target);
@@ -59,18 +66,22 @@ struct RestoreOptions {
   std::string target;
   std::vector<std::string> paths;  // relative paths or patterns (exclude.h); empty: everything
   Syncing syncing = Syncing::Sync;
-  std::optional<env::FileOwner> owner;  // of everything, instead of who owned it at home
-  ClaimedTarget claimed{};              // the target, if it was claimed before
-  Ending ending = Ending::Finish;       // StayMarked: only with `paths` empty
+  // Of everything, instead of who owned it at home. Then no device nodes are made, and set-id bits and the capabilities
+  // of programs are left off: each is a problem of its entry.
+  std::optional<env::FileOwner> owner;
+  ClaimedTarget claimed{};         // the target, if it was claimed before
+  Ending ending = Ending::Finish;  // StayMarked: only with `paths` empty
 };
 
 struct RestoreReport {
-  format::SnapshotTotals totals;  // what was restored
+  format::SnapshotTotals totals;  // what was restored, and is there
   std::uint64_t kept_files = 0;   // finished by an earlier run
   std::uint64_t written_bytes = 0;
   bool ownership_restored = true;  // false: not root
   std::vector<CaptureProblem> problems;
   std::uint64_t problem_count = 0;
+  // The first of them that is not of attributes alone: something is not there, or not with all its content.
+  std::optional<CaptureProblem> first_content_problem;
   std::chrono::nanoseconds duration{};  // without the final sync
   std::chrono::nanoseconds sync_duration{};
 

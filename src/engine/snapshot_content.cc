@@ -42,6 +42,10 @@ Status SnapshotContent::rebuild_index(const std::vector<FoundObject>& objects, c
       case Code::InvalidInput:
         notes_.push_back(added.error().message() + "; what only lies there is lost");
         break;
+      case Code::Unavailable:
+        if (!chunks_.is_answering()) return added;
+        notes_.push_back(added.error().message() + "; what only lies there can be had when its vault answers");
+        break;
       default:
         return added;
     }

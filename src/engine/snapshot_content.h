@@ -19,8 +19,8 @@ namespace exclave::engine {
 class SnapshotContent {
  public:
   // `objects`: everything the vaults hold of the registry; used only if an index object cannot be read, then the own
-  // directory of every pack of the era is read instead. `notes` says so, and names what could not be read. `opener`
-  // outlives it.
+  // directory of every pack of the era is read instead. `notes` says so, and names what could not be read: a pack that
+  // cannot be had costs only what lies in it, if any vault answers. `opener` outlives it.
   static Result<std::unique_ptr<SnapshotContent>> open(repo::ObjectOpener& opener,
                                                        const format::ObjectReference& snapshot,
                                                        const std::vector<FoundObject>& objects);

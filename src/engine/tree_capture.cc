@@ -47,12 +47,31 @@ Result<std::optional<repo::CatalogueReader>> usable_catalogue(const CaptureConte
   return std::optional(opened.take());
 }
 
+// By the last catalogue, of whatever era: without one there is nothing to compare with.
+Status check_root(const CaptureContext& context, const TreeCaptureOptions& options, const std::string& source) {
+  if (options.other_root == OtherRoot::Accept) return {};
+  const auto last = repo::CatalogueReader::open(context.env.files, context.state_directory, options.dataset);
+  if (!last.ok()) return {};
+  const repo::CatalogueHeader& header = last.value().header();
+  const bool is_ours = header.realm == context.policy.realm && header.registry == context.registry.id;
+  if (!is_ours || header.root == source) return {};
+  return Error(Code::InvalidInput, "dataset '" + options.dataset + "' holds '" + printable(header.root) + "', not '" +
+                                       printable(source) + "'")
+      .hint("give this tree a dataset of its own: --dataset NAME; or if it has moved, say --moved");
+}
+
+Error interrupted(const std::string& source) {
+  return {Code::Cancelled, "capture of " + printable(source) + " was interrupted"};
+}
+
 // A dry run walks and merges, and reads nothing.
-Result<CaptureReport> count_tree(TreeScanner& scanner, const OnProgress& on_progress) {
+Result<CaptureReport> count_tree(TreeScanner& scanner, const std::string& source, const OnProgress& on_progress,
+                                 const std::stop_token& stop) {
   CaptureReport report;
   CaptureProgress progress;
   ProgressPace pace;
   while (auto scanned = TRY(scanner.next())) {
+    if (stop.stop_requested()) return interrupted(source);
     if (const auto* block = std::get_if<ScannedBlock>(&*scanned)) {
       count_block(*block, report);
     } else {
@@ -83,6 +102,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   // 1. Open the source, the last listing, and the stream to the vaults.
   TRY(format::check_name("dataset", options.dataset));
   const std::string source = TRY(context.env.files.canonical(options.source).in([] { return "source"; }));
+  TRY(check_root(context, options, source));
   TreeWalker walker =
       TRY(TreeWalker::open(context.env.files, source, TRY(ExcludeList::parse(options.excludes)), options.border));
   std::optional<repo::CatalogueReader> previous = TRY(usable_catalogue(context, options));
@@ -97,7 +117,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   }
   if (options.mode == CaptureMode::DryRun) {
     TreeScanner scanner(context.env, std::move(walker), std::move(previous), options.rereading, times);
-    return count_tree(scanner, on_progress);
+    return count_tree(scanner, source, on_progress, stop);
   }
   repo::CatalogueWriter catalogue = TRY(repo::CatalogueWriter::create(context.env.files, context.state_directory));
   const auto session = TRY(CaptureSession::begin(context, options.dataset, &catalogue, times));
@@ -110,7 +130,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   progress.expected_bytes = options.expected_bytes;
   ProgressPace pace;
   const auto go_on = [&](std::uint64_t unread_bytes) -> Status {
-    if (stop.stop_requested()) return Error(Code::Cancelled, "capture of " + printable(source) + " was interrupted");
+    if (stop.stop_requested()) return interrupted(source);
     progress.files = report.totals.files;
     progress.bytes = report.totals.bytes - unread_bytes;
     if (!on_progress || !pace.is_due(progress.files, progress.bytes)) return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine/detail/directory_itself.h"
 #include "env/exists.h"
 #include "format/signed_text.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::string_view kPlanDomain = "exclave/wal-plan/v1";
 constexpr std::string_view kPlanName = "wal.plan";
+constexpr std::string_view kPlanDraftName = ".tmp-wal.plan";
 // Made before anything else: what lies beside it is a restore's, and of use to nobody as long as there is no plan.
 constexpr std::string_view kMarkName = "restore.unfinished";
 constexpr std::string_view kMadeHere = "made\n";    // the directory, too
@@ -64,6 +66,21 @@ bool has(const std::vector<env::DirectoryEntry>& entries, std::string_view name)
   return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) { return entry.name == name; });
 }
 
+Status write_new(env::Directory& directory, std::string_view name, ByteView content) {
+  const auto file = TRY(directory.create_file(name, env::kPrivateFile));
+  TRY(file->append(content));
+  return file->sync();
+}
+
+Result<std::unique_ptr<env::Directory>> open_log_directory(env::FileSystem& files, const std::string& path) {
+  TRY(check_names_itself(path, "log directory"));
+  TRY(files.make_directories(path, env::kPrivateDirectory));
+  auto opened = open_itself(files, path);
+  if (opened.ok() || opened.error().code() != Code::InvalidInput) return opened;
+  return Error(Code::Precondition, "'" + printable(path) + "' is a link, or no directory")
+      .hint("name the directory itself with --wal");
+}
+
 // What an interrupted restore left: log without a plan, which no server can have used. Its mark stays: what comes is a
 // restore's again.
 Status remove_unfinished(const std::string& path, env::Directory& directory,
@@ -109,8 +126,8 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
 
 Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory) {
   const bool was_there = TRY(env::exists(files, directory));
-  TRY(files.make_directories(directory, env::kPrivateDirectory));
-  std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, directory, TRY(files.open_directory(directory))));
+  std::unique_ptr<WalDirectoryHold> hold(
+      new WalDirectoryHold(files, directory, TRY(open_log_directory(files, directory))));
   Status locked = hold->directory_->lock();
   if (!locked.ok() && locked.error().code() == Code::Conflict) {
     return Error(Code::Conflict, "another restore is at work in '" + printable(directory) + "'")
@@ -125,16 +142,18 @@ Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem
   return hold;
 }
 
+// Of a mark that is not whole nobody knows whether the directory was there before: then it stays.
 Status WalDirectoryHold::mark(bool was_there, const std::vector<env::DirectoryEntry>& entries) {
-  const std::string path = env::join_path(path_, kMarkName);
   if (has(entries, kMarkName)) {
-    const Bytes left = TRY(files_.read_file(path, kMaxPlanBytes));
-    if (as_text(left) == kFoundHere) origin_ = Origin::Found;
+    Bytes left(kMadeHere.size());
+    const auto file = TRY(directory_->open_file(kMarkName));
+    left.resize(TRY(file->read_at(0, left)));
+    if (as_text(left) != kMadeHere) origin_ = Origin::Found;
     return {};
   }
   if (was_there && entries.empty()) origin_ = Origin::Found;
-  return env::create_file_durably(files_, path, as_bytes(origin_ == Origin::Found ? kFoundHere : kMadeHere),
-                                  env::kPrivateFile);
+  TRY(write_new(*directory_, kMarkName, as_bytes(origin_ == Origin::Found ? kFoundHere : kMadeHere)));
+  return files_.sync_directory(path_);
 }
 
 WalDirectoryHold::~WalDirectoryHold() {
@@ -142,16 +161,36 @@ WalDirectoryHold::~WalDirectoryHold() {
 }
 
 Status WalDirectoryHold::draft_plan(const WalPlan& plan) {
-  plan_ = TRY(files_.draft(path_, env::kPrivateFile));
-  TRY(plan_->file().append(as_bytes(plan.text())));
-  return plan_->file().sync();
+  if (std::exchange(is_drafted_, false)) TRY(directory_->remove(kPlanDraftName));
+  TRY(write_new(*directory_, kPlanDraftName, as_bytes(plan.text())));
+  is_drafted_ = true;
+  return {};
+}
+
+// Only files that this restore can have made: what somebody else put beside them may be another name of a file
+// elsewhere.
+Status WalDirectoryHold::give_to(const env::FileOwner& owner) {
+  env::FileAttributes attributes;
+  attributes.owner = owner;
+  for (const env::DirectoryEntry& entry : TRY(directory_->entries())) {
+    const env::FileInfo info = TRY(directory_->stat(entry.name));
+    if (info.type != env::FileType::Regular || info.link_count != 1) {
+      return Error(Code::Precondition, "'" + printable(entry.name) + "' in '" + printable(path_) +
+                                           "' is not of this restore: somebody else writes there")
+          .hint("name another directory with --wal");
+    }
+    TRY(directory_->set_attributes(entry.name, attributes));
+  }
+  return directory_->set_own_attributes(attributes);
 }
 
 Status WalDirectoryHold::publish() {
-  CHECK(plan_ != nullptr);
+  CHECK(is_drafted_);
   TRY(directory_->sync_all());  // whose it is was said meanwhile
-  TRY(plan_->publish_new(kPlanName));
-  plan_.reset();
+  if (directory_->stat(kPlanName).ok()) return Error(Code::AlreadyExists, "'" + std::string(kPlanName) + "' is there");
+  TRY(directory_->rename(kPlanDraftName, kPlanName));
+  TRY(directory_->sync_all());
+  is_drafted_ = false;
   is_published_ = true;
   return {};
 }
@@ -164,7 +203,6 @@ void WalDirectoryHold::keep() {
 
 // The plan first: without it nothing is given out. The mark last: it says whose the rest is.
 Status WalDirectoryHold::remove() {
-  plan_.reset();
   std::vector<env::DirectoryEntry> entries = TRY(directory_->entries());
   const auto turn = [](const env::DirectoryEntry& entry) {
     return entry.name == kPlanName ? 0 : entry.name == kMarkName ? 2 : 1;
@@ -175,14 +213,8 @@ Status WalDirectoryHold::remove() {
   return TRY(files_.open_directory(env::parent_path(path_)))->remove(env::base_name(path_));
 }
 
-WalDirectoryWriter::WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<WalDirectoryHold> hold,
-                                       pg::SegmentSize size, pg::Lsn first)
-    : files_(files),
-      path_(std::move(path)),
-      hold_(std::move(hold)),
-      directory_(hold_->directory()),
-      size_(size),
-      first_(first) {}
+WalDirectoryWriter::WalDirectoryWriter(std::unique_ptr<WalDirectoryHold> hold, pg::SegmentSize size, pg::Lsn first)
+    : hold_(std::move(hold)), directory_(hold_->directory()), size_(size), first_(first) {}
 
 WalDirectoryWriter::~WalDirectoryWriter() = default;
 
@@ -190,8 +222,7 @@ Result<std::unique_ptr<WalDirectoryWriter>> WalDirectoryWriter::create(env::File
                                                                        const std::string& directory,
                                                                        pg::SegmentSize size, pg::Lsn first) {
   auto hold = TRY(WalDirectoryHold::take(files, directory));
-  return std::unique_ptr<WalDirectoryWriter>(
-      new WalDirectoryWriter(files, directory, std::move(hold), size, size.segment_start(first)));
+  return std::unique_ptr<WalDirectoryWriter>(new WalDirectoryWriter(std::move(hold), size, size.segment_start(first)));
 }
 
 Status WalDirectoryWriter::open_for_write(const std::string& name) {
@@ -301,9 +332,7 @@ Result<WalDirectoryWriter::Dropped> WalDirectoryWriter::add_history(pg::Timeline
     dropped[number] = extent != extents_.end() ? std::optional(extent->second) : std::nullopt;
     TRY(drop(number));
   }
-  const std::string path = env::join_path(path_, pg::history_file_name(timeline));
-  if (histories_.emplace(timeline, history).second)
-    TRY(env::create_file_durably(files_, path, text, env::kPrivateFile));
+  if (histories_.emplace(timeline, history).second) TRY(write_new(directory_, pg::history_file_name(timeline), text));
   return dropped;
 }
 

@@ -19,7 +19,8 @@
 // I3  A segment is handed over as a copy: a server may write into what it was given.
 // I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and what
 //     one that was killed left is removed by the next, which tells it by the mark and the missing plan; nothing else is ever
-//     removed. One restore at a time: the directory is locked.
+//     removed. One restore at a time: the directory is locked. It is written through its open handle only: whoever owns
+//     what is above it may put something else in its place at any moment.
 // Threads: one at a time. Durability: all but the plan's name after plan() returned, that after publish().
 // Errors: Conflict (I1: two histories; I4: another restore is at work in it), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
 //   NotFound (no plan), Exhausted.
@@ -59,7 +60,8 @@ struct WalPlan {
 // The directory while a restore is under way (I4).
 class WalDirectoryHold {
  public:
-  // Made if missing; must be empty or hold what an interrupted restore left, which is removed (Precondition otherwise).
+  // Made if missing; must be empty or hold what an interrupted restore left, which is removed (Precondition otherwise,
+  // or if it is a link).
   static Result<std::unique_ptr<WalDirectoryHold>> take(env::FileSystem& files, const std::string& directory);
   // Removes what was written, and the directory, unless it was there before, and empty.
   ~WalDirectoryHold();
@@ -70,7 +72,9 @@ class WalDirectoryHold {
   Status publish();
   // A server is about to use it: it stays. Precondition: it was published.
   void keep();
-  env::Directory& directory() { return *directory_; }
+  env::Directory& directory() const { return *directory_; }
+  // To another user, when all but the plan's name is there: what is in it, then itself. Precondition: as for publish.
+  Status give_to(const env::FileOwner& owner);
 
  private:
   enum class Origin { Ours, Found };
@@ -82,7 +86,7 @@ class WalDirectoryHold {
   env::FileSystem& files_;
   const std::string path_;
   std::unique_ptr<env::Directory> directory_;
-  std::unique_ptr<env::FileSystem::Draft> plan_;
+  bool is_drafted_ = false;
   bool is_published_ = false;
   Origin origin_ = Origin::Ours;
   bool is_kept_ = true;  // until all in it is known to be a restore's
@@ -122,8 +126,7 @@ class WalDirectoryWriter {
   std::unique_ptr<WalDirectoryHold> finish() &&;
 
  private:
-  WalDirectoryWriter(env::FileSystem& files, std::string path, std::unique_ptr<WalDirectoryHold> hold,
-                     pg::SegmentSize size, pg::Lsn first);
+  WalDirectoryWriter(std::unique_ptr<WalDirectoryHold> hold, pg::SegmentSize size, pg::Lsn first);
   Status write(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
   // How many bytes at the front are as they are here.
   Result<std::size_t> count_same(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
@@ -134,8 +137,6 @@ class WalDirectoryWriter {
   Status fill_before(const LogRange& range, const WalPlan& plan);
   Status end_at(const WalPlan& plan);
 
-  env::FileSystem& files_;
-  const std::string path_;
   std::unique_ptr<WalDirectoryHold> hold_;
   env::Directory& directory_;  // hold_'s
   const pg::SegmentSize size_;

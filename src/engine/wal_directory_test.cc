@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -105,6 +106,30 @@ TEST_F(WalDirectory, a_timelines_first_segment_begins_with_its_parents_bytes) {
   EXPECT_EQ(Bytes(segment.begin() + 3000, segment.begin() + 3100), Bytes(100, 0xee));
   EXPECT_EQ(fetch("00000002.history").value(), FetchOutcome::HandedOver);
   EXPECT_EQ(fetch("00000003.history").value(), FetchOutcome::Absent);
+}
+
+TEST_F(WalDirectory, E_a_link_is_not_taken_for_the_directory) {
+  std::filesystem::create_directory(scratch_ / "elsewhere");
+  std::filesystem::create_directory_symlink(scratch_ / "elsewhere", scratch_ / "link");
+  for (const std::string name : {"link", "link/"}) {
+    EXPECT_EQ(WalDirectoryWriter::create(files_, scratch_ / name, size_, pg::Lsn(0)).error().code(),
+              Code::Precondition);
+  }
+  EXPECT_EQ(WalDirectoryWriter::create(files_, scratch_ / "elsewhere/.", size_, pg::Lsn(0)).error().code(),
+            Code::InvalidInput);
+  EXPECT_TRUE(std::filesystem::is_empty(scratch_ / "elsewhere"));
+}
+
+TEST_F(WalDirectory, E_what_somebody_else_put_beside_the_log_is_not_given_away) {
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 10'000).ok());
+  ASSERT_TRUE(writer_->plan(plan_to(kSegment + 10'000)).ok());
+  hold_ = std::move(*std::exchange(writer_, nullptr)).finish();
+  ASSERT_TRUE(env::create_file_durably(files_, scratch_ / "victim", as_bytes("theirs"), 0600).ok());
+  std::filesystem::create_hard_link(scratch_ / "victim", directory() + "/000000010000000000000009");
+  const env::FileOwner us{::geteuid(), ::getegid()};
+  EXPECT_EQ(hold_->give_to(us).error().code(), Code::Precondition);
+  std::filesystem::remove(directory() + "/000000010000000000000009");
+  EXPECT_TRUE(hold_->give_to(us).ok());
 }
 
 // Found by review: a base of a standby that was promoted before its segment was full.

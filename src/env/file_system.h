@@ -141,6 +141,8 @@ class Directory {
   virtual Status set_attributes(std::string_view name, const FileAttributes& attributes) = 0;
   virtual Status set_own_attributes(const FileAttributes& attributes) = 0;
   virtual Status remove(std::string_view name) = 0;  // file or empty directory
+  // In one step, replacing a file that had the name.
+  virtual Status rename(std::string_view from, std::string_view to) = 0;
   // Its own ACL, and the default one, which everything made in it would inherit; fine if it has none. The mode stays.
   virtual Status drop_acls() = 0;
 
@@ -163,6 +165,8 @@ class FileSystem {
   virtual Result<std::uint64_t> free_bytes(std::string_view path) = 0;
   // How many files and directories this process may have open at once, whoever in it opens them.
   virtual std::size_t open_limit() = 0;
+  // Who this process is to it: the user whom what it makes belongs to.
+  virtual std::uint32_t own_user() = 0;
 
   // --- state files ---
   virtual Result<std::unique_ptr<ReadableFile>> open_file(std::string_view path) = 0;

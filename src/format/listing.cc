@@ -16,6 +16,7 @@ enum Flag : std::uint16_t {
   kMoreParts = 1U << 6,
   kLaterPart = 1U << 7,
 };
+constexpr std::size_t kMaxXattrNameBytes = 255;
 constexpr std::uint16_t kKnownFlags = 0xff;
 constexpr std::uint16_t kFlagsOfLaterParts = kSparse | kMoreParts | kLaterPart;
 constexpr std::uint16_t kFlagsOfData = kContent | kSparse | kMoreParts;  // of regular files only
@@ -77,8 +78,8 @@ Result<std::uint32_t> varint32(BinaryReader& body) {
 Status decode_owner(BinaryReader& body, Owner& owner) {
   owner.user = TRY(varint32(body));
   owner.group = TRY(varint32(body));
-  owner.user_name = TRY(body.text(256));
-  owner.group_name = TRY(body.text(256));
+  owner.user_name = TRY(body.text(kMaxOwnerNameBytes));
+  owner.group_name = TRY(body.text(kMaxOwnerNameBytes));
   return {};
 }
 
@@ -86,14 +87,9 @@ Status decode_xattrs(BinaryReader& body, ListingEntry& entry) {
   const std::size_t count = TRY(body.count(2));
   if (count > kMaxXattrs) return body.corrupt("has too many extended attributes");
   entry.xattrs.resize(count);
-  std::size_t total = 0;
   for (ExtendedAttribute& attribute : entry.xattrs) {
-    attribute.name = TRY(body.text(255));
+    attribute.name = TRY(body.text(kMaxXattrNameBytes));
     attribute.value = to_bytes(TRY(body.bytes()));
-    if (attribute.name.empty() || attribute.name.find('\0') != std::string::npos)
-      return body.corrupt("extended attribute has a bad name");
-    total += attribute.name.size() + attribute.value.size();
-    if (total > kMaxXattrBytes) return body.corrupt("extended attributes are too large");
   }
   return {};
 }
@@ -104,7 +100,6 @@ Status decode_attributes(BinaryReader& body, std::uint16_t flags, const std::opt
   if (type < 1 || type > 7) return body.corrupt("unknown entry type");
   entry.type = static_cast<EntryType>(type);
   entry.mode = TRY(varint32(body));
-  if (entry.mode > 07777) return body.corrupt("mode is out of range");
   if ((flags & kSameOwner) != 0) {
     if (!previous_owner.has_value()) return body.corrupt("refers to an owner that was not given");
     entry.owner = *previous_owner;
@@ -118,11 +113,7 @@ Status decode_attributes(BinaryReader& body, std::uint16_t flags, const std::opt
     if (problem < 1 || problem > 2) return body.corrupt("unknown problem");
     entry.problem = static_cast<EntryProblem>(problem);
   }
-  if (entry.type == EntryType::Symlink) {
-    entry.link_target = TRY(body.text(kMaxPathBytes));
-    if (entry.link_target.empty() || entry.link_target.find('\0') != std::string::npos)
-      return body.corrupt("symlink has a bad target");
-  }
+  if (entry.type == EntryType::Symlink) entry.link_target = TRY(body.text(kMaxPathBytes));
   if (is_device(entry.type)) {
     entry.device_major = TRY(varint32(body));
     entry.device_minor = TRY(varint32(body));
@@ -146,11 +137,6 @@ Status decode_extents(BinaryReader& body, ListingEntry& entry) {
     DataExtent extent;
     extent.offset = TRY(body.varint());
     extent.length = TRY(body.varint());
-    const std::uint64_t after = entry.extents.empty() ? 0 : entry.extents.back().offset + entry.extents.back().length;
-    if (extent.length == 0 || extent.offset < after || extent.offset > entry.size ||
-        extent.length > entry.size - extent.offset) {
-      return body.corrupt("extents overlap or lie outside the file");
-    }
     entry.extents.push_back(extent);
   }
   return {};
@@ -172,20 +158,57 @@ void clear(ListingEntry& entry) {
   entry = std::move(fresh);
 }
 
-// What a complete entry must satisfy (I1).
-Status check_complete(const ListingEntry& entry) {
-  const auto corrupt = [](std::string_view why) { return Error(Code::Corrupt, "listing: " + std::string(why)); };
-  std::uint64_t sliced = 0;
-  for (const Slice& slice : entry.slices) sliced += slice.length;
-  std::uint64_t data = entry.sparse ? 0 : entry.size;
-  for (const DataExtent& extent : entry.extents) data += extent.length;
-  if (entry.type != EntryType::Regular) {
-    if (sliced != 0 || entry.sparse) return corrupt("something that is not a file holds data");
-    return {};
+std::optional<std::string_view> path_flaw(std::string_view path) {
+  if (is_safe_path(path)) return std::nullopt;
+  if (path.size() > kMaxPathBytes) return "path is too long";
+  std::size_t longest = 0;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    longest = std::max(longest, end - begin);
+    begin = end + 1;
   }
-  if (sliced != data && entry.problem == EntryProblem::None) return corrupt("slices do not add up to the file's data");
-  if (sliced != 0 && sliced != data) return corrupt("slices do not add up to the file's data");
-  return {};
+  return longest > kMaxNameBytes ? "path holds a name of more than 255 bytes" : "path leaves the tree";
+}
+
+std::optional<std::string_view> xattrs_flaw(const std::vector<ExtendedAttribute>& xattrs) {
+  if (xattrs.size() > kMaxXattrs) return "has too many extended attributes";
+  std::size_t total = 0;
+  for (const ExtendedAttribute& attribute : xattrs) {
+    if (attribute.name.empty() || attribute.name.size() > kMaxXattrNameBytes ||
+        attribute.name.find('\0') != std::string::npos) {
+      return "extended attribute has a bad name";
+    }
+    total += attribute.name.size() + attribute.value.size();
+    if (total > kMaxXattrBytes) return "extended attributes are too large";
+  }
+  return std::nullopt;
+}
+
+// I1.
+std::optional<std::string_view> data_flaw(const ListingEntry& entry) {
+  if (entry.type != EntryType::Regular) {
+    const bool is_empty = !entry.sparse && !entry.content.has_value() && entry.slices.empty() && entry.extents.empty();
+    return is_empty ? std::nullopt : std::optional<std::string_view>("something that is not a file holds data");
+  }
+  if (!entry.sparse && !entry.extents.empty()) return "extents of a file that is not sparse";
+  std::uint64_t data = entry.sparse ? 0 : entry.size;
+  std::uint64_t after = 0;
+  for (const DataExtent& extent : entry.extents) {
+    if (extent.length == 0 || extent.offset < after || extent.offset > entry.size ||
+        extent.length > entry.size - extent.offset) {
+      return "extents overlap or lie outside the file";
+    }
+    after = extent.offset + extent.length;
+    data += extent.length;
+  }
+  std::uint64_t sliced = 0;
+  for (const Slice& slice : entry.slices) {
+    if (slice.length == 0) return "slice is empty";
+    sliced += slice.length;
+  }
+  const bool may_be_absent = entry.problem != EntryProblem::None && sliced == 0;
+  if (sliced != data && !may_be_absent) return "slices do not add up to the file's data";
+  return std::nullopt;
 }
 
 }  // namespace
@@ -217,6 +240,24 @@ bool is_safe_path(std::string_view path) {
     if (end == path.size()) return true;
     begin = end + 1;
   }
+}
+
+std::optional<std::string_view> attributes_flaw(const ListingEntry& entry) {
+  if (const auto flaw = path_flaw(entry.path)) return flaw;
+  if (entry.mode > 07777) return "mode is out of range";
+  if (entry.owner.user_name.size() > kMaxOwnerNameBytes || entry.owner.group_name.size() > kMaxOwnerNameBytes)
+    return "name of the owner or group is too long";
+  const bool is_link = entry.type == EntryType::Symlink;
+  if (is_link && (entry.link_target.empty() || entry.link_target.size() > kMaxPathBytes ||
+                  entry.link_target.find('\0') != std::string::npos)) {
+    return "symlink has a bad target";
+  }
+  return xattrs_flaw(entry.xattrs);
+}
+
+std::optional<std::string_view> entry_flaw(const ListingEntry& entry) {
+  const auto flaw = attributes_flaw(entry);
+  return flaw.has_value() ? flaw : data_flaw(entry);
 }
 
 void ListingEncoder::reset() {
@@ -296,7 +337,6 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
   if (suffix.size() > kMaxPathBytes) return body.corrupt("path is too long");
   state.path.resize(static_cast<std::size_t>(shared));
   state.path += as_text(suffix);
-  if (!is_safe_path(state.path)) return body.corrupt("path leaves the tree");
   const bool later = (flags & kLaterPart) != 0;
   if (later != inside_entry_) return body.corrupt("parts of an entry are out of order");
   if (later && (flags & ~kFlagsOfLaterParts) != 0) return body.corrupt("a later part repeats what the first one said");
@@ -307,6 +347,7 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
     clear(entry_);
     entry_.path = state.path;
     TRY(decode_attributes(body, flags, state.owner, entry_));
+    if (const auto flaw = attributes_flaw(entry_)) return body.corrupt(*flaw);
     state.owner = entry_.owner;
   }
   if ((flags & kFlagsOfData) != 0 && entry_.type != EntryType::Regular)
@@ -324,14 +365,13 @@ Status ListingDecoder::decode_part(BinaryReader& body, ChunkState& state, const 
       slice.chunk = *state.chunk;
       slice.offset = TRY(varint32(body));
       slice.length = TRY(varint32(body));
-      if (slice.length == 0) return body.corrupt("slice is empty");
       entry_.slices.push_back(slice);
     }
   }
   TRY(body.end());
   inside_entry_ = (flags & kMoreParts) != 0;
   if (inside_entry_) return {};
-  TRY(check_complete(entry_));
+  if (const auto flaw = data_flaw(entry_)) return body.corrupt(*flaw);
   return sink(std::move(entry_));
 }
 

@@ -15,6 +15,7 @@
 //     MiB each.
 // I1  Slices, laid end to end, are the file's data: all of it, or for a sparse file the bytes of its extents in order.
 // I2  A decoder accepts only paths that stay below the root: no empty, "." or ".." component, no NUL.
+// I3  A decoder accepts an entry just if entry_flaw() finds nothing.
 // Threads: an encoder or decoder by one thread.
 // Errors: Corrupt.
 // Source: docs/formats/listing.md.
@@ -24,6 +25,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/binary.h"
@@ -36,6 +38,7 @@ inline constexpr std::size_t kMaxXattrs = 4096;
 inline constexpr std::size_t kMaxXattrBytes = std::size_t{1} << 20;  // names and values of one entry
 inline constexpr std::size_t kMaxPathBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxNameBytes = 255;
+inline constexpr std::size_t kMaxOwnerNameBytes = 256;
 
 enum class EntryType : std::uint8_t {
   Regular = 1,
@@ -103,10 +106,17 @@ struct ListingEntry {
 
 inline constexpr std::size_t kMaxSlicesPerPart = 4096;
 
+// I3. Why no decoder takes this entry, or nullopt. It decides for both sides: a decoder refuses by it, and who writes a
+// listing asks before each append() and leaves the entry out. One entry that is refused costs the whole snapshot.
+std::optional<std::string_view> entry_flaw(const ListingEntry& entry);
+// The same of all but extents and slices, which a capture knows only once it has read the file.
+std::optional<std::string_view> attributes_flaw(const ListingEntry& entry);
+
 class ListingEncoder {
  public:
   // Appends the records of one entry to `out`. `on_record` (if set) is called after each with its bytes: the place to
-  // cut. Returning true starts a new chunk: state is reset.
+  // cut. Returning true starts a new chunk: state is reset. Precondition, if somebody is to read it: I3, and paths come
+  // in walk order.
   using OnRecord = std::function<bool(ByteView record)>;
   void append(const ListingEntry& entry, BinaryWriter& out, const OnRecord& on_record = {});
   void reset();

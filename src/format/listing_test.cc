@@ -289,6 +289,69 @@ TEST(listing, extents_that_overlap_or_lie_outside_the_file_are_refused) {
   EXPECT_EQ(with({{~std::uint64_t{0} - 1, 3}}, ~std::uint64_t{0}), Code::Corrupt);
 }
 
+// One that a writer lets through and a reader refuses costs the whole snapshot.
+TEST(listing, what_a_writer_is_told_to_leave_out_is_exactly_what_a_reader_refuses) {
+  std::vector<std::pair<std::string, std::function<void(ListingEntry&)>>> changes = {
+      {"nothing", [](ListingEntry&) {}},
+      {"name of 255 bytes", [](ListingEntry& e) { e.path = "d/" + std::string(255, 'n'); }},
+      {"name of 256 bytes", [](ListingEntry& e) { e.path = "d/" + std::string(256, 'n'); }},
+      {"path out of the tree", [](ListingEntry& e) { e.path = "../a"; }},
+      {"mode", [](ListingEntry& e) { e.mode = 010000; }},
+      {"owner of 256 bytes", [](ListingEntry& e) { e.owner.user_name = std::string(256, 'u'); }},
+      {"owner of 257 bytes", [](ListingEntry& e) { e.owner.user_name = std::string(257, 'u'); }},
+      {"group of 257 bytes", [](ListingEntry& e) { e.owner.group_name = std::string(257, 'g'); }},
+      {"link to something", [](ListingEntry& e) { e.type = EntryType::Symlink, e.link_target = "b"; }},
+      {"link to nothing", [](ListingEntry& e) { e.type = EntryType::Symlink; }},
+      {"link with NUL", [](ListingEntry& e) { e.type = EntryType::Symlink, e.link_target = std::string(1, '\0'); }},
+      {"xattr",
+       [](ListingEntry& e) {
+         e.xattrs = {{"user.a", {}}};
+       }},
+      {"xattr without name",
+       [](ListingEntry& e) {
+         e.xattrs = {{"", {}}};
+       }},
+      {"xattr of 256 bytes",
+       [](ListingEntry& e) {
+         e.xattrs = {{std::string(256, 'x'), {}}};
+       }},
+      {"too many xattrs",
+       [](ListingEntry& e) {
+         e.xattrs.assign(kMaxXattrs + 1, {"user.a", {}});
+       }},
+      {"too large xattrs",
+       [](ListingEntry& e) {
+         e.xattrs = {{"user.a", Bytes(kMaxXattrBytes)}};
+       }},
+      {"data",
+       [](ListingEntry& e) {
+         e.size = 3, e.slices = {{id_of<ChunkId>("c"), 0, 3}};
+       }},
+      {"data of a directory", [](ListingEntry& e) { e.type = EntryType::Directory, e.sparse = true; }},
+      {"content of a pipe", [](ListingEntry& e) { e.type = EntryType::Fifo, e.content = id_of<ContentId>("c"); }},
+      {"no data", [](ListingEntry& e) { e.size = 3; }},
+      {"no data, and that is said", [](ListingEntry& e) { e.size = 3, e.problem = EntryProblem::Unreadable; }},
+      {"empty slice",
+       [](ListingEntry& e) {
+         e.slices = {{id_of<ChunkId>("c"), 0, 0}};
+       }},
+      {"hole", [](ListingEntry& e) { e.size = 9, e.sparse = true; }},
+      {"extent outside",
+       [](ListingEntry& e) {
+         e.size = 9, e.sparse = true, e.extents = {{9, 1}};
+       }},
+  };
+  std::size_t refused = 0;
+  for (const auto& [name, change] : changes) {
+    ListingEntry entry = file("a");
+    change(entry);
+    const bool is_refused = refusal_of_chunk(encode({entry})) == Code::Corrupt;
+    EXPECT_EQ(entry_flaw(entry).has_value(), is_refused) << name;
+    refused += is_refused ? 1 : 0;
+  }
+  EXPECT_EQ(refused, 16U);
+}
+
 TEST(listing, hostile_counts_are_refused_before_anything_is_allocated) {
   for (const std::uint64_t count : {std::uint64_t{5000}, std::uint64_t{1} << 32, ~std::uint64_t{0}}) {
     EXPECT_EQ(refusal_of_chunk(

@@ -149,6 +149,10 @@ std::size_t FileSystem::open_limit() {
   return static_cast<std::size_t>(std::min<rlim_t>(files.rlim_cur, std::numeric_limits<int>::max()));
 }
 
+std::uint32_t FileSystem::own_user() {
+  return ::geteuid();
+}
+
 Result<std::unique_ptr<env::ReadableFile>> FileSystem::open_file(std::string_view path) {
   const Path at = TRY(Path::from(path));
   return TRY(InputFile::open(at.at(), at.rest(), InputFile::Links::Follow));

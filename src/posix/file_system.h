@@ -31,6 +31,7 @@ class FileSystem : public env::FileSystem {
   Result<std::string> canonical(std::string_view path) override;
   Result<std::uint64_t> free_bytes(std::string_view path) override;
   std::size_t open_limit() override;
+  std::uint32_t own_user() override;
 
   Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view path) override;
   Result<Bytes> read_file(std::string_view path, std::uint64_t limit) override;

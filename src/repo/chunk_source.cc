@@ -37,7 +37,9 @@ Status ChunkSource::add_index(const format::ObjectReference& reference) {
 }
 
 Status ChunkSource::add_pack(const format::ObjectName& name, std::uint64_t bytes) {
-  const ObjectOpener::Opened object = TRY(opener_.open_by_name(name, bytes));
+  auto opened = opener_.open_by_name(name, bytes);
+  if (!opened.ok() && opened.error().code() == Code::Unavailable) lacks_packs_ = true;
+  const ObjectOpener::Opened object = TRY(std::move(opened));
   if (format::read_payload(object.plain, format::PlaintextType::Index).ok()) return {};
   add_entries(object.reference,
               TRY(format::read_pack_directory(object.plain).in([&] { return format::object_words(name); })));
@@ -59,6 +61,11 @@ Result<ChunkPlace> ChunkSource::locate(const format::ChunkId& id) const {
       std::lower_bound(places_.begin(), places_.end(), id,
                        [](const Located& located, const format::ChunkId& wanted) { return located.id < wanted; });
   if (found == places_.end() || found->id != id) {
+    if (lacks_packs_) {
+      return Error(Code::Unavailable, "chunk " + id.hex().substr(0, 16) +
+                                          " is in no index that could be read, and perhaps in a pack of a vault that " +
+                                          "does not answer");
+    }
     return Error(Code::Corrupt, "chunk " + id.hex().substr(0, 16) + " is in no index that could be read");
   }
   return found->place;

@@ -5,7 +5,7 @@
 // I1  Every chunk handed out has the id that was asked for: recomputed with the era's dedup key.
 // I2  Decompression is bounded by the directory's plain size.
 // Threads: locate and read from any thread after load. Errors: Corrupt (also for a chunk that is in no readable index),
-// NotFound, Denied, Unavailable.
+// NotFound, Denied, Unavailable (also for a chunk that may be in a pack which could not be read).
 #pragma once
 
 #include <vector>
@@ -47,7 +47,8 @@ class ChunkSource {
   // Loads one index object.
   Status add_index(const format::ObjectReference& reference);
   // Loads one pack's own directory: for packs whose index object is lost. `bytes`: its size, as far as is known. An
-  // index object is none, and is passed over.
+  // index object is none, and is passed over. After Unavailable, chunks that are found nowhere may lie in it: then
+  // locate says so.
   Status add_pack(const format::ObjectName& name, std::uint64_t bytes);
   void finish_loading();  // sorts; after the last add
 
@@ -80,6 +81,7 @@ class ChunkSource {
   ObjectOpener& opener_;
   std::vector<format::ObjectReference> packs_;
   std::vector<Located> places_;
+  bool lacks_packs_ = false;
 };
 
 // Opens and decodes a snapshot object.

@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <array>
 
+#include "table/table.h"
+
 namespace exclave::repo {
 namespace {
 
 // One being filled, one in the hands of the senders, one spare: two stall on incompressible data (measured).
 constexpr std::size_t kPackBuffers = 3;
+
+// A pack's row in the agent's table holds its directory whole, behind a few fields (DedupIndex).
+constexpr std::size_t kPackRowFields = 64;
+static_assert(kMaxPackChunks * format::kDirectoryEntryBytes + kPackRowFields <= table::kMaxValueBytes);
 
 // Plaintext bytes that `entries` chunks of `stored` bytes together need.
 std::size_t pack_plain_bytes(std::size_t stored, std::size_t entries) {
@@ -47,7 +53,8 @@ PackWriter::PackWriter(env::Threads& threads, env::Clock& clock, Sealer sealer, 
       buffers_(threads, kPackBuffers) {}
 
 bool PackWriter::fits(std::size_t stored, std::uint8_t size_class) const {
-  return pack_plain_bytes(used_ + stored, entries_.size() + 1) <= format::plain_capacity(size_class);
+  return entries_.size() < kMaxPackChunks &&
+         pack_plain_bytes(used_ + stored, entries_.size() + 1) <= format::plain_capacity(size_class);
 }
 
 // Packs of small captures stay small in memory too: the layout is the same in every class.
@@ -59,7 +66,9 @@ void PackWriter::make_room(std::size_t stored) {
 
 Status PackWriter::add(const Chunk& chunk) {
   CHECK(!chunk.stored.empty() && chunk.stored.size() <= format::kMaxChunkPlainBytes);
-  if (open_ != nullptr && !fits(chunk.stored.size(), format::kLargestClass)) TRY(flush_pack(format::kLargestClass));
+  // The largest class, as a rule; a pack of very many tiny chunks is full before.
+  if (open_ != nullptr && !fits(chunk.stored.size(), format::kLargestClass))
+    TRY(flush_pack(format::smallest_class_for(pack_plain_bytes(used_, entries_.size()))));
   if (open_ == nullptr) {
     const env::Instant start = clock_.monotonic();
     open_ = buffers_.acquire(0);
@@ -86,6 +95,7 @@ Status PackWriter::seal_and_push(std::uint8_t size_class, const crypto::Hash256&
   reference.period = key->id.period;
   statistics_.seal_time += clock_.thread_cpu_time() - sealing;
   statistics_.object_bytes += view.size();
+  object_bytes_.store(statistics_.object_bytes, std::memory_order_relaxed);
   const env::Instant start = clock_.monotonic();
   entry = TRY(sink_.push({reference.name, size_class, std::move(buffer)}, snapshot_oldest));
   pushed_ = entry.value() + 1;

@@ -3,15 +3,17 @@
 //
 //   add add add ... finish        a full pack is class 24; what is left at the end is split into smaller classes
 //
+// Units/limits: a pack ends after kMaxPackChunks chunks, however small they are: its directory is one value of a table.
 // I1  Nothing of a chunk leaves before it is sealed.
 // I2  A pack's chunks become known to the dedup index only when the pack's entry is durable (k heads), together with
 //     its directory, in one batch: a crash loses knowledge, never claims what is not held.
 // I3  Plaintext is copied once, into its place in the object's buffer, and sealed there.
-// Threads: one thread at a time.
+// Threads: one thread at a time; object_bytes() from any, meanwhile.
 // Durability: none by itself; settle() waits for it.
 // Errors: those of the sink, of the index and of the key source.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -27,6 +29,8 @@ namespace exclave::repo {
 
 // The sealing key of the running period; asked once per object. The key outlives the call to the next one.
 using KeySource = std::function<Result<const format::SealingKey*>()>;
+
+inline constexpr std::size_t kMaxPackChunks = 80'000;
 
 struct PackStatistics {
   std::uint64_t packs = 0;
@@ -59,7 +63,8 @@ class PackWriter {
                                                 std::optional<format::PeriodNumber> snapshot_oldest);
   Status settle();  // all that was pushed is durable, and packs are known to the index
 
-  const PackStatistics& statistics() const { return statistics_; }
+  const PackStatistics& statistics() const { return statistics_; }  // by the writing thread, or when it is done
+  std::uint64_t object_bytes() const { return object_bytes_.load(std::memory_order_relaxed); }  // of the statistics
 
  private:
   struct Waiting {
@@ -88,6 +93,7 @@ class PackWriter {
   std::deque<Waiting> waiting_;
   std::uint64_t pushed_ = 0;
   PackStatistics statistics_;
+  std::atomic<std::uint64_t> object_bytes_{0};
 };
 
 }  // namespace exclave::repo

@@ -151,6 +151,23 @@ TEST_F(PackWriterTest, whatever_the_sizes_no_chunk_is_lost) {
   expect_all_chunks_in_packs();
 }
 
+TEST_F(PackWriterTest, a_pack_of_the_smallest_chunks_ends_before_its_directory_outgrows_a_row_of_the_table) {
+  const auto packs = writer();
+  add(*packs, std::vector<std::size_t>(kMaxPackChunks + 1, 1));
+  ASSERT_TRUE(packs->finish().ok());
+  EXPECT_EQ(packs->statistics().packs, 2U);
+  expect_all_chunks_in_packs();
+}
+
+TEST_F(PackWriterTest, who_shows_progress_is_told_of_the_bytes_made_so_far) {
+  const auto packs = writer();
+  EXPECT_EQ(packs->object_bytes(), 0U);
+  add(*packs, std::vector<std::size_t>(5, 4'000'000));
+  EXPECT_EQ(packs->object_bytes(), std::size_t{1} << 24) << "one is full, the rest waits";
+  ASSERT_TRUE(packs->finish().ok());
+  EXPECT_EQ(packs->object_bytes(), packs->statistics().object_bytes);
+}
+
 TEST_F(PackWriterTest, nothing_is_known_before_it_is_durable) {
   const auto packs = writer();
   sink_.durable_limit = 1;

@@ -18,6 +18,29 @@ constexpr double kNewWeight = 0.2;
 // What a failure counts at least: an error that comes at once is no fast answer.
 constexpr std::chrono::nanoseconds kFailureTime = std::chrono::seconds(1);
 
+// What a vault's answer means for the object that was asked for. A vault may answer anything at all, and only what is
+// listed here tells something else than that it gives no good copy.
+Code code_of_copy(const Error& answer) {
+  switch (answer.code()) {
+    case Code::NotFound:
+    case Code::Unavailable:
+    case Code::Cancelled:  // never a vault's word: whoever asked gave up
+      return answer.code();
+    case Code::InvalidInput:
+    case Code::AlreadyExists:
+    case Code::Denied:
+    case Code::Corrupt:
+    case Code::Conflict:
+    case Code::Precondition:
+    case Code::Exhausted:
+    case Code::OutcomeUnknown:
+    case Code::Unsupported:
+    case Code::Bug:
+      return Code::Corrupt;
+  }
+  return Code::Corrupt;
+}
+
 }  // namespace
 
 struct CopiesReader::Source {
@@ -99,7 +122,7 @@ template <typename Attempt>
 Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes, const Attempt& attempt) {
   std::string reasons;
   std::string away;
-  std::optional<Error> worst;
+  std::optional<Code> worst;
   bool all_missing = true;
   for (const std::size_t index : order()) {
     Source& source = *sources_[index];
@@ -121,16 +144,16 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
       return {};
     }
     ++source.statistics.failures;
-    const Code code = result.error().code();
-    source.note_failure(code, start, end, cost_bytes);
+    source.note_failure(result.error().code(), start, end, cost_bytes);
+    const Code code = code_of_copy(result.error());
     if (code != Code::NotFound) all_missing = false;
     if (code == Code::Unavailable) away += (away.empty() ? "" : " and ") + source.statistics.vault;
     append_item(reasons, store::in_list(source.statistics.vault, result.error()), "; ");
     if (incidents_.size() < kMaxIncidents) incidents_.push_back({source.statistics.vault, name, result.error()});
     // A vault that cannot answer may hold what the others lack: missing is only what all of them miss.
-    if (!worst.has_value() || worst->code() == Code::NotFound || code == Code::Corrupt) worst = result.error();
+    if (!worst.has_value() || worst == Code::NotFound || code == Code::Corrupt) worst = code;
   }
-  const Code code = all_missing ? Code::NotFound : worst->code();
+  const Code code = all_missing ? Code::NotFound : *worst;
   if (!away.empty()) away = ", and " + away + " may have one but gave no answer";
   return Error(code, format::object_words(name) + ": no vault gave a good copy" + away + " (" + reasons + ")")
       .hint("bring back a vault that has one; who has what: exclave verify");

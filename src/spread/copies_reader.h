@@ -6,11 +6,14 @@
 // more.
 //
 // I1  A read fails only when every vault failed it; the error then names each vault's reason.
-// I2  Bytes that fail the caller's check count as that vault's corruption: kept as an incident, never returned.
+// I2  Bytes that fail the caller's check count as that vault's corruption: kept as an incident, never returned. So does
+//     every answer but that it lacks the object, or none at all: one vault's odd word must not end what others could go
+//     on with.
 // I3  A vault that fails rests: it is tried last for kRestSeconds, then by one read, and if that fails too for twice as
 //     long, up to kLongestRestSeconds. It may come back, but one that gives nothing right is asked ever less. A single
 //     object that it lacks, and a refusal of the caller, are no failures in this sense.
-// Threads: all calls from any thread. Errors: NotFound (all say so), Corrupt (no good copy left), Unavailable, Denied.
+// Threads: all calls from any thread. Errors: NotFound (all say so), Corrupt (no good copy left), Unavailable,
+// Cancelled.
 #pragma once
 
 #include <memory>

@@ -282,6 +282,22 @@ TEST_F(Copies, no_good_copy_is_corrupt_even_if_others_are_merely_missing) {
   });
 }
 
+TEST_F(Copies, whatever_else_a_vault_answers_it_has_no_good_copy_and_no_more) {
+  for (const Code code : {Code::Exhausted, Code::Denied, Code::Conflict, Code::Precondition, Code::Unsupported}) {
+    run([&] {
+      vaults_[0]->refuses_reads = Error(code, "an odd answer");
+      CopiesReader reader(env_.threads, env_.clock, all());
+      EXPECT_TRUE(read(reader).ok()) << "another vault has one";
+      vaults_[1]->objects.erase(name_);
+      vaults_[2]->objects.erase(name_);
+      const Status result = read(reader);
+      EXPECT_EQ(result.error().code(), Code::Corrupt) << name_of(code);
+      EXPECT_THAT(result.error().message(), ::testing::HasSubstr("an odd answer"));
+      for (const auto& vault : vaults_) vault->objects[name_] = bytes_;
+    });
+  }
+}
+
 TEST_F(Copies, missing_everywhere_is_not_found_but_away_is_unavailable) {
   run([&] {
     for (const auto& vault : vaults_) vault->objects.clear();

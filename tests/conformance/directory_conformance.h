@@ -402,6 +402,33 @@ TEST_P(FileSystemConformance, hard_link_refuses_a_taken_name_a_missing_source_an
   });
 }
 
+TEST_P(FileSystemConformance, rename_replaces_a_file_or_a_link_and_never_a_directory) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    put(*d, "a", "new");
+    put(*d, "b", "old");
+    must(d->rename("a", "b"));
+    EXPECT_TRUE(failed_with(d->stat("a"), Code::NotFound));
+    EXPECT_EQ(must(d->stat("b")).size, 3U);
+    must(d->create_symlink("link", "b"));
+    must(d->rename("b", "link"));
+    EXPECT_EQ(must(d->stat("link")).type, env::FileType::Regular) << "what the link pointed to is not touched";
+    must(d->create_directory("sub", 0700));
+    EXPECT_TRUE(failed_with(d->rename("link", "sub"), Code::InvalidInput));
+    EXPECT_TRUE(failed_with(d->rename("missing", "x"), Code::NotFound));
+    EXPECT_TRUE(failed_with(d->rename("link", "../x"), Code::InvalidInput));
+    EXPECT_TRUE(failed_with(d->rename("..", "x"), Code::InvalidInput));
+  });
+}
+
+TEST_P(FileSystemConformance, what_is_made_belongs_to_the_own_user) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    put(*d, "a", "");
+    EXPECT_EQ(must(d->stat("a")).user, env.files.own_user());
+  });
+}
+
 TEST_P(FileSystemConformance, remove_takes_files_links_and_empty_directories) {
   run([](env::Env env, const std::string& root) {
     auto d = must(env.files.open_directory(root));

@@ -98,7 +98,7 @@ class World:
     # --- commands whose outcome is looked at ---
 
     def backup_command(self, source="source"):
-        return [harness.program(), "--json", "backup", "--home", self.realm.home, "--wait-all", source]
+        return [harness.program(), "--json", "backup", "--home", self.realm.home, "--wait-all", "--moved", source]
 
     def backup(self):
         return harness.run_process(self.backup_command(), self.scratch)

@@ -242,6 +242,30 @@ TEST_F(Damage, what_only_an_absent_vault_may_have_costs_its_files_and_the_rest_i
   expect_equal(source(), at("target"));
 }
 
+TEST_F(Damage, a_pack_that_cannot_be_had_costs_a_rebuilt_index_what_lies_in_it_and_no_more) {
+  make_directory("source/d");
+  for (int i = 0; i < 3; ++i) write("d/old" + std::to_string(i), noise(900'000, static_cast<std::uint64_t>(i) + 1));
+  let_time_pass();
+  const auto first = capture();
+  const format::ObjectName victim = *packs_of(first.snapshot).begin();
+  for (int i = 0; i < 3; ++i) {
+    must(files().remove_file(source("d/old" + std::to_string(i))));
+    write("d/new" + std::to_string(i), noise(900'000, static_cast<std::uint64_t>(i) + 20));
+  }
+  let_time_pass();
+  const auto second = capture();
+  const auto indexes = indexes_of(second.snapshot);
+  for (const auto& tap : site_taps_) {
+    tap->loses = [&](const auto& name) { return name == victim; };
+    tap->spoils = [&](const auto& name) { return indexes.contains(name); };
+  }
+  site_taps_[1]->is_down = true;
+  must(site().restore(second.snapshot, at("second")));
+  expect_equal(source(), at("second"));
+  EXPECT_THAT(site().notes, ::testing::Contains(::testing::HasSubstr("can be had when its vault answers")));
+  EXPECT_TRUE(failed_with(site().restore(first.snapshot, at("first")), Code::Unavailable)) << "not lost for good";
+}
+
 // Found by a first user: every segment of a swapped object is authentic, so only the chunk's id and the object's name
 // tell. Fails without ChunkSource::decode's second fetch.
 TEST_F(Damage, genuine_objects_swapped_on_one_vaults_disk_are_gone_round) {

@@ -20,6 +20,9 @@ class LiveFiles final : public env::FileSystem {
   std::function<void(std::string_view name)> after_stat;
   std::function<void(std::string_view name)> after_open;
   std::function<bool(std::string_view name)> refuses_xattrs;
+  std::function<void(std::vector<env::DirectoryEntry>& entries)> relists;  // what every directory is said to hold
+  std::function<std::string(std::string_view name, std::string target)> retargets;
+  bool has_proc = true;  // without it nothing has attributes that is reached by its name alone
 
   Result<std::unique_ptr<env::Directory>> open_directory(std::string_view path) override {
     return std::unique_ptr<env::Directory>(std::make_unique<LiveDirectory>(*this, TRY(inner_.open_directory(path))));
@@ -28,6 +31,7 @@ class LiveFiles final : public env::FileSystem {
   Result<std::string> canonical(std::string_view path) override { return inner_.canonical(path); }
   Result<std::uint64_t> free_bytes(std::string_view path) override { return inner_.free_bytes(path); }
   std::size_t open_limit() override { return inner_.open_limit(); }
+  std::uint32_t own_user() override { return inner_.own_user(); }
   Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view path) override {
     return inner_.open_file(path);
   }
@@ -68,7 +72,11 @@ class LiveFiles final : public env::FileSystem {
     LiveDirectory(LiveFiles& files, std::unique_ptr<env::Directory> inner) : files_(files), inner_(std::move(inner)) {}
     Result<env::FileInfo> info() override { return inner_->info(); }
     Result<std::vector<env::Xattr>> own_xattrs() override { return inner_->own_xattrs(); }
-    Result<std::vector<env::DirectoryEntry>> entries() override { return inner_->entries(); }
+    Result<std::vector<env::DirectoryEntry>> entries() override {
+      auto entries = TRY(inner_->entries());
+      if (files_.relists) files_.relists(entries);
+      return entries;
+    }
     Result<env::FileInfo> stat(std::string_view name) override {
       auto info = inner_->stat(name);
       if (files_.after_stat) files_.after_stat(name);
@@ -84,8 +92,14 @@ class LiveFiles final : public env::FileSystem {
       if (!files_.refuses_xattrs || !files_.refuses_xattrs(name)) return file;
       return std::unique_ptr<env::ReadableFile>(std::make_unique<WithoutXattrs>(std::move(file)));
     }
-    Result<std::string> read_link(std::string_view name) override { return inner_->read_link(name); }
-    Result<std::vector<env::Xattr>> xattrs(std::string_view name) override { return inner_->xattrs(name); }
+    Result<std::string> read_link(std::string_view name) override {
+      auto target = TRY(inner_->read_link(name));
+      return files_.retargets ? files_.retargets(name, std::move(target)) : std::move(target);
+    }
+    Result<std::vector<env::Xattr>> xattrs(std::string_view name) override {
+      if (!files_.has_proc) return Error(Code::NotFound, "no such file or directory");
+      return inner_->xattrs(name);
+    }
 
     Status create_directory(std::string_view, std::uint32_t) override { return no(); }
     Result<std::unique_ptr<env::WritableFile>> create_file(std::string_view, std::uint32_t) override { return no(); }
@@ -98,6 +112,7 @@ class LiveFiles final : public env::FileSystem {
     Status set_attributes(std::string_view, const env::FileAttributes&) override { return no(); }
     Status set_own_attributes(const env::FileAttributes&) override { return no(); }
     Status remove(std::string_view) override { return no(); }
+    Status rename(std::string_view, std::string_view) override { return no(); }
     Status drop_acls() override { return no(); }
     Status sync_all() override { return no(); }
     Status lock() override { return no(); }

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "engine/detail/capture_session.h"
 #include "repo/catalogue.h"
 #include "tests/realm/live_files.h"
 #include "tests/realm/posix_realm.h"
@@ -131,6 +132,42 @@ TEST_F(Recapture, a_dry_run_counts_and_changes_nothing) {
   EXPECT_EQ(state_of_vaults(), vaults);
   EXPECT_EQ(must(files().read_file(agent_->catalogues() + "/files.catalogue", 1 << 20)), catalogue);
   EXPECT_EQ(must(files().list(agent_->catalogues())).size(), 1U);
+}
+
+TEST_F(Recapture, a_dry_run_ends_when_told_to_stop) {
+  make_tree();
+  engine::TreeCaptureOptions options;
+  options.source = source();
+  options.mode = engine::CaptureMode::DryRun;
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_TRUE(failed_with(agent_->capture(options, stop.get_token()), Code::Cancelled));
+}
+
+TEST_F(Recapture, another_tree_under_the_name_of_a_dataset_is_refused_unless_it_has_moved) {
+  make_tree();
+  const auto first = capture();
+  make_directory("other");
+  write_file(files(), at("other/x"), as_bytes("words"));
+  engine::TreeCaptureOptions options;
+  options.source = at("other");
+  for (const auto mode : {engine::CaptureMode::Real, engine::CaptureMode::DryRun}) {
+    options.mode = mode;
+    const auto refused = agent_->capture(options);
+    EXPECT_TRUE(failed_with(refused, Code::InvalidInput));
+    EXPECT_NE(refused.error().message().find("holds '" + source() + "'"), std::string::npos);
+  }
+  options.mode = engine::CaptureMode::Real;
+  EXPECT_EQ(must(site().holdings()).snapshots.size(), 1U) << "nothing was sent";
+  EXPECT_EQ(capture().number, first.number + 1) << "the old tree goes on";
+
+  options.dataset = "other";
+  expect_equal(at("other"), restored(must(agent_->capture(options)).snapshot));
+  options.dataset = "files";
+  options.other_root = engine::OtherRoot::Accept;
+  expect_equal(at("other"), restored(must(agent_->capture(options)).snapshot));
+  options.other_root = engine::OtherRoot::Refuse;
+  EXPECT_TRUE(is_ok(agent_->capture(options))) << "it lies there now";
 }
 
 TEST_F(Recapture, an_interrupted_capture_leaves_no_snapshot_and_no_draft) {
@@ -290,6 +327,105 @@ TEST_F(LiveTree, a_file_that_shrinks_while_it_is_read_counts_as_what_was_read) {
     must(site().restore(report.snapshot, target));
     EXPECT_EQ(must(files().read_file(target + "/file", 1 << 24)).size(), 1000U);
   }
+}
+
+TEST_F(LiveTree, names_that_no_listing_can_hold_are_reported_and_all_else_comes_back) {
+  make_directory("source/d");
+  write("d/f", "words");
+  write("z", "more words");
+  LiveFiles live(files());
+  const std::string long_name(300, 'm');  // between the two; NTFS and CIFS have such
+  live.relists = [&](std::vector<env::DirectoryEntry>& entries) { entries.push_back({long_name, {}}); };
+  const auto report = capture_with(live);
+  EXPECT_TRUE(report.is_partial());
+  EXPECT_EQ(report.totals.unreadable, 2U);
+  ASSERT_EQ(report.problems.size(), 2U);
+  EXPECT_EQ(report.problems[0].path, "d/" + long_name);
+  EXPECT_EQ(report.problems[1].path, long_name);
+  EXPECT_NE(report.problems[0].why.find("300 bytes"), std::string::npos) << report.problems[0].why;
+  EXPECT_EQ(report.totals.files, 2U);
+  expect_restores_as_source(report.snapshot);
+}
+
+TEST_F(LiveTree, a_link_with_an_empty_target_is_reported_and_all_else_comes_back) {
+  CHECK(::symlink("f", source("a").c_str()) == 0);
+  CHECK(::symlink("f", source("link").c_str()) == 0);
+  write("f", "words");
+  LiveFiles live(files());
+  live.retargets = [](std::string_view name, std::string target) { return name == "a" ? "" : target; };
+  const auto report = capture_with(live);
+  EXPECT_EQ(report.totals.unreadable, 1U);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_EQ(report.problems[0].path, "a");
+  EXPECT_EQ(must(site().restore(report.snapshot, at("target"))).problem_count, 1U);
+  EXPECT_EQ(differences(files(), source(), at("target")), std::vector<std::string>{"'a': is missing"});
+}
+
+TEST_F(LiveTree, a_name_that_a_directory_lists_twice_is_one_entry) {
+  make_directory("source/d");
+  write("d/f", "words");
+  write("e", "more words");
+  LiveFiles live(files());
+  live.relists = [](std::vector<env::DirectoryEntry>& entries) {
+    const auto once = entries;
+    entries.insert(entries.end(), once.begin(), once.end());
+  };
+  const auto report = capture_with(live);
+  EXPECT_FALSE(report.is_partial());
+  EXPECT_EQ(report.totals.files, 2U);
+  EXPECT_EQ(report.totals.directories, 2U);
+  expect_restores_as_source(report.snapshot);
+}
+
+TEST_F(LiveTree, links_whose_attributes_cannot_be_reached_without_proc_are_reported_and_do_not_vanish) {
+  CHECK(::symlink("f", source("a").c_str()) == 0);
+  write("f", "words");
+  LiveFiles live(files());
+  live.has_proc = false;
+  const auto report = capture_with(live);
+  EXPECT_EQ(report.totals.others, 1U);
+  EXPECT_EQ(report.totals.unreadable, 1U);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_EQ(report.problems[0].path, "a");
+  EXPECT_NE(report.problems[0].why.find("/proc"), std::string::npos) << report.problems[0].why;
+}
+
+// The walk delivers none of these. One that came through all the same would make the whole snapshot unreadable.
+TEST_F(Recapture, what_no_reader_would_take_is_left_out_of_the_listing_whoever_brings_it) {
+  must(agent_->open());
+  const engine::CaptureContext context = agent_->context();
+  engine::StageTimes times;
+  const auto session = must(engine::CaptureSession::begin(context, "files", nullptr, times));
+  engine::CaptureSession::Facts facts;
+  const auto add = [&](std::string path, format::EntryType type, std::uint32_t mode) {
+    engine::PendingEntry pending;
+    pending.entry.path = std::move(path);
+    pending.entry.type = type;
+    pending.entry.mode = mode;
+    engine::add_to(facts.totals, pending.entry);
+    must(session->pipeline().add_entry(std::move(pending)));
+  };
+  using format::EntryType;
+  add("", EntryType::Directory, 0755);
+  add("b", EntryType::Directory, 0755);
+  add("b/f", EntryType::Regular, 0644);
+  add("a", EntryType::Regular, 0644);       // out of order
+  add("b/f", EntryType::Regular, 0644);     // twice
+  add("m", EntryType::Directory, 0200755);  // no mode
+  add("m/f", EntryType::Regular, 0644);     // in what is left out
+  add("z", EntryType::Regular, 0644);
+  engine::CaptureReport report;
+  must(session->finish(facts, report));
+  std::vector<std::string> left_out;
+  for (const auto& problem : report.problems) left_out.push_back(problem.path);
+  EXPECT_EQ(left_out, (std::vector<std::string>{"a", "b/f", "m", "m/f"}));
+  EXPECT_EQ(report.totals.unreadable, 4U);
+  EXPECT_EQ(report.totals.files, 2U);
+  EXPECT_EQ(report.totals.directories, 2U);
+  EXPECT_EQ(must(site().open(report.snapshot))->record().totals, report.totals);
+  const std::string target = restored(report.snapshot);
+  EXPECT_TRUE(is_ok(files().stat(target + "/b/f")));
+  EXPECT_TRUE(is_ok(files().stat(target + "/z")));
 }
 
 // Every block of `path` as one that cannot go on as a whole: the same entries, other ends.

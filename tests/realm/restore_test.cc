@@ -80,6 +80,14 @@ class Restore : public PosixRealm {
     entry.slices.push_back({identifier.of_bytes(format::ChunkKind::Content, as_bytes(kContent)), 0, kContent.size()});
     return entry;
   }
+  // The mark of an unfinished restore, as an earlier run left it for this target. `boot`: "-" trusts nothing.
+  std::string mark_of(const std::string& target, const format::ObjectName& snapshot, const std::string& boot) {
+    const env::FileInfo there = must(files().stat(at(target)));
+    return snapshot.hex() + " " + boot + " " + std::to_string(there.inode) + " " + std::to_string(there.device) + "\n";
+  }
+  void mark_unfinished(const std::string& target, const format::ObjectName& snapshot, const std::string& paths = "") {
+    write_file(files(), at(target + ".exclave-restore"), as_bytes(mark_of(target, snapshot, "-") + paths));
+  }
   // Everything below the base but target and vaults: what must not change.
   std::string outside() {
     std::string all;
@@ -146,7 +154,7 @@ TEST_F(Restore, E_a_link_planted_in_an_unfinished_target_is_not_followed) {
   make_directory("outside");
   write_file(files(), at("outside/top"), as_bytes("as it was"));
   make_directory("target");
-  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " another boot\n"));
+  mark_unfinished("target", report.snapshot);
   CHECK(::symlink(at("outside/top").c_str(), at("target/top").c_str()) == 0);
   CHECK(::symlink(at("outside").c_str(), at("target/d").c_str()) == 0);
   EXPECT_FALSE(site().restore(report.snapshot, at("target")).ok());
@@ -230,6 +238,106 @@ TEST_F(Restore, a_target_that_is_in_use_is_refused_and_left_alone) {
   EXPECT_EQ(as_text(must(files().read_file(at("empty/f"), 100))), "content");
 }
 
+// Whoever owns the directory above a target can put a mark there, or another directory in the target's place.
+TEST_F(Restore, E_a_mark_that_somebody_else_can_have_made_is_not_gone_on_with) {
+  write("f", "content");
+  const auto snapshot = capture().snapshot;
+  const std::string marker = at("target.exclave-restore");
+  const auto remark = [&] {
+    ::unlink(marker.c_str());
+    mark_unfinished("target", snapshot);
+  };
+  const auto refuses = [&](const std::string& why) {
+    EXPECT_TRUE(failed_with(site().restore(snapshot, at("target")), Code::Precondition)) << why;
+    EXPECT_EQ(must(files().list(at("target"))), std::vector<std::string>{"theirs"}) << why;
+  };
+  make_directory("target");
+  write_file(files(), at("target/theirs"), as_bytes("theirs"));
+  remark();
+  CHECK(::chmod(marker.c_str(), 0666) == 0);
+  refuses("others may write it");
+  remark();
+  CHECK(::link(marker.c_str(), at("second").c_str()) == 0);
+  refuses("it has a second name");
+  CHECK(::unlink(at("second").c_str()) == 0);
+  CHECK(::rename(marker.c_str(), at("mark").c_str()) == 0);
+  CHECK(::symlink(at("mark").c_str(), marker.c_str()) == 0);
+  refuses("it is a link");
+  make_directory("other");
+  CHECK(::unlink(marker.c_str()) == 0);
+  write_file(files(), marker, as_bytes(mark_of("other", snapshot, "-")));
+  refuses("it is of another directory");
+  write_file(files(), marker, as_bytes(snapshot.hex() + " -\n"));
+  refuses("it says of no directory at all");
+  if (is_root()) {
+    remark();
+    CHECK(::chown(marker.c_str(), 1234, 1234) == 0);
+    refuses("it is another user's");
+    remark();
+    CHECK(::chown(at("target").c_str(), 1234, 1234) == 0);
+    refuses("the directory is another user's, and stays it in no restore");
+    CHECK(::chown(at("target").c_str(), 0, 0) == 0);
+  }
+  remark();
+  CHECK(::unlink(at("target/theirs").c_str()) == 0);
+  write_file(files(), at("target/f"), as_bytes("cont"));
+  must(site().restore(snapshot, at("target")));
+  expect_equal(source(), at("target"));
+}
+
+TEST_F(Restore, a_target_that_is_given_its_owner_at_the_end_can_be_gone_on_with) {
+  if (!is_root()) GTEST_SKIP() << "only root gives away";
+  write("f", "content");
+  CHECK(::chown(source().c_str(), 1234, 5678) == 0);
+  const auto snapshot = capture().snapshot;
+  make_directory("target");
+  write_file(files(), at("target/f"), as_bytes("cont"));
+  CHECK(::chown(at("target").c_str(), 1234, 5678) == 0);
+  mark_unfinished("target", snapshot);
+  must(site().restore(snapshot, at("target")));
+  expect_equal(source(), at("target"));
+}
+
+TEST_F(Restore, a_target_that_is_not_named_is_refused_before_anything_is_made) {
+  write("f", "content");
+  const auto snapshot = capture().snapshot;
+  make_directory("target");
+  for (const std::string target : {"target/.", "target/./", "target/..", "new/."}) {
+    EXPECT_TRUE(failed_with(site().restore(snapshot, at(target)), Code::InvalidInput)) << target;
+  }
+  EXPECT_EQ(must(files().list(at("target"))), std::vector<std::string>());
+  EXPECT_TRUE(failed_with(files().stat(at("new")), Code::NotFound));
+}
+
+// A base of a database, as a compromised home could make it: its server's user must not come to more than a server
+// needs.
+TEST_F(Restore, E_who_is_given_everything_gets_no_devices_no_set_id_bits_and_no_capabilities) {
+  ListingEntry shell = file_of("shell");
+  shell.mode = 06755;
+  ListingEntry capable = file_of("capable");
+  capable.xattrs.push_back({"security.capability", Bytes{1, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}});
+  ListingEntry disk = entry_of("disk", EntryType::BlockDevice);
+  disk.device_major = 7;
+  ListingEntry memory = entry_of("memory", EntryType::CharDevice);
+  memory.device_major = 1;
+  memory.device_minor = 1;
+  ListingEntry shared = entry_of("shared", EntryType::Directory);
+  shared.mode = 02750;
+  const auto snapshot = forge({entry_of("", EntryType::Directory), capable, disk, memory, shared, shell});
+  engine::RestoreOptions options;
+  options.target = at("target");
+  options.owner = is_root() ? env::FileOwner{1234, 5678} : env::FileOwner{::geteuid(), ::getegid()};
+  const auto report = must(site().restore(snapshot, options));
+  EXPECT_EQ(must(files().list(at("target"))), (std::vector<std::string>{"capable", "shared", "shell"}));
+  EXPECT_EQ(must(files().stat(at("target/shell"))).mode, 0755U);
+  EXPECT_EQ(must(files().stat(at("target/shell"))).user, options.owner->first);
+  EXPECT_EQ(must(files().stat(at("target/shared"))).mode, 02750U) << "a directory's gives no rights";
+  EXPECT_EQ(must(must(files().open_directory(at("target")))->xattrs("capable")), std::vector<env::Xattr>());
+  EXPECT_EQ(report.problem_count, 4U);
+  EXPECT_FALSE(report.first_content_problem.has_value()) << "a database needs none of it";
+  EXPECT_EQ(report.totals.others, 0U);
+}
+
 // Owner rwx, user 1234 rwx, group r-x, mask rwx, others ---, as the kernel writes it down.
 Bytes acl_that_lets_somebody_in() {
   return {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,   7,  0, 0xd2, 4, 0,   0,   4,   0,
@@ -250,7 +358,7 @@ TEST_F(Restore, a_default_acl_above_the_target_reaches_nothing_in_it) {
   make_directory("targets/made");  // by the user: with the ACL as its own one, and as the default one
   ASSERT_FALSE(must(must(files().open_directory(at("targets/made")))->own_xattrs()).empty());
   make_directory("targets/unfinished/d");
-  write_file(files(), at("targets/unfinished.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  mark_unfinished("targets/unfinished", report.snapshot);
   for (const std::string target : {"targets/new", "targets/made", "targets/unfinished"}) {
     must(site().restore(report.snapshot, at(target)));
     expect_equal(source(), at(target));
@@ -264,7 +372,7 @@ TEST_F(Restore, an_unfinished_target_whose_root_was_closed_can_be_gone_on_with) 
   make_directory("target");
   write_file(files(), at("target/f"), as_bytes("cont"));
   CHECK(::chmod(at("target").c_str(), 0555) == 0);
-  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  mark_unfinished("target", report.snapshot);
   const auto content = must(site().open(report.snapshot));
   engine::RestoreOptions options;
   options.target = at("target");
@@ -382,9 +490,17 @@ TEST_F(InterruptedRestore, sets_the_attributes_of_what_was_finished_again) {
   expect_equal(source(), at("target"));
 }
 
+TEST_F(InterruptedRestore, keeps_what_was_finished_when_the_vaults_go_away) {
+  for (const auto& tap : site_taps_) tap->is_down = true;
+  EXPECT_TRUE(failed_with(restore(), Code::Unavailable));
+  for (const auto& tap : site_taps_) tap->is_down = false;
+  EXPECT_GT(must(restore()).kept_files, 0U);
+  expect_equal(source(), at("target"));
+}
+
 TEST_F(InterruptedRestore, trusts_nothing_after_a_power_loss_not_even_when_it_is_interrupted_again) {
   const std::string marker = at("target.exclave-restore");
-  write_file(files(), marker, as_bytes(snapshot_.hex() + " 00000000-0000-0000-0000-000000000000\n"));
+  write_file(files(), marker, as_bytes(mark_of("target", snapshot_, "00000000-0000-0000-0000-000000000000")));
   std::stop_source stop;
   stop.request_stop();
   EXPECT_TRUE(failed_with(restore({}, stop.get_token()), Code::Cancelled)) << "the first run after the power loss";
@@ -414,6 +530,8 @@ TEST_F(Restore, a_name_that_is_taken_meanwhile_is_reported_and_left_alone) {
   const auto restored = must(engine::restore_snapshot(env_, *content, report.snapshot, options, times, plant, {}));
   ASSERT_TRUE(planted);
   EXPECT_EQ(restored.problem_count, 2U);
+  EXPECT_EQ(restored.totals.files, 301U) << "x and z are not there";
+  ASSERT_TRUE(restored.first_content_problem.has_value());
   EXPECT_EQ(as_text(must(files().read_file(at("target/x"), 100))), "theirs");
   EXPECT_EQ(as_text(must(files().read_file(at("target/y"), 100))), "content") << "the other name of x";
   EXPECT_EQ(as_text(must(files().read_file(at("target/z"), 100))), "theirs");
@@ -485,13 +603,13 @@ TEST_F(Restore, a_part_does_not_finish_what_a_wider_restore_began) {
   };
   make_directory("target");
   write_file(files(), at("target/a"), as_bytes("unfinished"));
-  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\n"));
+  mark_unfinished("target", report.snapshot);
   must(with({"b"}));
   EXPECT_TRUE(is_ok(files().stat(at("target.exclave-restore")))) << "all of it was wanted once";
   must(with({}));
   EXPECT_TRUE(failed_with(files().stat(at("target.exclave-restore")), Code::NotFound));
   expect_equal(source(), at("target"));
-  write_file(files(), at("target.exclave-restore"), as_bytes(report.snapshot.hex() + " -\na" + std::string(1, '\0')));
+  mark_unfinished("target", report.snapshot, std::string("a\0", 2));
   must(with({"b"}));
   EXPECT_TRUE(is_ok(files().stat(at("target.exclave-restore")))) << "a is wanted still";
   must(with({"b", "a"}));

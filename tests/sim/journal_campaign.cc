@@ -49,7 +49,7 @@ Probes journal_probes() {
       "a lie was an alarm for the writer",
       "a reader went round a lie or damage",
       "a reader named who did not answer",
-      "a reader stopped with a Conflict that a lie had made",
+      "rarely: a reader stopped with a Conflict that a lie had made",
       "a journal was read while it grew",
       "an end was proven",
       "an end was proven although a vault did not answer",

@@ -58,7 +58,7 @@ void JournalCampaign::judge(const JournalReading& reading, const WrittenJournal&
   if (reading.refusal.has_value()) {
     const bool is_lies_work = !shape_.liars.empty() && (home_lost_power_ || home_was_set_back_);
     if (reading.refusal->code() == Code::Conflict && is_lies_work) {
-      return probes_.hit("a reader stopped with a Conflict that a lie had made");
+      return probes_.hit("rarely: a reader stopped with a Conflict that a lie had made");
     }
     if (reading.refusal->code() == Code::Unavailable && !is_calm) return;
     return complain(which + "a reader is refused: " + reading.refusal->message());

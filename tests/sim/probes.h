@@ -28,10 +28,11 @@ class Probes {
     CHECK(found != counts_.end());
     found->second += times;
   }
+  // But for names that begin with "rarely: ": of a hundred lives one or two meet these, which long campaigns show.
   std::vector<std::string> never_reached() const {
     std::vector<std::string> names;
     for (const auto& [name, count] : counts_) {
-      if (count == 0) names.push_back(name);
+      if (count == 0 && !name.starts_with("rarely: ")) names.push_back(name);
     }
     return names;
   }

@@ -53,7 +53,7 @@ class SimRealm {
     for (int i = 0; i < 6; ++i) write("/data/f" + std::to_string(i), noise(2000, static_cast<std::uint64_t>(i)));
     write("/data/deep/large", noise(300'000, 7));
     sync(home());
-    universe_.run_for(std::chrono::seconds(1));  // what changed a moment ago would be read again
+    universe_.run_for(std::chrono::seconds(4));  // what changed a moment ago would be read again
   }
 
   static constexpr const char* kAgentState = "/var/agent";

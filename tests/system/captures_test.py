@@ -7,9 +7,11 @@ import re
 import shutil
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import database_case  # noqa: E402
 import harness  # noqa: E402
 from harness import CORRUPTION, PARTIAL  # noqa: E402
 
@@ -121,6 +123,19 @@ class Captures(harness.SystemTest):
         self.assertEqual(steps, sorted(steps))
         self.assertGreater(len([percent for percent in steps if 0 < percent < 100]), 1, f"nothing between the ends: {steps}")
 
+    def test_another_tree_under_the_name_of_a_dataset_is_refused_and_both_can_be_had(self):
+        first = self.ok(self.realm.backup("source", "--json")).json()["snapshot"]
+        other = self.scratch / "other"
+        other.mkdir()
+        (other / "file").write_bytes(b"of another tree")
+        self.refused(self.realm.backup("other"), harness.FAILED, f"dataset 'files' holds '{self.source}'", "--dataset NAME", "--moved")
+        self.ok(self.realm.backup("other", "--dataset", "other"))
+        self.ok(self.realm.restore(self.realm.release(), "restored", "--snapshot", first))
+        self.same_tree("restored")
+        self.source.rename(self.scratch / "elsewhere")
+        self.ok(self.realm.backup("elsewhere", "--moved"))
+        self.ok(self.realm.backup("elsewhere"))
+
     def test_verify_with_released_keys_finds_a_chunk_that_no_vault_has_whole(self):
         self.ok(self.realm.backup("source", "--wait-all"))
         (self.source / "new").write_bytes(b"in another pack, as is the listing")
@@ -139,6 +154,18 @@ class Captures(harness.SystemTest):
         self.assertRegex(found.out, r"checked, [1-9]\d* findings")
         self.assertIn(victim[:12], found.out)
         self.assertIn("NOT clean", found.out)
+
+
+class BasesOfTheAgent(database_case.DatabaseTest):
+    def test_what_a_base_backup_of_the_agent_lacks_is_in_its_log(self):
+        self.realm = self.make_realm()
+        cluster = self.make_cluster().start()
+        self.realm.stop("rome")
+        agent = self.make_agent(self.realm, cluster, **{"base-every": "1 h"})
+        deadline = time.monotonic() + harness.COMMAND_SECONDS
+        while not re.search("base backup [0-9a-f]+ of people: vault rome is behind", agent.log()):
+            self.assertLess(time.monotonic(), deadline, agent.log())
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

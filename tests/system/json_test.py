@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
-from harness import KEY_REFUSED, OK, UNREACHABLE  # noqa: E402
+from harness import KEY_REFUSED, OK, PARTIAL, UNREACHABLE  # noqa: E402
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/operations/json.md"
 
@@ -59,7 +59,8 @@ class Json(harness.SystemTest):
         self.same_fields(self.run_json("backup", *home, "source", "--dry-run"), "backup, ingest, and backup --dry-run")
         self.same_fields(self.run_json("ingest", *home, "dump", stdin=b"dump"), "backup, ingest, and backup --dry-run")
         at_home, at_site = self.run_json("status", *home), self.run_json("status", *site)
-        self.same_fields(at_home, "status", ["last_snapshot", "last_snapshot_age_seconds", "era", "snapshots"])
+        self.same_fields(at_home, "status", ["last_snapshot", "last_snapshot_age_seconds", "era", "snapshots", "datasets", "endangered"])
+        self.assertEqual({"dataset", "snapshot", "age_seconds", "unreadable"}, set(at_home["datasets"][0]))
         self.same_fields(at_site, "status", ["last_snapshot", "complete_at"])
         self.assertEqual({"vault", "reachable", "remark"}, set(at_home["vaults"][0]))
         home_line, site_line = re.findall(r"^- At .*", section("snapshots"), flags=re.M)
@@ -74,6 +75,15 @@ class Json(harness.SystemTest):
         self.check_release(site, home)
         named = self.run_json("name", "source/empty")
         self.assertEqual(row_fields("name"), set(named))
+
+    def test_exit_code_3_has_its_reason_in_the_object(self):
+        home = ("--home", self.realm.home)
+        self.assertEqual([], self.run_json("backup", *home, "source")["not_kept"])
+        (catalogue,) = self.realm.home.rglob("files.catalogue")
+        catalogue.unlink()
+        catalogue.mkdir()
+        backup = self.run_json("backup", *home, "source", code=PARTIAL)
+        self.assertEqual((0, 1), (backup["unreadable"], len(backup["not_kept"])), backup)
 
     def check_ls(self, home):
         documented = set(re.findall(r"`(\w+)`", section("ls"))) - {"ls"}

@@ -1,4 +1,5 @@
 """Life with the program: drains, restarts, kills, recovery of an agent, streams, a restore without root."""
+import fcntl
 import os
 import pathlib
 import re
@@ -64,6 +65,19 @@ class Policies(harness.SystemTest):
         self.same_tree("restored-first", "first")
 
 
+    def test_a_release_that_too_few_holders_of_shares_could_approve_is_not_asked_for(self):
+        self.ok(self.realm.backup())
+        renewed = (("carla", "cara"), ("dan", "dana"), ("eve", "evan"))  # after the era's ceremony
+        self.adopt(policies.signed(policies.successor(
+            policies.first_policy(self.realm), ("threshold-policy 3", "threshold-policy 2"),
+            *((f"official {old} (.*)", rf"official {new} \1") for old, new in renewed)), self.realm))
+        asked = self.realm.exclave("release", "request", "--site", self.realm.site, "--reason", "a test", "--out", "asked")
+        self.refused(asked, FAILED, "registry docs: 2 of the officials of policy version 2 hold shares of era 1, and 3 approvals",
+                     "hint: older eras need officials who got shares")
+        self.assertFalse((self.scratch / "asked").exists())
+        self.assertEqual([], list((self.realm.site / "releases").iterdir()))
+
+
 class Daemons(harness.SystemTest):
     def setUp(self):
         super().setUp()
@@ -85,7 +99,7 @@ class Daemons(harness.SystemTest):
             self.refused(self.realm.backup("source"), harness.LOCKED, "is in use by another exclave")
             during = [self.ok(self.realm.exclave(*look)).out for look in looks]
             self.assertEqual(during[1:], before[1:])
-            self.assertIn("of dataset files", during[0])
+            self.assertIn("dataset files: last snapshot", during[0])
             capture.stdin.close()
             self.assertEqual(capture.wait(harness.COMMAND_SECONDS), OK)
         finally:
@@ -238,18 +252,28 @@ class Agent(harness.SystemTest):
         self.assertEqual(0, ended.json()["later_not_released"])
         self.assertNotIn("not the latest", ended.err)
 
+    def test_recover_takes_no_keys_from_under_an_agent_that_streams(self):
+        keys = self.realm.root / "operator/docs/era-2.keys"
+        recover = ("agent", "recover", "--home", self.realm.home, "--keys", keys)
+        with open(self.realm.home / "journal.lock", "w", encoding="ascii") as lock:  # as `agent run` holds it
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refused(self.realm.exclave(*recover), harness.LOCKED, "an agent runs in", "hint: end it first")
+            self.assertEqual(["era-1.keys"], [p.name for p in self.realm.home.glob("era-*")])
+        self.ok(self.realm.exclave(*recover))
+        self.assertEqual(["era-2.keys"], [p.name for p in self.realm.home.glob("era-*")])
+
     def snapshots(self):
         return self.ok(self.realm.exclave("snapshots", "--site", self.realm.site, "--json")).json()["snapshots"]
 
     def test_an_agent_refuses_the_next_eras_keys_of_another_registry_and_goes_on(self):
         realm = self.make_realm("twins", extra=("--registry", "laws"))
         self.ok(realm.backup())
-        before = sorted(p.name for p in realm.home.iterdir())
+        before = sorted(p.name for p in realm.home.iterdir() if p.suffix != ".lock")
         keys = realm.root / "operator/laws/era-2.keys"
         refused = self.refused(realm.exclave("agent", "recover", "--home", realm.home, "--keys", keys), KEY_REFUSED,
                                "are of registry laws", "writes registry docs", "hint: bring the keys")
         self.assertIn(str(keys), refused.err)
-        self.assertEqual(before, sorted(p.name for p in realm.home.iterdir()))
+        self.assertEqual(before, sorted(p.name for p in realm.home.iterdir() if p.suffix != ".lock"))
         self.ok(realm.backup())
 
     def test_state_alone_lost_is_refused_or_repaired_but_never_forks(self):

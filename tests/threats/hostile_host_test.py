@@ -23,7 +23,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import harness  # noqa: E402
 import policies  # noqa: E402
-from harness import CORRUPTION, KEY_REFUSED, NOT_FOUND, OK, UNREACHABLE  # noqa: E402
+from harness import CORRUPTION, KEY_REFUSED, NOT_FOUND, OK, PARTIAL, UNREACHABLE  # noqa: E402
 
 
 def flip(content, at):
@@ -366,7 +366,7 @@ class H3(HostileHost):
             (self.scratch / tree / "file").write_bytes(random.Random(seed).randbytes(100_000))
         self.ok(self.realm.backup("older", "--wait-all", "--dataset", "files"))
         older = set(self.realm.objects("lux"))
-        self.ok(self.realm.backup("source", "--wait-all", "--dataset", "files"))
+        self.ok(self.realm.backup("source", "--wait-all", "--dataset", "files", "--moved"))
         newer = set(self.realm.objects("lux")) - older
         # One pack, one index and one snapshot each, all of the smallest size; in the order in which they came.
         came = [sorted(those, key=lambda p: p.stat().st_mtime_ns) for those in (older, newer)]
@@ -518,7 +518,8 @@ class H10(HostileHost):
             with self.subTest(name):
                 daemon = self.pose(directory, "lux", f"impostor-{number}")
                 try:
-                    ended = self.ok(self.realm.restore(opening, f"restored-{number}"))
+                    # One vault alone cannot say that nothing later is durable.
+                    ended = self.ok(self.realm.restore(opening, f"restored-{number}"), PARTIAL)
                     self.assertIn("the policy pins", ended.err)
                     self.assertNotRegex(ended.out, "from vault lux: [1-9]")
                     self.same_tree(f"restored-{number}")

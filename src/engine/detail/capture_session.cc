@@ -12,6 +12,20 @@ constexpr std::string_view kProgram = "exclave 0.1.0";
 // How long a capture that is durable waits for vaults that are still receiving.
 constexpr std::chrono::seconds kGraceForSlowVaults(30);
 
+// What was counted when it was read, and is not in the listing.
+void count_left_out(const ContentPipeline::Outcome& outcome, format::SnapshotTotals& totals, CaptureReport& report) {
+  const format::SnapshotTotals& left_out = outcome.left_out_totals;
+  totals.files -= left_out.files;
+  totals.directories -= left_out.directories;
+  totals.others -= left_out.others;
+  totals.bytes -= left_out.bytes;
+  totals.unreadable += left_out.unreadable;
+  report.totals = totals;
+  for (const CaptureProblem& problem : outcome.left_out) {
+    if (report.problems.size() < kMaxListedProblems) report.problems.push_back(problem);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> CaptureReport::vaults_behind() const {
@@ -156,10 +170,11 @@ repo::SnapshotSummary CaptureSession::summary_of(const format::Snapshot& snapsho
   return summary;
 }
 
-Status CaptureSession::finish(const Facts& facts, CaptureReport& report) {
+Status CaptureSession::finish(Facts facts, CaptureReport& report) {
   // 1. Everything cut has been identified, compressed and packed; every pack is durable and known.
   ContentPipeline::Outcome outcome = TRY(pipeline_->finish());
   TRY(packs_->finish());
+  count_left_out(outcome, facts.totals, report);
 
   // 2. Index objects, then the snapshot that names them.
   const std::vector<format::ObjectReference> new_indexes = TRY(write_index_objects());

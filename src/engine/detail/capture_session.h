@@ -4,6 +4,7 @@
 //
 // I1  Order at the end: packs durable -> index objects -> snapshot durable -> agent state (synced) -> catalogue.
 //     A crash between any two leaves either no snapshot, or a durable one that the next capture builds on or repeats.
+// Threads: one caller, that of the pipeline. Workers behind it write packs meanwhile; object_bytes() may be asked then.
 #pragma once
 
 #include <memory>
@@ -22,7 +23,7 @@ class CaptureSession {
                                                        repo::CatalogueWriter* catalogue, StageTimes& times);
 
   ContentPipeline& pipeline() { return *pipeline_; }
-  std::uint64_t object_bytes() const { return packs_->statistics().object_bytes; }
+  std::uint64_t object_bytes() const { return packs_->object_bytes(); }  // so far; while workers make more
 
   struct Facts {
     format::DatasetKind kind = format::DatasetKind::Tree;
@@ -34,8 +35,9 @@ class CaptureSession {
     Behind behind = Behind::GracePeriod;
     std::optional<format::BaseBackupFacts> base;  // of a database
   };
-  // Fills report.snapshot, number, packs, vaults, entries, notes, not_kept.
-  Status finish(const Facts& facts, CaptureReport& report);
+  // Fills report.snapshot, number, packs, vaults, entries, notes, not_kept, and totals and problems with what the
+  // pipeline left out.
+  Status finish(Facts facts, CaptureReport& report);
 
  private:
   CaptureSession(const CaptureContext& context, std::string_view dataset, StageTimes& times)

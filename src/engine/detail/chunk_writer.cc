@@ -46,9 +46,11 @@ Result<std::unique_ptr<env::WritableFile>> ChunkWriter::create(const FileTarget&
   switch (created.error().code()) {
     case Code::AlreadyExists:
       findings_.note_taken(file.path, created.error());
+      findings_.note_absent_file(file.size);
       return std::unique_ptr<env::WritableFile>();
     case Code::InvalidInput:
       findings_.note_refused(file.path, created.error());
+      findings_.note_absent_file(file.size);
       return std::unique_ptr<env::WritableFile>();
     default:
       return created;
@@ -65,7 +67,10 @@ void ChunkWriter::leave_out(FileTarget& file, const Error& error) {
 }
 
 Status ChunkWriter::refuse(FileTarget& file, std::uint64_t length, const Error& error) {
-  if (!file.is_left_out.exchange(true)) findings_.note_refused(file.path, error);
+  if (!file.is_left_out.exchange(true)) {
+    findings_.note_refused(file.path, error);
+    findings_.note_absent_file(file.size);
+  }
   return give_up(file, length);
 }
 
@@ -86,7 +91,7 @@ Status ChunkWriter::write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& d
       continue;
     }
     const StageTimer timer(times_, env_.clock, Stage::Write);
-    for (Placement& placement : chunk.placements) TRY(place(placement, plain.value()));
+    for (Placement& placement : chunk.placements) TRY(findings_.of_target(place(placement, plain.value())));
   }
   return {};
 }
@@ -131,7 +136,7 @@ Status ChunkWriter::discard(FileTarget& file) {
     return {};
   }
   if (!file.created) return {};
-  Status removed = file.parent->remove(file.name());
+  Status removed = findings_.of_target(file.parent->remove(file.name()));
   return removed.ok() ? removed : unless_missing(removed.take_error());
 }
 

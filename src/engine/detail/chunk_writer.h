@@ -32,6 +32,7 @@ namespace exclave::engine {
 struct FileTarget {
   std::shared_ptr<env::Directory> parent;
   std::string path;
+  std::uint64_t size = 0;
   env::FileAttributes attributes;
   std::optional<LinkedFile> linked;          // if it has several names
   bool created = false;                      // by the planner; else by the only worker
@@ -71,8 +72,9 @@ class ChunkWriter {
               LinkedNames& links, StageTimes& times, GoOn go_on);
 
   Status submit(ChunkRun run) {
-    TRY(go_on_(written_bytes()));
-    return pipeline_->submit(std::move(run));
+    Status submitted = submit_or_end(std::move(run));
+    has_ended_ = has_ended_ || !submitted.ok();
+    return submitted;
   }
   Status finish() { return pipeline_->finish(); }
 
@@ -86,11 +88,17 @@ class ChunkWriter {
   // `length` bytes of a file were given up: those of a file that is left out.
   Status give_up(FileTarget& file, std::uint64_t length);
 
+  // An error of submit was the end: it came from a worker, or from `go_on`.
+  bool has_ended() const { return has_ended_; }
   std::uint64_t written_bytes() const { return written_.load(std::memory_order_relaxed); }
 
  private:
   struct Nothing {};
 
+  Status submit_or_end(ChunkRun run) {
+    TRY(go_on_(written_bytes()));
+    return pipeline_->submit(std::move(run));
+  }
   bool costs_its_files_only(const Error& error) const;
   Status write_out(std::span<ChunkTask> chunks, repo::ChunkDecoder& decoder);
   Status leave_out_or_halve(std::span<ChunkTask> chunks, const Error& error, repo::ChunkDecoder& decoder);
@@ -107,6 +115,7 @@ class ChunkWriter {
   LinkedNames& links_;
   StageTimes& times_;
   GoOn go_on_;
+  bool has_ended_ = false;
   std::atomic<std::uint64_t> written_{0};
   std::vector<std::unique_ptr<repo::ChunkDecoder>> decoders_;          // one for each worker
   std::unique_ptr<env::OrderedPipeline<ChunkRun, Nothing>> pipeline_;  // last: its threads use the rest

@@ -13,6 +13,21 @@ constexpr std::size_t kPipelineDepth = 12;
 
 }  // namespace
 
+void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry) {
+  switch (entry.type) {
+    case format::EntryType::Regular:
+      ++totals.files;
+      totals.bytes += entry.size;
+      break;
+    case format::EntryType::Directory:
+      ++totals.directories;
+      break;
+    default:
+      ++totals.others;
+      break;
+  }
+}
+
 struct ContentPipeline::Tools {
   explicit Tools(const crypto::Secret<32>& dedup) : identifier(dedup) {}
   format::ChunkIdentifier identifier;
@@ -57,7 +72,7 @@ Status ContentPipeline::add_entry(PendingEntry entry) {
   return {};
 }
 
-Status ContentPipeline::add_block(repo::CatalogueBlock block) {
+Status ContentPipeline::add_block(PendingBlock block) {
   batch_.push_back(std::move(block));
   return flush_entries();
 }
@@ -148,6 +163,24 @@ bool ContentPipeline::is_ready(const Pending& pending) const {
   return resolved_.contains(entry->place->group);
 }
 
+std::optional<std::string_view> ContentPipeline::misplaced(std::string_view path) const {
+  if (last_path_.has_value() && format::compare_in_walk_order(*last_path_, path) >= 0)
+    return "it came twice, or out of order";
+  if (left_out_directory_.has_value() && path.size() > left_out_directory_->size() &&
+      path.starts_with(*left_out_directory_) && path[left_out_directory_->size()] == '/') {
+    return "its directory was left out";
+  }
+  return std::nullopt;
+}
+
+void ContentPipeline::leave_out(const format::ListingEntry& entry, std::string_view why) {
+  add_to(outcome_.left_out_totals, entry);
+  if (entry.problem == format::EntryProblem::None) ++outcome_.left_out_totals.unreadable;
+  if (entry.type == format::EntryType::Directory) left_out_directory_ = entry.path;
+  if (outcome_.left_out.size() < kMaxListedProblems)
+    outcome_.left_out.push_back({entry.path, "was left out: " + std::string(why)});
+}
+
 Status ContentPipeline::emit(PendingEntry pending) {
   format::ListingEntry& entry = pending.entry;
   if (pending.place.has_value()) {
@@ -161,6 +194,13 @@ Status ContentPipeline::emit(PendingEntry pending) {
     entry.slices.reserve(pending.content->size());
     for (; !pending.content->empty(); pending.content->pop_front()) entry.slices.push_back(pending.content->front());
   }
+  auto refused = misplaced(entry.path);
+  if (!refused.has_value()) refused = format::entry_flaw(entry);
+  if (refused.has_value()) {
+    leave_out(entry, *refused);
+    return {};
+  }
+  last_path_ = entry.path;
   if (catalogue_ != nullptr) catalogue_->begin_entry(pending.facts);
   Status cut_status;
   encoder_.append(entry, listing_bytes_, [&](ByteView record) {
@@ -171,16 +211,18 @@ Status ContentPipeline::emit(PendingEntry pending) {
   return cut_status;
 }
 
-Status ContentPipeline::emit(const repo::CatalogueBlock& block) {
+Status ContentPipeline::emit(const PendingBlock& pending) {
+  const repo::CatalogueBlock& block = pending.block;
   // Only a chunk that the era holds can be named again, and only where a chunk begins.
   std::optional<format::PeriodNumber> known;
-  if (listing_bytes_.size() == 0) known = TRY(index_.find(block.listing.id));
+  if (listing_bytes_.size() == 0 && !misplaced(pending.first).has_value()) known = TRY(index_.find(block.listing.id));
   if (!known.has_value()) {
     for (repo::CatalogueEntry& reused : TRY(block.decode())) {
       TRY(emit(PendingEntry{std::move(reused.entry), reused.facts, {}, {}}));
     }
     return {};
   }
+  last_path_ = pending.last;
   outcome_.oldest_period = std::min(outcome_.oldest_period, *known);
   outcome_.listing.push_back(block.listing);
   return catalogue_->keep(block);

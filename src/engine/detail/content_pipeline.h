@@ -10,7 +10,10 @@
 //   listed one by one, until the cutting rule finds the old ends again.
 //
 // I1  Entries reach listing and catalogue in the order of add_entry and add_block.
-// I2  A chunk is stored once per era: known to the index, or claimed by this capture, means skipped before compression.
+// I2  No entry reaches the listing that a reader would refuse, nor one out of walk order: it is left out, and so is
+//     what lies in it, and Outcome names it. Who calls sees to it that there are none; one that slipped through would
+//     make the whole snapshot unreadable.
+// I3  A chunk is stored once per era: known to the index, or claimed by this capture, means skipped before compression.
 // Threads: one caller; workers inside.
 // Errors: those of packs, index, catalogue.
 #pragma once
@@ -37,6 +40,9 @@ namespace exclave::engine {
 // kept of a chunk until the file or stream ends: 40 bytes.
 using CutContent = std::deque<format::Slice>;
 
+// Counts an entry by its type.
+void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry);
+
 struct GroupPlace {
   std::uint64_t group = 0;   // ContentPipeline::next_group
   std::uint32_t member = 0;  // which file of it
@@ -49,6 +55,13 @@ struct PendingEntry {
   std::optional<GroupPlace> place;  // of a small file
   // Of a large one. shared_ptr: owned by whoever cuts it, then the entry, and by the chunks on their way.
   std::shared_ptr<CutContent> content;
+};
+
+// Unchanged entries of a catalogue that are all of a block's, and the paths of its ends.
+struct PendingBlock {
+  repo::CatalogueBlock block;
+  std::string first;
+  std::string last;
 };
 
 class ContentPipeline {
@@ -72,11 +85,13 @@ class ContentPipeline {
   Status add_chunk(Chunk chunk);
   Status add_entry(PendingEntry entry);
   // Entries that are all as they were. Precondition: the block stands alone.
-  Status add_block(repo::CatalogueBlock block);
+  Status add_block(PendingBlock block);
 
   struct Outcome {
     std::vector<format::ListingReference> listing;
-    format::PeriodNumber oldest_period;  // of what this capture referred to, reused catalogue slices aside
+    format::PeriodNumber oldest_period;      // of what this capture referred to, reused catalogue slices aside
+    std::vector<CaptureProblem> left_out;    // I2; the first kMaxListedProblems
+    format::SnapshotTotals left_out_totals;  // of all; `unreadable`: how many of them had no problem before
   };
   // Drains everything; ends the listing. Packs still hold what is not full.
   Result<Outcome> finish();
@@ -85,7 +100,7 @@ class ContentPipeline {
   void forget_claims(const repo::PackRecord& pack);
 
  private:
-  using Pending = std::variant<PendingEntry, repo::CatalogueBlock>;
+  using Pending = std::variant<PendingEntry, PendingBlock>;
   struct Work {
     std::optional<Chunk> chunk;
     std::vector<Pending> entries;
@@ -112,7 +127,10 @@ class ContentPipeline {
   Status sink(Done done);
   bool is_ready(const Pending& pending) const;
   Status emit(PendingEntry entry);
-  Status emit(const repo::CatalogueBlock& block);
+  Status emit(const PendingBlock& pending);
+  // I2: why no entry of this path may come now, or nullopt.
+  std::optional<std::string_view> misplaced(std::string_view path) const;
+  void leave_out(const format::ListingEntry& entry, std::string_view why);
   Status end_listing_chunk(repo::ChunkEnd end);
   // True if this capture must store the chunk; sets the period if the era holds it already.
   Result<bool> claim(const format::ChunkId& id, std::optional<format::PeriodNumber>& known);
@@ -131,6 +149,8 @@ class ContentPipeline {
   // The ordered side: one thread at a time.
   std::unordered_map<std::uint64_t, ResolvedGroup> resolved_;  // groups that entries still wait for
   std::deque<Pending> waiting_;
+  std::optional<std::string> last_path_;           // of what is listed
+  std::optional<std::string> left_out_directory_;  // the last one
   format::ListingEncoder encoder_;
   format::BinaryWriter listing_bytes_;
   chunk::RecordCutter cutter_;

@@ -50,7 +50,7 @@ Status DirectoryFinisher::leave() {
   const Waiting last = std::move(waiting_.back());
   waiting_.pop_back();
   Status applied =
-      attributes_.apply(last.entry.path, attributes_of(last.entry),
+      attributes_.apply(last.entry.path, attributes_.attributes_for(last.entry),
                         [&](const env::FileAttributes& wanted) { return last.directory->set_own_attributes(wanted); });
   if (!applied.ok()) findings_.note_problem(last.entry.path, applied.error().message());
   return {};

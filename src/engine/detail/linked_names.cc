@@ -106,7 +106,7 @@ Status LinkedNames::remove_left_out(const SnapshotContent& content, const Target
     } else {
       findings.note_left_out_link(entry.path, first);
     }
-    return directory.value()->remove(name);
+    return findings.of_target(directory.value()->remove(name));
   });
 }
 

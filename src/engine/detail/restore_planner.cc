@@ -23,15 +23,20 @@ std::size_t directories_of_a_batch(env::FileSystem& files) {
                     kMostBatchDirectories);
 }
 
+bool is_device(format::EntryType type) {
+  return type == format::EntryType::CharDevice || type == format::EntryType::BlockDevice;
+}
+
 }  // namespace
 
 RestorePlanner::RestorePlanner(env::FileSystem& files, const Parts& parts, Found found, RestoreReport& report)
     : parts_(parts), found_(found), batch_directories_limit_(directories_of_a_batch(files)), report_(report) {}
 
 Status RestorePlanner::add(format::ListingEntry entry) {
-  return parts_.selection.pass(
+  Status added = parts_.selection.pass(
       std::move(entry), [this](const format::ListingEntry& above) { return make_directory(above.path); },
       [this](format::ListingEntry chosen) { return add_chosen(std::move(chosen)); });
+  return parts_.writer.has_ended() ? added : parts_.findings.of_target(std::move(added));
 }
 
 Status RestorePlanner::make_directory(const std::string& path) {
@@ -55,20 +60,21 @@ Status RestorePlanner::add_chosen(format::ListingEntry entry) {
   const bool is_directory = entry.type == format::EntryType::Directory;
   if (entry.path.empty() && !is_directory) return Error(Code::Corrupt, "listing: its root is not a directory");
   if (is_below_refused(entry.path)) {
-    parts_.findings.note_problem(entry.path, "is not there, as the directory above it could not be made");
+    parts_.findings.note_content_problem(entry.path, "is not there, as the directory above it could not be made");
     if (is_directory) refused_directories_.insert(entry.path);
     return {};
   }
   if (entry.problem == format::EntryProblem::Unreadable) {
-    parts_.findings.note_problem(entry.path, "could not be read when it was captured");
+    parts_.findings.note_content_problem(entry.path, "could not be read when it was captured");
     // A link without its target, a node nobody could look at: better absent than made up.
     if (!is_directory && entry.type != format::EntryType::Regular) return {};
   } else if (entry.problem == format::EntryProblem::ChangedWhileRead) {
-    parts_.findings.note_problem(entry.path, "changed while it was captured: restored as it was read");
+    parts_.findings.note_content_problem(entry.path, "changed while it was captured: restored as it was read");
   }
   if (is_directory) {
-    ++report_.totals.directories;
-    return make_directory(entry.path);
+    TRY(make_directory(entry.path));
+    if (!is_refused(entry.path)) ++report_.totals.directories;
+    return {};
   }
   if (entry.type == format::EntryType::Regular) return add_regular(entry);
   return add_other(entry);
@@ -93,7 +99,7 @@ Result<bool> RestorePlanner::is_finished(const TargetTree::Place& parent, const 
 
 Status RestorePlanner::keep(const TargetTree::Place& parent, const format::ListingEntry& entry) {
   ++report_.kept_files;
-  return parts_.attributes.apply_or_note(entry.path, attributes_of(entry), [&](const env::FileAttributes& wanted) {
+  return parts_.attributes.apply_or_note(entry.path, parts_.attributes.attributes_for(entry), [&](const auto& wanted) {
     return parent.directory->set_attributes(env::base_name(entry.path), wanted);
   });
 }
@@ -109,26 +115,28 @@ LinkedNames::Name RestorePlanner::add_name(const format::ListingEntry& entry) {
   return name;
 }
 
-Status RestorePlanner::link_to_first(const std::string& path, const std::string& first) {
+Result<RestorePlanner::Linked> RestorePlanner::link_to_first(const std::string& path, const std::string& first) {
   const TargetTree::Place parent = TRY(parts_.tree.parent_of(path));
   const auto source = TRY(parts_.tree.reach(directory_of(first)));
   if (!parent.is_new) {
     Status removed = parent.directory->remove(env::base_name(path));
-    if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+    if (!removed.ok() && removed.error().code() != Code::NotFound) return removed.take_error();
   }
   Status linked = parent.directory->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
     return "hard link '" + printable(path) + "'";
   });
-  if (linked.ok()) return linked;
+  if (linked.ok()) return Linked::Yes;
   switch (linked.error().code()) {
     case Code::AlreadyExists:
       parts_.findings.note_taken(path, linked.error());
-      return {};
+      return Linked::Taken;
     case Code::InvalidInput:
-      parts_.findings.note_refused(path, linked.error());
-      return {};
+    case Code::Denied:
+    case Code::Unsupported:  // its file system knows no hard links, or no more of this file
+      parts_.findings.note_problem(path, "is a file of its own here: " + linked.error().message());
+      return Linked::No;
     default:
-      return linked;
+      return linked.take_error();
   }
 }
 
@@ -138,43 +146,53 @@ Status RestorePlanner::add_regular(format::ListingEntry& entry) {
   std::optional<LinkedNames::Name> linked;
   if (entry.hard_link.has_value()) {
     linked = add_name(entry);
-    if (linked->first.has_value()) return link_to_first(entry.path, *linked->first);
+    if (linked->first.has_value()) {
+      const Linked made = TRY(link_to_first(entry.path, *linked->first));
+      if (made == Linked::Taken) parts_.findings.note_absent_file(entry.size);
+      if (made != Linked::No) return {};
+      linked.reset();
+    }
   }
   TargetTree::Place parent = TRY(parts_.tree.parent_of(entry.path));
   if (TRY(is_finished(parent, entry))) return keep(parent, entry);
   auto file = std::make_shared<FileTarget>();
   file->parent = std::move(parent.directory);
   file->path = entry.path;
-  file->attributes = attributes_of(entry);
+  file->size = entry.size;
+  file->attributes = parts_.attributes.attributes_for(entry);
   if (linked.has_value()) file->linked = linked->file;
-  std::uint64_t data = 0;
-  for (const format::Slice& slice : entry.slices) data += slice.length;
-  file->bytes_left = data;
+  for (const format::Slice& slice : entry.slices) file->bytes_left += slice.length;
   // The name must exist now if others link to it, or if several pieces of work write to it; else a worker makes it.
   const bool at_once = entry.slices.size() != 1 || entry.sparse || entry.hard_link.has_value();
-  if (at_once) {
-    const auto handle = TRY(parts_.writer.create(*file).in([&] { return "file '" + printable(entry.path) + "'"; }));
-    if (handle == nullptr) {
-      if (linked.has_value()) parts_.links.forget(linked->file);
-      return {};
-    }
-    file->created = true;
-    if (entry.sparse || entry.slices.size() > 1) {
-      Status sized = handle->resize(entry.size);
-      if (!sized.ok() && sized.error().code() == Code::InvalidInput) {
-        if (linked.has_value()) parts_.links.forget(linked->file);
-        file->linked.reset();
-        return parts_.writer.refuse(*file, data, sized.error());
-      }
-      TRY(std::move(sized));
-    }
-    if (data == 0) return parts_.writer.finish_file(*file, *handle);
-  }
+  if (at_once && TRY(make_name(*file, entry)) == Made::AllThereIsToDo) return {};
   if (file->parent.get() != last_parent_) {
     last_parent_ = file->parent.get();
     ++batch_directories_;
   }
   return add_slices(file, entry);
+}
+
+Result<RestorePlanner::Made> RestorePlanner::make_name(FileTarget& file, const format::ListingEntry& entry) {
+  const std::uint64_t data = file.bytes_left;
+  const auto handle = TRY(parts_.writer.create(file).in([&] { return "file '" + printable(entry.path) + "'"; }));
+  if (handle == nullptr) {
+    if (file.linked.has_value()) parts_.links.forget(*file.linked);
+    return Made::AllThereIsToDo;
+  }
+  file.created = true;
+  if (entry.sparse || entry.slices.size() > 1) {
+    Status sized = handle->resize(entry.size);
+    if (!sized.ok() && sized.error().code() == Code::InvalidInput) {
+      if (file.linked.has_value()) parts_.links.forget(*file.linked);
+      file.linked.reset();
+      TRY(parts_.writer.refuse(file, data, sized.error()));
+      return Made::AllThereIsToDo;
+    }
+    TRY(std::move(sized));
+  }
+  if (data > 0) return Made::Name;
+  TRY(parts_.writer.finish_file(file, *handle));
+  return Made::AllThereIsToDo;
 }
 
 Status RestorePlanner::add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry) {
@@ -248,34 +266,48 @@ Status RestorePlanner::flush() {
 }
 
 Status RestorePlanner::add_other(format::ListingEntry& entry) {
-  ++report_.totals.others;
+  // It opens the device itself to whoever it belongs to.
+  if (is_device(entry.type) && parts_.attributes.gives_away()) {
+    parts_.findings.note_problem(entry.path, "is a device node, and not made, as it would be given to another owner");
+    return {};
+  }
+  std::optional<LinkedFile> first_of;
   if (entry.hard_link.has_value()) {
     const LinkedNames::Name name = add_name(entry);
-    if (name.first.has_value()) return link_to_first(entry.path, *name.first);
+    if (name.first.has_value()) {
+      const Linked linked = TRY(link_to_first(entry.path, *name.first));
+      if (linked == Linked::Yes) ++report_.totals.others;
+      if (linked != Linked::No) return {};
+    } else {
+      first_of = name.file;
+    }
   }
   const TargetTree::Place place = TRY(parts_.tree.parent_of(entry.path));
   TRY(is_finished(place, entry));
   Status created = create_other(*place.directory, entry);
   if (created.ok()) {
-    created = parts_.attributes.apply(entry.path, attributes_of(entry), [&](const env::FileAttributes& wanted) {
-      return place.directory->set_attributes(env::base_name(entry.path), wanted);
-    });
+    ++report_.totals.others;
+    return parts_.attributes.apply_or_note(entry.path, parts_.attributes.attributes_for(entry),
+                                           [&](const env::FileAttributes& wanted) {
+                                             return place.directory->set_attributes(env::base_name(entry.path), wanted);
+                                           });
   }
-  if (created.ok()) return created;
   switch (created.error().code()) {
     case Code::AlreadyExists:
       parts_.findings.note_taken(entry.path, created.error());
-      return {};
+      break;
     case Code::InvalidInput:
       parts_.findings.note_refused(entry.path, created.error());
-      return {};
+      break;
     case Code::Denied:
     case Code::Unsupported:
-      parts_.findings.note_problem(entry.path, created.error().message());
-      return {};
+      parts_.findings.note_content_problem(entry.path, created.error().message());
+      break;
     default:
       return created;
   }
+  if (first_of.has_value()) parts_.links.forget(*first_of);
+  return {};
 }
 
 Status RestorePlanner::create_other(env::Directory& parent, const format::ListingEntry& entry) {

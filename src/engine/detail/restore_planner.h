@@ -2,7 +2,8 @@
 // the ChunkWriter.
 // Hides: batches: chunks of many files are gathered and sorted by where they lie, so that each is read once.
 //
-// I1  Every file is counted once in the report: restored, kept from an earlier run, or told in the findings.
+// I1  Every file is counted once in the report: restored, kept from an earlier run, or told in the findings. Those that
+//     are not there are counted among the findings' absent ones as well.
 // I2  What an earlier run finished is not written again; its attributes are set again, since that run may not have been
 //     allowed to, or may have been killed before.
 // Memory: a batch (48 MiB of plain chunks at most).
@@ -55,7 +56,14 @@ class RestorePlanner {
   Status add_other(format::ListingEntry& entry);
   Status create_other(env::Directory& parent, const format::ListingEntry& entry);
   LinkedNames::Name add_name(const format::ListingEntry& entry);
-  Status link_to_first(const std::string& path, const std::string& first);
+  enum class Linked {
+    Yes,
+    Taken,  // something has the name; it was noted
+    No,     // the target refuses the link: it is to be a file of its own; it was noted
+  };
+  Result<Linked> link_to_first(const std::string& path, const std::string& first);
+  enum class Made { Name, AllThereIsToDo };
+  Result<Made> make_name(FileTarget& file, const format::ListingEntry& entry);
   Result<bool> is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry);
   Status keep(const TargetTree::Place& parent, const format::ListingEntry& entry);
   Status add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry);

@@ -91,7 +91,7 @@ Status TreeReader::add(ScannedBlock scanned) {
   count_block(scanned, report_);
   reused_any_ = reused_any_ || scanned.totals.bytes > 0;
   if (group_ != nullptr) {
-    entries_beside_group_ += scanned.block.entries;
+    entries_beside_group_ += scanned.block.block.entries;
     if (entries_beside_group_ > kMaxGroupMembers) TRY(end_group());
   }
   return pipeline_.add_block(std::move(scanned.block));

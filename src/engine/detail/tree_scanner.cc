@@ -10,9 +10,11 @@ namespace {
 constexpr std::size_t kEntriesPerScanBatch = 128;
 constexpr std::size_t kFilesPerBatch = 32;
 constexpr std::size_t kBatchesAhead = kWindowFiles / kFilesPerBatch - 2;
-// The kernel stamps changes by a clock that ticks every 1 to 10 ms. A second change within the tick of the first leaves
-// all times as they are, so what was changed this lately is not trusted to be unchanged next time.
-constexpr std::chrono::milliseconds kTooYoung(100);
+// A second change within the tick of the first leaves all times as they are, so what was changed this lately is not
+// trusted to be unchanged next time. The tick is the file system's: 1 to 10 ms where the kernel's clock is kept as it
+// is, a whole second on ext4 with inodes of 128 bytes and on some NFS servers, whose clock may also be a little behind
+// this one, and two seconds on FAT.
+constexpr std::chrono::seconds kTooYoung(3);
 // A change time that no file has.
 constexpr std::int64_t kNotToBeTrusted = std::numeric_limits<std::int64_t>::min();
 
@@ -41,7 +43,7 @@ format::EntryType entry_type(env::FileType type) {
 
 bool is_unchanged(const env::FileInfo& info, const repo::CatalogueEntry& previous) {
   return previous.entry.problem == format::EntryProblem::None && previous.entry.type == entry_type(info.type) &&
-         previous.entry.modified_ns == info.modified.nanoseconds &&
+         previous.entry.modified_ns == info.modified.nanoseconds && previous.facts.changed_ns != kNotToBeTrusted &&
          previous.facts.changed_ns == info.changed.nanoseconds && previous.facts.inode == info.inode &&
          previous.facts.device == info.device &&
          (info.type != env::FileType::Regular || previous.entry.size == info.size);
@@ -67,22 +69,33 @@ bool holds_data_all_the_same(env::ReadableFile& file) {
   return got.ok() && got.value() > 0 && info.ok() && info.value().size == 0;
 }
 
-}  // namespace
-
-void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry) {
-  switch (entry.type) {
-    case format::EntryType::Regular:
-      ++totals.files;
-      totals.bytes += entry.size;
-      break;
-    case format::EntryType::Directory:
-      ++totals.directories;
-      break;
-    default:
-      ++totals.others;
-      break;
-  }
+void note_problem(ScannedEntry& scanned, std::string_view why) {
+  scanned.entry.problem = format::EntryProblem::Unreadable;
+  scanned.problem = why;
 }
+
+// What could not be had of an entry that is there. NotFound goes on: the entry is gone.
+Status fail(ScannedEntry& scanned, Error error) {
+  if (error.code() == Code::NotFound) return error;
+  note_problem(scanned, error.message());
+  return {};
+}
+
+ScannedEntry no_entry(const std::string& path, std::string why) {
+  ScannedEntry scanned;
+  scanned.entry.path = path;
+  scanned.problem = std::move(why);
+  scanned.is_new_entry = false;
+  return scanned;
+}
+
+// A Timestamp holds no others: the furthest one stands for what lies beyond.
+bool has_exact_time(const env::FileInfo& info) {
+  return info.modified.nanoseconds != std::numeric_limits<std::int64_t>::min() &&
+         info.modified.nanoseconds != std::numeric_limits<std::int64_t>::max();
+}
+
+}  // namespace
 
 void TreeScanner::Batch::add(Scanned scanned) {
   if (const auto* entry = std::get_if<ScannedEntry>(&scanned)) {
@@ -169,7 +182,7 @@ void TreeScanner::reuse(repo::CatalogueEntry& previous, Batch& batch) {
     if (++held_ < block_.size()) return;
     ScannedBlock whole;
     for (const repo::CatalogueEntry& held : block_) add_to(whole.totals, held.entry);
-    whole.block = catalogue_->take_block();
+    whole.block = {catalogue_->take_block(), block_.front().entry.path, block_.back().entry.path};
     batch.add(std::move(whole));
     held_ = 0;
     block_is_intact_ = false;
@@ -221,45 +234,49 @@ void TreeScanner::keep_info(const env::FileInfo& info, ScannedEntry& scanned) {
 
 // Everything that costs a system call beyond stat. NotFound: the entry is gone since.
 Status TreeScanner::read_attributes(WalkItem& item, ScannedEntry& scanned) {
-  format::ListingEntry& entry = scanned.entry;
-  const auto fail = [&](Error error) -> Status {
-    if (error.code() == Code::NotFound) return error;
-    entry.problem = format::EntryProblem::Unreadable;
-    scanned.problem = error.message();
-    return {};
-  };
-  if (item.info.type == env::FileType::Regular) {
-    auto opened = item.parent->open_file(item.name());
-    if (!opened.ok()) return fail(opened.take_error());
-    scanned.file = opened.take();
-    // Another file may have taken the name since the walk looked at it: what is kept is the one that is read.
-    auto info = scanned.file->info();
-    if (!info.ok()) return fail(info.take_error());
-    if (!is_same_look(info.value(), item.info)) keep_info(info.value(), scanned);
-    auto xattrs = scanned.file->xattrs();
-    // Its content is worth more than its attributes: it is read all the same.
-    Status kept = xattrs.ok() ? keep_xattrs(xattrs.take(), entry) : Status(xattrs.take_error());
-    if (!kept.ok()) TRY(fail(kept.take_error().in("its extended attributes")));
-    if (scanned.info.size == 0 && holds_data_all_the_same(*scanned.file)) {
-      return fail(Error(Code::Unsupported, "the kernel makes its content up and tells no size (as in /proc and /sys)"));
-    }
-    if (scanned.info.size > 0) {
-      scanned.file->will_need();
-      scanned.action = ScannedEntry::Action::Read;
-    }
-    return {};
+  if (item.info.type != env::FileType::Regular) return read_attributes_by_name(item, scanned);
+  auto opened = item.parent->open_file(item.name());
+  if (!opened.ok()) return fail(scanned, opened.take_error());
+  scanned.file = opened.take();
+  // Another file may have taken the name since the walk looked at it: what is kept is the one that is read.
+  auto info = scanned.file->info();
+  if (!info.ok()) return fail(scanned, info.take_error());
+  if (!is_same_look(info.value(), item.info)) keep_info(info.value(), scanned);
+  auto xattrs = scanned.file->xattrs();
+  // Its content is worth more than its attributes: it is read all the same.
+  Status kept = xattrs.ok() ? keep_xattrs(xattrs.take(), scanned.entry) : Status(xattrs.take_error());
+  if (!kept.ok()) TRY(fail(scanned, kept.take_error().in("its extended attributes")));
+  if (scanned.info.size == 0 && holds_data_all_the_same(*scanned.file)) {
+    return fail(scanned,
+                Error(Code::Unsupported, "the kernel makes its content up and tells no size (as in /proc and /sys)"));
   }
+  if (scanned.info.size > 0) {
+    scanned.file->will_need();
+    scanned.action = ScannedEntry::Action::Read;
+  }
+  return {};
+}
+
+Status TreeScanner::read_attributes_by_name(WalkItem& item, ScannedEntry& scanned) {
+  format::ListingEntry& entry = scanned.entry;
   if (item.info.type == env::FileType::Symlink) {
     auto target = item.parent->read_link(item.name());
-    entry.link_target = target.ok() ? target.value() : std::string(kUnknownTarget);
-    if (!target.ok()) return fail(target.take_error());
+    const bool is_known = target.ok() && !target.value().empty();
+    entry.link_target = is_known ? target.value() : std::string(kUnknownTarget);
+    if (!target.ok()) return fail(scanned, target.take_error());
+    if (!is_known) return fail(scanned, Error(Code::Unsupported, "the link has an empty target"));
   }
   if (item.self == nullptr && item.parent == nullptr) return {};
   auto xattrs = item.self != nullptr ? item.self->own_xattrs() : item.parent->xattrs(item.name());
-  if (!xattrs.ok()) return fail(xattrs.take_error());
+  // They are read through /proc, the only way to those of a name that is not to be opened. Without it all of these
+  // names would seem to be gone.
+  if (!xattrs.ok() && xattrs.error().code() == Code::NotFound && item.self == nullptr &&
+      item.parent->stat(item.name()).ok()) {
+    return fail(scanned, Error(Code::Precondition, "its extended attributes cannot be reached: is /proc mounted?"));
+  }
+  if (!xattrs.ok()) return fail(scanned, xattrs.take_error());
   Status kept = keep_xattrs(xattrs.take(), entry);
-  if (!kept.ok()) return fail(kept.take_error());
-  return {};
+  return kept.ok() ? Status() : fail(scanned, kept.take_error());
 }
 
 std::optional<ScannedEntry> TreeScanner::describe(WalkItem& item, repo::CatalogueEntry* previous) {
@@ -274,6 +291,16 @@ std::optional<ScannedEntry> TreeScanner::describe(WalkItem& item, repo::Catalogu
     return scanned;
   }
   if (!read_attributes(item, scanned).ok()) return std::nullopt;
+  if (!scanned.problem.has_value() && !has_exact_time(scanned.info)) {
+    // Nothing else is wrong with it, so it is not marked in the listing; it is looked at, and told of, each time.
+    scanned.problem = "its time lies outside the years 1678 to 2262, and is kept as the nearest one inside";
+    scanned.facts.changed_ns = kNotToBeTrusted;
+  }
+  if (const auto flaw = format::attributes_flaw(entry)) {
+    entry.xattrs.clear();
+    note_problem(scanned, *flaw);
+    if (format::attributes_flaw(entry).has_value()) return no_entry(item.path, "is left out: " + std::string(*flaw));
+  }
   if (previous != nullptr) scanned.previous = std::make_unique<repo::CatalogueEntry>(std::move(*previous));
   return scanned;
 }
@@ -284,13 +311,9 @@ Result<bool> TreeScanner::scan_one(Batch& batch) {
     release_held(batch);
     return false;
   }
-  if (item->late) {
+  if (!item->is_entry) {
     release_held(batch);
-    ScannedEntry late;
-    late.entry.path = item->path;
-    late.problem = item->problem->message();
-    late.is_new_entry = false;
-    batch.add(std::move(late));
+    batch.add(no_entry(item->path, item->problem->message()));
     return true;
   }
   repo::CatalogueEntry* const previous = previous_of(item->path, batch);

@@ -9,9 +9,10 @@
 // Window: kWindowFiles open files ahead of the reader, in batches.
 // I1  Items come in walk order; each entry is one item, or in one block.
 // I2  Reuse only if type, size, mtime, ctime and inode are those of the catalogue and the entry had no problem. An
-//     entry whose ctime was less than 100 ms ago when it was scanned enters the catalogue as one that is never reused.
+//     entry whose ctime was less than 3 seconds ago when it was scanned enters the catalogue as one never to be reused.
 // I3  Attributes and content of a regular file are those of one file: the one that was opened. What is gone before it
 //     could be opened is no entry.
+// I4  What no listing can hold (format::attributes_flaw) is a problem and no entry.
 // Threads: one caller; one thread inside, named "scan".
 // Errors: those of the root and of the catalogue (Corrupt).
 #pragma once
@@ -42,19 +43,16 @@ struct ScannedEntry {
   std::unique_ptr<env::ReadableFile> file;         // for Read
   std::unique_ptr<repo::CatalogueEntry> previous;  // for Read: the same path, as it was; or null
   std::optional<std::string> problem;              // why it could not be captured whole
-  bool is_new_entry = true;                        // false: only a problem about an entry delivered before
+  bool is_new_entry = true;                        // false: only a problem, of what is or stays no entry of its own
 };
 
 // Unchanged entries that fill a block of the catalogue: all Reuse.
 struct ScannedBlock {
-  repo::CatalogueBlock block;
+  PendingBlock block;
   format::SnapshotTotals totals;  // of its entries
 };
 
 using Scanned = std::variant<ScannedEntry, ScannedBlock>;
-
-// Counts an entry by its type.
-void add_to(format::SnapshotTotals& totals, const format::ListingEntry& entry);
 
 class TreeScanner {
  public:
@@ -90,6 +88,7 @@ class TreeScanner {
   void keep_info(const env::FileInfo& info, ScannedEntry& scanned);
   static Status keep_xattrs(std::vector<env::Xattr> xattrs, format::ListingEntry& entry);
   Status read_attributes(WalkItem& item, ScannedEntry& scanned);
+  static Status read_attributes_by_name(WalkItem& item, ScannedEntry& scanned);
 
   env::Env& env_;
   TreeWalker walker_;

@@ -13,6 +13,8 @@ std::vector<std::string> sorted_descending(std::vector<env::DirectoryEntry> entr
   names.reserve(entries.size());
   for (env::DirectoryEntry& entry : entries) names.push_back(std::move(entry.name));
   std::sort(names.begin(), names.end(), std::greater<>());
+  // Network file systems, and directories that change meanwhile, list a name twice.
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
@@ -72,12 +74,26 @@ WalkItem TreeWalker::start_at_root(const env::FileInfo& info, std::vector<env::D
   return item;
 }
 
+// NTFS, CIFS and FUSE know names of up to 765 bytes.
+std::optional<WalkItem> TreeWalker::unlistable(WalkItem item) {
+  if (excludes_.excludes(item.path, false)) {
+    ++excluded_;
+    return std::nullopt;
+  }
+  item.problem = Error(Code::Unsupported, "is left out: its name has " + std::to_string(item.name().size()) +
+                                              " bytes, and a listing holds names of at most " +
+                                              std::to_string(format::kMaxNameBytes));
+  item.is_entry = false;
+  return item;
+}
+
 std::optional<WalkItem> TreeWalker::visit_next(env::Directory& directory) {
   Level& top = levels_.back();
   WalkItem item;
   item.path = env::join_path(top.path, top.names.back());
   top.names.pop_back();
   item.parent = &directory;
+  if (!format::is_safe_path(item.path)) return unlistable(std::move(item));
   auto info = directory.stat(item.name());
   // Gone since the directory was read: as if it had never been there.
   if (!info.ok() && info.error().code() == Code::NotFound) return std::nullopt;
@@ -128,7 +144,7 @@ Result<std::optional<WalkItem>> TreeWalker::next() {
       WalkItem item;
       item.path = top.path;
       item.problem = reopened.take_error();
-      item.late = true;
+      item.is_entry = false;
       levels_.pop_back();
       return std::optional(std::move(item));
     }

@@ -3,7 +3,8 @@
 // way back, opened again from the root, checked to be the same directory.
 //
 // Memory: the names of the directories on the way down, nothing else.
-// I1  Every entry is delivered once, or reported as a problem; nothing is left out silently.
+// I1  Every entry is delivered once, or reported as a problem; nothing is left out silently. Entries come strictly in
+//     walk order, whatever a file system lists: a name that it lists twice is one.
 // I2  No symbolic link is followed, but the root itself may be one.
 // Threads: one.
 // Errors: those of the root only; problems below are delivered as items.
@@ -25,8 +26,9 @@ struct WalkItem {
   std::string path;  // relative to the root; "" for the root itself
   env::FileInfo info;
   std::optional<Error> problem;  // it could not be looked at, or (a directory) not be read; info may then be partial
-  // The entry was delivered before; what it still held could not be reached. Report it, but it is no new entry.
-  bool late = false;
+  // False: a problem to report, and no entry. Either it was delivered before, and what it still held could not be
+  // reached; or its name is one that no listing can hold.
+  bool is_entry = true;
   // Opens, reads links and xattrs of this entry by its name(); null for the root. Valid until the next call of next().
   env::Directory* parent = nullptr;
   env::Directory* self = nullptr;  // for a directory that could be opened
@@ -55,6 +57,8 @@ class TreeWalker {
   WalkItem start_at_root(const env::FileInfo& info, std::vector<env::DirectoryEntry> entries);
   // The next entry of the top level; nullopt if it was left out or is gone.
   std::optional<WalkItem> visit_next(env::Directory& directory);
+  // nullopt if it was left out on purpose.
+  std::optional<WalkItem> unlistable(WalkItem item);
   Status reopen_top();
   // Puts a directory on the stack; a problem if it cannot be read.
   std::optional<Error> enter(std::unique_ptr<env::Directory> directory, const env::FileInfo& info, std::string path);

@@ -1,6 +1,8 @@
 // Walking and scanning trees of a simulated machine, whose clock and faults the test decides.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "engine/detail/target_tree.h"
 #include "engine/detail/tree_scanner.h"
 #include "sim/universe.h"
@@ -22,7 +24,7 @@ class TreeWalk : public ::testing::Test {
         TreeWalker::open(env().files, "/t", ExcludeList::parse(excludes).take(), FileSystemBorder::Cross).take();
     while (auto item = walker.next().take()) {
       std::string words = item->path;
-      if (item->problem.has_value()) words += item->late ? " (late)" : " (problem)";
+      if (item->problem.has_value()) words += item->is_entry ? " (problem)" : " (late)";
       paths.push_back(std::move(words));
     }
     excluded_ = walker.excluded();
@@ -104,7 +106,7 @@ TEST_F(TreeWalk, a_directory_that_was_replaced_behind_our_back_is_a_late_problem
   std::vector<std::string> problems;
   bool replaced = false;
   while (auto item = walker.next().take()) {
-    if (item->problem.has_value() && item->late) problems.push_back(item->path);
+    if (item->problem.has_value() && !item->is_entry) problems.push_back(item->path);
     if (!replaced && item->path.size() > 2 * kOpenLevels + 4) {
       replaced = true;
       // A new directory under the old name, at the first level, whose handle is closed by now.
@@ -151,7 +153,9 @@ TEST_F(TreeWalk, an_entry_changed_a_moment_ago_is_never_taken_for_unchanged) {
   file("/t/x");
   const std::int64_t real = env().files.stat("/t/x").take().changed.nanoseconds;
   EXPECT_NE(facts_of().at("x"), real) << "another change could still fall into the same tick of the kernel's clock";
-  universe_.run_for(std::chrono::seconds(1));
+  universe_.run_for(std::chrono::seconds(2));
+  EXPECT_NE(facts_of().at("x"), real) << "there are file systems that count in two seconds";
+  universe_.run_for(std::chrono::seconds(2));
   EXPECT_EQ(facts_of().at("x"), real);
 }
 
@@ -174,6 +178,27 @@ TEST_F(TreeWalk, more_attributes_than_a_listing_holds_make_an_entry_unreadable) 
     const format::ListingEntry& entry = std::get<ScannedEntry>(*scanned).entry;
     EXPECT_EQ(entry.problem == format::EntryProblem::Unreadable, entry.path == "richest") << entry.path;
     EXPECT_LE(entry.xattrs.size(), format::kMaxXattrs);
+  }
+}
+
+TEST_F(TreeWalk, a_time_that_a_listing_cannot_hold_is_told_of_each_time) {
+  directory("/t");
+  file("/t/late");
+  file("/t/plain");
+  env::FileAttributes times;
+  times.modified = env::Timestamp{std::numeric_limits<std::int64_t>::max()};
+  ASSERT_TRUE(env().files.open_directory("/t").take()->set_attributes("late", times).ok());
+  universe_.run_for(std::chrono::seconds(10));
+  StageTimes stages;
+  env::Env world = env();
+  TreeScanner scanner(world, TreeWalker::open(world.files, "/t", {}, FileSystemBorder::Cross).take(), std::nullopt,
+                      Rereading::ChangedOnly, stages);
+  while (auto scanned = scanner.next().take()) {
+    const ScannedEntry& entry = std::get<ScannedEntry>(*scanned);
+    EXPECT_EQ(entry.problem.has_value(), entry.entry.path == "late") << entry.entry.path;
+    EXPECT_EQ(entry.facts.changed_ns != entry.info.changed.nanoseconds, entry.entry.path == "late")
+        << "what is not trusted is looked at again";
+    EXPECT_EQ(entry.entry.problem, format::EntryProblem::None) << "its content is whole";
   }
 }
 

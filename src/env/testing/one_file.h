@@ -32,6 +32,7 @@ class OneFile final : public FileSystem {
   Result<FileInfo> stat(std::string_view) override { return no(); }
   Result<std::string> canonical(std::string_view) override { return no(); }
   std::size_t open_limit() override { return 1; }
+  std::uint32_t own_user() override { return 0; }
   Result<std::uint64_t> free_bytes(std::string_view) override { return no(); }
   Status make_directories(std::string_view, std::uint32_t) override { return no(); }
   Result<std::vector<std::string>> list(std::string_view) override { return no(); }

@@ -132,7 +132,11 @@ class AttributeSetter {
     if (!wanted_.owner.has_value()) return {};
     const auto [user, group] = *wanted_.owner;
     if (before_.st_uid == user && before_.st_gid == group) return {};
-    if (::fchownat(file_, "", user, group, AT_EMPTY_PATH) != 0) return failed("change the owner of");
+    if (::fchownat(file_, "", user, group, AT_EMPTY_PATH) != 0) {
+      // So say a container that has no such user, and a server that does not know it: a refusal of this owner.
+      if (errno == EINVAL) return Error(Code::Denied, failed("change the owner of").message());
+      return failed("change the owner of");
+    }
     owner_changed_ = true;
     return {};
   }

@@ -197,6 +197,8 @@ Status Directory::create_link(std::string_view name, env::Directory& source, std
   const auto* from = dynamic_cast<const Directory*>(&source);
   CHECK(from != nullptr);  // directories of two worlds cannot share a file
   if (::linkat(from->fd_.get(), checked_source.c_str(), fd_.get(), checked.c_str(), 0) != 0) {
+    // No want of room: the file has as many names as its file system allows.
+    if (errno == EMLINK) return Error(Code::Unsupported, failed("create link", name, errno, Access::Write).message());
     return failed("create link", name, errno, Access::Write);
   }
   return {};
@@ -231,6 +233,13 @@ Status Directory::remove(std::string_view name) {
   if (::unlinkat(fd_.get(), checked.c_str(), 0) == 0) return {};
   if (errno == EISDIR && ::unlinkat(fd_.get(), checked.c_str(), AT_REMOVEDIR) == 0) return {};
   return failed("remove", name, errno, Access::Write);
+}
+
+Status Directory::rename(std::string_view from, std::string_view to) {
+  const std::string checked_from = TRY(checked_name(from));
+  const std::string checked_to = TRY(checked_name(to));
+  if (::renameat(fd_.get(), checked_from.c_str(), fd_.get(), checked_to.c_str()) == 0) return {};
+  return failed("rename to", to, errno, Access::Write);
 }
 
 Status Directory::drop_acls() {

@@ -43,6 +43,7 @@ class Directory : public env::Directory {
   Status set_attributes(std::string_view name, const env::FileAttributes& attributes) override;
   Status set_own_attributes(const env::FileAttributes& attributes) override;
   Status remove(std::string_view name) override;
+  Status rename(std::string_view from, std::string_view to) override;
   Status drop_acls() override;
   Status sync_all() override;
   Status lock() override;

@@ -149,6 +149,14 @@ class SimDirectory final : public env::Directory {
     return core_.file_call(FileCall::Name, incarnation_, {.name = "remove", .object = path},
                            [&] { return core_.volume.unlink(*directory_, name, core_.civil_now()); });
   }
+  Status rename(std::string_view from, std::string_view to) override {
+    TRY(check_name(from));
+    TRY(check_name(to));
+    const std::string path = path_of(to);
+    const CallText text{.name = "rename", .object = path, .a = hash_of(as_bytes(from))};
+    return core_.file_call(FileCall::Name, incarnation_, text,
+                           [&] { return core_.volume.rename(*directory_, from, to, core_.civil_now()); });
+  }
   Status drop_acls() override {
     return core_.file_call(FileCall::Attributes, incarnation_, {.name = "drop_acls", .object = path_}, [&]() -> Status {
       directory_->attributes.xattrs.erase("system.posix_acl_default");

@@ -108,6 +108,7 @@ class SimFileSystem final : public env::FileSystem {
     return call(FileCall::Look, "canonical", path, [&] { return core_.volume.canonical(path); });
   }
   std::size_t open_limit() override { return 1024; }  // a usual one; opening is never refused for it
+  std::uint32_t own_user() override { return 0; }     // as what is made belongs to nobody else
   Result<std::uint64_t> free_bytes(std::string_view path) override {
     return call(FileCall::Look, "free_bytes", path, [&]() -> Result<std::uint64_t> {
       TRY(core_.volume.find(path, FinalSymlink::Follow));

@@ -1,0 +1,31 @@
+#include "engine/detail/directory_itself.h"
+
+#include "base/text.h"
+
+namespace exclave::engine {
+namespace {
+
+std::string_view without_slashes(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
+}  // namespace
+
+Status check_names_itself(std::string_view path, std::string_view what) {
+  const std::string_view name = env::base_name(without_slashes(path));
+  if (!name.empty() && name != "." && name != "..") return {};
+  return Error(Code::InvalidInput, std::string(what) + " '" + printable(path) + "' does not say the directory's name")
+      .hint("name the directory itself: what belongs to it lies beside it, under its name");
+}
+
+Result<std::unique_ptr<env::Directory>> open_itself(env::FileSystem& files, std::string_view path) {
+  path = without_slashes(path);
+  const auto above = files.open_directory(env::parent_path(path));
+  if (above.ok()) return above.value()->open_directory(env::base_name(path));
+  // Who may not look into the directory above may yet come through it; root may do both.
+  if (above.error().code() == Code::Denied) return files.open_directory(path);
+  return above.error();
+}
+
+}  // namespace exclave::engine

@@ -1,0 +1,25 @@
+// DirectoryItself: opens a directory that is about to be filled, often as root and where another user owns what is
+// above it.
+// Hides: that only the last step of a path can be taken without following a link, from the directory above it.
+//
+// I1  A link that has the name is not followed: whoever owns the directory above can make one at any moment.
+// I2  The name says which directory it is: what lies beside it (a marker, a log) gets its name from this one.
+// Threads: any.
+// Errors: InvalidInput (I2: the path ends in "." or "..", or is "/"; or it is no directory), those of the file system.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "env/file_system.h"
+
+namespace exclave::engine {
+
+// I2. `what`, in the error: "target".
+Status check_names_itself(std::string_view path, std::string_view what);
+
+// Precondition: check_names_itself. Slashes at the end are fine.
+Result<std::unique_ptr<env::Directory>> open_itself(env::FileSystem& files, std::string_view path);
+
+}  // namespace exclave::engine
