@@ -104,21 +104,17 @@ Status AgentHome::note_if_lost(const Context& context) const {
   return {};
 }
 
-Result<std::vector<repo::SnapshotSummary>> AgentHome::snapshots(const Context& context) const {
+Result<EraMemory> AgentHome::look(const Context& context) const {
   auto opened = context.look_at_table(table_path());
   if (!opened.ok() && opened.error().code() == Code::NotFound) {
     TRY(note_if_lost(context));
-    return std::vector<repo::SnapshotSummary>();
+    return EraMemory();
   }
   if (!opened.ok()) return with_recovery_hint(opened.take_error());
-  return repo::snapshots_in(*opened.value());
-}
-
-Result<std::vector<repo::KeptReceipt>> AgentHome::receipts(const Context& context) const {
-  auto opened = context.look_at_table(table_path());
-  if (!opened.ok() && opened.error().code() == Code::NotFound) return std::vector<repo::KeptReceipt>();
-  if (!opened.ok()) return with_recovery_hint(opened.take_error());
-  return repo::receipts_in(*opened.value());
+  EraMemory memory;
+  memory.snapshots = TRY(repo::snapshots_in(*opened.value()));
+  memory.receipts = TRY(repo::receipts_in(*opened.value()));
+  return memory;
 }
 
 engine::CaptureContext AgentHome::capture_context(const Context& context) const {

@@ -31,6 +31,12 @@ Result<std::unique_ptr<env::FileSystem::Lock>> lock_journals(env::FileSystem& fi
 Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypto::Ed25519SigningKey& writer,
                                                    const std::string& directory);
 
+// What the agent remembers of its captures in the era.
+struct EraMemory {
+  std::vector<repo::SnapshotSummary> snapshots;  // oldest first
+  std::vector<repo::KeptReceipt> receipts;       // of vaults, for what captures sent
+};
+
 enum class HomeUse { Captures, Journals, Looks };
 
 class AgentHome {
@@ -46,10 +52,8 @@ class AgentHome {
   const std::string& state_directory() const { return state_; }
   VaultSet& vaults() { return *vaults_; }    // not of Looks
   table::Table& table() { return *table_; }  // of Captures
-  // Of the era, oldest first, beside whoever captures. Of Looks.
-  Result<std::vector<repo::SnapshotSummary>> snapshots(const Context& context) const;
-  // Of vaults, for what captures of the era sent. Of Looks.
-  Result<std::vector<repo::KeptReceipt>> receipts(const Context& context) const;
+  // Beside whoever captures. Of Looks.
+  Result<EraMemory> look(const Context& context) const;
   const crypto::Ed25519SigningKey& writer() const { return *writer_; }
   std::string keys_path() const { return env::join_path(directory_, era_keys_name(keys_.era)); }
   engine::CaptureContext capture_context(const Context& context) const;

@@ -21,7 +21,8 @@ Result<ExitCode> show_at_home(const Context& context, const std::string& directo
   const auto home = TRY(AgentHome::open(context, directory, HomeUse::Looks));
   std::vector<std::vector<std::string>> rows = {{"snapshot", "dataset", "taken", "files", "bytes", "stored", "source"}};
   config::Json list = config::Json::array();
-  for (const auto& s : TRY(home->snapshots(context))) {
+  const EraMemory memory = TRY(home->look(context));
+  for (const auto& s : memory.snapshots) {
     rows.push_back({short_hex(s.name.view()), s.dataset, local_time(s.started_ns / 1'000'000'000),
                     std::to_string(s.totals.files), human_bytes(s.totals.bytes), human_bytes(s.stored_bytes),
                     printable(s.source)});

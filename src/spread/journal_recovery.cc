@@ -57,12 +57,16 @@ Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
   return sealed;
 }
 
+std::string damage_in_words(std::uint64_t index) {
+  return "segment " + std::to_string(index) + " is damaged in the spool";
+}
+
 // Corrupt: it is not what it was any more.
 Result<SealedBytes> read_segment(const Spool& spool, const LeftSegment& segment) {
   SealedBytes sealed = TRY(read_sealed(spool, segment.index));
   const bool is_whole = segment.entry.has_value() ? format::name_of(sealed.bytes) == segment.entry->entry.object
                                                   : sealed.end == segment.end;
-  if (!is_whole) return Error(Code::Corrupt, "segment " + std::to_string(segment.index) + " is damaged in the spool");
+  if (!is_whole) return Error(Code::Corrupt, damage_in_words(segment.index));
   return sealed;
 }
 
@@ -242,8 +246,7 @@ class StreamRecovery {
     stream.frames_end = TRY(frames_end_of(spool_, left_));
     std::set<std::uint64_t> damaged;
     for (const VaultAnswer& answer : answers_) damaged.insert(answer.damaged.begin(), answer.damaged.end());
-    for (const std::uint64_t index : damaged)
-      stream.reasons.push_back("segment " + std::to_string(index) + " is damaged in the spool");
+    for (const std::uint64_t index : damaged) stream.reasons.push_back(damage_in_words(index));
     if (!left_.before.has_value()) stream.reasons.emplace_back("the entry before its first segment is lost");
     const std::uint64_t end = left_.segments.empty() ? 0 : left_.segments.back().index + 1;
     for (std::size_t i = 0; i < vaults_.size(); ++i) {

@@ -70,6 +70,10 @@ class LogHome {
     at_ = start;
     must(journal_.open(kSourceOfLog, kTimeline, start));
   }
+  void follow_second_timeline() {
+    const std::string text = "1\t0/2000000\tno recovery target specified\n";
+    must(journal_.follow({to_bytes(text), must(pg::parse_timeline_history(pg::Timeline(2), as_bytes(text)))}));
+  }
   void gather(std::size_t bytes) {
     journal_.gather(kTimeline, at_, Bytes(bytes, Byte{42}));
     at_ = at_ + bytes;
@@ -333,9 +337,7 @@ TEST_F(DatabaseJournalTest, every_segment_tells_the_servers_way) {
   run([](JournalBench& bench) {
     LogHome home(bench);
     home.open();
-    const std::string text = "1\t0/2000000\tno recovery target specified\n";
-    const pg::Timeline second(2);
-    must(home.journal().follow({to_bytes(text), must(pg::parse_timeline_history(second, as_bytes(text)))}));
+    home.follow_second_timeline();
     must(home.write(100));
     must(home.run_for(70s));
     must(home.run_for(70s));  // nothing new: no segment for it
@@ -378,9 +380,7 @@ TEST_F(DatabaseJournalTest, of_one_journal_nothing_goes_into_the_next) {
   run([](JournalBench& bench) {
     LogHome home(bench);
     home.open();
-    const std::string text = "1\t0/2000000\tno recovery target specified\n";
-    const pg::Timeline second(2);
-    must(home.journal().follow({to_bytes(text), must(pg::parse_timeline_history(second, as_bytes(text)))}));
+    home.follow_second_timeline();
     for (int i = 0; i < 5; ++i) must(home.write(100));
     must(home.run_for(1s));
     home.gather(70);  // a branch that is left
@@ -435,9 +435,7 @@ TEST_F(DatabaseJournalTest, what_stands_beside_the_log_stands_behind_what_was_fl
     while (!home.journal().is_full()) home.gather(agent::LogFramer::kMostPieceBytes);
     const auto bytes = std::to_string(pg::bytes_between(kStart, home.end()));
     must(home.journal().flush());
-    const std::string text = "1\t0/2000000\tno recovery target specified\n";
-    const pg::Timeline second(2);
-    must(home.journal().follow({to_bytes(text), must(pg::parse_timeline_history(second, as_bytes(text)))}));
+    home.follow_second_timeline();
     must(home.journal().finish());
     EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +" + bytes, "0 way of timeline 2")));
   };

@@ -1,13 +1,16 @@
-// What a writer that died left in its spool, and the power failures that follow.
+// What a writer that died left in its spool: how it comes to the vaults, and the power failures that follow.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "spread/detail/spool.h"
+#include "tests/journal/journal_case.h"
 #include "tests/sim/journal_realm.h"
 
 namespace exclave::journal_tests {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::Contains;
 
 // Found by the campaign of journals: the entry was durable, and the frames were in memory alone. With the power they were gone,
 // and the spool called itself damaged for ever, although every vault had all of it.
@@ -63,6 +66,185 @@ TEST(LeftJournals, L6_rot_in_the_only_copy_of_a_closed_segment_hides_no_frames_t
   ASSERT_FALSE(reading.refusal.has_value()) << reading.refusal->message();
   EXPECT_TRUE(reading.end.lost.has_value());
   EXPECT_GE(reading.frames, 3U) << "they were acknowledged";
+}
+
+// --- brought to the vaults by the next start, without a power failure ----------------------------------------------------
+
+TEST_F(JournalTest, what_a_dead_agent_left_in_the_spool_is_completed_before_the_next_stream) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      bench.door(2).is_shut = true;
+      auto writer = bench.open_writer();
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 300, 4000), bench.in(1min))));
+    }  // it dies without finish
+    auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_FALSE(recovered[0].is_complete);
+    EXPECT_EQ(recovered[0].frames_end, next);
+    ASSERT_EQ(recovered[0].reasons.size(), 1U);
+    bench.door(2).is_shut = false;
+    recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_TRUE(recovered[0].is_complete) << recovered[0].reasons.at(0);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(bench.objects_at(i, "first"), bench.objects_at(0, "first"));
+      EXPECT_TRUE(must(bench.door(i).open_segments(keys().registry().id)).empty()) << "all are closed";
+    }
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames, {2}));
+    expect_frames(frames, next);
+    EXPECT_TRUE(
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)))
+            .empty());
+  });
+}
+
+TEST_F(JournalTest, a_spooled_segment_that_a_vault_lacks_must_be_whole_and_the_others_come_all_the_same) {
+  run([this](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      auto writer = bench.open_writer();
+      for (int segments = 0; segments < 3; ++segments) {
+        bench.door(2).is_shut = segments > 0;
+        EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+        if (segments == 0) wait_for_all(bench, *writer, next);
+        must(writer->roll());
+        must(bench.env().clock.sleep_until(bench.in(1s)));
+      }
+    }  // it dies without finish
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const std::string folder = bench.spool() + "/" + stream.hex();
+    const auto recover = [&] {
+      auto left =
+          must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+      return left.at(0);
+    };
+    must(machine_->disk().flip_bit(folder + "/1.segment", 5000));
+    bench.door(2).is_shut = false;
+    auto left = recover();
+    EXPECT_FALSE(left.is_complete);
+    EXPECT_THAT(left.reasons, Contains("segment 1 is damaged in the spool"));
+    EXPECT_EQ(left.holders, 2U) << "the others have it";
+    EXPECT_EQ(left.frames_end, next);
+    EXPECT_EQ(bench.objects_at(2, "first").size(), 2U) << "what is whole comes all the same";
+
+    must(machine_->disk().flip_bit(folder + "/1.segment", 5000));
+    left = recover();
+    EXPECT_TRUE(left.is_complete) << left.reasons.at(0);
+    EXPECT_EQ(left.holders, 3U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(bench.objects_at(i, "first"), bench.objects_at(0, "first"));
+  });
+}
+
+// It was an alarm for ever: nobody could mend what nobody needed.
+TEST_F(JournalTest, damage_in_a_spool_of_which_every_vault_has_all_is_of_no_matter) {
+  run([this](JournalBench& bench) {
+    bench.door(2).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      std::uint64_t next = 0;
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+      must(writer->roll());
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+    }  // it dies without finish
+    bench.door(2).is_shut = false;
+    const auto recover = [&] {
+      return spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min));
+    };
+    machine_->inject({.call = sim::FileCall::Name, .path_part = ".segment", .nth = 1});
+    EXPECT_FALSE(recover().ok()) << "every vault has all, and the spool stays";
+    machine_->clear_faults();
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    must(machine_->disk().flip_bit(bench.spool() + "/" + stream.hex() + "/0.segment", 5000));
+    const auto left = must(recover());
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_TRUE(left[0].is_complete) << left[0].reasons.at(0);
+  });
+}
+
+// Found by the crash matrix: such a journal stayed in the spool until somebody restarted the vault.
+TEST_F(JournalTest, what_a_dead_agent_left_is_completed_at_a_vault_whose_disk_failed_under_it) {
+  run([this](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      auto writer = bench.open_writer();
+      append(*writer, next, 3);
+      wait_for_all(bench, *writer, next);
+      machine_->inject({.call = sim::FileCall::Sync, .path_part = "/vault-1/journal"});
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+      must(bench.env().clock.sleep_until(bench.in(1s)));
+      EXPECT_TRUE(of(writer->progress(), 1).failure.has_value()) << "it takes no more frames of this segment";
+    }  // it dies without finish
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_TRUE(recovered[0].is_complete) << recovered[0].reasons.at(0);
+    EXPECT_EQ(bench.objects_at(1, "first"), bench.objects_at(0, "first"));
+    EXPECT_TRUE(must(bench.door(1).open_segments(keys().registry().id)).empty());
+  });
+}
+
+// Found by the crash matrix: a segment whose entries had been removed before it stayed in the spool for ever.
+TEST_F(JournalTest, a_spool_whose_removal_failed_in_the_middle_is_removed_the_next_time) {
+  run([this](JournalBench& bench) {
+    const auto recover = [&] {
+      return spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min));
+    };
+    bench.door(2).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      std::uint64_t next = 0;
+      for (int segments = 0; segments < 3; ++segments) {
+        EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+        must(writer->roll());
+      }
+    }  // it dies without finish
+    bench.door(2).is_shut = false;
+    for (int failures = 0; failures < 2; ++failures) {
+      machine_->inject({.call = sim::FileCall::Name, .path_part = ".segment", .nth = 2});
+      EXPECT_FALSE(recover().ok()) << "the second of its segments stays";
+      machine_->clear_faults();
+    }
+    const auto left = must(recover());
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_TRUE(left[0].is_complete) << left[0].reasons.at(0);
+    EXPECT_TRUE(must(recover()).empty());
+  });
+}
+
+TEST_F(JournalTest, a_spool_that_lost_its_end_closes_nothing_and_loses_nothing) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    std::uint64_t end = 0;
+    {
+      auto writer = bench.open_writer();
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 5), bench.in(1min))));
+      bench.door(1).is_shut = true;
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 5), bench.in(1min))));
+    }
+    for (const auto& open : must(bench.door(0).open_segments(keys().registry().id))) {
+      if (open.index.value() == 0) end = open.end;
+    }
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const auto folder = must(bench.env().files.open_directory(bench.spool() + "/" + stream.hex()));
+    must(must(folder->open_for_write("0.segment"))->write_at(end - 4096, Bytes(4096)));
+    bench.door(1).is_shut = false;
+    const auto recovered =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(recovered.size(), 1U);
+    EXPECT_FALSE(recovered[0].is_complete);
+    EXPECT_EQ(recovered[0].frames_end, next - 1);
+    EXPECT_EQ(recovered[0].reasons.size(), 2U);
+    std::vector<Bytes> frames;
+    const auto read = must(bench.read("first", frames));
+    expect_frames(frames, next);
+    EXPECT_TRUE(read.has_open_tail);
+    frames.clear();
+    EXPECT_EQ(must(bench.read("first", frames, {1})).frames, next - 1) << "it got what the spool had";
+  });
 }
 
 }  // namespace
