@@ -21,6 +21,9 @@ function(exclave_add_test_binary name)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}")
   target_compile_definitions(${name} PRIVATE EXCLAVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
+  if(EXCLAVE_SANITIZE)  # the program's code is optimised, a test's own is not: it runs once and took most of the build
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   target_link_libraries(${name} PRIVATE ${ARG_LINK} exclave_build_kind GTest::gmock GTest::gtest_main Threads::Threads)
   # PRE_TEST: tests are listed when ctest starts, so a build never runs what it built (TSan may need setarch for that).
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES

@@ -188,7 +188,7 @@ std::vector<Input> read_seeds(const std::string& directory) {
 
 // NOLINTBEGIN(cppcoreguidelines-no-malloc): these are the program's own new and delete.
 // Counts live heap. The sanitizers bring their own operator new, and their own limits.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef EXCLAVE_SANITIZED
 void* operator new(std::size_t size) {
   void* memory = std::malloc(size == 0 ? 1 : size);
   if (memory == nullptr) throw std::bad_alloc();
@@ -212,7 +212,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::size_t rounds = argc == 3 ? std::strtoull(argv[2], nullptr, 10) : kDefaultRounds;
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they report better than we do
+#ifndef EXCLAVE_SANITIZED  // they report better than we do
   for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_crash);
 #endif
 

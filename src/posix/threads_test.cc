@@ -43,7 +43,7 @@ namespace {
 }
 
 TEST(PosixThreads, one_that_cannot_be_started_is_an_error_and_the_others_live) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef EXCLAVE_SANITIZED
   GTEST_SKIP() << "the sanitizer's shadow takes terabytes of addresses";
 #endif
   EXPECT_EXIT(start_threads_until_one_is_refused(), ::testing::ExitedWithCode(7),
