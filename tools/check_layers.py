@@ -5,7 +5,7 @@
     tools/check_layers.py --self-test   plants one violation of each kind in a scratch tree and expects it to be found
 
 Checked in src/: every include against the table (ours and third-party), detail/ across modules, umbrella headers,
-`using namespace` and `#pragma once` in headers, calls that bypass the injected world, a TRY behind another member in
+`using namespace` and `#pragma once` in headers, calls that bypass the injected world, a TRY among the arguments of `new` or behind another member in
 braces, file length. Function length is a heuristic and only warns. tests/, app/, bench/, fuzz/ and demo/ are held to the rules for headers and sizes.
 """
 import pathlib
@@ -153,6 +153,17 @@ def tries_in_braces(code):
             stack.append([token[-1], ""])
 
 
+def tries_in_new(code):
+    """Offsets of each TRY among the arguments of a new-expression."""
+    for match in re.finditer(r"\bnew\s+[\w:]+(?:<[^;(){}]*>)?\s*[({]", code):
+        depth, at = 1, match.end()
+        while depth and at < len(code):
+            if code.startswith("TRY(", at):
+                yield at
+            depth += (code[at] in "({") - (code[at] in ")}")
+            at += 1
+
+
 class Checker:
     def __init__(self, root):
         self.root = root
@@ -202,6 +213,9 @@ class Checker:
         for offset in tries_in_braces(code):
             self.error(path, line_of(code, offset), "TRY behind another member in braces: GCC 12 does not destroy that "
                                                     "one when TRY returns (base/result.h); give the value a name first")
+        for offset in tries_in_new(code):
+            self.error(path, line_of(code, offset), "TRY among the arguments of new: what was allocated is lost when TRY "
+                                                    "returns (base/result.h); give the value a name first")
         if row is not None:
             self.check_world(path, code, row)
 
@@ -281,7 +295,8 @@ CLEAN_FILES = {
     "src/store/store.h": '#pragma once\n#include "env/clock.h"\nstruct Store { Clock& clock; };\n',
     "src/store/store.cc": '#include "store/store.h"\n#include <fmt/format.h>\n// time(nullptr), std::mutex: said, not done\n'
                           'static const char* kText = "getenv(";\nlong f(Store& s) { return s.clock.now(); }\n',
-    "src/store/tries.cc": "Pair f() { int a, b; TRY(g(a, b)); return {TRY(h({a, b})), call(a, b)}; }\n",
+    "src/store/tries.cc": "Pair f() { int a, b; TRY(g(a, b)); return {TRY(h({a, b})), call(a, b)}; }\n"
+                          "void g() { own(new A(1), TRY(read())); }\n",
     "src/store/store_test.cc": '#include <gtest/gtest.h>\n#include <unistd.h>\n#include "tests/shared/store_suite.h"\n',
     "tests/shared/store_suite.h": '#pragma once\n#include "store/store.h"\nvoid check(Store& store);\n',
 }
@@ -301,6 +316,8 @@ VIOLATIONS = [
     ("umbrella header", "src/store/bad.h", '#pragma once\n#include "base/bytes.h"\n#include "env/clock.h"\n'),
     ("TRY behind another member", "src/store/bad.cc", "Pair f() { return {name, TRY(read())}; }\n"),
     ("TRY behind another member", "src/store/bad.cc", "void f() { list.push_back(Pair{name(1), f(TRY(read(2)))}); }\n"),
+    ("TRY among the arguments of new", "src/store/bad.cc", "void f() { Owner<A> a(new A(b, TRY(read()))); }\n"),
+    ("TRY among the arguments of new", "src/store/bad.cc", "void f() { own(new store::A<int>{f(TRY(read()))}); }\n"),
     ("the limit is 1000", "src/store/bad.cc", "int f();\n" * 1001),
     ("no row in tools/layers.txt", "src/stray/bad.cc", "int f();\n"),
     ("(clock)", "src/store/bad.cc", "auto t = std::chrono::steady_clock::now();\n"),

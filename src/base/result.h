@@ -114,7 +114,8 @@ void ignore(const Result<T>& result, std::string_view reason) {
 
 // Evaluates to the value, or returns the error from the enclosing function. Each use has a name of its own, because a
 // TRY may stand in a lambda that is an argument of another. Not behind another member in braces, as in {path, TRY(read())}:
-// GCC 12 does not destroy the members that are there already when it returns (tools/check_layers.py refuses it).
+// GCC 12 does not destroy the members that are there already when it returns; nor among the arguments of new, where a
+// compiler may have allocated already (tools/check_layers.py refuses both).
 #define TRY(...) EXCLAVE_TRY_NAMED(__COUNTER__, __VA_ARGS__)
 #define EXCLAVE_TRY_NAMED(number, ...) EXCLAVE_TRY_WITH(number, __VA_ARGS__)
 #define EXCLAVE_TRY_WITH(number, ...)           \

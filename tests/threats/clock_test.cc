@@ -69,9 +69,11 @@ TEST_F(WrongClocks, H8_a_vault_that_was_ahead_and_is_half_of_those_that_answer_m
 TEST_F(WrongClocks, an_agent_whose_clock_is_set_back_still_makes_the_latest_snapshot) {
   capture_words("older");
   agent_clock_->off_by_seconds = -kTenYears;
-  EXPECT_EQ(latest(), capture_words("newer").snapshot);
+  const auto newer = capture_words("newer");
+  EXPECT_EQ(latest(), newer.snapshot);
   agent_clock_->off_by_seconds = -2 * kTenYears;
-  EXPECT_EQ(latest(), capture_words("newest").snapshot);
+  const auto newest = capture_words("newest");
+  EXPECT_EQ(latest(), newest.snapshot);
 }
 
 TEST_F(WrongClocks, a_table_lost_with_a_clock_set_back_still_makes_the_latest_snapshot_the_latest) {
