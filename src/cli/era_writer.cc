@@ -1,6 +1,5 @@
 #include "cli/era_writer.h"
 
-#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -13,7 +12,8 @@ namespace exclave::cli {
 namespace {
 
 constexpr std::string_view kAnotherDisk = "hold the ceremony on another disk";
-constexpr std::string_view kSecret = "-";  // instead of a hash: of a file of keys nothing is noted
+// Instead of a file's hash: of keys nothing is noted but what their era publishes.
+constexpr std::string_view kKeysNote = "dedup-check=";
 
 // One file of an era, by its path in the realm directory.
 struct EraPart {
@@ -40,7 +40,11 @@ std::string keys_path(const std::string& keeper, const std::string& registry, fo
   return env::join_path(keeper + "/" + registry, era_keys_name(era));
 }
 
-// What a mark notes: hashes by paths.
+std::string keys_note(const policy::DedupCheck& check) {
+  return std::string(kKeysNote) + check.hex();
+}
+
+// What a mark notes: hashes by paths, and a note of keys.
 using Mark = std::map<std::string, std::string, std::less<>>;
 
 std::string mark_path(const std::string& realm_directory, const std::string& registry, format::EraNumber era) {
@@ -56,17 +60,27 @@ Result<Mark> read_mark(env::FileSystem& files, const std::string& path) {
   Mark mark;
   for (const std::string_view line : split(as_text(bytes), '\n')) {
     const std::size_t space = line.find(' ');
-    if (space != std::string_view::npos) mark.emplace(line.substr(space + 1), line.substr(0, space));
+    if (space == std::string_view::npos || space + 1 == line.size()) continue;
+    mark.emplace(line.substr(space + 1), line.substr(0, space));
   }
   return mark;
 }
 
 Status write_mark(env::FileSystem& files, const std::string& path, const std::vector<EraPart>& parts,
-                  const std::string& keys) {
+                  const std::string& keys, const policy::Era& era) {
   std::string text;
   for (const EraPart& part : parts) text += crypto::sha256(part.content).hex() + " " + part.path + "\n";
-  text += std::string(kSecret) + " " + keys + "\n";
+  text += keys_note(era.dedup_check) + " " + keys + "\n";
   return env::replace_file_durably(files, path, as_bytes(text), env::kPrivateFile);
+}
+
+// Whether the file holds the keys of the note. What cannot be read as keys, no run left: they get their name whole.
+Result<bool> are_keys_of_note(env::FileSystem& files, const std::string& path, const std::string& note) {
+  auto keys = custody::read_agent_keys(files, path);
+  if (keys.ok()) return keys_note(policy::check_of_dedup(keys.value().dedup.view())) == note;
+  const Code code = keys.error().code();
+  if (code == Code::InvalidInput || code == Code::Precondition) return false;
+  return keys.take_error();
 }
 
 // Whether the run of this mark wrote the file, which exists.
@@ -74,8 +88,9 @@ Result<bool> is_left_by(env::FileSystem& files, const std::string& realm_directo
                         const std::string& path) {
   const auto noted = mark.find(path);
   if (noted == mark.end()) return false;
-  if (noted->second == kSecret) return true;
-  return crypto::sha256(TRY(read_document(files, env::join_path(realm_directory, path)))).hex() == noted->second;
+  const std::string whole = env::join_path(realm_directory, path);
+  if (noted->second.starts_with(kKeysNote)) return are_keys_of_note(files, whole, noted->second);
+  return crypto::sha256(TRY(read_document(files, whole))).hex() == noted->second;
 }
 
 Status check_is_free(env::FileSystem& files, const std::string& realm_directory, const Mark& mark,
@@ -86,34 +101,38 @@ Status check_is_free(env::FileSystem& files, const std::string& realm_directory,
   return Error(Code::AlreadyExists,
                "'" + printable(whole) + "' is there already, of an era that ceremony/acts does not know")
       .hint("go on with the copy of ceremony/ that opened it, or bring acts/" + act +
-            " from there; nothing was changed");
+            " from there; nothing of this era was written");
 }
 
-// Only what the mark speaks for. `keys` = "": none of those.
-Status remove_left(env::FileSystem& files, const std::string& realm_directory, const Mark& mark,
-                   const std::string& keys) {
-  for (const auto& [path, hash] : mark) {
-    if (hash == kSecret && path != keys) continue;
+// Only what the mark speaks for, and drafts.
+Status remove_left(env::FileSystem& files, const std::string& realm_directory, const Mark& mark) {
+  for (const auto& [path, noted] : mark) {
     const std::string whole = env::join_path(realm_directory, path);
     if (!TRY(env::exists(files, env::parent_path(whole)))) continue;
+    // Also beside a file that stays: a draft of keys is a secret that nobody looks after.
+    TRY(files.remove_temporaries(env::parent_path(whole)));
     if (TRY(env::exists(files, whole)) && !TRY(is_left_by(files, realm_directory, mark, path))) continue;
     TRY(remove_durably(files, whole));
-    TRY(files.remove_temporaries(env::parent_path(whole)));  // a draft of keys is a secret that nobody looks after
   }
   return {};
 }
 
-// Keys that the run of the mark left, and that are not this era's.
-Status remove_other_keys(env::FileSystem& files, const std::string& realm_directory, const Mark& mark,
-                         const policy::Era& era) {
-  for (const auto& [path, hash] : mark) {
-    if (hash != kSecret) continue;
-    const std::string whole = env::join_path(realm_directory, path);
-    const auto keys = custody::read_agent_keys(files, whole);
-    if (!keys.ok() || custody::check_agent_keys(keys.value(), era, whole).ok()) continue;
-    TRY(remove_durably(files, whole));
+enum class MadeBy : std::uint8_t { ThisCeremony, AnotherOne };
+
+// Who left the mark that bears the number of an era that counts. Corrupt if its lines do not tell.
+Result<MadeBy> maker_of(const Mark& mark, const policy::SignedEra& era, const std::string& path) {
+  const std::string document = era.hash.hex();
+  const std::string keys = keys_note(era.era.dedup_check);
+  bool is_of_another = false;
+  for (const auto& [file, noted] : mark) {
+    if (noted == document || noted == keys) return MadeBy::ThisCeremony;
+    is_of_another = is_of_another || noted.starts_with(kKeysNote);
   }
-  return {};
+  if (is_of_another) return MadeBy::AnotherOne;
+  return Error(Code::Corrupt, "'" + printable(path) + "' does not say which ceremony it is of")
+      .hint(
+          "if the officials' acts/ have the same document of this era as ceremony/acts, carry its files to their "
+          "keepers; otherwise remove its files; then remove the mark");
 }
 
 Status write_and_read_back(env::FileSystem& files, const std::string& path, const EraPart& part) {
@@ -132,9 +151,12 @@ Status write_and_read_back(env::FileSystem& files, const std::string& path, cons
 Status write_keys_and_read_back(env::FileSystem& files, const std::string& path,
                                 const custody::CeremonyResult& result) {
   TRY(custody::write_agent_keys(files, path, result.agent_keys));
-  const custody::AgentKeys read = TRY(custody::read_agent_keys(files, path));
-  const bool is_whole = read.periods.size() == result.era.era.periods.size();
-  if (is_whole && custody::check_agent_keys(read, result.era.era, path).ok()) return {};
+  auto read = custody::read_agent_keys(files, path);
+  if (!read.ok() && read.error().code() != Code::InvalidInput) return read.take_error();
+  const bool is_whole = read.ok() && read.value().periods.size() == result.era.era.periods.size();
+  if (is_whole && custody::check_agent_keys(read.value(), result.era.era, path).ok()) return {};
+  // No mark speaks for what it holds now.
+  ignore(remove_durably(files, path), "the error that follows says more");
   return Error(Code::Corrupt, "'" + printable(path) + "' does not hold what was written to it")
       .hint(std::string(kAnotherDisk));
 }
@@ -153,8 +175,8 @@ Status begin_era(env::FileSystem& files, const std::string& realm_directory, con
   TRY(check_is_free(files, realm_directory, mark, keys, act));
   // Home is given the document only after the ceremony's acts: no run that was interrupted before left it.
   TRY(check_is_free(files, realm_directory, mark, env::join_path(acts_folder("home/" + registry), act), act));
-  TRY(remove_left(files, realm_directory, mark, keys));
-  return write_mark(files, path, parts, keys);
+  TRY(remove_left(files, realm_directory, mark));
+  return write_mark(files, path, parts, keys, result.era.era);
 }
 
 Status write_era(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
@@ -167,21 +189,23 @@ Status write_era(env::FileSystem& files, const std::string& realm_directory, con
   return write_keys_and_read_back(files, keys, result);
 }
 
-Result<bool> settle_era(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
-                        const policy::SignedEra& era) {
+Result<bool> is_unsettled(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
+                          const policy::SignedEra& era) {
   const std::string path = mark_path(realm_directory, registry, era.era.number);
   if (!TRY(env::exists(files, path))) return false;
+  return TRY(maker_of(TRY(read_mark(files, path)), era, path)) == MadeBy::ThisCeremony;
+}
+
+Status settle_era(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
+                  const policy::SignedEra& era) {
+  const std::string path = mark_path(realm_directory, registry, era.era.number);
+  if (!TRY(env::exists(files, path))) return {};
   const Mark mark = TRY(read_mark(files, path));
-  const std::string hash = era.hash.hex();
-  const bool is_of_this =
-      std::any_of(mark.begin(), mark.end(), [&](const auto& noted) { return noted.second == hash; });
-  if (!is_of_this) {
+  if (TRY(maker_of(mark, era, path)) == MadeBy::AnotherOne) {
     // Its leaves fit no document that counts: carried to the officials, they would take the place of the right ones.
-    TRY(remove_left(files, realm_directory, mark, ""));
-    TRY(remove_other_keys(files, realm_directory, mark, era.era));
+    TRY(remove_left(files, realm_directory, mark));
   }
-  TRY(remove_durably(files, path));
-  return is_of_this;
+  return remove_durably(files, path);
 }
 
 }  // namespace exclave::cli

@@ -4,7 +4,8 @@
 //
 //   officials/NAME/share-book/<leaf>, officials/NAME/acts/<era document>, KEEPER/REGISTRY/era-N.keys
 //   ceremony/era-REGISTRY-N.unfinished     begin_era -> settle_era: one line for each of these files,
-//                                          "SHA-256-hex path", or "- path" for the keys
+//                                          "SHA-256-hex path"; for the keys "dedup-check=HEX path", as the era's
+//                                          document publishes it
 //
 // The era counts once its document is in ceremony/acts, which the caller does before settle_era.
 //
@@ -13,9 +14,9 @@
 // I2  The mark is there before the first part, and until the era counts.
 // Threads: functions; one process at a time (the caller holds the ceremony's lock). Durability: everything written or
 //     removed survives power loss when a function returns.
-// Errors: AlreadyExists (I1; nothing was changed), Corrupt (a file on disk is not what the ceremony made), those of the
-//     file system.
-// See: docs/formats/era.md, tests/crash/custody_test.py
+// Errors: AlreadyExists (I1; nothing of the era was written), Corrupt (a file on disk is not what the ceremony made, or
+//     a mark does not tell whose it is), those of the file system.
+// See: docs/formats/era.md, src/cli/era_writer_test.cc, tests/crash/custody_test.py
 #pragma once
 
 #include <string>
@@ -33,9 +34,13 @@ Status begin_era(env::FileSystem& files, const std::string& realm_directory, con
 Status write_era(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
                  const std::string& keeper, const custody::CeremonyResult& result);
 
-// Removes the mark of an era that counts, if there is one. Whether there was, and of this very era: then nobody may
-// have been told yet that it is open. A mark of another one of its number goes with all that its run left.
-Result<bool> settle_era(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
-                        const policy::SignedEra& era);
+// Whether the run that opened an era, which counts, has not come to settle_era: nobody may know yet that it is open.
+Result<bool> is_unsettled(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
+                          const policy::SignedEra& era);
+
+// Removes the mark of an era that counts, if there is one; after its opening was told. A mark of another one of its
+// number goes with all that its run left.
+Status settle_era(env::FileSystem& files, const std::string& realm_directory, const std::string& registry,
+                  const policy::SignedEra& era);
 
 }  // namespace exclave::cli

@@ -66,9 +66,7 @@ class RealmBuilder {
   // whole. The ceremony's own folder is the last.
   Status build() {
     TRY(check());
-    TRY(make_folder(""));
-    TRY(files_.remove_temporaries(settings_.directory));
-    TRY(env::create_file_durably(files_, at(std::string(kUnfinishedName)), as_bytes(kUnfinishedText), 0644));
+    TRY(take_directory());
     TRY(make_people_and_machines());
     const policy::SignedPolicy policy = TRY(sign_policy());
     TRY(hold_ceremonies());
@@ -77,13 +75,15 @@ class RealmBuilder {
       for (const auto& [registry, era] : eras_) TRY(save_era(files_, at(folder), registry, era));
       TRY(save_policy(files_, at(folder), policy));
     }
-    return remove_durably(files_, at(std::string(kUnfinishedName)));
+    return give_directory();
   }
 
   const policy::Policy& policy() const { return policy_; }
 
  private:
   std::string at(const std::string& path) const { return env::join_path(settings_.directory, path); }
+  std::string mark_path() const { return at(std::string(kUnfinishedName)); }
+  std::string shown() const { return "'" + printable(settings_.directory) + "'"; }
   Status make_folder(const std::string& path) {
     return files_.make_directories(path.empty() ? settings_.directory : at(path), env::kPrivateDirectory);
   }
@@ -129,19 +129,62 @@ class RealmBuilder {
     return {};
   }
 
-  Status check_directory() {
+  // One that is marked is looked at under the mark's lock.
+  Status check_directory() const {
     const auto present = files_.list(settings_.directory);
-    if (!present.ok() && present.error().code() == Code::NotFound) return {};
-    // A run that was killed before its first file had a name leaves a draft of it.
-    const auto is_draft = [](const std::string& name) { return name.starts_with(".tmp-"); };
-    if (present.ok() && std::all_of(present.value().begin(), present.value().end(), is_draft)) return {};
-    const std::string shown = "'" + printable(settings_.directory) + "'";
-    if (present.ok() && TRY(env::exists(files_, at(std::string(kUnfinishedName))))) {
-      return Error(Code::Precondition, "the creation of the realm in " + shown + " was interrupted")
-          .hint("remove it and create it again; nothing was done with its keys: rm -r " + shown);
-    }
-    return Error(Code::AlreadyExists, shown + " exists already")
+    if (!present.ok()) return present.error().code() == Code::NotFound ? Status() : exists_already();
+    const std::vector<std::string>& names = present.value();
+    const bool is_marked = std::find(names.begin(), names.end(), kUnfinishedName) != names.end();
+    return is_marked || is_unused(names) ? Status() : exists_already();
+  }
+
+  // But for the mark, and a draft that a killed run may have left.
+  static bool is_unused(const std::vector<std::string>& names) {
+    return std::all_of(names.begin(), names.end(),
+                       [](const std::string& name) { return name == kUnfinishedName || name.starts_with(".tmp-"); });
+  }
+
+  Error exists_already() const {
+    return Error(Code::AlreadyExists, shown() + " exists already")
         .hint("name a directory that does not exist yet; nothing was changed");
+  }
+
+  // Two runs in one directory would mix their keys: the mark is locked from here to the end. So one that nobody holds
+  // was left by a run that was interrupted. It has its text before there is anything else: one without is new.
+  Status take_directory() {
+    TRY(make_folder(""));
+    auto lock = files_.lock(mark_path());
+    if (!lock.ok() && lock.error().code() == Code::Conflict) {
+      return Error(Code::Conflict, "another exclave is at work in " + shown() + ": it creates a realm")
+          .hint("wait until it ends");
+    }
+    lock_ = TRY(std::move(lock));
+    if (!TRY(env::exists(files_, mark_path()))) return exists_already();  // its run has just ended
+    const env::FileInfo mark = TRY(files_.stat(mark_path()));
+    if (mark.size != 0) {
+      return Error(Code::Precondition, "the creation of the realm in " + shown() + " was interrupted")
+          .hint("remove it and create it again, unless folders of it are in use already: rm -r " + shown());
+    }
+    if (!is_unused(TRY(files_.list(settings_.directory)))) {
+      TRY(remove_durably(files_, mark_path()));
+      return exists_already();
+    }
+    mark_inode_ = mark.inode;
+    TRY(files_.remove_temporaries(settings_.directory));
+    const auto file = TRY(files_.open_log(mark_path()));
+    TRY(file->append(as_bytes(kUnfinishedText)));
+    return file->sync();
+  }
+
+  // If somebody removed the directory meanwhile, folders were made anew, without the keys that had been in them. The
+  // lock keeps the mark's inode from being given to another file.
+  Status give_directory() {
+    const auto mark = files_.stat(mark_path());
+    if (!mark.ok() && mark.error().code() != Code::NotFound) return mark.error();
+    if (mark.ok() && mark.value().inode == mark_inode_) return remove_durably(files_, mark_path());
+    return Error(Code::Precondition,
+                 "'" + printable(mark_path()) + "' was removed while the realm was being created: it is not whole")
+        .hint("remove what is there, and create it again: rm -r " + shown());
   }
 
   // The policy's rules with made-up keys: what they refuse is refused before any real key is on disk.
@@ -299,6 +342,8 @@ class RealmBuilder {
   const RealmCreateSettings& settings_;
   env::FileSystem& files_;
   env::Random& random_;
+  std::unique_ptr<env::FileSystem::Lock> lock_;  // of the mark
+  std::uint64_t mark_inode_ = 0;
   std::vector<NamedAddress> vaults_;
   std::uint64_t quota_ = 0;
   std::int64_t retention_seconds_ = 0;
@@ -354,7 +399,7 @@ namespace {
 // Further eras of a registry, made in the ceremony's realm directory, from where they are carried to their keepers.
 //
 //   mark -> leaves, acts of officials, agent keys -> acts of the ceremony: from here on the era counts -> acts of home
-//        -> mark removed
+//        -> told -> mark removed
 //
 // Interrupted before the era counts, the next run removes what the mark speaks for and makes the era anew, with other
 // keys; after that, the next run finishes. What lies there without such a mark is of an era that another copy of the
@@ -365,6 +410,7 @@ class EraOpener {
  public:
   static Result<EraOpener> open(const Context& context, const EraSettings& settings) {
     EraOpener opener(context, settings);
+    TRY(opener.check_is_created());
     TRY(opener.lock());
     opener.acts_ = TRY(load_acts(context, opener.at("ceremony")));
     if (!opener.acts_.is_whole) {
@@ -393,17 +439,19 @@ class EraOpener {
     for (const policy::SignedEra& era : acts_.eras) {
       if (era.era.registry != registry_->id) continue;
       const bool is_news = TRY(hand_to_home(era));
-      const bool was_interrupted = TRY(settle_era(files_, settings_.realm, registry_->name, era));
-      if ((is_news || was_interrupted) && era.era.number.value() == last_) {
-        announce(era.era.number);
-        opened = 1;
+      if (TRY(is_unsettled(files_, settings_.realm, registry_->name, era))) {
+        TRY(announce(era.era.number));
+        ++opened;
+      } else if (is_news) {
+        tell("home/" + registry_->name + "/acts lacked the document of era " + std::to_string(era.era.number.value()) +
+             ", which was opened earlier: it is there now");
       }
+      TRY(settle_era(files_, settings_.realm, registry_->name, era));
     }
     for (; opened < settings_.eras; ++opened) TRY(make_next());
     return {};
   }
 
-  const std::string& text() const { return text_; }
   const policy::Registry& registry() const { return *registry_; }
   std::uint32_t last() const { return last_; }
 
@@ -411,6 +459,17 @@ class EraOpener {
   EraOpener(const Context& context, const EraSettings& settings)
       : context_(context), settings_(settings), files_(context.env.files) {}
   std::string at(const std::string& path) const { return env::join_path(settings_.realm, path); }
+
+  // Nothing may come to hang on keys that `realm create` may still tell somebody to remove.
+  Status check_is_created() const {
+    const std::string mark = at(std::string(kUnfinishedName));
+    if (!TRY(env::exists(files_, mark))) return {};
+    return Error(Code::Precondition,
+                 "'" + printable(mark) + "' says that the realm's creation is at work, or was interrupted")
+        .hint(
+            "wait until it ends; if it was interrupted, remove the realm and create it again, or, if folders of it "
+            "are in use already, remove this file alone");
+  }
 
   // A folder without acts is none of a realm, which load_acts says better.
   Status lock() {
@@ -452,9 +511,8 @@ class EraOpener {
     last_ = request.era.value();
     last_hash_ = result.era.hash;
     TRY(hand_to_home(result.era));
-    TRY(settle_era(files_, settings_.realm, registry_->name, result.era));
-    announce(request.era);
-    return {};
+    TRY(announce(request.era));
+    return settle_era(files_, settings_.realm, registry_->name, result.era);
   }
 
   // Whether home, if its folder is here, lacked the document.
@@ -467,10 +525,20 @@ class EraOpener {
     return !was_there;
   }
 
-  void announce(format::EraNumber era) {
-    text_ += "era " + std::to_string(era.value()) + " of registry " + registry_->name +
-             " is open: carry officials/*/share-book, officials/*/acts and operator/" + registry_->name + "/" +
-             era_keys_name(era) + " to their keepers\n";
+  // At once, and before the mark is removed: whatever ends this run, somebody was told, or the next run tells it.
+  Status announce(format::EraNumber era) {
+    tell("era " + std::to_string(era.value()) + " of registry " + registry_->name +
+         " is open: carry officials/*/share-book, officials/*/acts and operator/" + registry_->name + "/" +
+         era_keys_name(era) + " to their keepers");
+    return context_.terminal.written();
+  }
+
+  void tell(const std::string& line) const {
+    if (context_.json) {
+      context_.note(line);
+    } else {
+      context_.say(line + "\n");
+    }
   }
 
   const Context& context_;
@@ -483,7 +551,6 @@ class EraOpener {
   std::int64_t period_seconds_ = 0;
   std::uint32_t last_ = 0;
   std::optional<crypto::Hash256> last_hash_;
-  std::string text_;
 };
 
 }  // namespace
@@ -491,9 +558,10 @@ class EraOpener {
 Result<ExitCode> run(const Context& context, const EraSettings& settings) {
   EraOpener opener = TRY(EraOpener::open(context, settings));
   TRY(opener.run());
+  if (!context.json) return kOk;  // all was told
   config::Json json = config::Json::object();
   json.set("ok", true).set("registry", opener.registry().name).set("last_era", opener.last());
-  context.print(opener.text(), json);
+  context.print("", json);
   return kOk;
 }
 

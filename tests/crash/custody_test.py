@@ -95,10 +95,14 @@ class CustodyCrash(matrix.CrashTest):
         watcher = calls.Watcher(self.roles(realm), fault)
         first = calls.run(watcher, command, world.scratch)
         self.ended_by(first, fault)
+        said = first.out
         if first.code != OK:
-            self.ok(harness.run_process(command, world.scratch))
+            said += self.ok(harness.run_process(command, world.scratch)).out
         newest = max(realm.root.glob("operator/docs/era-*.keys"), key=lambda p: int(p.stem.split("-")[1]))
         self.assertEqual([], list(realm.root.glob("ceremony/*.unfinished")), "nothing is unfinished any more")
+        self.assertEqual([], list(realm.root.glob("operator/docs/.tmp-*")), "a draft of keys is left")
+        for era in range(3, int(newest.stem.split("-")[1]) + 1):
+            self.assertIn(f"era {era} of registry docs is open: carry ", said, "who has to carry its files was not told")
         act = f"acts/era-docs-{newest.stem.split('-')[1]}.exclave"
         opened = (realm.root / "ceremony" / act).read_bytes()
         for official in harness.OFFICIALS:

@@ -4,13 +4,16 @@ import hashlib
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 import policies  # noqa: E402
-from harness import FAILED, KEY_REFUSED, LOCKED, NOT_FOUND, PARTIAL, USAGE  # noqa: E402
+from harness import CORRUPTION, FAILED, KEY_REFUSED, LOCKED, NOT_FOUND, OK, PARTIAL, USAGE  # noqa: E402
+
+CREATING = "exclave realm create is at work here, or was interrupted\n"  # what realm.unfinished says
 
 
 class AgentKeys(harness.SystemTest):
@@ -118,8 +121,15 @@ class Ceremonies(harness.SystemTest):
         self.realm = self.make_realm(start=False)
         self.act = self.realm.root / "ceremony/acts/era-docs-3.exclave"
 
-    def ceremony(self):
-        return self.realm.exclave("ceremony", "era", "realm", "--registry", "docs")
+    def ceremony(self, *options):
+        return self.realm.exclave("ceremony", "era", "realm", "--registry", "docs", *options)
+
+    def opened(self, ended):
+        """The eras that somebody was told are open."""
+        return [int(era) for era in re.findall(r"^era (\d+) of registry docs is open: carry ", ended.out + ended.err, re.M)]
+
+    def keys(self, era):
+        return self.realm.root / f"operator/docs/era-{era}.keys"
 
     def everything(self):
         """But for the lock, which says nothing."""
@@ -163,15 +173,21 @@ class Ceremonies(harness.SystemTest):
         self.assertEqual(5, len(self.leaves(4)))
         self.assertEqual(aside, {path: path.read_bytes() for path in parts})
 
+    def unsettled(self):
+        """As a run leaves it that was killed after its era counted, and before anybody was told."""
+        self.ok(self.ceremony())
+        parts = [*self.leaves(3), *sorted(self.realm.root.glob("officials/*/acts/era-docs-3.exclave"))]
+        mark = self.realm.root / "ceremony/era-docs-3.unfinished"
+        lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()} {p.relative_to(self.realm.root)}\n" for p in parts]
+        check = re.search("^dedup-check (.*)$", self.act.read_text(), re.M)[1]
+        mark.write_text("".join(lines) + f"dedup-check={check} operator/docs/era-3.keys\n")
+        return mark, parts
+
     def interrupted(self):
         """As a run leaves it that was killed before its era counted."""
-        self.ok(self.ceremony())
+        mark, parts = self.unsettled()
         self.act.unlink()
         (self.realm.home / "acts/era-docs-3.exclave").unlink()
-        parts = [*self.leaves(3), *self.realm.root.glob("officials/*/acts/era-docs-3.exclave")]
-        mark = self.realm.root / "ceremony/era-docs-3.unfinished"
-        hashes = {p.relative_to(self.realm.root): hashlib.sha256(p.read_bytes()).hexdigest() for p in parts}
-        mark.write_text("".join(f"{h} {p}\n" for p, h in hashes.items()) + "- operator/docs/era-3.keys\n")
         return mark, parts
 
     def test_an_interrupted_ceremony_is_held_anew_but_replaces_no_file_that_is_not_its_own(self):
@@ -195,12 +211,88 @@ class Ceremonies(harness.SystemTest):
         shutil.copytree(self.realm.root, other)
         self.ok(self.realm.exclave("ceremony", "era", other, "--registry", "docs"))
         mark, parts = self.interrupted()
+        draft = self.realm.root / "operator/docs/.tmp-0123456789abcdef"
+        draft.write_bytes(b"half of the keys")
         shutil.copy(other / "ceremony/acts/era-docs-3.exclave", self.act)
-        self.ok(self.ceremony())  # home gets the document
+        ended = self.ok(self.ceremony())
         self.assertFalse(mark.exists())
-        self.assertEqual([], [path for path in [*parts, self.realm.root / "operator/docs/era-3.keys"] if path.exists()])
-        self.ok(self.ceremony())
+        self.assertEqual([], [path for path in [*parts, self.keys(3), draft] if path.exists()])
+        # Nobody is sent for files that are gone; and the run opened an era, as it was asked to.
+        self.assertEqual([4], self.opened(ended), str(ended))
+        self.assertIn("home/docs/acts lacked the document of era 3", ended.out)
         self.assertEqual(5, len(self.leaves(4)))
+        self.assertEqual(self.act.read_bytes(), (self.realm.home / "acts/era-docs-3.exclave").read_bytes())
+
+    def test_the_true_keys_that_were_brought_before_their_document_are_not_taken_for_an_interrupted_runs(self):
+        other = self.scratch / "other"
+        shutil.copytree(self.realm.root, other)
+        self.ok(self.realm.exclave("ceremony", "era", other, "--registry", "docs"))
+        mark, parts = self.interrupted()
+        for path in parts:
+            path.unlink()  # killed right after the mark
+        shutil.copy(other / "operator/docs/era-3.keys", self.keys(3))
+        whole = self.everything()
+        self.refused(self.ceremony(), FAILED, "operator/docs/era-3.keys' is there already", "hint: ",
+                     "acts/era-docs-3.exclave")
+        self.assertEqual(whole, self.everything())
+        shutil.copy(other / "ceremony/acts/era-docs-3.exclave", self.act)
+        self.assertEqual([4], self.opened(self.ok(self.ceremony())))
+        self.assertFalse(mark.exists())
+        self.assertEqual((other / "operator/docs/era-3.keys").read_bytes(), self.keys(3).read_bytes())
+
+    def test_a_document_that_home_lacked_is_no_opened_era(self):
+        """As where its folder is an older copy."""
+        (self.realm.home / "acts/era-docs-2.exclave").unlink()
+        ended = self.ok(self.ceremony())
+        self.assertEqual([3], self.opened(ended), str(ended))
+        self.assertIn("home/docs/acts lacked the document of era 2", ended.out)
+        self.assertTrue((self.realm.home / "acts/era-docs-2.exclave").exists())
+
+    def test_an_era_that_was_opened_is_told_whatever_becomes_of_the_next(self):
+        for era, options in ((4, ()), (6, ("--json",))):
+            with self.subTest(options):
+                self.keys(era).write_bytes(b"another ceremony's keys")
+                ended = self.refused(self.ceremony("--eras", "2", *options), FAILED, f"era-{era}.keys' is there already")
+                self.assertEqual([era - 1], self.opened(ended), str(ended))
+                self.assertEqual([], list(self.realm.root.glob("ceremony/*.unfinished")))
+                self.keys(era).unlink()
+                self.assertEqual([era], self.opened(self.ok(self.ceremony())))
+
+    def test_an_opening_that_nobody_was_told_of_is_told_by_the_next_run(self):
+        with open("/dev/full", "wb") as full:
+            deaf = harness.launch([harness.program(), "ceremony", "era", "realm", "--registry", "docs"], self.scratch,
+                                  stdout=full, stderr=subprocess.DEVNULL)
+            self.assertNotEqual(OK, deaf.wait(harness.COMMAND_SECONDS))
+        leaves = {path: path.read_bytes() for path in self.leaves(3)}
+        self.assertEqual([3], self.opened(self.ok(self.ceremony())))
+        self.assertEqual(leaves, {path: path.read_bytes() for path in self.leaves(3)})
+        self.assertEqual([], self.leaves(4))
+
+    def test_a_damaged_mark_costs_no_leaf(self):
+        mark, _ = self.unsettled()
+        lines = mark.read_text().splitlines(keepends=True)
+        leaves, keys = lines[:5], lines[-1]
+        mark.write_text("".join([*leaves, "damaged\n", "0 \n", "\n"]))
+        whole = self.everything()
+        self.refused(self.ceremony(), CORRUPTION, "ceremony/era-docs-3.unfinished' does not say which ceremony it is of",
+                     "hint: ")
+        self.assertEqual(whole, self.everything())
+        mark.write_text("".join([*leaves, "damaged\n", keys]))
+        self.assertEqual([3], self.opened(self.ok(self.ceremony())))
+        self.assertFalse(mark.exists())
+        whole.pop(b"ceremony/era-docs-3.unfinished")
+        self.assertEqual(whole, self.everything())
+
+    def test_no_era_is_opened_in_a_realm_whose_creation_has_not_ended(self):
+        """Whoever is told that it was interrupted may remove it."""
+        mark = self.realm.root / "realm.unfinished"
+        mark.write_text(CREATING)
+        whole = self.everything()
+        self.refused(self.ceremony(), FAILED,
+                     "realm/realm.unfinished' says that the realm's creation is at work, or was interrupted", "hint: wait")
+        self.assertEqual(whole, self.everything())
+        mark.unlink()
+        self.assertEqual([3], self.opened(self.ok(self.ceremony())))
 
     def test_no_number_is_given_out_that_the_policy_says_was_opened(self):
         policy = policies.signed(policies.successor(policies.first_policy(self.realm),
@@ -222,9 +314,12 @@ class Ceremonies(harness.SystemTest):
 class RealmCreate(harness.SystemTest):
     OFFICIALS = [a for name in ("alice", "bob", "carla", "dan") for a in ("--official", name)]
 
-    def create(self, *options, vaults=("lux=127.0.0.1:1", "oslo=127.0.0.1:2", "rome=127.0.0.1:3")):
-        return harness.run_process([harness.program(), "realm", "create", "realm", "--name", "X", "--registry", "docs",
-                                    *self.OFFICIALS, *(a for v in vaults for a in ("--vault", v)), *options], self.scratch)
+    def command(self, *options, vaults=("lux=127.0.0.1:1", "oslo=127.0.0.1:2", "rome=127.0.0.1:3")):
+        return [harness.program(), "realm", "create", "realm", "--name", "X", "--registry", "docs", *self.OFFICIALS,
+                *(a for v in vaults for a in ("--vault", v)), *options]
+
+    def create(self, *options, **vaults):
+        return harness.run_process(self.command(*options, **vaults), self.scratch)
 
     def test_realm_create_writes_nothing_when_an_era_would_be_refused(self):
         for options, code, said in ((("--periods", "81"), USAGE, "--periods"), (("--period", "4000 days"), FAILED, "--period"),
@@ -253,10 +348,43 @@ class RealmCreate(harness.SystemTest):
         (realm / ".tmp-0123456789abcdef").write_bytes(b"half")  # killed before anything had a name
         self.ok(self.create())
         self.assertEqual([], list(realm.glob(".tmp-*")))
-        (realm / "realm.unfinished").write_bytes(b"")
+        (realm / "realm.unfinished").write_text(CREATING)
         shutil.rmtree(realm / "sites")
         self.refused(self.create(), FAILED, "the creation of the realm in 'realm' was interrupted", "hint: remove",
                      "rm -r 'realm'")
+
+    def test_a_creation_that_is_at_work_is_not_called_interrupted(self):
+        realm = self.scratch / "realm"
+        (realm / "ceremony").mkdir(parents=True)
+        with open(realm / "realm.unfinished", "w", encoding="ascii") as mark:
+            mark.write(CREATING)
+            mark.flush()
+            fcntl.flock(mark, fcntl.LOCK_EX)
+            whole = harness.tree_contents(realm)
+            refused = self.refused(self.create(), LOCKED, "another exclave is at work in 'realm'", "hint: wait")
+            self.assertNotIn("rm -r", refused.err)
+            self.assertNotIn("interrupted", refused.err)
+            self.assertEqual(whole, harness.tree_contents(realm))
+
+    def test_a_creation_whose_mark_was_removed_meanwhile_does_not_end_well(self):
+        """Then the directory was, and what was written before is gone."""
+        mark = self.scratch / "realm/realm.unfinished"
+        at_work = harness.launch(self.command("--eras", "10"), self.scratch, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while at_work.poll() is None and not (mark.exists() and mark.stat().st_size > 0):
+            pass
+        mark.unlink()
+        out, err = at_work.communicate(timeout=harness.COMMAND_SECONDS)
+        self.refused(harness.Ended(at_work.args, at_work.returncode, out.decode(), err.decode()), FAILED,
+                     "realm/realm.unfinished' was removed while the realm was being created", "hint: remove")
+        self.assertEqual(b"", out)
+
+    def test_a_lock_without_anything_else_is_no_creation(self):
+        """A run that was killed before it said that it was at work."""
+        realm = self.scratch / "realm"
+        realm.mkdir()
+        (realm / "realm.unfinished").write_bytes(b"")
+        self.ok(self.create())
+        self.assertFalse((realm / "realm.unfinished").exists())
 
 
 class Releases(harness.SystemTest):
