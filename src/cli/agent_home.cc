@@ -114,6 +114,7 @@ Result<EraMemory> AgentHome::look(const Context& context) const {
   EraMemory memory;
   memory.snapshots = TRY(repo::snapshots_in(*opened.value()));
   memory.receipts = TRY(repo::receipts_in(*opened.value()));
+  memory.relied = TRY(repo::relied_in(*opened.value()));
   return memory;
 }
 

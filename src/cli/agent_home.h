@@ -17,6 +17,7 @@
 #include "cli/vault_set.h"
 #include "engine/capture.h"
 #include "repo/dedup_index.h"
+#include "repo/relied_entries.h"
 
 namespace exclave::cli {
 
@@ -35,6 +36,7 @@ Result<const policy::Registry*> registry_of_writer(const Acts& acts, const crypt
 struct EraMemory {
   std::vector<repo::SnapshotSummary> snapshots;  // oldest first
   std::vector<repo::KeptReceipt> receipts;       // of vaults, for what captures sent
+  repo::ReliedEntries relied;                    // what captures build on, interrupted ones included
 };
 
 enum class HomeUse { Captures, Journals, Looks };

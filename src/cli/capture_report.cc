@@ -32,15 +32,37 @@ std::vector<std::string> problems_in_words(const std::vector<engine::CaptureProb
   return lines;
 }
 
+std::optional<format::StreamId> stream_of(const engine::CaptureReport& report) {
+  for (const spread::VaultProgress& vault : report.vaults) {
+    if (vault.receipt.has_value()) return vault.receipt->receipt.stream;
+  }
+  return std::nullopt;
+}
+
 // What this snapshot shares with earlier ones was not sent again: is it still there?
-engine::StoredCheck check_stored(AgentHome& home) {
-  const auto receipts = repo::receipts_in(home.table());
-  return engine::check_stored(home.pinned(), home.era().era.number,
-                              receipts.ok() ? receipts.value() : std::vector<repo::KeptReceipt>(), home.vaults().all());
+Result<engine::StoredCheck> check_stored(AgentHome& home, const engine::CaptureReport& report) {
+  const std::vector<repo::KeptReceipt> receipts = TRY(repo::receipts_in(home.table()));
+  const repo::ReliedEntries relied = TRY(repo::relied_in(home.table()));
+  return engine::check_stored(home.pinned(), home.era().era.number, receipts, home.vaults().all(), relied,
+                              stream_of(report));
+}
+
+void add_remarks(const Result<engine::StoredCheck>& stored, const policy::Policy& policy,
+                 std::vector<std::string>& lines) {
+  if (!stored.ok()) {
+    lines.push_back("the snapshot is durable, but whether the vaults still hold what it refers to was not checked: " +
+                    stored.error().message());
+    return;
+  }
+  for (const std::string& vault : stored.value().lacking) {
+    lines.push_back("vault " + vault +
+                    " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
+  }
+  if (stored.value().endangered > 0) lines.push_back(endangered_in_words(stored.value(), policy));
 }
 
 // What somebody has to know of a durable capture besides what it reached, a line each.
-std::vector<std::string> remarks_on(const engine::CaptureReport& report, const engine::StoredCheck& stored,
+std::vector<std::string> remarks_on(const engine::CaptureReport& report, const Result<engine::StoredCheck>& stored,
                                     const policy::Policy& policy) {
   std::vector<std::string> lines;
   for (const spread::VaultProgress& vault : report.vaults) {
@@ -49,11 +71,7 @@ std::vector<std::string> remarks_on(const engine::CaptureReport& report, const e
         "vault " + vault.vault + " is behind: " +
         (vault.failure.has_value() ? store::said_by(vault.vault, *vault.failure) : "it was still receiving"));
   }
-  for (const std::string& vault : stored.lacking) {
-    lines.push_back("vault " + vault +
-                    " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
-  }
-  if (stored.endangered > 0) lines.push_back(endangered_in_words(stored, policy));
+  add_remarks(stored, policy, lines);
   lines.insert(lines.end(), report.notes.begin(), report.notes.end());
   for (const std::string& what : report.not_kept) lines.push_back("the snapshot is durable, but " + what);
   if (report.totals.unreadable == 0) return lines;
@@ -61,6 +79,16 @@ std::vector<std::string> remarks_on(const engine::CaptureReport& report, const e
   for (std::string& line : problems_in_words(report.problems, report.totals.unreadable))
     lines.push_back(std::move(line));
   return lines;
+}
+
+void set_stored(const Result<engine::StoredCheck>& stored, config::Json& json) {
+  if (!stored.ok()) {
+    json.set("stored_not_checked", stored.error().message());
+    return;
+  }
+  config::Json lacking = config::Json::array();
+  for (const std::string& vault : stored.value().lacking) lacking.push(vault);
+  json.set("lacking", std::move(lacking)).set("endangered", stored.value().endangered);
 }
 
 }  // namespace
@@ -109,8 +137,9 @@ std::string endangered_in_words(const engine::StoredCheck& stored, const policy:
   return std::to_string(stored.endangered) +
          " objects of earlier captures, to which this era refers, are held by fewer than " +
          std::to_string(policy.quorum.k) +
-         " vaults now, though that many had confirmed them: repair the vaults that lack them (exclave repair); what no "
-         "vault has any more is stored anew only in the next era (exclave agent recover)";
+         " vaults now, though that many had confirmed them, or as many as the policy asked for then: repair the "
+         "vaults that lack them (exclave repair); what no vault has any more is stored anew only in the next era "
+         "(exclave agent recover)";
 }
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
@@ -125,11 +154,9 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
   if (report.unchanged_files > 0)
     text += fmt::format("{} files unchanged, {} read\n", report.unchanged_files, human_bytes(report.read_bytes));
   text += where_it_is(report) + "\n" + ending.text;
-  const engine::StoredCheck stored = check_stored(home);
+  const Result<engine::StoredCheck> stored = check_stored(home, report);
   config::Json json = capture_json(report);
-  config::Json lacking = config::Json::array();
-  for (const std::string& vault : stored.lacking) lacking.push(vault);
-  json.set("lacking", std::move(lacking)).set("endangered", stored.endangered);
+  set_stored(stored, json);
   if (!erased.ok()) json.set("keys_not_erased", erased.error().message());
   for (const auto& [key, value] : ending.json.members()) json.set(key, value);
   if (ending.stages) {
@@ -141,8 +168,8 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
   if (!erased.ok()) {
     context.note("the snapshot is durable, but keys of ended periods are still here: " + erased.error().message());
   }
-  if (report.is_partial() || !erased.ok() || stored.endangered > 0) return kPartial;
-  return ending.wait_all && (!report.vaults_behind().empty() || !stored.lacking.empty()) ? kPartial : kOk;
+  if (report.is_partial() || !erased.ok() || !stored.ok() || stored.value().endangered > 0) return kPartial;
+  return ending.wait_all && (!report.vaults_behind().empty() || !stored.value().lacking.empty()) ? kPartial : kOk;
 }
 
 Status log_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,
@@ -150,7 +177,7 @@ Status log_capture(const Context& context, AgentHome& home, const engine::Captur
   const Status erased = home.erase_ended_periods(context);
   env::Log& log = context.env.log;
   log.write(env::LogLevel::Info, std::string(what) + " is durable");
-  for (const std::string& line : remarks_on(report, check_stored(home), home.policy()))
+  for (const std::string& line : remarks_on(report, check_stored(home, report), home.policy()))
     log.write(env::LogLevel::Warning, std::string(what) + ": " + line);
   return erased;
 }

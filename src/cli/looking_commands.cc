@@ -300,7 +300,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
   const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::InTurn));
   vaults->shutdown_at(context.stop);
-  const auto [snapshots, receipts] = TRY(home->look(context));
+  const auto [snapshots, receipts, relied] = TRY(home->look(context));
   const std::int64_t now = context.env.clock.now().seconds();
   StatusView view{home->policy(), *vaults};
   view.headline = "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
@@ -312,7 +312,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
   show_datasets(snapshots, now, max_age, view);
   for (std::string& alarm : era_alarms(*home, now)) view.alarms.push_back(std::move(alarm));
   const engine::StoredCheck stored =
-      engine::check_stored(home->pinned(), home->era().era.number, receipts, vaults->all());
+      engine::check_stored(home->pinned(), home->era().era.number, receipts, vaults->all(), relied);
   if (stored.endangered > 0) view.alarms.push_back(endangered_in_words(stored, home->policy()));
   view.json.set("endangered", stored.endangered);
   if (TRY(env::exists(context.env.files, env::join_path(settings.place.home, "agent.toml")))) {

@@ -9,6 +9,7 @@
 //   "r" vault name 00 stream id -> receipt document
 //   "n"                   -> next number u64
 //   "t"                   -> agent clock of the newest stream, u64 ns
+//   "e" stream id         -> entries u64, of repo/relied_entries.h
 //
 // I1  A chunk is known only if its pack has k receipts (PackWriter I2).
 // I2  After finish_snapshot returned, the snapshot, its index objects and all packs they name survive power loss here.

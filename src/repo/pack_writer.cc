@@ -43,13 +43,14 @@ void close_pack(MutableByteView buffer, std::uint8_t size_class, std::size_t use
 }  // namespace
 
 PackWriter::PackWriter(env::Threads& threads, env::Clock& clock, Sealer sealer, KeySource keys, store::StreamSink& sink,
-                       DedupIndex& index, OnKnown on_known)
+                       DedupIndex& index, OnKnown on_known, BeforeKnown before_known)
     : clock_(clock),
       sealer_(sealer),
       keys_(std::move(keys)),
       sink_(sink),
       index_(index),
       on_known_(std::move(on_known)),
+      before_known_(std::move(before_known)),
       buffers_(threads, kPackBuffers) {}
 
 bool PackWriter::fits(std::size_t stored, std::uint8_t size_class) const {
@@ -184,7 +185,9 @@ Result<format::ObjectReference> PackWriter::put_plaintext(format::PlaintextType 
 
 Status PackWriter::note_durable_packs() {
   const std::uint64_t durable = sink_.durable_count();
-  while (!waiting_.empty() && waiting_.front().entry.value() < durable) {
+  const auto some_are_durable = [&] { return !waiting_.empty() && waiting_.front().entry.value() < durable; };
+  if (before_known_ && some_are_durable()) TRY(before_known_(durable));
+  while (some_are_durable()) {
     TRY(index_.add_durable_pack(waiting_.front().record));
     if (on_known_) on_known_(waiting_.front().record);
     waiting_.pop_front();

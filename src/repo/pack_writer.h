@@ -10,7 +10,7 @@
 // I3  Plaintext is copied once, into its place in the object's buffer, and sealed there.
 // Threads: one thread at a time; object_bytes() from any, meanwhile.
 // Durability: none by itself; settle() waits for it.
-// Errors: those of the sink, of the index and of the key source.
+// Errors: those of the sink, of the index, of the key source and of `before_known`.
 #pragma once
 
 #include <atomic>
@@ -43,10 +43,12 @@ struct PackStatistics {
 
 class PackWriter {
  public:
-  // `on_known` is told of every pack right after the dedup index knows it.
+  // `on_known` is told of every pack right after the dedup index knows it; `before_known`, how many entries of the
+  // stream are durable, before packs among them become known. If it fails, they do not, and that is the error.
   using OnKnown = std::function<void(const PackRecord&)>;
+  using BeforeKnown = std::function<Status(std::uint64_t durable)>;
   PackWriter(env::Threads& threads, env::Clock& clock, Sealer sealer, KeySource keys, store::StreamSink& sink,
-             DedupIndex& index, OnKnown on_known);
+             DedupIndex& index, OnKnown on_known, BeforeKnown before_known = {});
 
   struct Chunk {
     format::ChunkId id;
@@ -86,6 +88,7 @@ class PackWriter {
   store::StreamSink& sink_;
   DedupIndex& index_;
   OnKnown on_known_;
+  BeforeKnown before_known_;
   BufferPool buffers_;
   std::shared_ptr<Bytes> open_;  // the pack being filled
   std::vector<format::ChunkEntry> entries_;

@@ -127,6 +127,27 @@ TEST_F(PackWriterTest, a_chunk_that_just_fits_a_class_takes_it_and_one_byte_more
   expect_all_chunks_in_packs();
 }
 
+TEST_F(PackWriterTest, what_has_to_be_written_down_before_chunks_are_known_is_written_down_before) {
+  std::vector<std::uint64_t> told;
+  bool fails = true;
+  PackWriter packs(
+      env_.threads, env_.clock, Sealer({}, env_.random),
+      [this]() -> Result<const format::SealingKey*> { return &sealing_; }, sink_, *index_, {},
+      [&](std::uint64_t durable) -> Status {
+        EXPECT_FALSE(index_->find(id_of(0)).take().has_value());
+        if (fails) return Error(Code::Exhausted, "no room");
+        told.push_back(durable);
+        return {};
+      });
+  add(packs, {1000});
+  EXPECT_EQ(packs.finish().error().code(), Code::Exhausted);
+  EXPECT_FALSE(index_->find(id_of(0)).take().has_value());
+  fails = false;
+  ASSERT_TRUE(packs.settle().ok());
+  EXPECT_TRUE(index_->find(id_of(0)).take().has_value());
+  EXPECT_EQ(told, std::vector<std::uint64_t>{1});
+}
+
 TEST_F(PackWriterTest, whatever_the_sizes_no_chunk_is_lost) {
   std::uint64_t state = 1;
   for (int round = 0; round < 12; ++round) {

@@ -4,6 +4,7 @@
 
 #include "engine/detail/stream_order.h"
 #include "engine/period_keeper.h"
+#include "repo/relied_entries.h"
 
 namespace exclave::engine {
 namespace {
@@ -75,8 +76,8 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   session->packs_ = std::make_unique<repo::PackWriter>(
       context.env.threads, context.env.clock, repo::Sealer(context.policy.realm, context.env.random),
       [raw]() -> Result<const format::SealingKey*> { return raw->context_.keys.key_for(raw->period_); },
-      *session->stream_, *session->index_,
-      [raw](const repo::PackRecord& pack) { raw->pipeline_->forget_claims(pack); });
+      *session->stream_, *session->index_, [raw](const repo::PackRecord& pack) { raw->pipeline_->forget_claims(pack); },
+      [raw](std::uint64_t durable) { return raw->rely_on(durable); });
   session->pipeline_ = std::make_unique<ContentPipeline>(context, *session->index_, *session->packs_, catalogue,
                                                          session->period_, times);
   return session;
@@ -126,6 +127,12 @@ Status CaptureSession::keep_receipts() {
     if (vault.receipt.has_value()) TRY(index_->keep_receipt(vault.vault, *vault.receipt));
   }
   return {};
+}
+
+// Receipts first: a row without them would take a vault that is silent later for one that never had anything.
+Status CaptureSession::rely_on(std::uint64_t durable) {
+  TRY(keep_receipts());
+  return repo::rely_on(context_.table, stream_->stream(), durable);
 }
 
 Result<format::Snapshot> CaptureSession::describe(const Facts& facts, ContentPipeline::Outcome outcome,
@@ -184,7 +191,8 @@ Status CaptureSession::finish(Facts facts, CaptureReport& report) {
       TRY(packs_->put_plaintext(format::PlaintextType::Snapshot, record.view(), 1, snapshot.oldest_period));
   TRY(packs_->settle());
 
-  // 3. The agent's own memory of it.
+  // 3. The agent's own memory of it, and of whose word it stands on.
+  TRY(rely_on(stream_->durable_count()));
   TRY(index_->finish_snapshot(summary_of(snapshot, written), new_indexes));
 
   // 4. Vaults that are still receiving.
@@ -201,7 +209,7 @@ Status CaptureSession::finish(Facts facts, CaptureReport& report) {
                       snapshot.oldest_period, facts.source, facts.totals}),
          "the next capture reads the whole tree");
   }
-  note(keep_receipts(), "receipts are asked for again");
+  note(keep_receipts(), "what slower vaults confirmed is not remembered");
   report.notes = notes_;
   report.snapshot = written.name;
   report.number = snapshot.number;

@@ -4,6 +4,9 @@
 //
 // I1  Order at the end: packs durable -> index objects -> snapshot durable -> agent state (synced) -> catalogue.
 //     A crash between any two leaves either no snapshot, or a durable one that the next capture builds on or repeats.
+// I2  Before anything may build on entries of the stream (chunks that become known, the snapshot in the agent's state),
+//     the agent's table has the receipts of k vaults for them, and that they are relied on. So what an interrupted
+//     capture leaves behind can be held against what the vaults show later (engine/stored_check.h).
 // Threads: one caller, that of the pipeline. Workers behind it write packs meanwhile; object_bytes() may be asked then.
 #pragma once
 
@@ -49,6 +52,7 @@ class CaptureSession {
                                     const std::vector<format::ObjectReference>& new_indexes) const;
   repo::SnapshotSummary summary_of(const format::Snapshot& snapshot, const format::ObjectReference& written) const;
   Status keep_receipts();
+  Status rely_on(std::uint64_t durable);  // the first so many entries (I2)
 
   const CaptureContext& context_;
   std::string dataset_;
