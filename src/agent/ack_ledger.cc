@@ -20,6 +20,7 @@ void AckLedger::appended(format::FrameNumber number, pg::Lsn end, env::Instant n
   CHECK(end >= appended_);
   CHECK(outstanding_.empty() || outstanding_.back().number < number);
   appended_ = end;
+  appended_frames_ = number.value() + 1;
   outstanding_.push_back({number, end, now});
 }
 
@@ -52,7 +53,7 @@ bool AckLedger::look(env::Instant now, env::Timestamp civil) {
 }
 
 std::optional<format::LossExposure> AckLedger::exposure(env::Timestamp now) const {
-  if (!degraded_since_.has_value()) return std::nullopt;
+  if (!degraded_since_.has_value() || flushed_ <= degraded_from_) return std::nullopt;
   format::LossExposure exposure;
   exposure.from = format::LogPosition(degraded_from_.value());
   exposure.to = format::LogPosition(flushed_.value());

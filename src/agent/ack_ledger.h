@@ -11,7 +11,8 @@
 // I1  flush never falls, and is never more than what was appended.
 // I2  In sync, and in bounded while it is not degraded, flush is never more than what k vaults hold.
 // I3  In every policy flush is never more than what is synced in the spool or held by k vaults.
-// I4  A degradation is told once, when it begins (an alarm), and once when it ends (the exposure that is signed).
+// I4  A degradation is told once, when it begins (an alarm), and once when it ends (the exposure that is signed, unless
+//     nothing was acknowledged meanwhile: the spool's disk may have failed).
 // Threads: a value; one at a time.
 #pragma once
 
@@ -30,7 +31,8 @@ std::string_view name_of(RpoPolicy policy);
 
 class AckLedger {
  public:
-  // `start`: everything before it is safe already. `budget`: of Bounded.
+  // `start`: everything before it was acknowledged already. The ledger takes it for held by k vaults as well: whoever left
+  // some of it in a spool has to say so. `budget`: of Bounded.
   AckLedger(RpoPolicy policy, std::chrono::nanoseconds budget, pg::Lsn start)
       : policy_(policy), budget_(budget), appended_(start), durable_(start), spooled_(start), flushed_(start) {}
 
@@ -39,7 +41,10 @@ class AckLedger {
   // The first `frames` frames are held by k vaults.
   void durable(std::uint64_t frames, env::Instant now);
   // Everything appended is synced in the spool.
-  void spooled() { spooled_ = appended_; }
+  void spooled() {
+    spooled_ = appended_;
+    spooled_frames_ = appended_frames_;
+  }
 
   // Whether the spool has to be synced for flush() to go on.
   bool wants_spool() const { return is_degraded() && spooled_ < appended_; }
@@ -52,11 +57,14 @@ class AckLedger {
   bool has_outstanding() const { return !outstanding_.empty(); }
   pg::Lsn appended_end() const { return appended_; }
   pg::Lsn durable_end() const { return durable_; }
+  // The first frames, so many, are synced in the spool.
+  std::uint64_t spooled_frames() const { return spooled_frames_; }
   std::optional<env::Instant> oldest_outstanding() const;
-  // While bounded is degraded: what has been acknowledged since.
+  // While bounded is degraded: what has been acknowledged since. nullopt: nothing yet.
   std::optional<format::LossExposure> exposure(env::Timestamp now) const;
   const WaitTimes& waits() const { return waits_; }
-  // The exposure that has just ended (its log is the caller's to fill in); empty after it was taken.
+  // The exposure that has just ended (its log is the caller's to fill in); empty after it was taken, or if nothing was
+  // acknowledged meanwhile.
   std::optional<format::LossExposure> take_exposure() { return std::exchange(ended_, std::nullopt); }
 
  private:
@@ -71,6 +79,8 @@ class AckLedger {
   pg::Lsn durable_;
   pg::Lsn spooled_;
   pg::Lsn flushed_;
+  std::uint64_t appended_frames_ = 0;
+  std::uint64_t spooled_frames_ = 0;
   std::deque<Outstanding> outstanding_;
   WaitTimes waits_;
   std::optional<env::Timestamp> degraded_since_;

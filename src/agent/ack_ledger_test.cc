@@ -93,6 +93,18 @@ TEST(ack_ledger, bounded_waits_its_budget_then_degrades_and_says_from_where_to_w
   EXPECT_FALSE(ledger.take_exposure().has_value());
 }
 
+TEST(ack_ledger, a_degradation_in_which_nothing_was_acknowledged_exposes_nothing) {
+  AckLedger ledger(RpoPolicy::Bounded, 1s, kStart);
+  append(ledger, 0, 150, 1s);
+  EXPECT_TRUE(ledger.look(at(3s), civil(3)));
+  EXPECT_EQ(ledger.flush(), kStart) << "the spool was not synced";
+  EXPECT_FALSE(ledger.exposure(civil(4)).has_value());
+  ledger.durable(1, at(5s));
+  EXPECT_TRUE(ledger.look(at(5s), civil(5)));
+  EXPECT_FALSE(ledger.take_exposure().has_value());
+  EXPECT_EQ(ledger.flush(), pg::Lsn(150));
+}
+
 TEST(ack_ledger, flush_never_falls_when_protection_comes_back) {
   AckLedger ledger(RpoPolicy::Bounded, 1s, kStart);
   append(ledger, 0, 150, 1s);

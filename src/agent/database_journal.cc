@@ -21,8 +21,10 @@ constexpr auto kLongWait = 10s;
 constexpr std::string_view kSpoolFolder = "spool";
 
 Exposure to_exposure(const format::LossExposure& told) {
-  return {engine::lsn(told.from), engine::lsn(told.to),
-          env::Timestamp::from_seconds(env::Timestamp{told.began_ns}.seconds())};
+  return {engine::lsn(told.from),
+          engine::lsn(told.to),
+          env::Timestamp::from_seconds(env::Timestamp{told.began_ns}.seconds()),
+          {}};
 }
 
 void widen(std::optional<Exposure>& all, const Exposure& by) {
@@ -30,7 +32,10 @@ void widen(std::optional<Exposure>& all, const Exposure& by) {
     all = by;
     return;
   }
-  all = Exposure{std::min(all->from, by.from), std::max(all->to, by.to), std::min(all->since, by.since)};
+  all->from = std::min(all->from, by.from);
+  all->to = std::max(all->to, by.to);
+  all->since = std::min(all->since, by.since);
+  all->journals.insert(all->journals.end(), by.journals.begin(), by.journals.end());
 }
 
 }  // namespace
@@ -40,7 +45,11 @@ std::string spools_folder(std::string_view directory) {
 }
 
 DatabaseJournal::DatabaseJournal(const Place& place, const LogPromise& promise, const Stream& stream)
-    : place_(place), promise_(promise), stream_(stream), cuts_(place.env.clock, [this] { stream_.waker.wake(); }) {}
+    : place_(place),
+      promise_(promise),
+      stream_(stream),
+      left_spools_(place.env.files, spools_folder(place.directory)),
+      cuts_(place.env.clock, [this] { stream_.waker.wake(); }) {}
 
 DatabaseJournal::~DatabaseJournal() = default;
 
@@ -69,21 +78,25 @@ Result<format::StreamDescriptor> DatabaseJournal::new_stream(std::uint64_t start
 
 Status DatabaseJournal::open(const format::LogSource& source, pg::Timeline timeline, pg::Lsn start) {
   CHECK(!is_open());
+  place_in_order_ = TRY(stream_.memory.next_journal_start(place_.env.clock.now()));
+  left_spools_.use(place_in_order_);
+  Status opened = open_in_use(source, timeline, start);
+  // Nothing of it was acknowledged. What there is of it is left, as what of those that have ended.
+  if (!opened.ok()) left_spools_.leave({});
+  return opened;
+}
+
+Status DatabaseJournal::open_in_use(const format::LogSource& source, pg::Timeline timeline, pg::Lsn start) {
   env::Env& env = place_.env;
-  const std::uint64_t place_in_order = TRY(stream_.memory.next_journal_start(env.clock.now()));
   spread::JournalOptions options;
   options.durable_copies = place_.policy.quorum.k;
-  options.spool_directory = env::join_path(spools_folder(place_.directory), std::to_string(place_in_order));
-  {
-    const MutexLock lock(mutex_);
-    spool_in_use_ = options.spool_directory;
-  }
+  options.spool_directory = left_spools_.path_of(place_in_order_);
   options.longest_pause = kLongestLanePause;
   options.spool_limit_bytes = promise_.spool_limit_bytes;
   options.on_news = [this] { stream_.waker.wake(); };
   options.sends_directly = true;
   options.waker = &stream_.waker;
-  const format::StreamDescriptor descriptor = TRY(new_stream(place_in_order));
+  const format::StreamDescriptor descriptor = TRY(new_stream(place_in_order_));
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
       format::SignedStream::sign(descriptor, place_.writer), place_.writer, [this] { return place_.periods.current(); },
@@ -146,6 +159,7 @@ Status DatabaseJournal::end() {
   waits_ = {};
   has_failed_ = false;
   stream_.commits.journal_ended();
+  left_spools_.leave(left_exposure_.has_value() ? left_exposure_->journals : std::vector<ExposedJournal>());
   return finished;
 }
 
@@ -225,7 +239,10 @@ void DatabaseJournal::note_mode() {
     return;
   }
   auto exposure = ledger_->take_exposure();
-  CHECK(exposure.has_value());
+  if (!exposure.has_value()) {
+    log(env::LogLevel::Warning, "the vaults hold everything again; nothing was acknowledged without them");
+    return;
+  }
   exposure->log = log_id_;
   log(env::LogLevel::Warning, "the vaults hold everything again; " + pg::to_text(engine::lsn(exposure->from)) + " to " +
                                   pg::to_text(engine::lsn(exposure->to)) + " was acknowledged before");
@@ -278,6 +295,23 @@ Status DatabaseJournal::roll_if_due() {
 
 // --- log that was acknowledged without the vaults ----------------------------------------------------------------------
 
+Status DatabaseJournal::recall(const std::optional<Exposure>& left) {
+  CHECK(journals_opened_ == 0);
+  left_exposure_ = left;
+  // It does not say in which, or all of these were held: that those which are left are held as well is soon known.
+  if (left_exposure_.has_value() && left_exposure_->journals.empty()) {
+    for (const std::uint64_t start : TRY(left_spools_.starts())) left_exposure_->journals.push_back({start, 0});
+  }
+  left_spools_.await_only(left_exposure_.has_value() ? left_exposure_->journals : std::vector<ExposedJournal>());
+  return {};
+}
+
+void DatabaseJournal::exposure_is_kept() {
+  has_exposure_news_ = false;
+  const auto kept = exposed();
+  left_spools_.await_only(kept.has_value() ? kept->journals : std::vector<ExposedJournal>());
+}
+
 void DatabaseJournal::acknowledged_before(pg::Lsn slot) {
   if (journals_opened_ == 0 && left_exposure_.has_value()) left_exposure_->to = std::max(left_exposure_->to, slot);
 }
@@ -286,17 +320,21 @@ std::optional<Exposure> DatabaseJournal::exposed() const {
   std::optional<Exposure> all = left_exposure_;
   for (const PastExposure& past : past_exposures_) widen(all, to_exposure(past.exposure));
   if (ledger_.has_value()) {
-    if (const auto now = ledger_->exposure(place_.env.clock.now())) widen(all, to_exposure(*now));
+    if (const auto now = ledger_->exposure(place_.env.clock.now())) {
+      Exposure own = to_exposure(*now);
+      const std::uint64_t frames = ledger_->spooled_frames();
+      if (frames > last_durable_) own.journals.push_back({place_in_order_, frames});
+      widen(all, own);
+    }
   }
   return all;
 }
 
 void DatabaseJournal::look_at_left_exposure() {
   if (!left_exposure_.has_value()) return;
-  {
-    const MutexLock lock(mutex_);
-    if (left_held_beside_ != spool_in_use_) return;
-  }
+  std::erase_if(left_exposure_->journals,
+                [this](const ExposedJournal& journal) { return left_spools_.is_held(journal); });
+  if (!left_exposure_->journals.empty()) return;
   format::LossExposure exposure;
   exposure.log = log_id_;
   exposure.from = format::LogPosition(left_exposure_->from.value());
@@ -315,16 +353,6 @@ Status DatabaseJournal::tell_exposures() {
   return {};
 }
 
-void DatabaseJournal::left_journals_are_held(const std::string& beside) {
-  const MutexLock lock(mutex_);
-  left_held_beside_ = beside;
-}
-
-std::string DatabaseJournal::spool_in_use() const {
-  const MutexLock lock(mutex_);
-  return spool_in_use_;
-}
-
 // --- for people --------------------------------------------------------------------------------------------------------
 
 std::optional<LogStanding> DatabaseJournal::standing() {
@@ -333,6 +361,8 @@ std::optional<LogStanding> DatabaseJournal::standing() {
   standing.is_degraded = is_degraded();
   standing.received = gathered_end();
   standing.durable = ledger_->durable_end();
+  // The ledger takes what was acknowledged before its journal for held.
+  if (left_exposure_.has_value()) standing.durable = std::min(standing.durable, left_exposure_->from);
   standing.acknowledged = safe();
   const env::Instant now = place_.env.clock.monotonic();
   if (const auto oldest = ledger_->oldest_outstanding()) standing.oldest_outstanding = now - *oldest;

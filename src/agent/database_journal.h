@@ -13,11 +13,11 @@
 //
 // I1  safe() obeys AckLedger: in `sync` k vaults hold everything before it, on disk.
 // I2  In `bounded`, log that was acknowledged without the vaults is in exposed() until k vaults hold a signed record that says
-//     so. The record is written when they have all of that log; also that of journals which have ended. Rather told twice
-//     than never.
+//     so. The record is written when they have all of that log; also that of journals which have ended, as LeftSpools says.
+//     Rather told twice than never.
 // I3  The server's way is told again in each segment that tend() begins: a release may open a journal from the middle on.
 // I4  Of one journal nothing goes into the next: what was gathered, how far the vaults are, the server's way.
-// Threads: one; spool_in_use, left_journals_are_held and cuts() from any.
+// Threads: one; left_spools() and cuts() from any.
 // Durability: what look() lets safe() say.
 // Errors: those of journal_writer.h (disk, keys, randomness), of stream_memory.h (open), of memory. Whatever kept a record from
 //   being appended, has_failed() says so.
@@ -33,12 +33,12 @@
 #include "agent/commit_tally.h"
 #include "agent/frame_writer.h"
 #include "agent/kept_cuts.h"
+#include "agent/left_spools.h"
 #include "agent/log_framer.h"
 #include "agent/period_source.h"
 #include "agent/resume_point.h"
 #include "agent/stream_memory.h"
 #include "agent/wait_notices.h"
-#include "base/mutex.h"
 #include "pg/replication.h"
 #include "spread/journal_writer.h"
 
@@ -61,7 +61,7 @@ struct LogPromise {
 struct LogStanding {
   bool is_degraded = false;
   pg::Lsn received;
-  pg::Lsn durable;  // k vaults hold everything before it
+  pg::Lsn durable;  // k vaults hold everything before it; in `async`, as far as this journal goes
   pg::Lsn acknowledged;
   std::optional<std::chrono::nanoseconds> oldest_outstanding;
   std::optional<WaitSummary> waits;  // of commits for the vaults, lately
@@ -94,15 +94,15 @@ class DatabaseJournal {
   // --- one journal after another ---
   bool is_open() const { return journal_ != nullptr; }
   // Log follows from `start` on, which is safe up to there. follow() comes next. Precondition: !is_open(); resume was
-  // connected.
+  // connected. After an error nothing is open, and nothing in use.
   Status open(const format::LogSource& source, pg::Timeline timeline, pg::Lsn start);
   // The way that the server's log takes, in full. Precondition: is_open().
   Status follow(const pg::ReplicationConnection::RawHistory& way);
   // At a stop, once: what was flushed goes out, as far as vaults take it within seconds. Then the journal can be looked at
   // (standing, alarms, exposed), and nothing else. Precondition: is_open().
   Status finish();
-  // The same, and another one may be opened. What the vaults do not hold lies in the spool. Ask for safe() before. Not open:
-  // nothing to do.
+  // The same, and another one may be opened. What the vaults do not hold lies in the spool, which is left_spools()'s now. Ask
+  // for safe() before. Not open: nothing to do.
   Status end();
   // Nothing can be appended any more: end it. What follows safe() has to come again.
   bool has_failed() const { return has_failed_; }
@@ -135,18 +135,18 @@ class DatabaseJournal {
   Status tend();
 
   // --- log that was acknowledged without the vaults (I2) ---
-  // An earlier run has left that.
-  void recall(const std::optional<Exposure>& left) { left_exposure_ = left; }
+  // An earlier run has left that. Precondition: no journal was opened.
+  Status recall(const std::optional<Exposure>& left);
   // The server's slot says that everything before it was acknowledged: of that run, if this one has not opened a journal yet.
   void acknowledged_before(pg::Lsn slot);
   std::optional<Exposure> exposed() const;
   // exposed() has begun, or is over, since it was kept for the next run.
   bool has_exposure_news() const { return has_exposure_news_; }
-  void exposure_is_kept() { has_exposure_news_ = false; }
-  // k vaults have everything that lies in the other folders than this one.
-  void left_journals_are_held(const std::string& beside);
-  // The folder of the journal that was opened last; empty before there is one. The others are left from before.
-  std::string spool_in_use() const;
+  void exposure_is_kept();
+  // Of journals that have ended, k vaults may lack some of that.
+  bool has_left_exposure() const { return left_exposure_.has_value(); }
+  // Who brings what is left to the vaults says here how far they are.
+  LeftSpools& left_spools() { return left_spools_; }
 
   KeptCuts& cuts() { return cuts_; }
   const KeptCuts& cuts() const { return cuts_; }
@@ -157,6 +157,7 @@ class DatabaseJournal {
 
  private:
   Result<format::StreamDescriptor> new_stream(std::uint64_t start) const;
+  Status open_in_use(const format::LogSource& source, pg::Timeline timeline, pg::Lsn start);
   // Beside the log.
   Result<format::FrameNumber> record(ByteView bytes);
   // What the journal or its spool answered.
@@ -182,6 +183,8 @@ class DatabaseJournal {
   const Place place_;
   const LogPromise promise_;
   const Stream stream_;
+  LeftSpools left_spools_;
+  std::uint64_t place_in_order_ = 0;  // of the journal that was opened last
   std::unique_ptr<spread::JournalWriter> journal_;
   std::optional<AckLedger> ledger_;  // as long as journal_
   WaitNotices waits_;
@@ -205,10 +208,6 @@ class DatabaseJournal {
   std::uint64_t frames_at_roll_ = 0;
   KeptCuts cuts_;
   std::uint64_t journals_opened_ = 0;
-
-  mutable Mutex mutex_;
-  std::string spool_in_use_ GUARDED_BY(mutex_);
-  std::string left_held_beside_ GUARDED_BY(mutex_);
 };
 
 }  // namespace exclave::agent

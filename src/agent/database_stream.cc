@@ -93,6 +93,10 @@ Status DatabaseStream::run(std::stop_token stop) {
 Status DatabaseStream::stream_until(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   TRY(place_.env.files.make_directories(place_.directory, env::kPrivateDirectory));
+  // What is left in spools goes to the vaults before the server answers. A position that cannot be read is told of in
+  // prepare().
+  const auto left = memory_.position();
+  if (left.ok() && left.value().has_value()) ignore(journal_.recall(left.value()->exposed), "so is this");
   std::chrono::nanoseconds pause = kFirstPause;
   while (!stop.stop_requested()) {
     const env::Instant began = clock.monotonic();
@@ -124,10 +128,8 @@ Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
   if (!system_.has_value()) {  // later compared by check_server_facts
     TRY(memory_.check_system(facts.system));
     const auto left = TRY(resume_.recall());
-    if (left.has_value()) {
-      commits_.recall(left->commit);
-      journal_.recall(left->exposed);
-    }
+    if (left.has_value()) commits_.recall(left->commit);
+    TRY(journal_.recall(left.has_value() ? left->exposed : std::nullopt));
     system_ = facts.system;
   }
   TRY(pg::check_server_facts(facts, system_));
@@ -143,8 +145,8 @@ Result<pg::Lsn> DatabaseStream::start_position(pg::ReplicationConnection& connec
   if (!slot.restart.has_value())
     return Error(Code::Precondition, "slot '" + options_.slot + "' keeps no log").hint("drop it: it is made anew");
   slot_restart_ = *slot.restart;
-  // The slot stands at what was reported last, which is written down only now and then.
-  journal_.acknowledged_before(*slot.restart);
+  // The slot stands at what was reported last, which is written down only now and then; unless it was made anew.
+  if (resume_.end().has_value()) journal_.acknowledged_before(*slot.restart);
   // A slot that was made anew, on a server that took over, by us or by others, may begin behind what was acknowledged last.
   // If the server has no log from there any more it says so, and base backups are told of.
   return resume_.end().value_or(*slot.restart);
@@ -200,7 +202,7 @@ Status DatabaseStream::begin_anew(const Error& why) {
         " on: base backups taken before now reach only up to there. Take a new one: exclave backup --database " +
         options_.dataset + " (" + why.message() + ")");
   TRY(journal_.end());
-  TRY(resume_.forget());
+  TRY(resume_.forget(journal_.exposed()));
   return Error(Code::Unavailable, "a new journal begins where the server's slot does");
 }
 
@@ -409,7 +411,7 @@ Status DatabaseStream::flush_frame() {
 
 Status DatabaseStream::acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop) {
   TRY(journal_.look(server_.is_waited_for()));
-  gate_.set_trusted(server_.is_waited_for() && !journal_.is_degraded());
+  gate_.set_trusted(server_.is_waited_for() && !journal_.is_degraded() && !journal_.has_left_exposure());
   pg::Lsn flushed = std::min(journal_.safe(), connection.received());
   // What is reported moves the slot, also back: to log that the server may have removed.
   if (!resume_.is_shown() || flushed < slot_restart_) flushed = pg::Lsn();

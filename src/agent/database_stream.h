@@ -75,9 +75,8 @@ class DatabaseStream {
   // Streams until `stop`, through everything that can be mended by trying again.
   Status run(std::stop_token stop);
   DatabaseStatus status() const;
-  // As those of the journal.
-  std::string spool_in_use() const { return journal_.spool_in_use(); }
-  void left_journals_are_held(const std::string& beside) { journal_.left_journals_are_held(beside); }
+  // Of the journal.
+  LeftSpools& left_spools() { return journal_.left_spools(); }
 
   // From other threads than run's.
   ServerWatch& server() { return server_; }

@@ -94,12 +94,16 @@ void ResumePoint::leave_at(pg::Lsn position) {
   check_.reset();
 }
 
-Status ResumePoint::forget() {
+Status ResumePoint::forget(const std::optional<Exposure>& exposed) {
+  StreamPosition without_end{known_->history, {}, {}, exposed, std::nullopt};
   known_.reset();
   kept_.reset();
   tail_.clear();
   check_.reset();
-  return memory_.forget_position();
+  if (!exposed.has_value()) return memory_.forget_position();
+  TRY(memory_.keep(without_end));
+  kept_ = std::move(without_end);
+  return {};
 }
 
 }  // namespace exclave::agent

@@ -68,8 +68,9 @@ class ResumePoint {
   void leave_at(pg::Lsn position);
   // What was received behind it is in no journal that goes on: it has to come again, on the same way.
   void go_back_to(pg::Lsn position) { known_->end = position; }
-  // DURABLE. The log goes on wherever the server's does.
-  Status forget();
+  // DURABLE. The log goes on wherever the server's does. What was acknowledged without the vaults stays known.
+  // Precondition: a connection was made.
+  Status forget(const std::optional<Exposure>& exposed);
 
  private:
   struct Known {

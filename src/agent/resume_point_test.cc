@@ -129,9 +129,30 @@ TEST_F(ResumePointTest, log_that_is_nowhere_is_forgotten_for_good) {
   ResumePoint point(*memory_);
   receive(point, kStart, "one commit");
   ASSERT_TRUE(point.keep(kStart + 10, Lsn(), std::nullopt).ok());
-  ASSERT_TRUE(point.forget().ok());
+  ASSERT_TRUE(point.forget(std::nullopt).ok());
   EXPECT_FALSE(point.end().has_value());
   EXPECT_FALSE(ResumePoint(*memory_).recall().take().has_value());
+}
+
+// Whoever is killed after a slot was lost still tells of what was acknowledged before.
+TEST_F(ResumePointTest, what_was_acknowledged_without_the_vaults_outlives_the_log_that_is_forgotten) {
+  const Exposure exposed{kStart, kStart + 10, env::Timestamp::from_seconds(7), {{12, 3}, {13, 1}}};
+  {
+    ResumePoint point(*memory_);
+    receive(point, kStart, "one commit");
+    ASSERT_TRUE(point.keep(kStart + 10, kStart + 9, exposed).ok());
+    ASSERT_TRUE(point.forget(exposed).ok());
+    EXPECT_FALSE(point.end().has_value());
+  }
+  ResumePoint point(*memory_);
+  const auto left = point.recall().take();
+  ASSERT_TRUE(left.has_value());
+  EXPECT_EQ(left->exposed, exposed);
+  EXPECT_FALSE(point.end().has_value()) << "the log goes on wherever the server's does";
+  EXPECT_FALSE(point.connected(kFirst, kStart + 500).has_value());
+  EXPECT_TRUE(point.is_shown());
+  EXPECT_EQ(point.end(), kStart + 500);
+  EXPECT_TRUE(point.must_keep(kStart + 500, size_));
 }
 
 }  // namespace

@@ -29,6 +29,19 @@ Result<pg::TimelineHistory> parse_history(format::TextReader& reader) {
   return history;
 }
 
+Result<std::vector<ExposedJournal>> parse_journals(format::TextReader& reader) {
+  std::vector<ExposedJournal> journals;
+  while (reader.next_is("exposed-in")) {
+    const std::string text = TRY(reader.field("exposed-in"));
+    const auto fields = split(text, ' ');
+    if (fields.size() != 2) return reader.bad("is not 'START FRAMES'");
+    const std::uint64_t start = TRY(parse_u64(fields[0]));
+    const std::uint64_t frames = TRY(parse_u64(fields[1]));
+    journals.push_back({start, frames});
+  }
+  return journals;
+}
+
 }  // namespace
 
 Result<StreamPosition> StreamPosition::parse(ByteView document, const std::string& source) {
@@ -44,6 +57,7 @@ Result<StreamPosition> StreamPosition::parse(ByteView document, const std::strin
     const std::int64_t since = TRY(reader.seconds("exposed-since"));
     exposed.since = env::Timestamp::from_seconds(since);
     if (exposed.since.seconds() != since) return reader.bad("the exposure began at no time there is");
+    exposed.journals = TRY(parse_journals(reader));
   }
   if (reader.next_is("tail-from")) {
     LogStretch& tail = position.tail.emplace();
@@ -68,6 +82,8 @@ std::string StreamPosition::text() const {
     writer.field("exposed-from", pg::to_text(exposed->from));
     writer.field("exposed-to", pg::to_text(exposed->to));
     writer.field("exposed-since", std::to_string(exposed->since.seconds()));
+    for (const ExposedJournal& journal : exposed->journals)
+      writer.field("exposed-in", std::to_string(journal.start) + " " + std::to_string(journal.frames));
   }
   if (tail.has_value()) {
     writer.field("tail-from", pg::to_text(tail->from));
@@ -117,9 +133,9 @@ Status StreamMemory::keep(const StreamPosition& position) {
 }
 
 Status StreamMemory::forget_position() {
-  Status removed = files_.remove_file(path_of(kPositionFile));
-  if (!removed.ok() && removed.error().code() == Code::NotFound) return {};
-  return removed;
+  const Status removed = files_.remove_file(path_of(kPositionFile));
+  if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
+  return files_.sync_directory(directory_);
 }
 
 Result<std::uint64_t> StreamMemory::next_journal_start(env::Timestamp now) {

@@ -3,7 +3,7 @@
 //
 //   DIR/system     the server's system identifier
 //   DIR/position   exclave/stream-position/v1: acknowledged, commit, timeline, switch*,
-//                  [exposed-from, exposed-to, exposed-since], [tail-from, tail-to, tail-hash]
+//                  [exposed-from, exposed-to, exposed-since, exposed-in*], [tail-from, tail-to, tail-hash]
 //   DIR/journal    where the newest journal's start stands in the order of all
 //
 // I1  A journal's start is later than that of every journal before it, whatever the clock says: readers order journals by it.
@@ -14,6 +14,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/log_tail.h"
 #include "env/env.h"
@@ -21,17 +22,25 @@
 
 namespace exclave::agent {
 
+// A journal in whose spool alone acknowledged log may lie.
+struct ExposedJournal {
+  std::uint64_t start = 0;   // its place in the order of all
+  std::uint64_t frames = 0;  // so many at least were synced there
+  friend bool operator==(const ExposedJournal&, const ExposedJournal&) = default;
+};
+
 // Log that was acknowledged while the vaults lacked it.
 struct Exposure {
   pg::Lsn from;
   pg::Lsn to;
-  env::Timestamp since;  // to the second
+  env::Timestamp since;                       // to the second
+  std::vector<ExposedJournal> journals = {};  // which k vaults are not known to hold yet
   friend bool operator==(const Exposure&, const Exposure&) = default;
 };
 
 struct StreamPosition {
   pg::TimelineHistory history;  // on its way
-  pg::Lsn acknowledged;         // to the server: everything before it
+  pg::Lsn acknowledged;         // to the server: everything before it; 0: the log goes on wherever the server's does
   pg::Lsn commit;               // the end of the last commit of that; 0: none is known
   std::optional<Exposure> exposed;
   std::optional<LogStretch> tail;  // the newest that ends there at most
@@ -52,7 +61,7 @@ class StreamMemory {
 
   Result<std::optional<StreamPosition>> position() const;
   Status keep(const StreamPosition& position);
-  Status forget_position();
+  Status forget_position();  // DURABLE
 
   // For a journal that is about to begin (I1).
   Result<std::uint64_t> next_journal_start(env::Timestamp now);

@@ -52,6 +52,9 @@ TEST_F(StreamMemoryTest, a_position_comes_back_as_it_was_kept) {
   position.exposed = Exposure{pg::Lsn(0x600), pg::Lsn(0x1'0000'0700), env::Timestamp::from_seconds(1'700'000'000)};
   ASSERT_TRUE(memory().keep(position).ok());
   EXPECT_EQ(memory().position().take(), position);
+  position.exposed->journals = {{1'700'000'000'000'000'000, 12}, {1'700'000'000'000'000'001, 0}};
+  ASSERT_TRUE(memory().keep(position).ok());
+  EXPECT_EQ(memory().position().take(), position);
   position.tail = LogStretch{pg::Lsn(0x1'0000'0600), pg::Lsn(0x1'0000'0650), crypto::sha256(as_bytes("log"))};
   ASSERT_TRUE(memory().keep(position).ok());
   EXPECT_EQ(memory().position().take(), position);

@@ -25,6 +25,8 @@ struct LeftSegment {
 struct LeftStream {
   format::SignedStream stream;
   std::vector<LeftSegment> segments;
+  std::vector<std::uint64_t> blank;         // open ones that nothing was written to
+  std::vector<std::uint64_t> damaged;       // open ones whose front is lost, with something behind it
   std::optional<format::ChainHash> before;  // the first one
 };
 
@@ -42,6 +44,8 @@ struct SealedBytes {
   Bytes bytes;            // the whole class; zeros behind `end`
   std::uint64_t end = 0;  // of whole frames; 0: there is no front
   std::uint8_t size_class = 0;
+  // Without a front: nothing stands behind its place. A front is durable before the first frame comes (spool.h).
+  bool is_blank = false;
 };
 
 Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
@@ -49,7 +53,12 @@ Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
   sealed.bytes = TRY(spool.read_segment(index));
   const auto size_class = format::class_of_bytes(sealed.bytes.size());
   const auto front = format::decode_segment_front(sealed.bytes);
-  if (!size_class.has_value() || !front.ok() || front.value().header.size_class != *size_class) return sealed;
+  if (!size_class.has_value() || !front.ok() || front.value().header.size_class != *size_class) {
+    const ByteView all = sealed.bytes;
+    const ByteView behind = all.subspan(std::min(all.size(), format::kSegmentFrontBytes));
+    sealed.is_blank = std::ranges::all_of(behind, [](Byte byte) { return byte == Byte{0}; });
+    return sealed;
+  }
   sealed.size_class = *size_class;
   const format::FrameScan scan = format::scan_frames(ByteView(sealed.bytes).subspan(format::kSegmentFrontBytes));
   sealed.end = format::kSegmentFrontBytes + scan.bytes;
@@ -76,8 +85,10 @@ Result<LeftStream> look_at_stream(const Spool& spool) {
   for (const std::uint64_t index : TRY(spool.segments())) {
     if (auto entry = TRY(spool.entry(index))) {
       left.segments.push_back({index, std::move(entry)});
-    } else if (const SealedBytes open = TRY(read_sealed(spool, index)); open.end > 0) {  // else it was never written to
+    } else if (const SealedBytes open = TRY(read_sealed(spool, index)); open.end > 0) {
       left.segments.push_back({index, std::nullopt, open.size_class, open.end});
+    } else {
+      (open.is_blank ? left.blank : left.damaged).push_back(index);
     }
   }
   if (left.segments.empty() || left.segments.front().index == 0) {
@@ -145,6 +156,9 @@ class StreamRecovery {
     for (const store::OpenSegment& open : TRY(vault.open_segments(left_.stream.descriptor.registry))) {
       if (open.stream == id_) ends[open.index.value()] = open.end;
     }
+    for (const std::uint64_t index : left_.blank) {
+      if (ends[index] > 0) answers_[i].has_more = more_in_words(i, index);
+    }
     for (const LeftSegment& segment : left_.segments) {
       TRY(check_time());
       if (segment.entry.has_value()) {
@@ -156,10 +170,13 @@ class StreamRecovery {
     return {};
   }
 
+  std::string more_in_words(std::size_t i, std::uint64_t index) const {
+    return vaults_[i]->name() + " holds more of segment " + std::to_string(index) + " than the spool: it stays open";
+  }
+
   Status append(std::size_t i, const LeftSegment& segment, ByteView bytes, std::uint64_t held) {
     if (held > segment.end) {
-      answers_[i].has_more = vaults_[i]->name() + " holds more of segment " + std::to_string(segment.index) +
-                             " than the spool: it stays open";
+      answers_[i].has_more = more_in_words(i, segment.index);
       return {};
     }
     // From the front: what it holds is compared on the way, because a clone may have written other frames there.
@@ -244,10 +261,12 @@ class StreamRecovery {
     stream.stream = id_;
     stream.segments = left_.segments.size();
     stream.frames_end = TRY(frames_end_of(spool_, left_));
-    std::set<std::uint64_t> damaged;
+    stream.blank = left_.blank.size();
+    std::set<std::uint64_t> damaged(left_.damaged.begin(), left_.damaged.end());
     for (const VaultAnswer& answer : answers_) damaged.insert(answer.damaged.begin(), answer.damaged.end());
     for (const std::uint64_t index : damaged) stream.reasons.push_back(damage_in_words(index));
-    if (!left_.before.has_value()) stream.reasons.emplace_back("the entry before its first segment is lost");
+    if (!left_.before.has_value() && left_.damaged.empty())
+      stream.reasons.emplace_back("the entry before its first segment is lost");
     const std::uint64_t end = left_.segments.empty() ? 0 : left_.segments.back().index + 1;
     for (std::size_t i = 0; i < vaults_.size(); ++i) {
       const VaultAnswer& answer = answers_[i];
@@ -263,7 +282,8 @@ class StreamRecovery {
       }
     }
     for (const VaultAnswer& answer : answers_) {
-      if (!answer.failure.has_value() && !answer.lacks_frames && answer.damaged.empty()) ++stream.holders;
+      if (!answer.failure.has_value() && !answer.lacks_frames && answer.damaged.empty() && left_.damaged.empty())
+        ++stream.holders;
     }
     stream.is_complete = stream.reasons.empty();
     if (stream.is_complete) TRY(spool_.remove_all());
@@ -291,6 +311,10 @@ Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& wor
     auto left = look_at_stream(spool);
     // The descriptor is the first file that comes and the last one that goes: nothing else is there.
     if (!left.ok() && left.error().code() == Code::NotFound) {
+      if (!TRY(spool.segments()).empty()) {
+        return Error(Code::Corrupt,
+                     "journal spool: the descriptor of stream " + id.hex() + " is gone, and segments of it are there");
+      }
       TRY(spool.remove_all());
       continue;
     }

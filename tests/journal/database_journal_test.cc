@@ -62,7 +62,7 @@ class LogHome {
   DatabaseJournal& journal() { return journal_; }
   CountingWaker& waker() { return waker_; }
   agent::CommitTally& commits() { return commits_; }
-  const agent::ResumePoint& resume() const { return resume_; }
+  agent::ResumePoint& resume() { return resume_; }
   pg::Lsn end() const { return at_; }
   pg::Lsn reported() const { return reported_; }  // to the server that is not there
 
@@ -97,6 +97,10 @@ class LogHome {
   }
   void shut(std::initializer_list<std::size_t> vaults, bool is_shut = true) {
     for (const std::size_t vault : vaults) bench_.door(vault).is_shut = is_shut;
+  }
+  // As the keeper does. The troubles.
+  std::vector<std::string> recover_left() {
+    return journal_.left_spools().recover({bench_.world(), bench_.vaults(), keys().writer(), keys().policy().quorum.k});
   }
   std::vector<std::string> alarms() { return journal_.alarms(journal_.standing(), true); }
 
@@ -254,20 +258,14 @@ TEST_F(DatabaseJournalTest, an_exposure_that_outlives_its_journal_is_told_in_the
     ASSERT_TRUE(home.journal().exposed().has_value());
     EXPECT_THAT(home.alarms(), ElementsAre(HasSubstr("0/3000000 to 0/30000C8 were acknowledged without the vaults")));
 
-    const std::string left = home.journal().spool_in_use();
-    home.shut({0, 1}, false);
+    EXPECT_THAT(home.recover_left(), ElementsAre(HasSubstr("not every vault has")));
     home.open(kStart + 200);
-    EXPECT_NE(home.journal().spool_in_use(), left);
     must(home.run_for(2s));
-    home.journal().left_journals_are_held(left);
+    EXPECT_TRUE(home.journal().exposed().has_value());
+    home.shut({0, 1}, false);
     must(home.run_for(2s));
-    EXPECT_TRUE(home.journal().exposed().has_value()) << "that was said beside another journal";
-
-    const auto recovered =
-        must(spread::recover_spool(bench.world(), left, bench.vaults(), keys().writer(), bench.in(30s)));
-    ASSERT_EQ(recovered.size(), 1U);
-    EXPECT_TRUE(recovered[0].is_complete);
-    home.journal().left_journals_are_held(home.journal().spool_in_use());
+    EXPECT_TRUE(home.journal().exposed().has_value()) << "they hold this one, and lack the one before";
+    EXPECT_THAT(home.recover_left(), IsEmpty());
     must(home.run_for(2s));
     EXPECT_FALSE(home.journal().exposed().has_value());
     EXPECT_TRUE(home.journal().has_exposure_news());
@@ -308,7 +306,6 @@ TEST_F(DatabaseJournalTest, an_exposure_is_kept_until_vaults_hold_what_tells_of_
     EXPECT_EQ(home.journal().exposed()->from, kStart);
     EXPECT_EQ(home.journal().exposed()->to, kStart + 300);
     home.shut({0, 1}, false);
-    home.journal().left_journals_are_held(home.journal().spool_in_use());
     must(home.run_for(5s));
     EXPECT_FALSE(home.journal().exposed().has_value());
     EXPECT_TRUE(home.journal().has_exposure_news());
@@ -322,15 +319,143 @@ TEST_F(DatabaseJournalTest, an_exposure_is_kept_until_vaults_hold_what_tells_of_
 TEST_F(DatabaseJournalTest, an_exposure_of_an_earlier_run_reaches_as_far_as_the_servers_slot) {
   run([](JournalBench& bench) {
     LogHome home(bench, RpoPolicy::Bounded);
-    home.journal().recall(agent::Exposure{kStart, kStart + 10, bench.env().clock.now()});
+    must(home.journal().recall(agent::Exposure{kStart, kStart + 10, bench.env().clock.now()}));
     home.journal().acknowledged_before(kStart + 500);
     home.open(kStart + 500);
     home.journal().acknowledged_before(kStart + 900);  // by this run's own journal
-    home.journal().left_journals_are_held(home.journal().spool_in_use());
     must(home.run_for(2s));
     must(home.journal().finish());
     EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 exposed 0/3000000 to 0/30001F4")));
   });
+}
+
+// Somebody made room, or a disk was not mounted: that is no word of a vault.
+TEST_F(DatabaseJournalTest, an_exposure_whose_spool_is_gone_is_not_taken_for_held) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    must(home.journal().recall(agent::Exposure{kStart, kStart + 10, bench.env().clock.now(), {{12, 3}}}));
+    EXPECT_THAT(home.recover_left(), ElementsAre(HasSubstr(std::string(kAgentDirectory) + "/spool/12' is gone")));
+    home.open(kStart + 10);
+    must(home.run_for(2s));
+    EXPECT_THAT(home.recover_left(), ElementsAre(HasSubstr("if it is lost, take a new base backup")));
+    must(home.run_for(2s));
+    EXPECT_TRUE(home.journal().exposed().has_value());
+    EXPECT_THAT(home.alarms(), ElementsAre(HasSubstr("0/3000000 to 0/300000A were acknowledged without the vaults")));
+    must(home.journal().finish());
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening"))) << "nobody signs that the vaults have it";
+  });
+}
+
+TEST_F(DatabaseJournalTest, nor_is_one_whose_spool_has_lost_its_end) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.open();
+    home.shut({0, 1});
+    must(home.write(200));
+    must(home.run_for(3s));
+    auto exposed = home.journal().exposed();
+    ASSERT_TRUE(exposed.has_value());
+    ASSERT_EQ(exposed->journals.size(), 1U);
+    ignore(home.journal().end(), "vaults are away");
+    home.shut({0, 1}, false);
+
+    ++exposed->journals[0].frames;  // as it was written down before
+    LogHome next(bench, RpoPolicy::Bounded);
+    must(next.journal().recall(exposed));
+    next.recover_left();
+    EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("had lost its end")));
+    next.open(kStart + 200);
+    must(next.run_for(2s));
+    EXPECT_TRUE(next.journal().exposed().has_value());
+  });
+}
+
+// Killed in between: the folder tells the next run.
+TEST_F(DatabaseJournalTest, a_run_that_learns_of_an_exposure_after_its_spool_was_brought_to_the_vaults_ends_it) {
+  run([](JournalBench& bench) {
+    std::optional<agent::Exposure> exposed;
+    {
+      LogHome home(bench, RpoPolicy::Bounded);
+      home.open();
+      home.shut({0, 1});
+      must(home.write(200));
+      must(home.run_for(3s));
+      exposed = home.journal().exposed();
+      ignore(home.journal().end(), "vaults are away");
+      home.shut({0, 1}, false);
+      EXPECT_THAT(home.recover_left(), IsEmpty());
+    }
+    LogHome next(bench, RpoPolicy::Bounded);
+    EXPECT_THAT(next.recover_left(), IsEmpty());  // its stream has not looked at its position yet
+    must(next.journal().recall(exposed));
+    EXPECT_THAT(next.recover_left(), IsEmpty());
+    next.open(kStart + 200);
+    must(next.run_for(2s));
+    EXPECT_FALSE(next.journal().exposed().has_value());
+    next.journal().exposure_is_kept();
+    EXPECT_THAT(next.recover_left(), IsEmpty());
+    EXPECT_EQ(must(next.journal().left_spools().starts()).size(), 1U) << "its own";
+    must(next.journal().finish());
+    EXPECT_THAT(next.held().back(), ElementsAre("0 opening", "0 exposed 0/3000000 to 0/30000C8"));
+  });
+}
+
+// What people and cuts are told is what vaults hold, and not what the server was told.
+TEST_F(DatabaseJournalTest, what_an_ended_journal_left_at_home_is_not_called_durable_by_the_next_one) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.open();
+    must(home.write(100));
+    must(home.run_for(1s));
+    home.shut({0, 1});
+    must(home.write(200));
+    must(home.run_for(3s));
+    ignore(home.journal().end(), "vaults are away");
+    home.shut({0, 1}, false);
+    home.open(kStart + 300);
+    must(home.write(50));
+    must(home.run_for(2s));
+    ASSERT_TRUE(home.journal().has_left_exposure());
+    EXPECT_LE(home.journal().standing()->durable, home.journal().exposed()->from);
+    EXPECT_THAT(home.recover_left(), IsEmpty());
+    must(home.run_for(2s));
+    EXPECT_FALSE(home.journal().has_left_exposure());
+    EXPECT_EQ(home.journal().standing()->durable, home.end());
+    must(home.journal().finish());
+  });
+}
+
+// A server whose slot was lost begins anew: what was acknowledged before stays known, also if the power fails then.
+TEST(DatabaseJournalPower, an_exposure_outlives_the_log_that_is_forgotten) {
+  sim::Universe universe(7);
+  sim::Machine& machine = universe.machine("home");
+  machine.set_survival(sim::Survival::Nothing);
+  std::optional<agent::Exposure> exposed;
+  machine.run([&] {
+    JournalBench bench(machine.env());
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.open();
+    home.shut({0, 1, 2});
+    must(home.write(100));
+    must(home.run_for(3s));
+    must(home.resume().keep(home.reported(), home.reported(), home.journal().exposed()));
+    ignore(home.journal().end(), "vaults are away");
+    exposed = home.journal().exposed();
+    must(home.resume().forget(exposed));
+  });
+  universe.run();
+  ASSERT_TRUE(exposed.has_value());
+  machine.crash();
+  machine.restart();
+  machine.run([&] {
+    agent::StreamMemory memory(machine.env().files, kAgentDirectory, "people");
+    agent::ResumePoint resume(memory);
+    const auto left = must(resume.recall());
+    ASSERT_TRUE(left.has_value());
+    EXPECT_EQ(left->exposed, exposed);
+    EXPECT_FALSE(resume.end().has_value());
+  });
+  universe.run();
 }
 
 TEST_F(DatabaseJournalTest, every_segment_tells_the_servers_way) {
@@ -461,6 +586,7 @@ TEST_F(DatabaseJournalTest, a_journal_whose_spool_takes_no_more_is_ended_and_the
     const pg::Lsn safe = home.journal().safe();
     ignore(home.journal().end(), "there is no room for its end");
     EXPECT_FALSE(home.journal().has_failed());
+    EXPECT_FALSE(home.journal().left_spools().in_use().has_value());
     machine_->disk().set_capacity_bytes(used + (std::uint64_t{1} << 30));
     must(bench.env().clock.sleep_until(bench.in(1min)));
     home.commits().leave_at(safe);
@@ -473,6 +599,110 @@ TEST_F(DatabaseJournalTest, a_journal_whose_spool_takes_no_more_is_ended_and_the
     ASSERT_EQ(held.size(), 2U);
     EXPECT_THAT(held[0], Contains("0 log 0/3000000 +100")) << "what was acknowledged";
     EXPECT_THAT(held[1], ElementsAre("0 opening", "0 log " + pg::to_text(safe) + " +50"));
+  });
+}
+
+// With a full disk the next one never comes, unless this one leaves it.
+TEST_F(DatabaseJournalTest, a_journal_that_has_ended_is_brought_to_the_vaults_although_no_other_one_opens) {
+  run([this](JournalBench& bench) {
+    LogHome home(bench);
+    must(home.journal().recall(std::nullopt));
+    home.open();
+    home.shut({0, 1, 2});
+    must(home.write(100));
+    must(home.run_for(1s));
+    const auto left = home.journal().left_spools().in_use();
+    ignore(home.journal().end(), "vaults are away");
+    // The spool's disk: the vaults have others.
+    machine_->inject({.call = sim::FileCall::Write,
+                      .path_part = std::string(kAgentDirectory) + "/journal",
+                      .times = sim::kForEver,
+                      .code = Code::Exhausted});
+    machine_->inject({.call = sim::FileCall::Write,
+                      .path_part = std::string(kAgentDirectory) + "/.tmp-",
+                      .times = sim::kForEver,
+                      .code = Code::Exhausted});
+    EXPECT_TRUE(failed_with(home.journal().open(kSourceOfLog, kTimeline, kStart), Code::Exhausted));
+    EXPECT_EQ(must(home.journal().left_spools().starts()), std::vector{left.value()});
+    home.shut({0, 1, 2}, false);
+    EXPECT_THAT(home.recover_left(), IsEmpty());
+    EXPECT_THAT(must(home.journal().left_spools().starts()), IsEmpty()) << "it holds no room any more";
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +100")));
+    machine_->clear_faults();
+    home.open();
+    must(home.journal().finish());
+  });
+}
+
+TEST_F(DatabaseJournalTest, a_journal_that_finds_no_room_to_begin_leaves_none_taken_and_is_not_in_use) {
+  run([this](JournalBench& bench) {
+    LogHome home(bench);
+    must(home.journal().recall(std::nullopt));
+    home.open();
+    must(home.journal().end());
+    EXPECT_THAT(home.recover_left(), IsEmpty());
+    const std::uint64_t used = machine_->disk().used_bytes();
+    machine_->disk().set_capacity_bytes(used + 100'000);  // less than a segment
+    for (int i = 0; i < 30; ++i) EXPECT_FALSE(home.journal().open(kSourceOfLog, kTimeline, kStart).ok());
+    EXPECT_FALSE(home.journal().left_spools().in_use().has_value());
+    EXPECT_EQ(machine_->disk().used_bytes(), used);
+    EXPECT_THAT(home.recover_left(), IsEmpty());
+    EXPECT_THAT(must(home.journal().left_spools().starts()), IsEmpty());
+    machine_->disk().set_capacity_bytes(used + (std::uint64_t{1} << 30));
+    home.open();
+    must(home.journal().finish());
+  });
+}
+
+// Nothing was acknowledged without the vaults, and nobody is told that it was.
+TEST_F(DatabaseJournalTest, a_spool_that_fails_when_the_budget_ends_exposes_nothing) {
+  run([this](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.open();
+    home.shut({0, 1});
+    must(home.write(200));
+    must(home.run_for(1s));
+    machine_->inject({.call = sim::FileCall::Sync,
+                      .path_part = std::string(kAgentDirectory) + "/spool/",
+                      .times = sim::kForEver,
+                      .code = Code::Exhausted});
+    EXPECT_TRUE(failed_with(home.run_for(3s), Code::Exhausted));
+    EXPECT_TRUE(home.journal().has_failed());
+    EXPECT_EQ(home.journal().safe(), kStart);
+    EXPECT_FALSE(home.journal().exposed().has_value());
+    ignore(home.journal().end(), "its disk fails");
+    EXPECT_FALSE(home.journal().exposed().has_value());
+    machine_->clear_faults();
+    home.shut({0, 1}, false);
+    home.open();
+    must(home.run_for(2s));
+    EXPECT_FALSE(home.journal().exposed().has_value());
+    EXPECT_THAT(home.alarms(), IsEmpty());
+    must(home.journal().finish());
+  });
+}
+
+// One that cannot be read holds up no other.
+TEST_F(DatabaseJournalTest, a_left_spool_that_is_damaged_is_named_and_the_younger_ones_reach_the_vaults) {
+  run([this](JournalBench& bench) {
+    LogHome home(bench);
+    must(home.journal().recall(std::nullopt));
+    home.shut({0, 1, 2});
+    for (int journals = 0; journals < 2; ++journals) {
+      home.open();
+      must(home.write(100));
+      ignore(home.journal().end(), "vaults are away");
+    }
+    home.shut({0, 1, 2}, false);
+    const auto starts = must(home.journal().left_spools().starts());
+    ASSERT_EQ(starts.size(), 2U);
+    const std::string first = home.journal().left_spools().path_of(starts[0]);
+    const std::vector<std::string> streams = must(bench.env().files.list(first));
+    ASSERT_EQ(streams.size(), 1U);
+    must(machine_->disk().flip_bit(first + "/" + streams[0] + "/stream", 100));
+    EXPECT_THAT(home.recover_left(), ElementsAre(HasSubstr("the spool '" + first + "' cannot be brought")));
+    EXPECT_THAT(home.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +100"))) << "of the second";
+    EXPECT_EQ(must(home.journal().left_spools().starts()), std::vector{starts[0]});
   });
 }
 
@@ -492,7 +722,7 @@ TEST(DatabaseJournalPower, what_is_acknowledged_without_the_vaults_survives_a_po
     must(home.write(200));
     must(home.run_for(1s));
     safe = home.reported();
-    spool = home.journal().spool_in_use();
+    spool = home.journal().left_spools().path_of(home.journal().left_spools().in_use().value());
     must(home.write(400));  // not acknowledged
   });
   universe.run();

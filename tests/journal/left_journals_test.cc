@@ -21,20 +21,18 @@ TEST(LeftJournals, H7_what_recovery_closes_is_on_homes_disk_before_its_entry_is)
   for (int i = 0; i < 5; ++i) conformance::must(home.append(1000));
   ASSERT_TRUE(home.await(10s));
   home.drop();  // the process goes, the machine stays
-  auto left = conformance::must(home.recover(1min));
-  ASSERT_EQ(left.size(), 1U);
-  EXPECT_TRUE(left[0].is_complete);
+  realm.home().inject({.call = sim::FileCall::Name, .path_part = ".segment"});
+  EXPECT_FALSE(home.recover(1min).ok()) << "it is closed, and cannot be removed";
+  realm.home().clear_faults();
 
-  // The names that were removed were not gone for good yet.
   realm.home().set_survival(sim::Survival::Nothing);
   realm.home().crash();
   home.drop();
   realm.home().restart();
-  left = conformance::must(home.recover(1min));
-  for (const spread::SpooledStream& each : left) {
-    EXPECT_TRUE(each.is_complete);
-    EXPECT_THAT(each.reasons, ::testing::IsEmpty());
-  }
+  const auto left = conformance::must(home.recover(1min));
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_TRUE(left[0].is_complete);
+  EXPECT_THAT(left[0].reasons, ::testing::IsEmpty());
   EXPECT_THAT(conformance::must(home.recover(1min)), ::testing::IsEmpty());
 }
 
@@ -212,6 +210,58 @@ TEST_F(JournalTest, a_spool_whose_removal_failed_in_the_middle_is_removed_the_ne
     ASSERT_EQ(left.size(), 1U);
     EXPECT_TRUE(left[0].is_complete) << left[0].reasons.at(0);
     EXPECT_TRUE(must(recover()).empty());
+  });
+}
+
+// It counted as one that nothing was ever written to, and was removed once every vault answered.
+TEST_F(JournalTest, an_open_segment_whose_front_is_rotten_is_named_and_stays) {
+  run([this](JournalBench& bench) {
+    std::uint64_t next = 0;
+    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      append(*writer, next, 3);
+      must(writer->sync_spool());
+    }  // it dies without finish
+    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = false;
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const std::string segment = bench.spool() + "/" + stream.hex() + "/0.segment";
+    const auto recover = [&] {
+      auto left =
+          must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+      return left.at(0);
+    };
+    must(machine_->disk().flip_bit(segment, 0));
+    auto left = recover();
+    EXPECT_FALSE(left.is_complete);
+    EXPECT_THAT(left.reasons, ::testing::ElementsAre("segment 0 is damaged in the spool"));
+    EXPECT_EQ(left.holders, 0U);
+    EXPECT_TRUE(is_ok(bench.env().files.stat(segment)));
+
+    must(machine_->disk().flip_bit(segment, 0));
+    left = recover();
+    EXPECT_TRUE(left.is_complete) << left.reasons.at(0);
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames));
+    expect_frames(frames, next);
+  });
+}
+
+TEST_F(JournalTest, segments_without_a_descriptor_are_not_removed) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      bench.door(2).is_shut = true;
+      auto writer = bench.open_writer();
+      append(*writer, next, 3);
+    }  // it dies without finish
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const std::string folder = bench.spool() + "/" + stream.hex();
+    must(bench.env().files.remove_file(folder + "/stream"));
+    EXPECT_TRUE(failed_with(
+        spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)),
+        Code::Corrupt));
+    EXPECT_TRUE(is_ok(bench.env().files.stat(folder + "/0.segment")));
   });
 }
 

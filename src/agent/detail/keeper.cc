@@ -1,8 +1,8 @@
 #include "agent/detail/keeper.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "base/text.h"
 #include "env/file_system.h"
 
 namespace exclave::agent::detail {
@@ -15,46 +15,25 @@ constexpr auto kStatusEvery = 2s;
 constexpr auto kClocksEvery = 30s;
 constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
 constexpr auto kSpoolEvery = 15s;
-constexpr auto kSpoolTime = 20s;
 constexpr auto kFirstSpool = 1s;
 constexpr auto kBaseAgain = 60s;  // after one that failed
 constexpr auto kStopLook = 100ms;
 
 }  // namespace
 
-Status Keeper::recover_spools(Running& database) {
-  env::FileSystem& files = place_.env.files;
-  const std::string folder = spools_folder(database_directory(place_.home, database.config->stream.dataset));
-  const std::string in_use = database.stream->spool_in_use();  // it may be another one at the end
-  const auto names = files.list(folder);
-  if (!names.ok() && names.error().code() == Code::NotFound) {
-    database.stream->left_journals_are_held(in_use);
-    return {};
+void Keeper::recover_spools(Running& database) {
+  const spread::JournalWriter::World world{place_.env.clock, place_.env.random, place_.env.files, place_.env.threads};
+  std::vector<std::string> troubles =
+      database.stream->left_spools().recover({world, place_.vaults, place_.writer, place_.policy.quorum.k});
+  std::vector<std::string> before;
+  {
+    const MutexLock lock(mutex_);
+    before = std::exchange(database.spool_troubles, troubles);
   }
-  std::string trouble;
-  bool are_held = true;
-  for (const std::string& name : TRY(names)) {
-    const std::string spool = env::join_path(folder, name);
-    if (spool == database.stream->spool_in_use()) continue;
-    const auto left =
-        TRY(spread::recover_spool({place_.env.clock, place_.env.random, files, place_.env.threads}, spool,
-                                  place_.vaults, place_.writer, place_.env.clock.monotonic() + kSpoolTime));
-    std::string why;
-    for (const spread::SpooledStream& stream : left) {
-      are_held = are_held && stream.holders >= place_.policy.quorum.k;
-      for (const std::string& reason : stream.is_complete ? std::vector<std::string>() : stream.reasons)
-        append_item(why, reason, "; ");
-    }
-    if (why.empty()) {
-      TRY(TRY(files.open_directory(folder))->remove(name));
-    } else {
-      trouble = "the spool holds a journal of an earlier start that not every vault has (" + why + ")";
-    }
+  for (const std::string& trouble : troubles) {
+    if (std::ranges::count(before, trouble) > 0) continue;
+    place_.env.log.write(env::LogLevel::Warning, "dataset " + database.config->stream.dataset + ": " + trouble);
   }
-  if (are_held) database.stream->left_journals_are_held(in_use);
-  const MutexLock lock(mutex_);
-  database.spool_trouble = trouble;
-  return {};
 }
 
 void Keeper::run_clocks(const std::stop_token& stop) {
@@ -75,7 +54,7 @@ void Keeper::run_spools(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
     if (clock.monotonic() < next) continue;
-    for (Running& database : databases_) note(recover_spools(database));
+    for (Running& database : databases_) recover_spools(database);
     next = clock.monotonic() + kSpoolEvery;
   }
 }
@@ -114,7 +93,7 @@ Status Keeper::write_status() {
     DatabaseStatus status = database.stream->status();
     {
       const MutexLock lock(mutex_);
-      if (!database.spool_trouble.empty()) status.alarms.push_back(database.spool_trouble);
+      status.alarms.insert(status.alarms.end(), database.spool_troubles.begin(), database.spool_troubles.end());
     }
     const std::string base = base_.trouble_of(status.dataset);
     if (!base.empty()) status.alarms.push_back(base);

@@ -30,8 +30,9 @@ class Keeper {
   Status write_status();
 
  private:
-  // What earlier journals left in their spools goes to the vaults that lack it, beside the one that is written.
-  Status recover_spools(Running& database);
+  // What earlier journals left in their spools goes to the vaults that lack it, beside the one that is written
+  // (left_spools.h).
+  void recover_spools(Running& database);
   // Into the log, each trouble once.
   void note(const Status& done);
   // One at a time, on a thread of its own.
@@ -42,7 +43,7 @@ class Keeper {
   VaultClocks& clocks_;
   const TakeBase& take_base_;
   BaseBackups base_;
-  Mutex mutex_;  // also of every Running::spool_trouble
+  Mutex mutex_;  // also of every Running::spool_troubles
   std::string last_trouble_ GUARDED_BY(mutex_);
 };
 

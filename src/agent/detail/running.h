@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/agent_config.h"
 #include "agent/database_stream.h"
@@ -15,7 +16,7 @@ struct Running {
   std::unique_ptr<PeriodSource> periods;
   std::unique_ptr<DatabaseStream> stream;
   std::unique_ptr<env::Thread> thread;
-  std::string spool_trouble;
+  std::vector<std::string> spool_troubles;
   env::Instant next_base;
 };
 

@@ -59,6 +59,14 @@ Result<std::vector<std::uint64_t>> Spool::segments() const {
 
 Result<std::unique_ptr<env::WritableFile>> Spool::create_segment(std::uint64_t index, std::uint8_t size_class,
                                                                  ByteView front) {
+  auto made = write_front(index, size_class, front);
+  // It would hold the room that the disk lacks. Nobody has a frame of a journal without a first segment.
+  if (!made.ok()) ignore(index == 0 ? remove_all() : remove_segment(index), "recover_spool finds it");
+  return made;
+}
+
+Result<std::unique_ptr<env::WritableFile>> Spool::write_front(std::uint64_t index, std::uint8_t size_class,
+                                                              ByteView front) {
   auto file = TRY(files_.open_log(file_of(index, kSegmentKind)));
   const Bytes zeros(kPieceBytes);
   for (std::uint64_t done = 0; done < format::object_bytes(size_class); done += kPieceBytes) {
@@ -101,14 +109,19 @@ Status Spool::remove_entry(std::uint64_t index) {
 }
 
 Status Spool::remove_all() {
-  std::vector<std::string> names = TRY(files_.list(directory_));
-  // Segments, then entries, the descriptor last: what is left after a crash can still be told, and chained.
-  const auto rank = [](const std::string& name) {
-    return name == kStreamName ? 2 : name.ends_with(kSegmentKind) ? 0 : 1;
-  };
-  std::sort(names.begin(), names.end(),
-            [&](const std::string& one, const std::string& other) { return rank(one) < rank(other); });
-  for (const std::string& name : names) TRY(files_.remove_file(env::join_path(directory_, name)));
+  // Segments, the oldest first, then entries, the descriptor last: what is left after a crash can still be told, and
+  // chained, and has the newest frame.
+  for (const std::uint64_t index : TRY(segments())) TRY(remove_segment(index));
+  bool is_begun = false;
+  for (const std::string& name : TRY(files_.list(directory_))) {
+    if (name == kStreamName) {
+      is_begun = true;
+    } else {
+      TRY(files_.remove_file(env::join_path(directory_, name)));
+    }
+  }
+  TRY(files_.sync_directory(directory_));  // I2
+  if (is_begun) TRY(files_.remove_file(env::join_path(directory_, kStreamName)));
   return TRY(files_.open_directory(root_))->remove(name_);
 }
 

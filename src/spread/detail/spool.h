@@ -6,6 +6,7 @@
 // A segment's file has the segment's full size from the start, with zeros where no frame is yet.
 //
 // I1  An entry's file is durable only after its segment's bytes are.
+// I2  The descriptor comes before everything else of its stream, and goes when that is gone for good.
 // Threads: calls from any thread, as FileSystem; a segment's file by one thread at a time.
 // Errors: those of the disk.
 #pragma once
@@ -34,7 +35,8 @@ class Spool {
   // Segments, by index.
   Result<std::vector<std::uint64_t>> segments() const;
 
-  // DURABLE: the file, its size and `front`.
+  // DURABLE: the file, its size and `front`. After an error nothing of it stays; without a first segment, nothing of the
+  // stream.
   Result<std::unique_ptr<env::WritableFile>> create_segment(std::uint64_t index, std::uint8_t size_class,
                                                             ByteView front);
   Status sync_segment(std::uint64_t index);  // DURABLE: whatever was written to it, through any handle
@@ -48,6 +50,7 @@ class Spool {
   Status remove_all();
 
  private:
+  Result<std::unique_ptr<env::WritableFile>> write_front(std::uint64_t index, std::uint8_t size_class, ByteView front);
   std::string file_of(std::uint64_t index, std::string_view kind) const;
 
   env::FileSystem& files_;

@@ -1,0 +1,156 @@
+#include "agent/left_spools.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/text.h"
+#include "env/file_system.h"
+
+namespace exclave::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kSpoolTime = 20s;  // for each
+constexpr std::uint64_t kAllFrames = std::numeric_limits<std::uint64_t>::max();
+constexpr std::size_t kMostTroubles = 10;
+
+void add(std::vector<std::string>& troubles, std::string trouble) {
+  if (troubles.size() < kMostTroubles && std::ranges::count(troubles, trouble) == 0)
+    troubles.push_back(std::move(trouble));
+}
+
+}  // namespace
+
+std::string LeftSpools::path_of(std::uint64_t start) const {
+  return env::join_path(folder_, std::to_string(start));
+}
+
+Result<std::vector<std::uint64_t>> LeftSpools::starts() const {
+  std::vector<std::uint64_t> starts;
+  const auto names = files_.list(folder_);
+  if (!names.ok() && names.error().code() == Code::NotFound) return starts;
+  for (const std::string& name : TRY(names)) {
+    const auto start = parse_u64(name);
+    if (start.ok()) starts.push_back(start.value());
+  }
+  std::ranges::sort(starts);
+  return starts;
+}
+
+// --- the journal that is written ---------------------------------------------------------------------------------------
+
+void LeftSpools::use(std::uint64_t start) {
+  const MutexLock lock(mutex_);
+  in_use_ = start;
+}
+
+void LeftSpools::leave(const std::vector<ExposedJournal>& awaited) {
+  const MutexLock lock(mutex_);
+  in_use_.reset();
+  if (!awaited.empty() && !awaited_.has_value()) awaited_.emplace();
+  for (const ExposedJournal& journal : awaited) (*awaited_)[journal.start] = journal.frames;
+}
+
+std::optional<std::uint64_t> LeftSpools::in_use() const {
+  const MutexLock lock(mutex_);
+  return in_use_;
+}
+
+// --- of journals that have ended ---------------------------------------------------------------------------------------
+
+void LeftSpools::await_only(const std::vector<ExposedJournal>& journals) {
+  const MutexLock lock(mutex_);
+  awaited_.emplace();
+  for (const ExposedJournal& journal : journals) (*awaited_)[journal.start] = journal.frames;
+}
+
+bool LeftSpools::is_held(const ExposedJournal& journal) const {
+  const MutexLock lock(mutex_);
+  const auto held = held_.find(journal.start);
+  return held != held_.end() && held->second >= journal.frames;
+}
+
+void LeftSpools::note(std::uint64_t start, std::optional<std::uint64_t> frames) {
+  const MutexLock lock(mutex_);
+  if (!frames.has_value()) {
+    held_.emplace(start, kAllFrames);  // unless it was seen that it had less
+  } else {
+    std::uint64_t& held = held_[start];
+    held = std::max(held, *frames);
+  }
+}
+
+bool LeftSpools::stays(std::uint64_t start) const {
+  const MutexLock lock(mutex_);
+  if (!awaited_.has_value()) return true;
+  const auto awaited = awaited_->find(start);
+  if (awaited == awaited_->end()) return false;
+  const auto held = held_.find(start);
+  return held != held_.end() && held->second >= awaited->second;
+}
+
+std::vector<std::string> LeftSpools::recover(const Vaults& vaults) {
+  std::vector<std::string> troubles;
+  const auto left = starts();
+  if (!left.ok()) return {"the journals in the spool cannot be listed: " + left.error().message()};
+  for (const std::uint64_t start : left.value()) {
+    if (in_use() == start) continue;
+    const auto why = recover_one(vaults, start);
+    if (!why.ok()) {
+      add(troubles,
+          "the spool '" + printable(path_of(start)) + "' cannot be brought to the vaults: " + why.error().message());
+    } else if (!why.value().empty()) {
+      add(troubles, "the spool holds a journal of an earlier start that not every vault has (" + why.value() + ")");
+    }
+  }
+  for (std::string& trouble : missing()) add(troubles, std::move(trouble));
+  return troubles;
+}
+
+Result<std::string> LeftSpools::recover_one(const Vaults& vaults, std::uint64_t start) {
+  const auto left = TRY(spread::recover_spool(vaults.world, path_of(start), vaults.all, vaults.writer,
+                                              vaults.world.clock.monotonic() + kSpoolTime));
+  std::string why;
+  bool are_held = true;
+  std::uint64_t frames = kAllFrames;
+  for (const spread::SpooledStream& stream : left) {
+    are_held = are_held && stream.holders >= vaults.durable_copies;
+    // Segments leave the spool when vaults have them: what has none with frames any more has nothing that they lack.
+    if (stream.frames_end > 0 || stream.blank > 0) frames = std::min(frames, stream.frames_end);
+    if (stream.is_complete) continue;
+    for (const std::string& reason : stream.reasons) append_item(why, reason, "; ");
+  }
+  if (are_held) note(start, left.empty() ? std::nullopt : std::optional(frames));
+  if (!why.empty() || stays(start)) return why;
+  TRY(TRY(files_.open_directory(folder_))->remove(std::to_string(start)));
+  const MutexLock lock(mutex_);
+  held_.erase(start);
+  return why;
+}
+
+std::vector<std::string> LeftSpools::missing() const {
+  std::vector<std::string> missing;
+  std::vector<std::uint64_t> awaited;
+  {
+    const MutexLock lock(mutex_);
+    if (!awaited_.has_value()) return missing;
+    for (const auto& [start, frames] : *awaited_) {
+      const auto held = held_.find(start);
+      const bool is_held = held != held_.end() && held->second >= frames;
+      if (!is_held && in_use_ != start) awaited.push_back(start);
+    }
+  }
+  for (const std::uint64_t start : awaited) {
+    const auto folder = files_.stat(path_of(start));
+    if (folder.ok() || folder.error().code() != Code::NotFound) continue;
+    missing.push_back(
+        "the spool '" + printable(path_of(start)) +
+        "' is gone, or had lost its end, and the vaults may lack commits that it alone held: bring it back; "
+        "if it is lost, take a new base backup, stop the agent, remove '" +
+        printable(env::join_path(env::parent_path(folder_), "position")) + "' and start it");
+  }
+  return missing;
+}
+
+}  // namespace exclave::agent
