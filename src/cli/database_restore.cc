@@ -1,6 +1,7 @@
 #include "cli/database_restore.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "cli/render.h"
@@ -111,6 +112,31 @@ Result<engine::DatabaseRestoreOptions> recovery_of(const Context& context, const
   return recovery;
 }
 
+constexpr std::uint32_t kPassForUser = 0100;
+constexpr std::uint32_t kPassForGroup = 0010;
+constexpr std::uint32_t kPassForOthers = 0001;
+
+// By the mode alone. Where the files belong to root, nobody knows who the server's user will be.
+bool may_pass(const env::FileInfo& directory, const env::FileOwner& owner) {
+  const auto [user, group] = owner;
+  if (user != kRootUser && directory.user == user) return (directory.mode & kPassForUser) != 0;
+  if (user != kRootUser && directory.group == group) return (directory.mode & kPassForGroup) != 0;
+  return (directory.mode & kPassForOthers) != 0;
+}
+
+// Directories above it through which the server's user does not come.
+std::set<std::string> closed_above(env::FileSystem& files, const std::string& path, const env::FileOwner& owner) {
+  std::set<std::string> closed;
+  const auto whole = files.canonical(path);
+  if (!whole.ok()) return closed;
+  for (std::string_view at = whole.value(); at.size() > 1;) {
+    at = env::parent_path(at);
+    const auto info = files.stat(at);
+    if (info.ok() && !may_pass(info.value(), owner)) closed.emplace(at);
+  }
+  return closed;
+}
+
 }  // namespace
 
 Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
@@ -177,12 +203,31 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& instead_of_root) {
-  auto claimed = TRY(engine::claim_target(files, path));
+  auto claimed = TRY(engine::claim_target(files, path, engine::kPassableDirectory));
   RestoreTarget target{path, std::move(claimed), {}};
   const env::FileInfo there = TRY(target.claimed->info());
   target.owner = {there.user, there.group};
   if (there.user == kRootUser && instead_of_root.has_value()) target.owner = *instead_of_root;
   return target;
+}
+
+Status check_lies_beside(env::FileSystem& files, const RestoreTarget& target, const std::string& log_directory) {
+  const env::FileInfo claimed = TRY(target.claimed->info());
+  std::string_view path = log_directory;
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  // Up to a "..": what stands before it is not above what follows. What cannot be looked at, others name better.
+  while (env::base_name(path) != "..") {
+    const auto found = files.stat(path);
+    if (found.ok() && found.value().inode == claimed.inode && found.value().device == claimed.device) {
+      return Error(Code::InvalidInput, "the log's directory '" + printable(log_directory) +
+                                           "' would lie in the target '" + printable(target.path) + "'")
+          .hint("name one beside it with --wal, or leave --wal out: it is " + printable(target.path) + ".wal then");
+    }
+    const std::string_view above = env::parent_path(path);
+    if (above == path || above == ".") break;
+    path = above;
+  }
+  return {};
 }
 
 Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const FoundLog& found,
@@ -199,16 +244,29 @@ Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const F
 
 Status hand_over(const Context& context, const std::vector<PreparedDatabase>& databases) {
   std::vector<std::string> targets;
+  std::vector<engine::DatabaseRestoreOptions> recoveries;
   for (const PreparedDatabase& each : databases) {
     targets.push_back(each.target->path);
+    recoveries.push_back(TRY(recovery_of(context, *each.log, *each.target)));
+  }
+  for (const PreparedDatabase& each : databases) {
     TRY(each.log->log.hold->publish().in([&] { return "'" + printable(each.log->directory) + "'"; }));
   }
   TRY(engine::unmark_targets(context.env.files, targets));
   for (const PreparedDatabase& each : databases) each.log->log.hold->keep();
-  for (const PreparedDatabase& each : databases) {
-    TRY(engine::allow_recovery(TRY(recovery_of(context, *each.log, *each.target))));
+  return engine::allow_recovery(recoveries);
+}
+
+Error distrusting(const Context& context, const std::vector<std::string>& targets, Error why) {
+  if (why.code() == Code::Precondition) return why;  // refused, and not by a disk
+  for (const std::string& target : targets) {
+    const Status distrusted = engine::distrust_target(context.env.files, target);
+    if (!distrusted.ok()) {
+      context.note("what is in '" + printable(target) + "' cannot be trusted: restore into a fresh directory (" +
+                   distrusted.error().message() + ")");
+    }
   }
-  return {};
+  return why;
 }
 
 std::string chosen_in_words(const engine::DatabaseLog& log) {
@@ -253,6 +311,12 @@ void add_database(config::Json& json, const FoundLog& found) {
 void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
                          const RestoreTarget& target) {
   for (const std::string& note : ready.notes) context.note(note);
+  std::set<std::string> closed = closed_above(context.env.files, target.path, target.owner);
+  closed.merge(closed_above(context.env.files, found.directory, target.owner));
+  std::string in_the_way;
+  for (const std::string& directory : closed) append_item(in_the_way, printable(directory), " ");
+  if (!in_the_way.empty())
+    context.note("by their modes, the server's user cannot come through directories above: chmod o+x " + in_the_way);
   if (target.owner.first != kRootUser) return;
   context.note("the restored files and their log belong to root, as whom no server runs: chown -R postgres: " +
                printable(target.path) + " " + printable(found.directory) +

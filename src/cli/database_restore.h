@@ -8,7 +8,8 @@
 //
 // I1  A server can be started on the target after hand_over, and not before. A restore that ends before, however, can be run
 //     again, and goes on; it fetches the log anew. Of one that is killed in the midst of hand_over, the log keeps the next
-//     one away, and from its second step on the target: then only recovery.signal is missing.
+//     one away, and from its second step on the target: then only recovery.signal is missing. Where it cannot be made for
+//     one of several databases, the others get theirs.
 #pragma once
 
 #include <functional>
@@ -61,6 +62,8 @@ struct RestoreTarget {
 // Errors: those of engine::claim_target.
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& instead_of_root = {});
+// InvalidInput: the log would lie in the target.
+Status check_lies_beside(env::FileSystem& files, const RestoreTarget& target, const std::string& log_directory);
 
 // After the base's files, with Ending::StayMarked, were `restored`. Then they can be handed over. Precondition:
 // something of the base is not there, or not with its content. What is wrong with attributes alone is only told.
@@ -74,11 +77,15 @@ struct PreparedDatabase {
 // of them can be gone on with.
 Status hand_over(const Context& context, const std::vector<PreparedDatabase>& databases);
 
+// `why` make_ready or hand_over failed. The kernel tells once of bytes that never reached the disk: it may have been theirs,
+// so whoever goes on writes everything in the targets again.
+Error distrusting(const Context& context, const std::vector<std::string>& targets, Error why);
+
 // "cut 1a2b... of T", "restore point 'x' of T at P, the last of 2 of that name"; empty: the goal says it all.
 std::string chosen_in_words(const engine::DatabaseLog& log);
 std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready, const std::string& target);
 void add_database(config::Json& json, const FoundLog& found);
-// What to do before the server is started.
+// What to do before the server is started; also, which directories its user cannot come through.
 void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,
                          const RestoreTarget& target);
 

@@ -37,8 +37,10 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
   const RestoreTarget target = TRY(claim_restore_target(context.env.files, settings.target));
-  const FoundLog found = TRY(find_log(context, site, released, settings, goal, bases_of(released, settings),
-                                      settings.wal.empty() ? settings.target + ".wal" : settings.wal));
+  const std::string log_directory = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
+  TRY(check_lies_beside(context.env.files, target, log_directory));
+  const FoundLog found =
+      TRY(find_log(context, site, released, settings, goal, bases_of(released, settings), log_directory));
 
   // 2. The base.
   if (found.base.found.object.name != released.snapshot.object.name)
@@ -56,13 +58,16 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
                                    progress.callback(), context.stop));
 
   // 3. Set up so that its server recovers to exactly that end.
-  const engine::DatabaseRestoreReport ready = TRY(make_ready(context, found, target, report));
-  TRY(hand_over(context, {{&found, &target}}));
+  auto ready = make_ready(context, found, target, report);
+  if (!ready.ok()) return distrusting(context, {target.path}, ready.take_error());
+  Status handed = hand_over(context, {{&found, &target}});
+  if (!handed.ok()) return distrusting(context, {target.path}, handed.take_error());
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);
-  context.print(restore_text(report, released, settings.target) + database_text(found, ready, settings.target), json);
-  show_database_notes(context, found, ready, target);
+  context.print(restore_text(report, released, settings.target) + database_text(found, ready.value(), settings.target),
+                json);
+  show_database_notes(context, found, ready.value(), target);
   show_restore_problems(context, report);
   return report.is_partial() || found.may_lack_the_last ? kPartial : kOk;
 }

@@ -92,7 +92,7 @@ Status check_goal(const Parts& parts, const engine::RecoveryGoal& goal) {
 // what is made in it, or no server could come through.
 Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder) {
   const std::string& target = part.settings.target;
-  part.whole = TRY(engine::lock_target(files, target));
+  part.whole = TRY(engine::lock_target(files, target, engine::kPassableDirectory));
   if (folder != nullptr && TRY(part.whole->info()).user == kRootUser) {
     const env::FileInfo owner = TRY(folder->info());
     env::FileAttributes given;
@@ -136,14 +136,16 @@ Member member_of(Part& part, const std::string& dataset) {
 // Every database's log, ended at the goal.
 Status find_databases(const Context& context, Part& part, const engine::RecoveryGoal& goal) {
   const RestoreSettings& settings = part.settings;
-  if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, 0711));  // servers come through
+  if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, engine::kPassableDirectory));
   for (const auto& [dataset, bases] : part.survey.datasets) {
     if (!is_of_database(bases)) continue;
     Member member = member_of(part, dataset);
+    const auto name = [&] { return "database " + member.name; };
+    const std::string directory =
+        settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset);
+    TRY(check_lies_beside(context.env.files, member.target, directory).in(name));
     member.log =
-        TRY(find_log(context, *part.site, part.released, settings, goal, newest_first(bases),
-                     settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset))
-                .in([&] { return "database " + member.name; }));
+        TRY(find_log(context, *part.site, part.released, settings, goal, newest_first(bases), directory).in(name));
     member.snapshot = member.log->base;
     part.members.push_back(std::move(member));
   }
@@ -200,22 +202,32 @@ Status restore_files(const Context& context, Member& member) {
 }
 
 // All is prepared before the first server may be started: what fails before can be run again, and goes on.
-Status hand_over_all(const Context& context, const std::vector<Member*>& members) {
-  const auto name = [](const Member* member) { return [=] { return "dataset " + member->name; }; };
+Status hand_over_databases(const Context& context, const std::vector<Member*>& members) {
   std::vector<PreparedDatabase> databases;
-  std::vector<std::string> others;
+  for (Member* member : members) {
+    if (!member->is_database()) continue;
+    member->ready = TRY(make_ready(context, *member->log, member->target, member->report).in([&] {
+      return "dataset " + member->name;
+    }));
+    databases.push_back({&*member->log, &member->target});
+  }
+  return hand_over(context, databases);
+}
+
+Status hand_over_all(const Context& context, const std::vector<Member*>& members) {
+  Status handed = hand_over_databases(context, members);
+  if (!handed.ok()) {
+    std::vector<std::string> targets;
+    for (const Member* member : members) targets.push_back(member->target.path);
+    return distrusting(context, targets, handed.take_error());
+  }
   for (Member* member : members) {
     if (member->is_database()) {
-      member->ready = TRY(make_ready(context, *member->log, member->target, member->report).in(name(member)));
-      databases.push_back({&*member->log, &member->target});
-    } else {
-      others.push_back(member->target.path);
+      note_restore(context, *member->part->site, *member->log, member->report);
+    } else if (auto left = engine::finish_target(context.env.files, member->target.path)) {
+      member->report.problems.push_back(std::move(*left));
+      ++member->report.problem_count;
     }
-  }
-  TRY(hand_over(context, databases));
-  ignore(engine::unmark_targets(context.env.files, others), "a marker only allows to run the same restore again");
-  for (const Member* member : members) {
-    if (member->is_database()) note_restore(context, *member->part->site, *member->log, member->report);
   }
   return {};
 }
@@ -386,7 +398,8 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
 
   // 1. Places, and the logs: where they end tells which snapshots of the others belong to them.
   engine::ClaimedTarget whole;  // of one registry it is that registry's own
-  if (parts.size() > 1) whole = TRY(engine::lock_target(context.env.files, settings.target));
+  if (parts.size() > 1)
+    whole = TRY(engine::lock_target(context.env.files, settings.target, engine::kPassableDirectory));
   for (Part& part : parts) {
     TRY(claim_targets(context.env.files, part, whole.get()));
     TRY(find_databases(context, part, goal));

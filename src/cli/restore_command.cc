@@ -16,6 +16,25 @@ bool may_lack_the_latest(const ReleasedSnapshot& released, const RestoreSettings
   return settings.snapshot == "latest" && !released.holdings.is_whole;
 }
 
+// The same command is run again, and a later snapshot was taken meanwhile: what the target holds a part of is finished.
+Status go_on_with_unfinished(const Context& context, const RestoreSettings& settings, ReleasedSnapshot& released) {
+  if (settings.snapshot != "latest") return {};
+  const auto unfinished = engine::unfinished_in(context.env.files, settings.target);
+  if (!unfinished.has_value()) return {};
+  const engine::FoundSnapshot latest = released.snapshot;
+  const std::string dataset = released.content->record().dataset;
+  const auto older =
+      std::find_if(released.older.begin(), released.older.end(),
+                   [&](const engine::FoundSnapshot& other) { return other.object.name.hex() == *unfinished; });
+  if (older == released.older.end()) return {};  // the latest itself, or one that the restore refuses
+  TRY(open_another(context, released, *older));
+  if (released.content->record().dataset != dataset) return open_another(context, released, latest);
+  context.note("the target holds an unfinished restore of snapshot " + short_hex(released.snapshot.object.name.view()) +
+               ", which is finished; a later one is " + short_hex(latest.object.name.view()));
+  context.note("  hint: for the later one restore into a fresh directory");
+  return {};
+}
+
 }  // namespace
 
 Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
@@ -44,6 +63,7 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
                                          " is no database: --to, --wal and --accept-unproven-end are for a log")
         .hint("choose one of its snapshots: --snapshot ID; or bring all datasets to one point: --all");
   }
+  TRY(go_on_with_unfinished(context, settings, released));
   engine::RestoreOptions options;
   options.target = settings.target;
   options.paths = settings.paths;

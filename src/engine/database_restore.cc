@@ -51,8 +51,9 @@ Status write_owned(const DatabaseRestoreOptions& options, std::string_view name,
 
 // What a base brings under this name. nullopt if it is not there, or no file of its own: a link, or a second name,
 // could be of a file that only root may read.
-Result<std::optional<Bytes>> read_own(env::Directory& target, std::string_view name, std::vector<std::string>& notes) {
-  const auto file = target.open_file(name);
+Result<std::optional<Bytes>> read_own(const DatabaseRestoreOptions& options, std::string_view name,
+                                      std::vector<std::string>& notes) {
+  const auto file = options.claimed->open_file(name);
   if (!file.ok() && file.error().code() == Code::NotFound) return std::optional<Bytes>();
   if (!file.ok() && file.error().code() != Code::InvalidInput) return file.error();
   const bool is_own = file.ok() && TRY(file.value()->info()).link_count == 1;
@@ -60,14 +61,11 @@ Result<std::optional<Bytes>> read_own(env::Directory& target, std::string_view n
     notes.push_back("the base's " + std::string(name) + " is no file of its own, and was left out: look who made it");
     return std::optional<Bytes>();
   }
-  const std::uint64_t size = TRY(file.value()->info()).size;
-  if (size > kMaxConfBytes) {
-    return Error(Code::Exhausted,
-                 "'" + std::string(name) + "' is larger than " + std::to_string(kMaxConfBytes) + " bytes");
-  }
-  Bytes content(static_cast<std::size_t>(size));
-  content.resize(TRY(file.value()->read_at(0, content)));
-  return std::optional<Bytes>(std::move(content));
+  auto content = env::read_whole(*file.value(), env::join_path(options.target, name), kMaxConfBytes);
+  if (content.ok()) return std::optional<Bytes>(content.take());
+  if (content.error().code() != Code::Exhausted) return content.take_error();
+  return content.take_error().hint(
+      "no server writes so much there: look who made it, and restore from an older base (--snapshot)");
 }
 
 // The server makes each link anew from tablespace_map.
@@ -85,6 +83,18 @@ Status place_tablespaces(env::FileSystem& files, const DatabaseRestoreOptions& o
     map += oid + " " + report.tablespaces.back() + "\n";
   }
   return write_owned(options, kTablespaceMap, map);
+}
+
+Status make_signal(const DatabaseRestoreOptions& options) {
+  TRY(write_owned(options, pg::kRecoverySignalFile, ""));
+  return options.claimed->sync_all();
+}
+
+// No server runs as root.
+std::string owner_in_words(const DatabaseRestoreOptions& options) {
+  if (!options.owner.has_value() || options.owner->first == 0) return " that belongs to the server's user";
+  const auto [user, group] = *options.owner;
+  return " (chown " + std::to_string(user) + ":" + std::to_string(group) + ")";
 }
 
 }  // namespace
@@ -106,7 +116,7 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   settings.target = pg::ToLatest{};  // the log ends where the plan says: "absent" is proven there
   settings.timeline = plan.timeline();
   settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}};
-  const auto present = TRY(read_own(target, pg::kAutoConfFile, report.notes));
+  const auto present = TRY(read_own(options, pg::kAutoConfFile, report.notes));
   const std::string_view text = present.has_value() ? as_text(*present) : std::string_view();
   TRY(write_owned(options, pg::kAutoConfFile, TRY(pg::auto_conf_for_recovery(text, settings))));
   const auto conf = target.stat("postgresql.conf");
@@ -120,16 +130,20 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   return report;
 }
 
-Status allow_recovery(const DatabaseRestoreOptions& options) {
-  const auto make = [&]() -> Status {
-    TRY(write_owned(options, pg::kRecoverySignalFile, ""));
-    return options.claimed->sync_all();
-  };
-  Status made = make();
-  if (made.ok()) return made;
-  return made.take_error().hint("all else is there: make an empty '" +
-                                printable(env::join_path(options.target, pg::kRecoverySignalFile)) +
-                                "' that belongs to the server's user, and start the server");
+Status allow_recovery(const std::vector<DatabaseRestoreOptions>& databases) {
+  std::optional<Code> first;
+  std::string missing;
+  std::string remedies;
+  for (const DatabaseRestoreOptions& options : databases) {
+    const Status made = make_signal(options);
+    if (made.ok()) continue;
+    if (!first.has_value()) first = made.error().code();
+    const std::string path = "'" + printable(env::join_path(options.target, pg::kRecoverySignalFile)) + "'";
+    append_item(missing, path + " could not be made: " + made.error().message(), "; ");
+    append_item(remedies, path + owner_in_words(options));
+  }
+  if (!first.has_value()) return {};
+  return Error(*first, missing).hint("all else is there: make an empty " + remedies + ", and start the server");
 }
 
 }  // namespace exclave::engine

@@ -6,8 +6,10 @@
 //     -> whoever restores publishes the log's plan, lets go of the target -> allow_recovery: recovery.signal
 //
 // I1  The server replays what the plan holds and nothing else: its restore_command is `exclave wal fetch`, archiving is
-//     off, no standby is waited for, no primary is followed. So a drill's server cannot reach back home.
-// I2  Until allow_recovery no server uses the target or the log. What else is missing then is one empty file, recovery.signal.
+//     off, no standby is waited for, no primary is followed, and no other command of a recovery is run, whatever home's
+//     postgresql.conf says. So a drill's server cannot reach back home.
+// I2  Until allow_recovery no server uses the target or the log. What else is missing then is one empty file,
+//     recovery.signal, and of several databases each gets its own, whatever becomes of the others'.
 // I3  Everything belongs to `owner`, if one is given.
 // I4  Both directories are read and written through their open handles, without following a link: the base comes from
 //     home, and who owns the target can put other things in their places at any moment.
@@ -42,7 +44,7 @@ struct DatabaseRestoreReport {
 
 Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const DatabaseRestoreOptions& options,
                                                const WalPlan& plan);
-// From here on its server recovers.
-Status allow_recovery(const DatabaseRestoreOptions& options);
+// From here on their servers recover. The error names each that lacks its recovery.signal, and whose it has to be.
+Status allow_recovery(const std::vector<DatabaseRestoreOptions>& databases);
 
 }  // namespace exclave::engine

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 
+#include "base/text.h"
 #include "posix/world.h"
 #include "tests/conformance/scratch_directory.h"
 
@@ -62,8 +64,60 @@ TEST_F(DatabaseRestore, a_base_gets_its_settings_and_its_signal_last) {
   EXPECT_THAT(read("postgresql.auto.conf"), ::testing::AllOf(HasSubstr("work_mem"), HasSubstr("wal fetch")));
   EXPECT_FALSE(std::filesystem::exists(at("standby.signal")));
   EXPECT_FALSE(std::filesystem::exists(at("recovery.signal")));
-  ASSERT_TRUE(allow_recovery(options_).ok());
+  ASSERT_TRUE(allow_recovery({options_}).ok());
   EXPECT_TRUE(std::filesystem::exists(at("recovery.signal")));
+}
+
+// Then nothing but these files is missing any more, and nobody will make them.
+TEST_F(DatabaseRestore, of_several_databases_each_gets_its_signal_and_those_without_are_named) {
+  ASSERT_TRUE(prepare_recovery(files_, options_, plan_).ok());
+  DatabaseRestoreOptions other = options_;
+  other.target = scratch_ / "other";
+  other.claimed = lock_target(files_, other.target).take();
+  options_.owner = env::FileOwner{1234, 5678};
+  std::filesystem::create_directories(at("recovery.signal/in the way"));
+  const Status allowed = allow_recovery({options_, other});
+  EXPECT_TRUE(std::filesystem::exists(other.target + "/recovery.signal"));
+  ASSERT_FALSE(allowed.ok());
+  const std::string said = allowed.error().message() + allowed.error().hint_text();
+  EXPECT_THAT(said, HasSubstr(at("recovery.signal")));
+  EXPECT_THAT(said, HasSubstr("chown 1234:5678"));
+  EXPECT_THAT(said, Not(HasSubstr(other.target)));
+}
+
+// Whoever has only the tool gets a server that does the same.
+TEST_F(DatabaseRestore, its_settings_are_those_that_the_tool_without_the_program_writes) {
+  constexpr const char* kScript =
+      "import sys; sys.path.insert(0, sys.argv[1]); from restorer.recovery import SETTINGS\n"
+      "for name, value in SETTINGS: print(f\"{name} = '{value}'\")";
+  const auto tool =
+      world_.env().processes.start({"python3", "-B", "-c", kScript, std::string(EXCLAVE_SOURCE_DIR) + "/tools"});
+  ASSERT_TRUE(tool.ok());
+  std::string printed;
+  Bytes piece(4096);
+  while (const std::size_t size = tool.value()->read_output(piece, {}).take())
+    printed += as_text(ByteView(piece).first(size));
+  ASSERT_EQ(tool.value()->wait().take(), 0);
+  ASSERT_TRUE(prepare_recovery(files_, options_, plan_).ok());
+  const std::string text = read("postgresql.auto.conf");
+  std::set<std::string> ours;
+  for (const std::string_view line : split(text, '\n')) ours.emplace(line);
+  std::set<std::string> of_the_tool;
+  for (const std::string_view line : split(printed, '\n')) of_the_tool.emplace(line);
+  // Both name a command and a timeline, each in its own way.
+  std::erase_if(ours, [](const std::string& line) {
+    return line.starts_with("restore_command = ") || line.starts_with("recovery_target_timeline = ");
+  });
+  EXPECT_EQ(ours, of_the_tool);
+}
+
+TEST_F(DatabaseRestore, E_settings_of_more_than_a_server_writes_are_refused_by_their_path) {
+  write("data/postgresql.auto.conf", std::string((1U << 20) + 1, '#'));
+  const auto refused = prepare_recovery(files_, options_, plan_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::Exhausted);
+  EXPECT_THAT(refused.error().message(), HasSubstr(at("postgresql.auto.conf")));
+  EXPECT_FALSE(refused.error().hint_text().empty());
 }
 
 TEST_F(DatabaseRestore, E_settings_that_are_a_link_or_a_second_name_leak_nothing) {
@@ -101,7 +155,7 @@ TEST_F(DatabaseRestore, E_directories_that_were_swapped_meanwhile_get_nothing) {
   ASSERT_TRUE(prepare_recovery(files_, options_, plan_).ok());
   ASSERT_TRUE(hold_->publish().ok());
   hold_->keep();
-  ASSERT_TRUE(allow_recovery(options_).ok());
+  ASSERT_TRUE(allow_recovery({options_}).ok());
   EXPECT_EQ(files_.list(scratch_ / "victim").take(), std::vector<std::string>{"theirs"});
   EXPECT_TRUE(std::filesystem::exists(scratch_ / "moved-data/recovery.signal"));
   EXPECT_TRUE(std::filesystem::exists(scratch_ / "moved-data.wal/wal.plan"));

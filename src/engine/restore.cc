@@ -190,7 +190,12 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
     report.sync_duration = env.clock.monotonic() - before_sync;
   }
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
-  if (options.ending == Ending::Finish) TRY(marker.finish());
+  if (options.ending == Ending::Finish) {
+    if (auto left = TRY(marker.finish())) {
+      report.problems.insert(report.problems.begin(), CaptureProblem{"", std::move(*left)});
+      ++report.problem_count;
+    }
+  }
   return report;
 }
 

@@ -8,9 +8,10 @@
 //     followed.
 // I2  No byte reaches a file before its segment's tag and its chunk's id were checked.
 // I3  The target must be empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
-//     A file is finished when its modification time is set, which happens last. After a power loss, or a write or
-//     sync that failed, nothing is trusted; nor is a mark that somebody else can have made, or made for another
-//     directory. One restore at a time (claim_target).
+//     A file is finished when its modification time is set, which happens last; and if it belongs to this user, or to
+//     whom the restore gives it, and has no name but those that it is to have. After a power loss, or a write or sync that
+//     failed, nothing is trusted; nor is a mark that somebody else can have made, or made for another directory. One
+//     restore at a time (claim_target).
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.
 //     Directories above a chosen part are restored with it, without what else is in them.
 // I4  What could not be restored as it was is in the report; nothing is skipped silently.
@@ -53,14 +54,26 @@ enum class Ending {
 using ClaimedTarget = std::shared_ptr<env::Directory>;
 // InvalidInput: it does not name a directory ("", ".", "..", "/"): the marker, and a database's log, lie beside it.
 Status check_target(std::string_view target);
-// Makes it if it is missing. Precondition: it is no directory, or neither empty nor marked, and is left alone; Conflict:
-// another restore is at work in it. Those of check_target.
-Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target);
-// The same, whatever is in it.
-Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target);
-// DURABLE. After Ending::StayMarked: what is in the targets will not be gone on with any more. Where it fails, all are marked
-// again, as far as the disk allows.
+// Makes it if it is missing, and directories above it with `mode_above`: kPassableDirectory for a target that another
+// user is to reach. What an earlier run left in it is synced: where that fails, it is distrusted, and the error returned.
+// Precondition: it is no directory, or neither empty nor marked, and is left alone; Conflict: another restore is at work
+// in it. Those of check_target.
+Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target,
+                                   std::uint32_t mode_above = env::kPrivateDirectory);
+inline constexpr std::uint32_t kPassableDirectory = 0711;
+// The same, whatever is in it; that is not synced.
+Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target,
+                                  std::uint32_t mode_above = env::kPrivateDirectory);
+// DURABLE. A sync of the target's file system failed before its mark was gone: what is in it is written again by whoever
+// goes on. Fine if there is no mark.
+Status distrust_target(env::FileSystem& files, const std::string& target);
+// Of which snapshot the target holds an unfinished restore, in hex; nullopt: of none that could be gone on with.
+std::optional<std::string> unfinished_in(env::FileSystem& files, const std::string& target);
+// DURABLE. After Ending::StayMarked: what is in the targets will not be gone on with any more. A mark that is gone already
+// is fine. Where it fails, all are marked again, as far as the disk allows.
 Status unmark_targets(env::FileSystem& files, const std::vector<std::string>& targets);
+// DURABLE. After Ending::StayMarked, what Ending::Finish would have done: a mark that could not be removed is a problem.
+std::optional<CaptureProblem> finish_target(env::FileSystem& files, const std::string& target);
 
 struct RestoreOptions {
   std::string target;
@@ -73,6 +86,7 @@ struct RestoreOptions {
   Ending ending = Ending::Finish;  // StayMarked: only with `paths` empty
 };
 
+// Also a mark that could not be removed is a problem: of the target itself, whose path is "".
 struct RestoreReport {
   format::SnapshotTotals totals;  // what was restored, and is there
   std::uint64_t kept_files = 0;   // finished by an earlier run

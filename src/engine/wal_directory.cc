@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/detail/directory_itself.h"
+#include "engine/restore.h"
 #include "env/exists.h"
 #include "format/signed_text.h"
 
@@ -72,8 +73,10 @@ Status write_new(env::Directory& directory, std::string_view name, ByteView cont
   return file->sync();
 }
 
+// What is made above it has to let the server's user through.
 Result<std::unique_ptr<env::Directory>> open_log_directory(env::FileSystem& files, const std::string& path) {
   TRY(check_names_itself(path, "log directory"));
+  TRY(files.make_directories(env::parent_path(path), kPassableDirectory));
   TRY(files.make_directories(path, env::kPrivateDirectory));
   auto opened = open_itself(files, path);
   if (opened.ok() || opened.error().code() != Code::InvalidInput) return opened;
@@ -81,20 +84,25 @@ Result<std::unique_ptr<env::Directory>> open_log_directory(env::FileSystem& file
       .hint("name the directory itself with --wal");
 }
 
-// What an interrupted restore left: log without a plan, which no server can have used. Its mark stays: what comes is a
-// restore's again.
-Status remove_unfinished(const std::string& path, env::Directory& directory,
-                         const std::vector<env::DirectoryEntry>& entries) {
-  const bool is_draft_of_a_mark =
-      std::all_of(entries.begin(), entries.end(), [](const auto& entry) { return entry.name.starts_with(".tmp-"); });
-  if (!is_draft_of_a_mark && (!has(entries, kMarkName) || has(entries, kPlanName))) {
-    return Error(Code::Precondition, "'" + printable(path) + "' is not empty")
-        .hint("name another directory with --wal, or remove it if no restored server uses it");
-  }
-  for (const env::DirectoryEntry& entry : entries) {
-    if (entry.name != kMarkName) TRY(directory.remove(entry.name));
-  }
-  return {};
+// A file that a restore of this user can have made, and no other name of a file elsewhere.
+bool is_own(env::FileSystem& files, const env::FileInfo& info) {
+  return info.type == env::FileType::Regular && info.user == files.own_user() && info.link_count == 1;
+}
+
+// Empty, or what an interrupted restore left: log without a plan, which no server can have used. Whoever else may write
+// there could have put a mark beside files that are none of ours.
+Status check_is_unfinished(env::FileSystem& files, const std::string& path, env::Directory& directory,
+                           const std::vector<env::DirectoryEntry>& entries) {
+  if (entries.empty()) return {};
+  const bool is_marked = has(entries, kMarkName) && !has(entries, kPlanName);
+  if (is_marked && is_own(files, TRY(directory.stat(kMarkName)))) return {};
+  return Error(Code::Precondition, "'" + printable(path) + "' is not empty")
+      .hint("name another directory with --wal, or remove it if no restored server uses it");
+}
+
+Error missing_history(pg::Timeline timeline) {
+  return Error(Code::NotFound, "the history of timeline " + pg::to_text(timeline) + " is missing")
+      .hint("bring back another vault: without it no server replays the log");
 }
 
 }  // namespace
@@ -112,7 +120,9 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
   auto reader = TRY(format::TextReader::open(document, kPlanDomain, std::move(source)));
   WalPlan plan;
   plan.system = pg::SystemIdentifier(TRY(reader.number("system")));
-  plan.segment_size = TRY(pg::SegmentSize::of(TRY(reader.number("segment-bytes"))));
+  const auto size = pg::SegmentSize::of(TRY(reader.number("segment-bytes")));
+  if (!size.ok()) return reader.bad(size.error().message());
+  plan.segment_size = size.value();
   do {
     const auto range = parse_range(TRY(reader.field("timeline")));
     if (!range.ok()) return reader.bad(range.error().message());
@@ -125,30 +135,55 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
 }
 
 Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory) {
-  const bool was_there = TRY(env::exists(files, directory));
-  std::unique_ptr<WalDirectoryHold> hold(
-      new WalDirectoryHold(files, directory, TRY(open_log_directory(files, directory))));
-  Status locked = hold->directory_->lock();
+  const std::string path(without_slashes(directory));
+  const bool was_there = TRY(env::exists(files, path));
+  auto root = TRY(open_log_directory(files, path));
+  std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, path, std::move(root)));
+  env::Directory& opened = hold->directory();
+  Status locked = opened.lock();
   if (!locked.ok() && locked.error().code() == Code::Conflict) {
-    return Error(Code::Conflict, "another restore is at work in '" + printable(directory) + "'")
+    return Error(Code::Conflict, "another restore is at work in '" + printable(path) + "'")
         .hint("wait until it ends, or name another directory with --wal");
   }
   // Some network file systems know no locks; there, nobody is kept out.
   if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
-  const std::vector<env::DirectoryEntry> entries = TRY(hold->directory_->entries());
-  TRY(remove_unfinished(directory, *hold->directory_, entries));
+  // Before it is closed, because an archive of somebody else's stays as it is; and then of what is in it for good.
+  TRY(check_is_unfinished(files, path, opened, TRY(opened.entries())));
+  TRY(hold->close_to_others());
+  const std::vector<env::DirectoryEntry> entries = TRY(opened.entries());
+  TRY(check_is_unfinished(files, path, opened, entries));
+  // The mark of what is removed stays: what comes is a restore's again.
+  for (const env::DirectoryEntry& entry : entries) {
+    if (entry.name != kMarkName) TRY(opened.remove(entry.name));
+  }
   TRY(hold->mark(was_there, entries));
   hold->is_kept_ = false;
   return hold;
 }
 
+// It becomes this user's, whosever it was: who has it open, or owns it, cannot come through it any more. The ACLs last,
+// when nobody else can make new ones.
+Status WalDirectoryHold::close_to_others() {
+  const env::FileInfo found = TRY(directory_->info());
+  as_found_.owner = env::FileOwner{found.user, found.group};
+  as_found_.mode = found.mode;
+  env::FileAttributes only_for_us;
+  only_for_us.owner = env::FileOwner{files_.own_user(), found.group};
+  only_for_us.mode = env::kPrivateDirectory;
+  Status closed = directory_->set_own_attributes(only_for_us);
+  if (closed.ok()) return directory_->drop_acls();
+  if (closed.error().code() != Code::Denied || found.user == files_.own_user()) return closed;
+  return Error(Code::Precondition, "'" + printable(path_) + "' belongs to another user, who could write into the log")
+      .hint("name a directory of your own with --wal, or one that is not there yet");
+}
+
 // Of a mark that is not whole nobody knows whether the directory was there before: then it stays.
 Status WalDirectoryHold::mark(bool was_there, const std::vector<env::DirectoryEntry>& entries) {
   if (has(entries, kMarkName)) {
-    Bytes left(kMadeHere.size());
     const auto file = TRY(directory_->open_file(kMarkName));
-    left.resize(TRY(file->read_at(0, left)));
-    if (as_text(left) != kMadeHere) origin_ = Origin::Found;
+    const auto left = env::read_whole(*file, kMarkName, kMadeHere.size());
+    if (!left.ok() && left.error().code() != Code::Exhausted) return left.error();
+    if (!left.ok() || as_text(left.value()) != kMadeHere) origin_ = Origin::Found;
     return {};
   }
   if (was_there && entries.empty()) origin_ = Origin::Found;
@@ -167,19 +202,25 @@ Status WalDirectoryHold::draft_plan(const WalPlan& plan) {
   return {};
 }
 
-// Only files that this restore can have made: what somebody else put beside them may be another name of a file
-// elsewhere.
+Error WalDirectoryHold::not_of_this_restore(std::string_view name) const {
+  return Error(Code::Precondition, "'" + printable(name) + "' in '" + printable(path_) +
+                                       "' is not of this restore: somebody else writes there")
+      .hint("name another directory with --wal");
+}
+
+Result<std::unique_ptr<env::WritableFile>> WalDirectoryHold::open_own(std::string_view name) {
+  if (!is_own(files_, TRY(directory_->stat(name)))) return not_of_this_restore(name);
+  return directory_->open_for_write(name);
+}
+
+// The mark stays this user's: by that the next restore knows it, should this one be killed now.
 Status WalDirectoryHold::give_to(const env::FileOwner& owner) {
   env::FileAttributes attributes;
   attributes.owner = owner;
   for (const env::DirectoryEntry& entry : TRY(directory_->entries())) {
-    const env::FileInfo info = TRY(directory_->stat(entry.name));
-    if (info.type != env::FileType::Regular || info.link_count != 1) {
-      return Error(Code::Precondition, "'" + printable(entry.name) + "' in '" + printable(path_) +
-                                           "' is not of this restore: somebody else writes there")
-          .hint("name another directory with --wal");
-    }
-    TRY(directory_->set_attributes(entry.name, attributes));
+    if (entry.name == kMarkName) continue;
+    const auto file = TRY(open_own(entry.name));
+    TRY(file->set_attributes(attributes));
   }
   return directory_->set_own_attributes(attributes);
 }
@@ -209,7 +250,7 @@ Status WalDirectoryHold::remove() {
   };
   std::sort(entries.begin(), entries.end(), [&](const auto& a, const auto& b) { return turn(a) < turn(b); });
   for (const env::DirectoryEntry& entry : entries) TRY(directory_->remove(entry.name));
-  if (origin_ == Origin::Found) return {};
+  if (origin_ == Origin::Found) return directory_->set_own_attributes(as_found_);
   return TRY(files_.open_directory(env::parent_path(path_)))->remove(env::base_name(path_));
 }
 
@@ -229,14 +270,22 @@ Status WalDirectoryWriter::open_for_write(const std::string& name) {
   if (open_name_ == name) return {};
   open_file_.reset();
   open_name_.clear();
-  auto file = directory_.open_for_write(name);
-  if (!file.ok() && file.error().code() == Code::NotFound) {
-    file = directory_.create_file(name, env::kPrivateFile);
-    if (file.ok()) TRY(file.value()->resize(size_.bytes()));
+  if (segments_.contains(name)) {
+    open_file_ = TRY(hold_->open_own(name));
+  } else {
+    auto made = directory_.create_file(name, env::kPrivateFile);
+    if (!made.ok() && made.error().code() == Code::AlreadyExists) return hold_->not_of_this_restore(name);
+    open_file_ = TRY(std::move(made));
+    segments_.insert(name);
+    TRY(open_file_->resize(size_.bytes()));
   }
-  open_file_ = TRY(std::move(file));
   open_name_ = name;
   return {};
+}
+
+Status WalDirectoryWriter::remove_file(const std::string& name) {
+  segments_.erase(name);
+  return directory_.remove(name);
 }
 
 Status WalDirectoryWriter::write(pg::Timeline timeline, pg::Lsn at, ByteView bytes) {
@@ -343,7 +392,7 @@ Status WalDirectoryWriter::drop(pg::Timeline timeline) {
     const auto name = pg::parse_wal_file_name(entry.name, size_);
     if (!name.ok()) continue;
     const auto is_of_it = [&](const auto& file) { return file.timeline == timeline; };
-    if (std::visit(is_of_it, name.value())) TRY(directory_.remove(entry.name));
+    if (std::visit(is_of_it, name.value())) TRY(remove_file(entry.name));
   }
   extents_.erase(timeline);
   histories_.erase(timeline);
@@ -355,8 +404,7 @@ Result<pg::TimelineHistory> WalDirectoryWriter::newest_history() const {
   const pg::Timeline newest = extents_.rbegin()->first;
   if (newest == pg::Timeline(1)) return pg::TimelineHistory{newest, {}};
   const auto found = histories_.find(newest);
-  if (found == histories_.end())
-    return Error(Code::NotFound, "the history of timeline " + pg::to_text(newest) + " is missing");
+  if (found == histories_.end()) return missing_history(newest);
   return found->second;
 }
 
@@ -395,13 +443,17 @@ Status WalDirectoryWriter::end_at(const WalPlan& plan) {
     const bool is_kept = segment != nullptr   ? is_planned(plan, *segment)
                          : history != nullptr ? is_planned(plan, *history)
                                               : true;
-    if (!is_kept) TRY(directory_.remove(entry.name));
+    if (!is_kept) TRY(remove_file(entry.name));
   }
   return {};
 }
 
 Status WalDirectoryWriter::plan(const WalPlan& plan) {
   CHECK(!plan.ranges.empty());
+  // A server asks for the history of each of them.
+  for (const LogRange& range : plan.ranges) {
+    if (!has_history(range.timeline)) return missing_history(range.timeline);
+  }
   for (const LogRange& range : plan.ranges) TRY(fill_before(range, plan));
   TRY(end_at(plan));
   TRY(directory_.sync_all());
@@ -417,7 +469,9 @@ Result<FetchOutcome> fetch_wal(env::FileSystem& files, const std::string& direct
   const std::string plan_path = env::join_path(directory, kPlanName);
   const Bytes document = TRY(files.read_file(plan_path, kMaxPlanBytes));
   const WalPlan plan = TRY(WalPlan::parse(document, plan_path));
-  const pg::WalFileName asked = TRY(pg::parse_wal_file_name(name, plan.segment_size));
+  const pg::WalFileName asked = TRY(pg::parse_wal_file_name(name, plan.segment_size).in([&] {
+    return "'" + printable(name) + "', asked of '" + printable(directory) + "'";
+  }));
   const auto* segment = std::get_if<pg::SegmentFile>(&asked);
   if (segment != nullptr && segment->start + plan.segment_size.bytes() <= plan.ranges.front().from) {
     return Error(Code::Precondition, "'" + name + "' lies before the log that is here, which begins at " +

@@ -18,19 +18,24 @@
 //     is not, or cannot be read, is an error.
 // I3  A segment is handed over as a copy: a server may write into what it was given.
 // I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and what
-//     one that was killed left is removed by the next, which tells it by the mark and the missing plan; nothing else is ever
-//     removed. One restore at a time: the directory is locked. It is written through its open handle only: whoever owns
-//     what is above it may put something else in its place at any moment.
+//     one that was killed left is removed by the next, which tells it by the mark, of this user, and the missing plan;
+//     nothing else is ever removed. One restore at a time: the directory is locked. It is written through its open
+//     handle only: whoever owns what is above it may put something else in its place at any moment.
+// I6  From before the first byte until give_to nobody but this user comes into the directory, whoever made it, and it
+//     has no ACL. Each file in it is made by this restore, and none that was there is written to, or given away.
 // Threads: one at a time. Durability: all but the plan's name after plan() returned, that after publish().
-// Errors: Conflict (I1: two histories; I4: another restore is at work in it), Precondition (a gap), Corrupt (a plan or file that is not as it was written),
-//   NotFound (no plan), Exhausted.
+// Errors: Conflict (I1: two histories; I4: another restore is at work in it), Precondition (a gap; I6), Corrupt (a
+//   file that is not as it was written), InvalidInput (a plan that is none, an unknown name), NotFound (no plan, no
+//   history), Exhausted.
 // See: docs/formats/wal-plan.md, ADR-0026.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "env/file_system.h"
@@ -60,10 +65,12 @@ struct WalPlan {
 // The directory while a restore is under way (I4).
 class WalDirectoryHold {
  public:
-  // Made if missing; must be empty or hold what an interrupted restore left, which is removed (Precondition otherwise,
-  // or if it is a link).
+  // Made if missing, so that a server's user can come through what is made above it; must be empty or hold what an
+  // interrupted restore left, which is removed (Precondition otherwise, or if it is a link, or cannot be closed to
+  // others).
   static Result<std::unique_ptr<WalDirectoryHold>> take(env::FileSystem& files, const std::string& directory);
-  // Removes what was written, and the directory, unless it was there before, and empty.
+  // Removes what was written, and the directory, unless it was there before, and empty: then its owner and mode are as
+  // they were.
   ~WalDirectoryHold();
 
   // On disk, but for the name.
@@ -73,13 +80,18 @@ class WalDirectoryHold {
   // A server is about to use it: it stays. Precondition: it was published.
   void keep();
   env::Directory& directory() const { return *directory_; }
-  // To another user, when all but the plan's name is there: what is in it, then itself. Precondition: as for publish.
+  // A file that this restore made, to be written again. Precondition: it is not (any more).
+  Result<std::unique_ptr<env::WritableFile>> open_own(std::string_view name);
+  Error not_of_this_restore(std::string_view name) const;
+  // To another user, when all but the plan's name is there: what is in it but for the mark, then itself. Precondition:
+  // as for publish.
   Status give_to(const env::FileOwner& owner);
 
  private:
   enum class Origin { Ours, Found };
   WalDirectoryHold(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory)
       : files_(files), path_(std::move(path)), directory_(std::move(directory)) {}
+  Status close_to_others();
   Status mark(bool was_there, const std::vector<env::DirectoryEntry>& entries);
   Status remove();
 
@@ -89,7 +101,8 @@ class WalDirectoryHold {
   bool is_drafted_ = false;
   bool is_published_ = false;
   Origin origin_ = Origin::Ours;
-  bool is_kept_ = true;  // until all in it is known to be a restore's
+  env::FileAttributes as_found_{};  // whose the directory was, and who might come in
+  bool is_kept_ = true;             // until all in it is known to be a restore's
 };
 
 class WalDirectoryWriter {
@@ -121,6 +134,7 @@ class WalDirectoryWriter {
   Status read(pg::Timeline timeline, pg::Lsn at, MutableByteView out);
 
   // DURABLE. Ends the log at the last range's end: zeros behind it, later files removed; then drafts the plan.
+  // NotFound: a history that a server asks for on the way is not here.
   Status plan(const WalPlan& plan);
   // The end of writing. Without it the directory is removed together with the writer.
   std::unique_ptr<WalDirectoryHold> finish() &&;
@@ -131,6 +145,7 @@ class WalDirectoryWriter {
   // How many bytes at the front are as they are here.
   Result<std::size_t> count_same(pg::Timeline timeline, pg::Lsn at, ByteView bytes);
   Status open_for_write(const std::string& name);
+  Status remove_file(const std::string& name);
   // Histories here of timelines that `history` has as well, and otherwise.
   std::vector<pg::TimelineHistory> others_than(const pg::TimelineHistory& history) const;
   Status drop(pg::Timeline timeline);
@@ -143,6 +158,7 @@ class WalDirectoryWriter {
   const pg::Lsn first_;
   std::map<pg::Timeline, Extent> extents_;
   std::map<pg::Timeline, pg::TimelineHistory> histories_;
+  std::set<std::string> segments_;  // files that this made (I6)
   std::string open_name_;
   std::unique_ptr<env::WritableFile> open_file_;
 };

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -63,7 +64,11 @@ TEST_F(WalDirectory, ends_exactly_where_the_plan_says_with_zeros_behind) {
   EXPECT_EQ(fetch("000000010000000000000003").value(), FetchOutcome::Absent) << "behind the end";
   EXPECT_EQ(fetch("00000002.history").value(), FetchOutcome::Absent);
   EXPECT_EQ(fetch("000000010000000000000000").error().code(), Code::Precondition) << "before what is here";
-  EXPECT_EQ(fetch("000000010000000000000001.partial").error().code(), Code::InvalidInput);
+  const auto unknown = fetch("000000010000000000000001.partial");
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().code(), Code::InvalidInput);
+  EXPECT_THAT(unknown.error().message(), HasSubstr("000000010000000000000001.partial"));
+  EXPECT_THAT(unknown.error().message(), HasSubstr(directory()));
 }
 
 TEST_F(WalDirectory, nothing_is_given_out_before_the_plan_and_a_missing_file_is_no_absence) {
@@ -130,6 +135,99 @@ TEST_F(WalDirectory, E_what_somebody_else_put_beside_the_log_is_not_given_away) 
   EXPECT_EQ(hold_->give_to(us).error().code(), Code::Precondition);
   std::filesystem::remove(directory() + "/000000010000000000000009");
   EXPECT_TRUE(hold_->give_to(us).ok());
+}
+
+TEST_F(WalDirectory, E_a_directory_that_others_could_write_into_is_closed_and_a_failed_restore_leaves_it_as_it_was) {
+  constexpr std::uint32_t kSomebody = 1234;
+  const bool is_root = ::geteuid() == 0;
+  writer_.reset();
+  std::filesystem::create_directory(directory());
+  ASSERT_EQ(::chmod(directory().c_str(), 0777), 0);
+  ASSERT_TRUE(!is_root || ::chown(directory().c_str(), kSomebody, kSomebody) == 0);
+  writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)).take();
+  EXPECT_EQ(files_.stat(directory()).value().user, ::geteuid());
+  EXPECT_EQ(files_.stat(directory()).value().mode, env::kPrivateDirectory);
+  writer_.reset();
+  EXPECT_EQ(files_.stat(directory()).value().user, is_root ? kSomebody : ::geteuid());
+  EXPECT_EQ(files_.stat(directory()).value().mode, 0777U);
+}
+
+TEST_F(WalDirectory, E_a_file_that_somebody_else_put_under_a_segments_name_is_not_written_to) {
+  ASSERT_TRUE(env::create_file_durably(files_, scratch_ / "victim", Bytes(kSegment, 7), 0600).ok());
+  const auto put = [&](const std::string& name) {
+    std::filesystem::create_hard_link(scratch_ / "victim", directory() + "/" + name);
+  };
+  const auto is_untouched = [&] {
+    return files_.read_file(scratch_ / "victim", kSegment).take() == Bytes(kSegment, 7);
+  };
+  put("000000010000000000000001");
+  EXPECT_EQ(add(kOne, kSegment, kSegment + 100).error().code(), Code::Precondition) << "it was there before";
+  EXPECT_TRUE(is_untouched());
+
+  std::filesystem::remove(directory() + "/000000010000000000000001");
+  ASSERT_TRUE(add(kOne, kSegment, 3 * kSegment + 100).ok());
+  std::filesystem::remove(directory() + "/000000010000000000000002");
+  put("000000010000000000000002");
+  EXPECT_EQ(writer_->plan(plan_to(2 * kSegment + 77)).error().code(), Code::Precondition) << "it came in its place";
+  EXPECT_TRUE(is_untouched());
+}
+
+// Whoever may write into an archive could have the next restore remove it.
+TEST_F(WalDirectory, E_a_mark_that_somebody_else_can_have_made_removes_nothing) {
+  writer_.reset();
+  std::filesystem::create_directory(directory());
+  ASSERT_EQ(::chmod(directory().c_str(), 0755), 0);
+  for (const char* name : {"wal/000000010000000000000001", "theirs"})
+    ASSERT_TRUE(env::create_file_durably(files_, scratch_ / name, as_bytes("made\n"), 0600).ok());
+  std::filesystem::create_hard_link(scratch_ / "theirs", directory() + "/restore.unfinished");
+  EXPECT_EQ(WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)).error().code(),
+            Code::Precondition);
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/000000010000000000000001"));
+  EXPECT_EQ(files_.stat(directory()).value().mode, 0755U) << "nor is it closed to those who use it";
+}
+
+TEST_F(WalDirectory, is_given_away_with_all_but_the_mark_by_which_the_next_restore_knows_it) {
+  if (::geteuid() != 0) GTEST_SKIP() << "giving files away takes root";
+  constexpr std::uint32_t kServer = 1234;
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 100).ok());
+  ASSERT_TRUE(writer_->plan(plan_to(kSegment + 100)).ok());
+  hold_ = std::move(*std::exchange(writer_, nullptr)).finish();
+  ASSERT_TRUE(hold_->give_to({kServer, kServer}).ok());
+  EXPECT_EQ(files_.stat(directory()).value().user, kServer);
+  EXPECT_EQ(files_.stat(directory() + "/000000010000000000000001").value().user, kServer);
+  EXPECT_EQ(files_.stat(directory() + "/restore.unfinished").value().user, 0U);
+}
+
+TEST_F(WalDirectory, is_made_below_directories_that_a_server_can_come_through) {
+  const ::mode_t before = ::umask(022);
+  const auto deep = WalDirectoryWriter::create(files_, scratch_ / "srv/log/wal/", size_, pg::Lsn(kSegment));
+  ::umask(before);
+  ASSERT_TRUE(deep.ok()) << deep.error().message();
+  EXPECT_EQ(files_.stat(scratch_ / "srv").value().mode, 0711U);
+  EXPECT_EQ(files_.stat(scratch_ / "srv/log").value().mode, 0711U);
+  EXPECT_EQ(files_.stat(scratch_ / "srv/log/wal").value().mode, 0700U);
+}
+
+TEST_F(WalDirectory, a_slash_behind_its_name_makes_no_difference) {
+  writer_.reset();
+  writer_ = WalDirectoryWriter::create(files_, directory() + "//", size_, pg::Lsn(kSegment)).take();
+  writer_.reset();
+  EXPECT_FALSE(std::filesystem::exists(directory()));
+}
+
+TEST_F(WalDirectory, a_plan_over_a_timeline_whose_history_is_missing_is_refused) {
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 3000).ok());
+  ASSERT_TRUE(add(kTwo, kSegment + 3000, kSegment + 3100).ok());
+  const WalPlan plan{pg::SystemIdentifier(9),
+                     size_,
+                     {{kOne, pg::Lsn(kSegment + 40), pg::Lsn(kSegment + 3000)},
+                      {kTwo, pg::Lsn(kSegment + 3000), pg::Lsn(kSegment + 3100)}}};
+  const Status refused = writer_->plan(plan);
+  ASSERT_FALSE(refused.ok()) << "a server would stop at it";
+  EXPECT_EQ(refused.error().code(), Code::NotFound);
+  EXPECT_THAT(refused.error().message(), HasSubstr("timeline 2"));
+  ASSERT_TRUE(writer_->add_history(kTwo, as_bytes("1\t0/100BB8\tpromoted\n")).ok());
+  EXPECT_TRUE(writer_->plan(plan).ok());
 }
 
 // Found by review: a base of a standby that was promoted before its segment was full.
@@ -232,12 +330,11 @@ TEST_F(WalDirectory, what_a_restore_that_was_killed_left_is_removed_by_the_next_
     EXPECT_EQ(std::filesystem::exists(directory()), origin == std::string("found\n"))
         << "as before the one that was killed";
   }
-  leave({{".tmp-0123456789abcdef", "a mark"}});
-  writer_ = begin().take();
-  // A log that was published; an archive that is none of ours.
+  // A log that was published; an archive that is none of ours; somebody's draft.
   for (const auto& names : {std::map<std::string, std::string>{
                                 {kSegmentFile, "log"}, {"restore.unfinished", "made\n"}, {"wal.plan", "plan"}},
-                            std::map<std::string, std::string>{{kSegmentFile, "log"}, {"00000002.history", "1"}}}) {
+                            std::map<std::string, std::string>{{kSegmentFile, "log"}, {"00000002.history", "1"}},
+                            std::map<std::string, std::string>{{".tmp-0123456789abcdef", "a draft"}}}) {
     leave(names);
     const auto refused = begin();
     ASSERT_FALSE(refused.ok());
@@ -258,7 +355,9 @@ TEST(wal_plan, round_trips_and_refuses_what_does_not_follow) {
        {head, head + "timeline 1 0/28\n", head + "timeline 1 0/28 0/20\n", head + "timeline x 0/28 0/30\n",
         head + "timeline 1 0/28 0/30\ntimeline 2 0/31 0/40\n", head + "timeline 2 0/28 0/30\ntimeline 1 0/30 0/40\n",
         std::string("exclave/wal-plan/v1\nsystem 7\nsegment-bytes 5\ntimeline 1 0/28 0/30\n")}) {
-    EXPECT_FALSE(WalPlan::parse(as_bytes(wrong), "p").ok()) << wrong;
+    const auto refused = WalPlan::parse(as_bytes(wrong), "/x/wal.plan");
+    ASSERT_FALSE(refused.ok()) << wrong;
+    EXPECT_THAT(refused.error().message(), HasSubstr("/x/wal.plan")) << wrong;
   }
 }
 

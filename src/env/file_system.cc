@@ -1,5 +1,9 @@
 #include "env/file_system.h"
 
+#include <algorithm>
+
+#include "base/text.h"
+
 namespace exclave::env {
 
 std::string join_path(std::string_view directory, std::string_view name) {
@@ -18,6 +22,26 @@ std::string_view parent_path(std::string_view path) {
 std::string_view base_name(std::string_view path) {
   const std::size_t at = path.rfind('/');
   return at == std::string_view::npos ? path : path.substr(at + 1);
+}
+
+Result<Bytes> read_whole(ReadableFile& file, std::string_view name, std::uint64_t limit) {
+  const auto too_large = [&] {
+    return Error(Code::Exhausted, "'" + printable(name) + "' is larger than " + std::to_string(limit) + " bytes");
+  };
+  const std::uint64_t size = TRY(file.info()).size;
+  if (size > limit) return too_large();
+  // One byte of room shows that the file ends; files of /proc have no size and grow the buffer.
+  Bytes content(static_cast<std::size_t>(size) + 1);
+  std::size_t done = 0;
+  while (true) {
+    const std::size_t got = TRY(file.read_at(done, MutableByteView(content).subspan(done)));
+    done += got;
+    if (done > limit) return too_large();
+    if (got == 0 || (done < content.size() && done == size)) break;
+    if (done == content.size()) content.resize(std::min<std::uint64_t>(content.size() * 2 + 4096, limit + 1));
+  }
+  content.resize(done);
+  return content;
 }
 
 Status create_file_durably(FileSystem& files, std::string_view path, ByteView content, std::uint32_t mode) {

@@ -109,6 +109,15 @@ class WritableFile {
   virtual Status sync() = 0;
 };
 
+// Whatever has a name in a directory, of any type: held without being opened, and without following a link, so that what
+// was looked at is what is changed, whoever gives the name to something else meanwhile. No right to read it is needed.
+class PinnedEntry {
+ public:
+  virtual ~PinnedEntry() = default;
+  virtual Result<FileInfo> info() = 0;
+  virtual Status set_attributes(const FileAttributes& attributes) = 0;
+};
+
 struct DirectoryEntry {
   std::string name;
   std::optional<FileType> type;  // when the file system tells without a stat
@@ -119,6 +128,9 @@ class Directory {
  public:
   virtual ~Directory() = default;
   virtual Result<FileInfo> info() = 0;
+  // When it was made. It never changes, and nobody sets it: with the inode's number it tells this directory from every
+  // other one, also from one that gets the number later. nullopt where the file system does not tell.
+  virtual Result<std::optional<Timestamp>> created() { return std::optional<Timestamp>(); }
   virtual Result<std::vector<Xattr>> own_xattrs() = 0;
   // All entries but "." and "..", in no particular order.
   virtual Result<std::vector<DirectoryEntry>> entries() = 0;
@@ -127,6 +139,9 @@ class Directory {
   virtual Result<std::unique_ptr<Directory>> open_directory(std::string_view name) = 0;  // InvalidInput for a symlink
   // Opens a regular file; never blocks on a FIFO; InvalidInput if it is not (any more) a regular file.
   virtual Result<std::unique_ptr<ReadableFile>> open_file(std::string_view name) = 0;
+  virtual Result<std::unique_ptr<PinnedEntry>> pin(std::string_view name) {
+    return Error(Code::Unsupported, "'" + std::string(name) + "' cannot be pinned here");
+  }
   virtual Result<std::string> read_link(std::string_view name) = 0;
   virtual Result<std::vector<Xattr>> xattrs(std::string_view name) = 0;  // of any type, no following
 
@@ -199,6 +214,10 @@ class FileSystem {
   };
   virtual Result<std::unique_ptr<Lock>> lock(std::string_view path) = 0;
 };
+
+// The whole content of an open file, be it one of /proc that tells no size; Exhausted if it is larger than `limit` bytes.
+// `name` is what an error calls it.
+Result<Bytes> read_whole(ReadableFile& file, std::string_view name, std::uint64_t limit);
 
 // DURABLE helpers over Draft, split at the last '/'.
 Status create_file_durably(FileSystem& files, std::string_view path, ByteView content, std::uint32_t mode);

@@ -11,11 +11,18 @@ namespace exclave::pg {
 namespace {
 
 // Everything a recovery is steered by; none of it may survive from an earlier one.
-constexpr std::array<std::string_view, 14> kRecoverySettings = {
-    "restore_command",        "archive_cleanup_command",   "recovery_end_command",     "recovery_target",
-    "recovery_target_lsn",    "recovery_target_name",      "recovery_target_time",     "recovery_target_xid",
-    "recovery_target_action", "recovery_target_inclusive", "recovery_target_timeline", "primary_conninfo",
-    "primary_slot_name",      "promote_trigger_file"};
+constexpr std::array<std::string_view, 15> kRecoverySettings = {
+    "restore_command",     "archive_cleanup_command", "recovery_end_command",      "recovery_min_apply_delay",
+    "recovery_target",     "recovery_target_lsn",     "recovery_target_name",      "recovery_target_time",
+    "recovery_target_xid", "recovery_target_action",  "recovery_target_inclusive", "recovery_target_timeline",
+    "primary_conninfo",    "primary_slot_name",       "promote_trigger_file"};
+// What home may have said of its own recoveries in postgresql.conf (I4). Without promote_trigger_file: a server that is
+// no standby does not look at it, and PostgreSQL 16 does not start with it.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kHomesOwn = {{{"recovery_end_command", ""},
+                                                                                     {"archive_cleanup_command", ""},
+                                                                                     {"recovery_min_apply_delay", "0"},
+                                                                                     {"primary_conninfo", ""},
+                                                                                     {"primary_slot_name", ""}}};
 
 constexpr std::array<std::string_view, 5> kTargets = {"recovery_target", "recovery_target_lsn", "recovery_target_name",
                                                       "recovery_target_time", "recovery_target_xid"};
@@ -120,6 +127,7 @@ Result<std::string> auto_conf_for_recovery(std::string_view present, const Recov
   std::string text = auto_conf_without_recovery(present);
   if (settings.restore_command.empty()) return Error(Code::InvalidInput, "a recovery needs a restore command");
   TRY(add(text, "restore_command", settings.restore_command));
+  for (const auto& [name, value] : kHomesOwn) TRY(add(text, name, value));
   TRY(add_target(text, settings.target));
   TRY(add(text, "recovery_target_timeline", settings.timeline ? to_text(*settings.timeline) : "latest"));
   TRY(add(text, "recovery_target_action", word_for(settings.at_target)));

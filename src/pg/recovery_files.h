@@ -7,6 +7,8 @@
 // I1  Exactly one target, or none (Latest), whatever postgresql.conf says: all other targets are set to '' before it.
 // I2  recovery_target_inclusive is off for a position: the default would replay one record too many.
 // I3  Every value is quoted so that the server reads back the same bytes. Line breaks and NUL are InvalidInput.
+// I4  Nothing that home does when it recovers is done here, whatever postgresql.conf says: no command but
+//     restore_command is run, no primary is followed, nothing is held back. tools/restorer/recovery.py writes the same.
 // Threads: values, pure functions. Nothing is written here; the caller makes the files durable, recovery.signal last.
 // Errors: InvalidInput.
 // Source: PostgreSQL 15 documentation, 20.5.6 Recovery Target; each rule tested with a real server.

@@ -94,7 +94,9 @@ TEST_F(RecoveryFiles, a_time_after_the_last_commit_of_a_quiet_database_fails) {
 }
 
 TEST_F(RecoveryFiles, settings_of_a_former_recovery_do_not_count_wherever_they_stand) {
-  make_home("recovery_target_name = 'in postgresql.conf'");
+  make_home(
+      "recovery_target_name = 'in postgresql.conf'\nrecovery_end_command = 'touch ran'\n"
+      "archive_cleanup_command = 'touch ran'\nrecovery_min_apply_delay = '1 h'\nprimary_slot_name = 'homes_own'");
   home_->psql("insert into t values (1)");
   const Lsn first = position();
   home_->psql("insert into t values (2)");
@@ -107,6 +109,7 @@ TEST_F(RecoveryFiles, settings_of_a_former_recovery_do_not_count_wherever_they_s
   settings.further = {{"archive_mode", "off"}, {"work_mem", "7MB"}, {"synchronous_standby_names", ""}};
   auto server = restore(settings);
   server->start();
+  ASSERT_EQ(server->psql("show recovery_min_apply_delay"), "0") << "it would be held back for an hour";
   while (server->psql("select pg_get_wal_replay_pause_state()") != "paused") {
   }
   EXPECT_EQ(server->psql("select string_agg(a::text, ',') from t"), "1");
@@ -114,6 +117,12 @@ TEST_F(RecoveryFiles, settings_of_a_former_recovery_do_not_count_wherever_they_s
   EXPECT_EQ(server->psql("show restore_command"), settings.restore_command);
   EXPECT_EQ(server->psql("show recovery_target_timeline"), "1");
   EXPECT_EQ(server->psql("show primary_conninfo"), "");
+  EXPECT_EQ(server->psql("show primary_slot_name"), "");
+  EXPECT_EQ(server->psql("show archive_cleanup_command"), "");
+  server->promote();
+  while (server->psql("select pg_is_in_recovery()") == "t") {
+  }
+  EXPECT_FALSE(env_.files.stat(server->data_directory() + "/ran").ok()) << "what home does when it recovers";
 }
 
 TEST_F(RecoveryFiles, values_come_back_from_a_real_server_as_they_were_given) {
@@ -150,7 +159,7 @@ TEST(RecoveryText, refuses_what_would_be_another_setting) {
   settings.restore_command = "a\nrecovery_target = 'immediate'";
   EXPECT_EQ(auto_conf_for_recovery("", settings).error().code(), Code::InvalidInput);
   settings.restore_command = "a";
-  for (const char* name : {"", "a b", "9a", "recovery_target", "RESTORE_COMMAND", "a=b"}) {
+  for (const char* name : {"", "a b", "9a", "recovery_target", "RESTORE_COMMAND", "recovery_min_apply_delay", "a=b"}) {
     settings.further = {{name, "x"}};
     EXPECT_EQ(auto_conf_for_recovery("", settings).error().code(), Code::InvalidInput) << name;
   }

@@ -159,24 +159,8 @@ Result<std::unique_ptr<env::ReadableFile>> FileSystem::open_file(std::string_vie
 }
 
 Result<Bytes> FileSystem::read_file(std::string_view path, std::uint64_t limit) {
-  const auto too_large = [&] {
-    return Error(Code::Exhausted, "'" + printable(path) + "' is larger than " + std::to_string(limit) + " bytes");
-  };
   const auto file = TRY(open_file(path));
-  const std::uint64_t size = TRY(file->info()).size;
-  if (size > limit) return too_large();
-  // One byte of room shows that the file ends; files of /proc have no size and grow the buffer.
-  Bytes content(size + 1);
-  std::size_t done = 0;
-  while (true) {
-    const std::size_t n = TRY(file->read_at(done, MutableByteView(content).subspan(done)));
-    done += n;
-    if (done > limit) return too_large();
-    if (n == 0 || (done < content.size() && done == size)) break;
-    if (done == content.size()) content.resize(std::min(content.size() * 2 + 4096, limit + 1));
-  }
-  content.resize(done);
-  return content;
+  return env::read_whole(*file, path, limit);
 }
 
 Status FileSystem::make_directories(std::string_view path, std::uint32_t mode) {

@@ -489,4 +489,43 @@ TEST_P(FileSystemConformance, device_nodes_keep_their_numbers) {
   });
 }
 
+// --- user trees: which file it is ------------------------------------------------------------------------------------
+
+TEST_P(FileSystemConformance, what_is_pinned_is_looked_at_and_changed_whoever_gets_its_name) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    put(*d, "f", "content");
+    const auto pinned = must(d->pin("f"));
+    must(d->rename("f", "elsewhere"));
+    put(*d, "f", "another");
+    const std::uint32_t mode_of_another = must(d->stat("f")).mode;
+    env::FileAttributes attributes;
+    attributes.mode = 0400;
+    must(pinned->set_attributes(attributes));
+    EXPECT_EQ(must(pinned->info()).inode, must(d->stat("elsewhere")).inode);
+    EXPECT_EQ(must(d->stat("elsewhere")).mode, 0400U);
+    EXPECT_EQ(must(d->stat("f")).mode, mode_of_another);
+    must(d->create_symlink("link", "f"));
+    EXPECT_EQ(must(must(d->pin("link"))->info()).type, env::FileType::Symlink);
+    EXPECT_TRUE(failed_with(d->pin("missing"), Code::NotFound));
+    EXPECT_TRUE(failed_with(d->pin(".."), Code::InvalidInput));
+  });
+}
+
+TEST_P(FileSystemConformance, the_time_at_which_a_directory_was_made_stays) {
+  run([](env::Env env, const std::string& root) {
+    auto d = must(env.files.open_directory(root));
+    must(d->create_directory("sub", 0700));
+    const auto sub = must(d->open_directory("sub"));
+    const auto created = must(sub->created());
+    put(*sub, "f", "content");
+    env::FileAttributes attributes;
+    attributes.modified = env::Timestamp::from_seconds(1);
+    must(sub->set_own_attributes(attributes));
+    EXPECT_EQ(must(sub->created()), created);
+    must(d->rename("sub", "moved"));
+    EXPECT_EQ(must(must(d->open_directory("moved"))->created()), created);
+  });
+}
+
 }  // namespace exclave::conformance

@@ -80,10 +80,16 @@ class Restore : public PosixRealm {
     entry.slices.push_back({identifier.of_bytes(format::ChunkKind::Content, as_bytes(kContent)), 0, kContent.size()});
     return entry;
   }
-  // The mark of an unfinished restore, as an earlier run left it for this target. `boot`: "-" trusts nothing.
-  std::string mark_of(const std::string& target, const format::ObjectName& snapshot, const std::string& boot) {
-    const env::FileInfo there = must(files().stat(at(target)));
-    return snapshot.hex() + " " + boot + " " + std::to_string(there.inode) + " " + std::to_string(there.device) + "\n";
+  // The mark of an unfinished restore, as an earlier run left it for this target. `trusted`: "-" trusts nothing; else the
+  // boot in which it was written.
+  std::string mark_of(const std::string& target, const format::ObjectName& snapshot, const std::string& trusted) {
+    const auto there = must(files().open_directory(at(target)));
+    const env::FileInfo info = must(there->info());
+    const auto created = must(there->created());
+    const std::string this_boot(as_text(must(files().read_file("/proc/sys/kernel/random/boot_id", 100))).substr(0, 36));
+    return snapshot.hex() + " " + trusted + " " + std::to_string(info.inode) + " " + std::to_string(info.device) + " " +
+           (created.has_value() ? std::to_string(created->nanoseconds) : "-") + " " +
+           (trusted == "-" ? this_boot : trusted) + "\n";
   }
   void mark_unfinished(const std::string& target, const format::ObjectName& snapshot, const std::string& paths = "") {
     write_file(files(), at(target + ".exclave-restore"), as_bytes(mark_of(target, snapshot, "-") + paths));
@@ -425,6 +431,70 @@ TEST_F(Restore, a_target_that_stays_marked_can_be_gone_on_with_until_the_mark_go
   expect_equal(source(), at("target"));
 }
 
+TEST_F(Restore, marks_that_are_gone_stay_gone_and_where_one_cannot_be_removed_all_stay) {
+  write("f", "content");
+  const auto snapshot = capture().snapshot;
+  const auto stay_marked = [&](const std::string& target) {
+    engine::RestoreOptions options;
+    options.target = at(target);
+    options.ending = engine::Ending::StayMarked;
+    must(site().restore(snapshot, options));
+  };
+  for (const std::string target : {"a", "b", "c", "d", "e"}) stay_marked(target);
+  CHECK(::unlink(at("b.exclave-restore").c_str()) == 0);
+  must(engine::unmark_targets(files(), {at("a"), at("b")}));
+  EXPECT_TRUE(failed_with(engine::claim_target(files(), at("a")), Code::Precondition)) << "its mark is gone";
+  CHECK(::unlink(at("d.exclave-restore").c_str()) == 0);
+  make_directory("d.exclave-restore");
+  EXPECT_TRUE(failed_with(engine::unmark_targets(files(), {at("c"), at("d")}), Code::Precondition));
+  EXPECT_TRUE(is_ok(engine::claim_target(files(), at("c"))));
+  CHECK(::chmod(at("e.exclave-restore").c_str(), 0666) == 0);
+  EXPECT_TRUE(failed_with(engine::unmark_targets(files(), {at("c"), at("e")}), Code::Precondition));
+  EXPECT_EQ(must(files().stat(at("e.exclave-restore"))).mode, 0666U) << "it is not made one of ours";
+  must(site().restore(snapshot, at("c")));
+  expect_equal(source(), at("c"));
+}
+
+TEST_F(Restore, a_target_that_holds_a_part_of_another_snapshot_says_of_which) {
+  write("f", "content");
+  const auto first = capture().snapshot;
+  write("f", "other content");
+  const auto second = capture().snapshot;
+  make_directory("target");
+  EXPECT_EQ(engine::unfinished_in(files(), at("target")), std::nullopt);
+  write_file(files(), at("target/f"), as_bytes("cont"));
+  EXPECT_EQ(engine::unfinished_in(files(), at("target")), std::nullopt);
+  mark_unfinished("target", first);
+  EXPECT_EQ(engine::unfinished_in(files(), at("target")), first.hex());
+  const auto refused = site().restore(second, at("target"));
+  ASSERT_TRUE(failed_with(refused, Code::Precondition));
+  EXPECT_THAT(refused.error().message(), ::testing::HasSubstr(first.hex().substr(0, 12)));
+  EXPECT_THAT(refused.error().hint_text(), ::testing::HasSubstr("--snapshot " + first.hex().substr(0, 12)));
+  must(site().restore(first, at("target")));
+  EXPECT_EQ(engine::unfinished_in(files(), at("target")), std::nullopt);
+}
+
+TEST_F(Restore, directories_above_a_target_can_be_made_for_others_to_pass) {
+  const auto claimed = must(engine::claim_target(files(), at("above/it/target"), engine::kPassableDirectory));
+  EXPECT_EQ(must(files().stat(at("above"))).mode, 0711U);
+  EXPECT_EQ(must(files().stat(at("above/it"))).mode, 0711U);
+  EXPECT_EQ(must(claimed->info()).mode, 0700U);
+  must(engine::claim_target(files(), at("other/target")));
+  EXPECT_EQ(must(files().stat(at("other"))).mode, 0700U) << "unless they are asked for";
+}
+
+TEST_F(Restore, E_what_has_a_directorys_name_in_an_unfinished_target_is_left_alone) {
+  make_directory("source/d");
+  write("d/f", "content");
+  const auto snapshot = capture().snapshot;
+  write_file(files(), at("victim"), as_bytes("as it was"));
+  make_directory("target");
+  mark_unfinished("target", snapshot);
+  CHECK(::link(at("victim").c_str(), at("target/d").c_str()) == 0);
+  EXPECT_TRUE(failed_with(site().restore(snapshot, at("target")), Code::Precondition));
+  EXPECT_EQ(must(files().stat(at("victim"))).mode, 0644U);
+}
+
 // A tree of more than one batch, by the number of directories, and a restore of it that was stopped half way.
 class InterruptedRestore : public Restore {
  protected:
@@ -487,6 +557,28 @@ TEST_F(InterruptedRestore, goes_on_and_keeps_what_was_finished) {
 TEST_F(InterruptedRestore, sets_the_attributes_of_what_was_finished_again) {
   CHECK(::chmod(at("target/d1000/f").c_str(), 0600) == 0);
   EXPECT_GT(must(restore()).kept_files, 0U);
+  expect_equal(source(), at("target"));
+}
+
+TEST_F(InterruptedRestore, E_a_second_name_in_place_of_a_finished_file_is_replaced_and_what_it_names_left_alone) {
+  const auto finished = must(files().stat(at("target/d1000/f")));
+  write_file(files(), at("theirs"), Bytes(finished.size), 0600);
+  env::FileAttributes time;
+  time.modified = finished.modified;
+  must(must(files().open_directory(base_.path()))->set_attributes("theirs", time));
+  CHECK(::unlink(at("target/d1000/f").c_str()) == 0);
+  CHECK(::link(at("theirs").c_str(), at("target/d1000/f").c_str()) == 0);
+  must(restore());
+  expect_equal(source(), at("target"));
+  EXPECT_EQ(must(files().stat(at("theirs"))).mode, 0600U);
+  EXPECT_EQ(must(files().stat(at("theirs"))).link_count, 1U);
+}
+
+TEST_F(InterruptedRestore, E_a_file_of_somebody_elses_is_not_taken_for_a_finished_one) {
+  if (!is_root()) GTEST_SKIP() << "only root gives away";
+  spoil_quietly("target/d1000/f");
+  CHECK(::chown(at("target/d1000/f").c_str(), 1234, 1234) == 0);
+  must(restore());
   expect_equal(source(), at("target"));
 }
 

@@ -173,12 +173,15 @@ class Restores(DatabaseTest):
         self.assertEqual("1 2", back.sql("select string_agg(id::text, ' ' order by id) from t"))
         self.assertEqual(twice, self.end_of_history(back))
         release = self.realm.release("others")
-        told = self.realm.restore(release, self.scratch / "told", "--dataset", "people", "--to", "name:early")
+        private = self.scratch / "private"
+        private.mkdir(mode=0o700)
+        told = self.realm.restore(release, private / "told", "--dataset", "people", "--to", "name:early")
         self.ok(told)
         self.assertRegex(told.out, f"chosen: restore point 'early' of 20.*Z at {early}\n")
         self.assertIn(f"the server will recover to {early} ", told.out)
         if os.getuid() == 0:
-            self.assertIn(f"chown -R postgres: {self.scratch}/told {self.scratch}/told.wal", told.err)
+            self.assertIn(f"chown -R postgres: {private}/told {private}/told.wal", told.err)
+            self.assertIn(f"the server's user cannot come through directories above: chmod o+x {private}\n", told.err)
         for goal, code, *texts in (("name:erly", harness.NOT_FOUND, "holds no restore point 'erly'",
                                     "it holds: early, only one, twice, last"),
                                    ("cut:latest", harness.NOT_FOUND, "the journals hold no cut at all", "restore to a time"),

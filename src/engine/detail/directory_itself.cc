@@ -5,12 +5,22 @@
 namespace exclave::engine {
 namespace {
 
+// Who may not look into the directory above may yet come through it; root may do both.
+Result<std::unique_ptr<env::Directory>> open_by_path(env::FileSystem& files, std::string_view path) {
+  auto opened = TRY(files.open_directory(path));
+  const env::FileInfo found = TRY(opened->info());
+  const env::FileInfo named = TRY(files.stat(path));
+  if (named.type == env::FileType::Directory && named.inode == found.inode && named.device == found.device)
+    return opened;
+  return Error(Code::InvalidInput, "'" + printable(path) + "' is a link, or no directory");
+}
+
+}  // namespace
+
 std::string_view without_slashes(std::string_view path) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return path;
 }
-
-}  // namespace
 
 Status check_names_itself(std::string_view path, std::string_view what) {
   const std::string_view name = env::base_name(without_slashes(path));
@@ -23,8 +33,7 @@ Result<std::unique_ptr<env::Directory>> open_itself(env::FileSystem& files, std:
   path = without_slashes(path);
   const auto above = files.open_directory(env::parent_path(path));
   if (above.ok()) return above.value()->open_directory(env::base_name(path));
-  // Who may not look into the directory above may yet come through it; root may do both.
-  if (above.error().code() == Code::Denied) return files.open_directory(path);
+  if (above.error().code() == Code::Denied) return open_by_path(files, path);
   return above.error();
 }
 

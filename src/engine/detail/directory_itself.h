@@ -2,7 +2,8 @@
 // above it.
 // Hides: that only the last step of a path can be taken without following a link, from the directory above it.
 //
-// I1  A link that has the name is not followed: whoever owns the directory above can make one at any moment.
+// I1  A link that has the name is not followed: whoever owns the directory above can make one at any moment. Where that
+//     directory may be passed and not read, what was opened is compared with what has the name.
 // I2  The name says which directory it is: what lies beside it (a marker, a log) gets its name from this one.
 // Threads: any.
 // Errors: InvalidInput (I2: the path ends in "." or "..", or is "/"; or it is no directory), those of the file system.
@@ -15,6 +16,9 @@
 #include "env/file_system.h"
 
 namespace exclave::engine {
+
+// The path without slashes at its end, which name nothing.
+std::string_view without_slashes(std::string_view path);
 
 // I2. `what`, in the error: "target".
 Status check_names_itself(std::string_view path, std::string_view what);

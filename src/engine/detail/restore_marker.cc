@@ -1,25 +1,22 @@
 #include "engine/detail/restore_marker.h"
 
-#include <algorithm>
-
 #include "base/text.h"
 #include "engine/detail/directory_itself.h"
 
 namespace exclave::engine {
 namespace {
 
-constexpr std::string_view kSuffix = ".exclave-restore";
-constexpr std::uint64_t kMaxBytes = 4 << 20;  // more than the paths of one command line
-
 std::string boot_id(env::FileSystem& files) {
   const auto id = files.read_file("/proc/sys/kernel/random/boot_id", 4096);
-  return id.ok() ? std::string(as_text(id.value()).substr(0, 36)) : std::string();
+  const std::string text(id.ok() ? as_text(id.value()).substr(0, 36) : std::string_view());
+  return text.empty() ? std::string(Mark::kNone) : text;
 }
 
-Status make_target(env::FileSystem& files, const std::string& target) {
+Status make_target(env::FileSystem& files, const std::string& target, std::uint32_t mode_above) {
   const auto present = files.stat(target);
   if (!present.ok()) {
     if (present.error().code() != Code::NotFound) return present.error();
+    TRY(files.make_directories(env::parent_path(target), mode_above));
     return files.make_directories(target, env::kPrivateDirectory);
   }
   if (present.value().type == env::FileType::Directory) return {};
@@ -27,53 +24,17 @@ Status make_target(env::FileSystem& files, const std::string& target) {
       .hint("name a directory that does not exist yet");
 }
 
-Error not_empty(const std::string& target) {
-  return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
-      .hint("restore into a fresh directory");
-}
-
-// Not worse than a directory without a marker, and refused like one; but somebody may wonder why.
-Error not_trusted(const std::string& target, const std::string& why) {
-  return Error(Code::Precondition, "target '" + printable(target) + "' is not empty")
-      .hint("restore into a fresh directory: " + printable(RestoreMarker::path_for(target)) + " " + why +
-            ", and is not taken for the mark of an unfinished restore");
-}
-
-constexpr std::uint32_t kWriteForOthers = 022;
-
-Result<Bytes> content_of(env::ReadableFile& file, std::uint64_t size) {
-  Bytes content(static_cast<std::size_t>(size));
-  for (std::size_t done = 0; done < content.size();) {
-    const std::size_t got = TRY(file.read_at(done, MutableByteView(content).subspan(done)));
-    if (got == 0) content.resize(done);
-    done += got;
-  }
-  return content;
-}
-
-// The marker's text, if nobody but this user can have written it. Whoever owns the directory in which the target lies
-// could put another one there: a link, or a file of their own.
-Result<Bytes> read_mark(env::FileSystem& files, const std::string& target) {
-  const std::string path = RestoreMarker::path_for(target);
-  const auto beside = TRY(files.open_directory(env::parent_path(path)));
-  const auto file = beside->open_file(env::base_name(path));
-  if (!file.ok() && file.error().code() == Code::NotFound) return not_empty(target);
-  if (!file.ok() && file.error().code() == Code::InvalidInput) return not_trusted(target, "is no regular file");
-  if (!file.ok()) return file.error();
-  const env::FileInfo info = TRY(file.value()->info());
-  if (info.user != files.own_user()) return not_trusted(target, "belongs to another user");
-  if ((info.mode & kWriteForOthers) != 0) return not_trusted(target, "may be written by others");
-  if (info.link_count != 1) return not_trusted(target, "has another name, too");
-  if (info.size > kMaxBytes) return not_trusted(target, "is too large");
-  return content_of(*file.value(), info.size);
-}
-
-// Which directory it is. A device can get another number with each boot; then nothing in it is trusted anyway.
-std::string inode_of(const env::FileInfo& target) {
-  return std::to_string(target.inode);
-}
-std::string device_of(const env::FileInfo& target) {
-  return std::to_string(target.device);
+// What a mark that is written now says of the directory.
+Result<Mark> mark_of(env::FileSystem& files, env::Directory& root) {
+  const env::FileInfo info = TRY(root.info());
+  const std::optional<env::Timestamp> created = TRY(root.created());
+  Mark mark;
+  mark.inode = std::to_string(info.inode);
+  mark.device = std::to_string(info.device);
+  mark.created = created.has_value() ? std::to_string(created->nanoseconds) : std::string(Mark::kNone);
+  mark.boot = boot_id(files);
+  mark.trusted = mark.boot;
+  return mark;
 }
 
 // Nobody but us comes in until the end, when the root gets what it had; and no ACL above it reaches into it.
@@ -86,6 +47,22 @@ Status close_to_others(env::Directory& root) {
   return closed.ok() || closed.error().code() == Code::Denied ? Status() : closed;
 }
 
+Error of_another_snapshot(const std::string& target, const Mark& mark) {
+  const std::string id = printable(mark.snapshot.substr(0, 12));
+  return Error(Code::Precondition,
+               "target '" + printable(target) + "' holds an unfinished restore of another snapshot: " + id)
+      .hint("finish that one: --snapshot " + id + "; or restore into a fresh directory");
+}
+
+Error of_another_directory(const MarkFile& file, const Mark& mark, const Mark& here) {
+  const bool may_be_of_it =
+      mark.inode == here.inode && mark.created == Mark::kNone && here.created == Mark::kNone && mark.boot != here.boot;
+  return file.not_trusted(may_be_of_it
+                              ? "was made before the machine was restarted, on a file system that does not tell "
+                                "when a directory was made"
+                              : "is of another directory");
+}
+
 }  // namespace
 
 Status check_target(std::string_view target) {
@@ -93,9 +70,9 @@ Status check_target(std::string_view target) {
   return check_names_itself(target, "target");
 }
 
-Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target) {
+Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target, std::uint32_t mode_above) {
   TRY(check_target(target));
-  TRY(make_target(files, target));
+  TRY(make_target(files, std::string(without_slashes(target)), mode_above));
   ClaimedTarget root = TRY(open_itself(files, target));
   Status locked = root->lock();
   if (!locked.ok() && locked.error().code() == Code::Conflict) {
@@ -107,73 +84,96 @@ Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& tar
   return root;
 }
 
-Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target) {
-  ClaimedTarget root = TRY(lock_target(files, target));
-  if (!TRY(root->entries()).empty()) TRY(read_mark(files, target));
-  return root;
+// An earlier run may have left bytes that never reached the disk. The kernel tells whoever syncs next, and nobody after
+// them; and it may be a sync of another step that comes next, or of another program.
+Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target, std::uint32_t mode_above) {
+  ClaimedTarget root = TRY(lock_target(files, target, mode_above));
+  if (TRY(root->entries()).empty()) return root;
+  const MarkFile file = TRY(MarkFile::beside(files, target));
+  TRY(file.read_of_unfinished());
+  Status synced = root->sync_all();
+  if (synced.ok()) return root;
+  Error lost = synced.take_error();
+  Status distrusted = distrust_target(files, target);
+  if (distrusted.ok())
+    return std::move(lost).hint("look at the target's disk, and run it again: all that is there is written again");
+  return Error(lost.code(), lost.message() + "; and " + distrusted.error().message())
+      .hint("restore into a fresh directory: what is in this one cannot be trusted");
+}
+
+Status distrust_target(env::FileSystem& files, const std::string& target) {
+  const MarkFile file = TRY(MarkFile::beside(files, target));
+  std::optional<Mark> mark = TRY(file.read());
+  if (!mark.has_value()) return {};
+  mark->trusted = Mark::kNone;
+  return file.write(*mark);
+}
+
+std::optional<std::string> unfinished_in(env::FileSystem& files, const std::string& target) {
+  const auto look = [&]() -> Result<std::optional<std::string>> {
+    const auto root = TRY(open_itself(files, target));
+    if (TRY(root->entries()).empty()) return std::optional<std::string>();
+    const MarkFile file = TRY(MarkFile::beside(files, target));
+    std::optional<Mark> mark = TRY(file.read());
+    const bool counts = mark.has_value() && mark->is_of_directory_of(TRY(mark_of(files, *root))) &&
+                        format::ObjectName::from_hex(mark->snapshot).ok();
+    return counts ? std::optional(std::move(mark->snapshot)) : std::nullopt;
+  };
+  auto found = look();
+  return found.ok() ? found.take() : std::nullopt;
 }
 
 Status unmark_targets(env::FileSystem& files, const std::vector<std::string>& targets) {
-  std::vector<std::pair<std::string, Bytes>> removed;
+  std::vector<std::pair<MarkFile, Mark>> removed;
   const auto unmark = [&](const std::string& target) -> Status {
-    const std::string marker = RestoreMarker::path_for(target);
-    const auto beside = TRY(files.open_directory(env::parent_path(marker)));
-    const auto file = TRY(beside->open_file(env::base_name(marker)));
-    const std::uint64_t size = TRY(file->info()).size;
-    Bytes mark = TRY(content_of(*file, std::min(size, kMaxBytes)));
-    TRY(beside->remove(env::base_name(marker)));
-    removed.emplace_back(marker, std::move(mark));
-    return files.sync_directory(env::parent_path(marker));
+    MarkFile file = TRY(MarkFile::beside(files, target));
+    std::optional<Mark> mark = TRY(file.read());
+    if (!mark.has_value()) return file.remove();  // somebody was quicker: it is to be gone for good
+    removed.emplace_back(std::move(file), std::move(*mark));
+    return removed.back().first.remove();
   };
   for (const std::string& target : targets) {
     Status unmarked = unmark(target);
     if (unmarked.ok()) continue;
-    for (const auto& [marker, mark] : removed) {
-      ignore(env::replace_file_durably(files, marker, mark, env::kPrivateFile),
-             "then the target is said to be not empty");
-    }
+    for (const auto& [file, mark] : removed) ignore(file.write(mark), "then the target is said to be not empty");
     return unmarked.take_error().in("'" + printable(target) + "'");
   }
   return {};
 }
 
-std::string RestoreMarker::path_for(const std::string& target) {
-  return target + std::string(kSuffix);
+std::optional<CaptureProblem> finish_target(env::FileSystem& files, const std::string& target) {
+  const auto file = MarkFile::beside(files, target);
+  if (!file.ok()) return CaptureProblem{"", file.error().message()};
+  Status removed = file.value().remove();
+  if (removed.ok()) return std::nullopt;
+  return CaptureProblem{"", file.value().in_words_of_left(removed.error())};
 }
 
 Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::ObjectName& snapshot,
                                           const std::string& target, ClaimedTarget root,
                                           const std::vector<std::string>& paths, const OwnerOfTarget& owner) {
-  RestoreMarker marker(files, path_for(target), snapshot, {paths.begin(), paths.end()});
-  marker.root_ = std::move(root);
-  TRY(marker.find(target, boot_id(files), owner));
+  RestoreMarker marker(TRY(MarkFile::beside(files, target)), std::move(root), {paths.begin(), paths.end()});
+  marker.mark_ = TRY(mark_of(files, *marker.root_));
+  marker.mark_.snapshot = snapshot.hex();
+  TRY(marker.find(files, target, owner));
   TRY(close_to_others(*marker.root_));
   return marker;
 }
 
-Status RestoreMarker::find(const std::string& target, const std::string& boot, const OwnerOfTarget& owner) {
-  const env::FileInfo here = TRY(root_->info());
-  place_ = inode_of(here) + " " + device_of(here);
-  if (TRY(root_->entries()).empty()) return write(boot);
-  const Bytes mark = TRY(read_mark(*files_, target));
-  std::string_view text = as_text(mark);
-  const std::size_t end_of_line = text.find('\n');
-  const auto line = split(text.substr(0, end_of_line), ' ');
-  text.remove_prefix(end_of_line == std::string_view::npos ? text.size() : end_of_line + 1);
-  if (line.front() != snapshot_.hex()) {
-    return Error(Code::Precondition,
-                 "target '" + printable(target) + "' holds an unfinished restore of another snapshot")
-        .hint("finish that one, or restore into a fresh directory");
-  }
-  const bool is_of_this_boot = !boot.empty() && line.size() > 1 && line[1] == boot;
-  if (line.size() != 4 || line[2] != inode_of(here) || (is_of_this_boot && line[3] != device_of(here)))
-    return not_trusted(target, "is of another directory");
-  if (here.user != files_->own_user() && here.user != TRY(owner()))
-    return not_trusted(target, "is of a directory that belongs to somebody else now");
-  add_unfinished(text);
-  found_ = is_of_this_boot ? Found::Finished : Found::Unreliable;
+Status RestoreMarker::find(env::FileSystem& files, const std::string& target, const OwnerOfTarget& owner) {
+  if (TRY(root_->entries()).empty()) return write();
+  const Mark before = TRY(file_.read_of_unfinished());
+  if (before.snapshot != mark_.snapshot) return of_another_snapshot(target, before);
+  if (!before.is_of_directory_of(mark_)) return of_another_directory(file_, before, mark_);
+  const std::uint32_t user = TRY(root_->info()).user;
+  if (user != files.own_user() && user != TRY(owner()))
+    return file_.not_trusted("is of a directory that belongs to somebody else now");
+  add_unfinished(before.paths);
+  const bool is_trusted = before.trusted != Mark::kNone && before.trusted == mark_.boot;
+  found_ = is_trusted ? Found::Finished : Found::Unreliable;
   // Untrusted from now on, also if this run is interrupted: it replaces what is there one by one.
-  return write(is_of_this_boot ? boot : kNoBoot);
+  if (!is_trusted) mark_.trusted = Mark::kNone;
+  return write();
 }
 
 void RestoreMarker::add_unfinished(std::string_view text) {
@@ -185,23 +185,27 @@ void RestoreMarker::add_unfinished(std::string_view text) {
   unfinished_.insert(before.begin(), before.end());
 }
 
-Status RestoreMarker::write(std::string_view boot) {
-  boot_ = boot;
-  std::string mark = snapshot_.hex() + " " + boot_ + " " + place_ + "\n";
-  for (const std::string& path : unfinished_) mark.append(path).push_back('\0');
-  return env::replace_file_durably(*files_, path_, as_bytes(mark), env::kPrivateFile);
+Status RestoreMarker::write() {
+  mark_.paths.clear();
+  for (const std::string& path : unfinished_) mark_.paths.append(path).push_back('\0');
+  return file_.write(mark_);
 }
 
 Status RestoreMarker::distrust() {
-  return write(kNoBoot);
+  mark_.trusted = Mark::kNone;
+  return write();
 }
 
-Status RestoreMarker::finish() {
+Result<std::optional<std::string>> RestoreMarker::finish() {
   const bool wanted_everything = unfinished_.empty();
   for (const std::string& path : paths_) unfinished_.erase(path);
-  if (!paths_.empty() && (wanted_everything || !unfinished_.empty())) return write(boot_);
-  ignore(files_->remove_file(path_), "a left-over marker only allows to run the same restore again");
-  return {};
+  if (!paths_.empty() && (wanted_everything || !unfinished_.empty())) {
+    TRY(write());
+    return std::optional<std::string>();
+  }
+  Status removed = file_.remove();
+  if (removed.ok()) return std::optional<std::string>();
+  return std::optional(file_.in_words_of_left(removed.error()));
 }
 
 }  // namespace exclave::engine

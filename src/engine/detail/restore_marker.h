@@ -1,31 +1,32 @@
-// RestoreMarker: the right to restore into a target, and the file beside it that says what is unfinished there.
-// Hides: the marker's name and form, which boot of the machine wrote what is in the target, who else is at it.
-//
-//   TARGET.exclave-restore := snapshot in hex " " boot id or "-" " " inode " " device "\n" (path NUL)*
-//                             of the target directory, in decimal                no path: everything
+// RestoreMarker: the right to restore into a target, and the mark beside it that says what is unfinished there
+// (detail/mark_file.h).
+// Hides: which boot of the machine wrote what is in the target, who else is at it, whether the mark is of it at all.
 //
 // I1  A target that is neither empty nor marked for this snapshot is refused, and left alone. A mark counts only if
-//     nobody else can have made it: a regular file of this user with one name, which others may not write, and which
-//     names this very directory; and if the directory belongs to this user, or to whom the restore gives it.
+//     nobody else can have made it, and if it names this very directory: by inode and time of creation, which no other
+//     directory has, on this disk or on one that is mounted in its place; where the file system tells no such time, by
+//     device and inode, and only until the machine is restarted. And only if the directory belongs to this user, or to
+//     whom the restore gives it.
 // I2  What an earlier run finished is trusted only if the machine has not been restarted since, and the target took all
 //     that was written, and synced it: "-" instead of the boot's id says that some of it may be lost, nobody knows
-//     which.
+//     which. Whoever goes on syncs first (claim_target): the kernel tells of a loss once, and then drops it.
 // I3  One restore at a time: whoever opens this has claimed the target, which is locked while this lives.
 // I4  After open the target is closed to others, has no ACL, and hands none down to what is made in it.
 // I5  What is unfinished in a target is the sum of what the runs into it were asked for: one that was asked for less
 //     does not finish what another one began.
-// Survives power loss: the marker, from open on; when it is gone, it may come back, which only allows to run the same
-// restore again.
+// Survives power loss: the mark, from open on; and that it is gone, from finish on.
 // Threads: one.
 // Errors: Precondition (I1); those of the file system.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/detail/mark_file.h"
 #include "engine/restore.h"
 #include "env/file_system.h"
 #include "format/ids.h"
@@ -46,7 +47,6 @@ class RestoreMarker {
   static Result<RestoreMarker> open(env::FileSystem& files, const format::ObjectName& snapshot,
                                     const std::string& target, ClaimedTarget root,
                                     const std::vector<std::string>& paths, const OwnerOfTarget& owner);
-  static std::string path_for(const std::string& target);
 
   Found found() const { return found_; }
   // The target, open and locked since before anything was written: its sync_all tells of every write that got lost.
@@ -54,28 +54,24 @@ class RestoreMarker {
 
   // A write or sync failed: whatever is in the target, the next run writes it again.
   Status distrust();
-  // What `paths` choose is restored. The marker goes, unless an earlier run wanted more than this one.
-  Status finish();
+  // What `paths` choose is restored. The mark goes, unless an earlier run wanted more than this one. Where it cannot be
+  // removed for good, that is the answer: a person has to do it.
+  Result<std::optional<std::string>> finish();
 
  private:
-  static constexpr std::string_view kNoBoot = "-";
-
   using Paths = std::set<std::string>;  // of a selection; empty: everything
 
-  RestoreMarker(env::FileSystem& files, std::string path, const format::ObjectName& snapshot, const Paths& paths)
-      : files_(&files), path_(std::move(path)), snapshot_(snapshot), paths_(paths), unfinished_(paths) {}
-  Status write(std::string_view boot);
+  RestoreMarker(MarkFile file, ClaimedTarget root, const Paths& paths)
+      : file_(std::move(file)), root_(std::move(root)), paths_(paths), unfinished_(paths) {}
+  Status write();
   void add_unfinished(std::string_view marked_paths);
-  Status find(const std::string& target, const std::string& boot, const OwnerOfTarget& owner);
+  Status find(env::FileSystem& files, const std::string& target, const OwnerOfTarget& owner);
 
-  env::FileSystem* files_;
-  std::string path_;
-  format::ObjectName snapshot_;
+  MarkFile file_;
   ClaimedTarget root_;
-  Paths paths_;        // of this run
-  Paths unfinished_;   // of this run and those before
-  std::string boot_;   // as the marker has it
-  std::string place_;  // which directory it is of, as the marker has it
+  Mark mark_;         // as it is, or is to be written; but for the paths
+  Paths paths_;       // of this run
+  Paths unfinished_;  // of this run and those before
   Found found_ = Found::Nothing;
 };
 

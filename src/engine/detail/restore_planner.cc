@@ -30,7 +30,11 @@ bool is_device(format::EntryType type) {
 }  // namespace
 
 RestorePlanner::RestorePlanner(env::FileSystem& files, const Parts& parts, Found found, RestoreReport& report)
-    : parts_(parts), found_(found), batch_directories_limit_(directories_of_a_batch(files)), report_(report) {}
+    : parts_(parts),
+      found_(found),
+      own_user_(files.own_user()),
+      batch_directories_limit_(directories_of_a_batch(files)),
+      report_(report) {}
 
 Status RestorePlanner::add(format::ListingEntry entry) {
   Status added = parts_.selection.pass(
@@ -80,28 +84,40 @@ Status RestorePlanner::add_chosen(format::ListingEntry entry) {
   return add_other(entry);
 }
 
-// Also makes room for what is not. Costs nothing in a directory that this run made.
-Result<bool> RestorePlanner::is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry) {
+// Size and time say that it is finished; the rest, that an earlier run made it. Whoever owns a directory of the target
+// could put a file of theirs there, or a second name of somebody else's.
+bool RestorePlanner::is_finished(const env::FileInfo& found, const format::ListingEntry& entry,
+                                 const env::FileAttributes& wanted) const {
+  if (found_ != Found::Finished || found.type != env::FileType::Regular) return false;
+  if (found.size != entry.size || found.modified.nanoseconds != entry.modified_ns) return false;
+  const bool is_ours = found.user == own_user_ || (wanted.owner.has_value() && found.user == wanted.owner->first);
+  return is_ours && (found.link_count == 1 || entry.hard_link.has_value());
+}
+
+// Of what was looked at, and of nothing that gets its name meanwhile. Costs nothing in a directory that this run made.
+Result<bool> RestorePlanner::keep(const TargetTree::Place& parent, const format::ListingEntry& entry,
+                                  const env::FileAttributes& wanted) {
   if (parent.is_new) return false;
-  const auto present = parent.directory->stat(env::base_name(entry.path));
+  const auto present = parent.directory->pin(env::base_name(entry.path));
   if (!present.ok()) {
     if (present.error().code() == Code::NotFound) return false;
     return present.error();
   }
-  const env::FileInfo& info = present.value();
-  if (found_ == Found::Finished && entry.type == format::EntryType::Regular && info.type == env::FileType::Regular &&
-      info.size == entry.size && info.modified.nanoseconds == entry.modified_ns) {
-    return true;
+  if (!is_finished(TRY(present.value()->info()), entry, wanted)) {
+    TRY(make_room(parent, entry.path));
+    return false;
   }
-  TRY(parent.directory->remove(env::base_name(entry.path)));
-  return false;
+  ++report_.kept_files;
+  TRY(parts_.attributes.apply_or_note(entry.path, wanted, [&](const env::FileAttributes& attributes) {
+    return present.value()->set_attributes(attributes);
+  }));
+  return true;
 }
 
-Status RestorePlanner::keep(const TargetTree::Place& parent, const format::ListingEntry& entry) {
-  ++report_.kept_files;
-  return parts_.attributes.apply_or_note(entry.path, parts_.attributes.attributes_for(entry), [&](const auto& wanted) {
-    return parent.directory->set_attributes(env::base_name(entry.path), wanted);
-  });
+Status RestorePlanner::make_room(const TargetTree::Place& parent, const std::string& path) {
+  if (parent.is_new) return {};
+  Status removed = parent.directory->remove(env::base_name(path));
+  return removed.ok() ? removed : unless_missing(removed.take_error());
 }
 
 LinkedNames::Name RestorePlanner::add_name(const format::ListingEntry& entry) {
@@ -118,10 +134,7 @@ LinkedNames::Name RestorePlanner::add_name(const format::ListingEntry& entry) {
 Result<RestorePlanner::Linked> RestorePlanner::link_to_first(const std::string& path, const std::string& first) {
   const TargetTree::Place parent = TRY(parts_.tree.parent_of(path));
   const auto source = TRY(parts_.tree.reach(directory_of(first)));
-  if (!parent.is_new) {
-    Status removed = parent.directory->remove(env::base_name(path));
-    if (!removed.ok() && removed.error().code() != Code::NotFound) return removed.take_error();
-  }
+  TRY(make_room(parent, path));
   Status linked = parent.directory->create_link(env::base_name(path), *source, env::base_name(first)).in([&] {
     return "hard link '" + printable(path) + "'";
   });
@@ -154,12 +167,13 @@ Status RestorePlanner::add_regular(format::ListingEntry& entry) {
     }
   }
   TargetTree::Place parent = TRY(parts_.tree.parent_of(entry.path));
-  if (TRY(is_finished(parent, entry))) return keep(parent, entry);
+  env::FileAttributes attributes = parts_.attributes.attributes_for(entry);
+  if (TRY(keep(parent, entry, attributes))) return {};
   auto file = std::make_shared<FileTarget>();
   file->parent = std::move(parent.directory);
   file->path = entry.path;
   file->size = entry.size;
-  file->attributes = parts_.attributes.attributes_for(entry);
+  file->attributes = std::move(attributes);
   if (linked.has_value()) file->linked = linked->file;
   for (const format::Slice& slice : entry.slices) file->bytes_left += slice.length;
   // The name must exist now if others link to it, or if several pieces of work write to it; else a worker makes it.
@@ -283,14 +297,11 @@ Status RestorePlanner::add_other(format::ListingEntry& entry) {
     }
   }
   const TargetTree::Place place = TRY(parts_.tree.parent_of(entry.path));
-  TRY(is_finished(place, entry));
+  TRY(make_room(place, entry.path));
   Status created = create_other(*place.directory, entry);
   if (created.ok()) {
     ++report_.totals.others;
-    return parts_.attributes.apply_or_note(entry.path, parts_.attributes.attributes_for(entry),
-                                           [&](const env::FileAttributes& wanted) {
-                                             return place.directory->set_attributes(env::base_name(entry.path), wanted);
-                                           });
+    return finish_other(*place.directory, entry);
   }
   switch (created.error().code()) {
     case Code::AlreadyExists:
@@ -308,6 +319,19 @@ Status RestorePlanner::add_other(format::ListingEntry& entry) {
   }
   if (first_of.has_value()) parts_.links.forget(*first_of);
   return {};
+}
+
+Status RestorePlanner::finish_other(env::Directory& parent, const format::ListingEntry& entry) {
+  const auto made = parent.pin(env::base_name(entry.path));
+  const auto set = [&](const env::FileAttributes& wanted) -> Status {
+    if (!made.ok()) return made.error();
+    const env::FileInfo info = TRY(made.value()->info());
+    const bool is_it = info.type != env::FileType::Regular && info.type != env::FileType::Directory;
+    if (!is_it || info.link_count != 1)
+      return Error(Code::Precondition, "something else has its name now: no attributes were set");
+    return made.value()->set_attributes(wanted);
+  };
+  return parts_.attributes.apply_or_note(entry.path, parts_.attributes.attributes_for(entry), set);
 }
 
 Status RestorePlanner::create_other(env::Directory& parent, const format::ListingEntry& entry) {

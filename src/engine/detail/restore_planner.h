@@ -5,7 +5,8 @@
 // I1  Every file is counted once in the report: restored, kept from an earlier run, or told in the findings. Those that
 //     are not there are counted among the findings' absent ones as well.
 // I2  What an earlier run finished is not written again; its attributes are set again, since that run may not have been
-//     allowed to, or may have been killed before.
+//     allowed to, or may have been killed before. They are set on the very file that was looked at: whoever may write into
+//     the target, or owns part of it, gets no file changed by giving it a name there.
 // Memory: a batch (48 MiB of plain chunks at most).
 // Threads: one.
 // Errors: of the target's file system; Corrupt (the listing contradicts itself).
@@ -55,6 +56,7 @@ class RestorePlanner {
   Status add_regular(format::ListingEntry& entry);
   Status add_other(format::ListingEntry& entry);
   Status create_other(env::Directory& parent, const format::ListingEntry& entry);
+  Status finish_other(env::Directory& parent, const format::ListingEntry& entry);
   LinkedNames::Name add_name(const format::ListingEntry& entry);
   enum class Linked {
     Yes,
@@ -64,13 +66,18 @@ class RestorePlanner {
   Result<Linked> link_to_first(const std::string& path, const std::string& first);
   enum class Made { Name, AllThereIsToDo };
   Result<Made> make_name(FileTarget& file, const format::ListingEntry& entry);
-  Result<bool> is_finished(const TargetTree::Place& parent, const format::ListingEntry& entry);
-  Status keep(const TargetTree::Place& parent, const format::ListingEntry& entry);
+  bool is_finished(const env::FileInfo& found, const format::ListingEntry& entry,
+                   const env::FileAttributes& wanted) const;
+  // False: it is not finished, and its name is free.
+  Result<bool> keep(const TargetTree::Place& parent, const format::ListingEntry& entry,
+                    const env::FileAttributes& wanted);
+  Status make_room(const TargetTree::Place& parent, const std::string& path);
   Status add_slices(const std::shared_ptr<FileTarget>& file, const format::ListingEntry& entry);
   Status add_placement(const format::ChunkId& id, Placement placement);
 
   Parts parts_;
   const Found found_;
+  const std::uint32_t own_user_;
   const std::size_t batch_directories_limit_;
   RestoreReport& report_;
   std::optional<std::string> refused_;  // the last directory that could not be made

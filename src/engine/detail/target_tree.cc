@@ -9,6 +9,19 @@ std::string_view directory_of(std::string_view path) {
   return path.find('/') == std::string_view::npos ? std::string_view() : env::parent_path(path);
 }
 
+namespace {
+
+// An unfinished restore may have closed it already, which would lock out everyone but root.
+Status open_to_us(env::Directory& parent, std::string_view name) {
+  const auto present = TRY(parent.pin(name));
+  if (TRY(present->info()).type != env::FileType::Directory) return {};  // and is left alone: it cannot be entered
+  env::FileAttributes private_to_us;
+  private_to_us.mode = env::kPrivateDirectory;
+  return present->set_attributes(private_to_us);
+}
+
+}  // namespace
+
 Result<std::shared_ptr<env::Directory>> TargetTree::reach(std::string_view path) const {
   std::shared_ptr<env::Directory> at = root_.directory;
   for (const std::string_view step : split(path, '/')) {
@@ -36,10 +49,7 @@ Status TargetTree::make_directory(std::string_view path) {
   const bool is_new = created.ok();
   if (!is_new) {
     if (created.error().code() != Code::AlreadyExists) return created;
-    // An unfinished restore may have closed it already, which would lock out everyone but root.
-    env::FileAttributes open_to_us;
-    open_to_us.mode = env::kPrivateDirectory;
-    TRY(parent->set_attributes(name, open_to_us));
+    TRY(open_to_us(*parent, name));
   }
   auto entered = parent->open_directory(name);
   if (!entered.ok() && entered.error().code() == Code::InvalidInput) {

@@ -2,6 +2,7 @@
 // Hides: which target directories are open, and how one deep down is reached again.
 //
 // I1  Every step opens one component without following links: a link planted in the way is an error, never a detour.
+//     Nothing but a directory changes on the way.
 // I2  What is made inherits no ACL: directories that were there lose theirs when they are entered. The root must have none.
 // Threads: one; the handles it gives out may be used by others.
 // Errors: Corrupt (an entry whose directory was not listed before), Precondition (I1: something that is no directory has

@@ -40,15 +40,6 @@ env::FileType type_of(mode_t mode) {
   }
 }
 
-env::Timestamp timestamp_of(const timespec& time) {
-  std::int64_t nanoseconds = 0;
-  if (__builtin_mul_overflow(time.tv_sec, std::int64_t{1'000'000'000}, &nanoseconds) ||
-      __builtin_add_overflow(nanoseconds, std::int64_t{time.tv_nsec}, &nanoseconds)) {
-    return {time.tv_sec < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max()};
-  }
-  return {nanoseconds};
-}
-
 std::string descriptor_path(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
@@ -207,6 +198,15 @@ class AttributeSetter {
 
 bool means_no_xattr(int error) {
   return error == ENODATA || error == ENOTSUP;
+}
+
+env::Timestamp timestamp_of(const timespec& time) {
+  std::int64_t nanoseconds = 0;
+  if (__builtin_mul_overflow(time.tv_sec, std::int64_t{1'000'000'000}, &nanoseconds) ||
+      __builtin_add_overflow(nanoseconds, std::int64_t{time.tv_nsec}, &nanoseconds)) {
+    return {time.tv_sec < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max()};
+  }
+  return {nanoseconds};
 }
 
 env::FileInfo info_of(const struct stat& stat) {

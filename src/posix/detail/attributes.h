@@ -26,6 +26,7 @@
 namespace exclave::posix {
 
 env::FileInfo info_of(const struct stat& stat);
+env::Timestamp timestamp_of(const timespec& time);
 
 // An attribute that vanished, or that this file system lists but does not give, is not there.
 bool means_no_xattr(int error);

@@ -77,6 +77,22 @@ std::optional<mode_t> node_format(env::FileType type) {
   return std::nullopt;
 }
 
+class PinnedEntry final : public env::PinnedEntry {
+ public:
+  explicit PinnedEntry(Descriptor pinned) : pinned_(std::move(pinned)) {}
+  Result<env::FileInfo> info() override {
+    struct stat stat {};
+    if (::fstat(pinned_.get(), &stat) != 0) return system_error(errno, Access::Read, "look at", path_of(pinned_.get()));
+    return info_of(stat);
+  }
+  Status set_attributes(const env::FileAttributes& attributes) override {
+    return set_attributes_of_pinned(pinned_.get(), attributes);
+  }
+
+ private:
+  const Descriptor pinned_;
+};
+
 }  // namespace
 
 Result<std::vector<env::DirectoryEntry>> entries_of(int fd) {
@@ -111,6 +127,17 @@ Result<env::FileInfo> Directory::info() {
   return info_of(stat);
 }
 
+Result<std::optional<env::Timestamp>> Directory::created() {
+  struct statx stat {};
+  if (::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_BTIME, &stat) != 0) {
+    if (errno == ENOSYS || errno == EPERM) return std::optional<env::Timestamp>();  // some containers know no statx
+    return system_error(errno, Access::Read, "look at", path_of(fd_.get()));
+  }
+  // Zero is what an image says that was made from a list of files.
+  if ((stat.stx_mask & STATX_BTIME) == 0 || stat.stx_btime.tv_sec == 0) return std::optional<env::Timestamp>();
+  return std::optional(timestamp_of({stat.stx_btime.tv_sec, static_cast<long>(stat.stx_btime.tv_nsec)}));
+}
+
 Result<std::vector<env::DirectoryEntry>> Directory::entries() {
   if (!position_in_use_.test_and_set(std::memory_order_acquire)) {
     auto result = entries_of(fd_.get());
@@ -141,6 +168,13 @@ Result<std::unique_ptr<env::Directory>> Directory::open_directory(std::string_vi
 Result<std::unique_ptr<env::ReadableFile>> Directory::open_file(std::string_view name) {
   const std::string checked = TRY(checked_name(name));
   return TRY(InputFile::open(fd_.get(), checked.c_str(), InputFile::Links::Refuse));
+}
+
+Result<std::unique_ptr<env::PinnedEntry>> Directory::pin(std::string_view name) {
+  const std::string checked = TRY(checked_name(name));
+  Descriptor pinned(::openat(fd_.get(), checked.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!pinned.valid()) return failed("look at", name, errno);
+  return std::make_unique<PinnedEntry>(std::move(pinned));
 }
 
 Result<std::string> Directory::read_link(std::string_view name) {

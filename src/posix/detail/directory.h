@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,13 @@ class Directory : public env::Directory {
   explicit Directory(Descriptor descriptor) : fd_(std::move(descriptor)) {}
 
   Result<env::FileInfo> info() override;
+  Result<std::optional<env::Timestamp>> created() override;
   Result<std::vector<env::Xattr>> own_xattrs() override;
   Result<std::vector<env::DirectoryEntry>> entries() override;
   Result<env::FileInfo> stat(std::string_view name) override;
   Result<std::unique_ptr<env::Directory>> open_directory(std::string_view name) override;
   Result<std::unique_ptr<env::ReadableFile>> open_file(std::string_view name) override;
+  Result<std::unique_ptr<env::PinnedEntry>> pin(std::string_view name) override;
   Result<std::string> read_link(std::string_view name) override;
   Result<std::vector<env::Xattr>> xattrs(std::string_view name) override;
   Status create_directory(std::string_view name, std::uint32_t mode) override;

@@ -9,6 +9,28 @@ using env::FileType;
 
 constexpr std::size_t kMaxSymlinkTarget = 4095;
 
+class SimPinned final : public env::PinnedEntry {
+ public:
+  SimPinned(MachineCore& core, NodePtr node, std::string path)
+      : core_(core), incarnation_(core.incarnation), node_(std::move(node)), path_(std::move(path)) {}
+
+  Result<env::FileInfo> info() override {
+    return core_.file_call(FileCall::Look, incarnation_, {.name = "info", .object = path_},
+                           [&]() -> Result<env::FileInfo> { return info_of(core_, *node_); });
+  }
+  Status set_attributes(const env::FileAttributes& attributes) override {
+    return core_.file_call(FileCall::Attributes, incarnation_, {.name = "set_attributes", .object = path_}, [&] {
+      return set_attributes_of(*node_, attributes, core_.civil_now()).in([&] { return printable(path_); });
+    });
+  }
+
+ private:
+  MachineCore& core_;
+  const std::uint64_t incarnation_;
+  const NodePtr node_;
+  const std::string path_;
+};
+
 class SimDirectory final : public env::Directory {
  public:
   SimDirectory(MachineCore& core, NodePtr directory, std::string path)
@@ -26,6 +48,11 @@ class SimDirectory final : public env::Directory {
   Result<env::FileInfo> info() override {
     return core_.file_call(FileCall::Look, incarnation_, {.name = "info", .object = path_},
                            [&]() -> Result<env::FileInfo> { return info_of(core_, *directory_); });
+  }
+  Result<std::optional<env::Timestamp>> created() override {
+    using Created = std::optional<env::Timestamp>;
+    return core_.file_call(FileCall::Look, incarnation_, {.name = "created", .object = path_},
+                           [&]() -> Result<Created> { return Created(directory_->created); });
   }
   Result<std::vector<env::Xattr>> own_xattrs() override {
     return core_.file_call(FileCall::Look, incarnation_, {.name = "own_xattrs", .object = path_},
@@ -63,6 +90,12 @@ class SimDirectory final : public env::Directory {
     return on<Opened>(FileCall::Open, "open_file", name, [&](const NodePtr& node) -> Result<Opened> {
       TRY(require_regular(*node, path_of(name)));
       return make_readable(core_, node, path_of(name));
+    });
+  }
+  Result<std::unique_ptr<env::PinnedEntry>> pin(std::string_view name) override {
+    using Pinned = std::unique_ptr<env::PinnedEntry>;
+    return on<Pinned>(FileCall::Open, "pin", name, [&](const NodePtr& node) -> Result<Pinned> {
+      return Pinned(std::make_unique<SimPinned>(core_, node, path_of(name)));
     });
   }
   Result<std::string> read_link(std::string_view name) override {

@@ -126,13 +126,8 @@ class SimFileSystem final : public env::FileSystem {
     });
   }
   Result<Bytes> read_file(std::string_view path, std::uint64_t limit) override {
-    auto file = TRY(open_file(path));
-    const std::uint64_t size = TRY(file->info()).size;
-    if (size > limit)
-      return Error(Code::Exhausted, printable(path) + ": is larger than " + std::to_string(limit) + " bytes");
-    Bytes content(static_cast<std::size_t>(size));
-    content.resize(TRY(file->read_at(0, content)));
-    return content;
+    const auto file = TRY(open_file(path));
+    return env::read_whole(*file, path, limit);
   }
   Status make_directories(std::string_view path, std::uint32_t mode) override;
   Result<std::vector<std::string>> list(std::string_view path) override {

@@ -63,6 +63,7 @@ struct Node {
   env::FileType type = env::FileType::Regular;
   std::uint64_t inode = 0;
   std::uint64_t link_count = 0;  // directories: 2 + subdirectories; 0 = removed
+  env::Timestamp created;
   env::Timestamp changed;
 
   Attributes attributes;

@@ -56,6 +56,7 @@ NodePtr Volume::make_node(env::FileType type, std::uint32_t mode, env::Timestamp
   node->attributes.mode = mode & 07777;
   node->attributes.modified = now;
   node->attributes_on_disk = node->attributes;
+  node->created = now;
   node->changed = now;
   node->link_count = type == env::FileType::Directory ? 2 : 0;
   return node;
@@ -228,6 +229,7 @@ NodePtr Volume::copy_tree(const NodePtr& root) {
     copy->type = node.type;
     copy->inode = node.inode;
     copy->link_count = node.link_count;
+    copy->created = node.created;
     copy->changed = node.changed;
     copy->attributes = node.attributes;
     copy->attributes_on_disk = node.attributes;
