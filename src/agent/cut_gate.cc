@@ -43,7 +43,8 @@ Result<HeldPosition> CutGate::hold(const format::CutId& cut) {
   const MutexLock lock(mutex_);
   const env::Instant now = clock_.monotonic();
   if (!is_connected_) return Error(Code::Precondition, "the server is not connected");
-  if (!is_trusted_) return Error(Code::Precondition, "commits do not wait for the vaults alone");
+  if (!is_trusted_)
+    return Error(Code::Precondition, "commits do not wait for the vaults alone, or the vaults lack some that did not");
   if (position_ < proven_from_) {
     return Error(Code::Precondition, "order is unproven up to " + pg::to_text(proven_from_) +
                                          ": the server had this when it connected, and it is not acknowledged yet");

@@ -73,7 +73,7 @@ class CutGate {
   void unproven_below(pg::Lsn end);
   // No cut before that time: commits may not wait yet.
   void unproven_until(env::Instant time);
-  // Whether acknowledgements are by vaults alone, and waited for, at this moment.
+  // Whether acknowledgements are by vaults alone, and waited for, at this moment, and the vaults hold what was not.
   void set_trusted(bool trusted);
   // The server's settings were looked at: they are those that it loaded then (pg::ServerFacts::settings_loaded).
   void saw_settings(const std::string& loaded);

@@ -96,7 +96,7 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
   // What is left in spools goes to the vaults before the server answers. A position that cannot be read is told of in
   // prepare().
   const auto left = memory_.position();
-  if (left.ok() && left.value().has_value()) ignore(journal_.recall(left.value()->exposed), "so is this");
+  if (left.ok()) ignore(journal_.recall(left.value().has_value() ? left.value()->exposed : std::nullopt), "so is this");
   std::chrono::nanoseconds pause = kFirstPause;
   while (!stop.stop_requested()) {
     const env::Instant began = clock.monotonic();

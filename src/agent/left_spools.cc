@@ -81,6 +81,18 @@ void LeftSpools::note(std::uint64_t start, std::optional<std::uint64_t> frames) 
   }
 }
 
+bool LeftSpools::knows_awaited() const {
+  const MutexLock lock(mutex_);
+  return awaited_.has_value();
+}
+
+std::uint64_t LeftSpools::awaited_of(std::uint64_t start) const {
+  const MutexLock lock(mutex_);
+  if (!awaited_.has_value()) return 0;
+  const auto awaited = awaited_->find(start);
+  return awaited == awaited_->end() ? 0 : awaited->second;
+}
+
 bool LeftSpools::stays(std::uint64_t start) const {
   const MutexLock lock(mutex_);
   if (!awaited_.has_value()) return true;
@@ -91,26 +103,28 @@ bool LeftSpools::stays(std::uint64_t start) const {
 }
 
 std::vector<std::string> LeftSpools::recover(const Vaults& vaults) {
-  std::vector<std::string> troubles;
   const auto left = starts();
   if (!left.ok()) return {"the journals in the spool cannot be listed: " + left.error().message()};
+  std::vector<std::string> others;
   for (const std::uint64_t start : left.value()) {
     if (in_use() == start) continue;
     const auto why = recover_one(vaults, start);
     if (!why.ok()) {
-      add(troubles,
+      add(others,
           "the spool '" + printable(path_of(start)) + "' cannot be brought to the vaults: " + why.error().message());
     } else if (!why.value().empty()) {
-      add(troubles, "the spool holds a journal of an earlier start that not every vault has (" + why.value() + ")");
+      add(others, "the spool holds a journal of an earlier start that not every vault has (" + why.value() + ")");
     }
   }
-  for (std::string& trouble : missing()) add(troubles, std::move(trouble));
+  // The gravest first.
+  std::vector<std::string> troubles = missing();
+  for (std::string& trouble : others) add(troubles, std::move(trouble));
   return troubles;
 }
 
 Result<std::string> LeftSpools::recover_one(const Vaults& vaults, std::uint64_t start) {
   const auto left = TRY(spread::recover_spool(vaults.world, path_of(start), vaults.all, vaults.writer,
-                                              vaults.world.clock.monotonic() + kSpoolTime));
+                                              vaults.world.clock.monotonic() + kSpoolTime, awaited_of(start)));
   std::string why;
   bool are_held = true;
   std::uint64_t frames = kAllFrames;
@@ -144,11 +158,10 @@ std::vector<std::string> LeftSpools::missing() const {
   for (const std::uint64_t start : awaited) {
     const auto folder = files_.stat(path_of(start));
     if (folder.ok() || folder.error().code() != Code::NotFound) continue;
-    missing.push_back(
-        "the spool '" + printable(path_of(start)) +
-        "' is gone, or had lost its end, and the vaults may lack commits that it alone held: bring it back; "
-        "if it is lost, take a new base backup, stop the agent, remove '" +
-        printable(env::join_path(env::parent_path(folder_), "position")) + "' and start it");
+    missing.push_back("the spool '" + printable(path_of(start)) +
+                      "' is gone, and the vaults may lack commits that it alone held: bring it back; "
+                      "if it is lost, take a new base backup, stop the agent, remove '" +
+                      printable(env::join_path(env::parent_path(folder_), "position")) + "' and start it");
   }
   return missing;
 }

@@ -9,8 +9,8 @@
 // I1  The journal in use is left alone.
 // I2  is_held() says so only when k vaults have all that the journal's spool holds, and that is at least what is asked for. A
 //     spool that is not there says nothing.
-// I3  The folder of an awaited journal stays, empty, when every vault has all of it: that tells the next run so. If the
-//     spool had less than what is awaited, it goes; and what is awaited and not there is a trouble.
+// I3  The folder of an awaited journal stays, empty, when every vault has all of it: that tells the next run so. A spool
+//     that has less than what is awaited stays as it is. That, and one that is awaited and not there, is a trouble.
 // I4  A spool that cannot be read holds up no other one.
 // Threads: recover by one; the rest from any.
 // Errors: recover tells them for people.
@@ -45,6 +45,7 @@ class LeftSpools {
   // --- of journals that have ended ---
   // These, and no others. Before it is called, every folder stays.
   void await_only(const std::vector<ExposedJournal>& journals);
+  bool knows_awaited() const;
   bool is_held(const ExposedJournal& journal) const;
 
   struct Vaults {
@@ -53,7 +54,8 @@ class LeftSpools {
     const crypto::Ed25519SigningKey& writer;
     std::uint32_t durable_copies = 1;  // k
   };
-  // Brings what is left to the vaults that lack it, the oldest first. What stands in the way, each once.
+  // Brings what is left to the vaults that lack it, the oldest first. What stands in the way, each once. Before it is known
+  // what is awaited, a spool that had lost its end goes like others.
   std::vector<std::string> recover(const Vaults& vaults);
 
  private:
@@ -61,6 +63,7 @@ class LeftSpools {
   Result<std::string> recover_one(const Vaults& vaults, std::uint64_t start);
   // `frames`: so many that k vaults hold; nullopt: there is nothing.
   void note(std::uint64_t start, std::optional<std::uint64_t> frames);
+  std::uint64_t awaited_of(std::uint64_t start) const;  // frames; 0: nobody awaits it
   bool stays(std::uint64_t start) const;
   std::vector<std::string> missing() const;
 

@@ -1,5 +1,6 @@
 // recover_spool: what an earlier start sealed goes to the vaults that lack it.
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -28,6 +29,9 @@ struct LeftStream {
   std::vector<std::uint64_t> blank;         // open ones that nothing was written to
   std::vector<std::uint64_t> damaged;       // open ones whose front is lost, with something behind it
   std::optional<format::ChainHash> before;  // the first one
+  // What is here begins before the first frame that was ever in it, or where frames may have been: without any, it has lost
+  // them. Otherwise segments left the spool because every vault has them.
+  bool has_a_place_for_frames = false;
 };
 
 // What one vault said.
@@ -40,12 +44,16 @@ struct VaultAnswer {
   std::uint64_t segments = 0;       // that it has receipts for
 };
 
+constexpr std::uint64_t kAllFrames = std::numeric_limits<std::uint64_t>::max();
+
 struct SealedBytes {
   Bytes bytes;            // the whole class; zeros behind `end`
   std::uint64_t end = 0;  // of whole frames; 0: there is no front
   std::uint8_t size_class = 0;
   // Without a front: nothing stands behind its place. A front is durable before the first frame comes (spool.h).
   bool is_blank = false;
+  // With a front: what stands behind it is no frame, and not nothing. Torn by a power failure, or damaged.
+  bool has_torn_first = false;
 };
 
 Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
@@ -55,13 +63,13 @@ Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
   const auto front = format::decode_segment_front(sealed.bytes);
   if (!size_class.has_value() || !front.ok() || front.value().header.size_class != *size_class) {
     const ByteView all = sealed.bytes;
-    const ByteView behind = all.subspan(std::min(all.size(), format::kSegmentFrontBytes));
-    sealed.is_blank = std::ranges::all_of(behind, [](Byte byte) { return byte == Byte{0}; });
+    sealed.is_blank = is_all_zero(all.subspan(std::min(all.size(), format::kSegmentFrontBytes)));
     return sealed;
   }
   sealed.size_class = *size_class;
   const format::FrameScan scan = format::scan_frames(ByteView(sealed.bytes).subspan(format::kSegmentFrontBytes));
   sealed.end = format::kSegmentFrontBytes + scan.bytes;
+  sealed.has_torn_first = scan.bytes == 0 && !is_all_zero(ByteView(sealed.bytes).subspan(format::kSegmentFrontBytes));
   std::fill(sealed.bytes.begin() + static_cast<std::ptrdiff_t>(sealed.end), sealed.bytes.end(), Byte{0});
   return sealed;
 }
@@ -87,10 +95,13 @@ Result<LeftStream> look_at_stream(const Spool& spool) {
       left.segments.push_back({index, std::move(entry)});
     } else if (const SealedBytes open = TRY(read_sealed(spool, index)); open.end > 0) {
       left.segments.push_back({index, std::nullopt, open.size_class, open.end});
+      left.has_a_place_for_frames = left.has_a_place_for_frames || open.has_torn_first;
     } else {
       (open.is_blank ? left.blank : left.damaged).push_back(index);
     }
   }
+  if (!left.blank.empty() || (!left.segments.empty() && left.segments.front().index == 0))
+    left.has_a_place_for_frames = true;
   if (left.segments.empty() || left.segments.front().index == 0) {
     left.before = format::chain_start(left.stream.descriptor.id());
   } else if (const auto entry = TRY(spool.entry(left.segments.front().index - 1))) {
@@ -99,11 +110,16 @@ Result<LeftStream> look_at_stream(const Spool& spool) {
   return left;
 }
 
-// One more than the number of the last frame that the spool has.
-Result<std::uint64_t> frames_end_of(const Spool& spool, const LeftStream& left) {
+// One more than the number of the last frame that the spool has. What is closed, and only `damaged` in the spool where some
+// vault lacks it, has all its frames: each vault took it by its entry, which came after them.
+Result<std::uint64_t> frames_end_of(const Spool& spool, const LeftStream& left,
+                                    const std::set<std::uint64_t>& damaged) {
   for (auto segment = left.segments.rbegin(); segment != left.segments.rend(); ++segment) {
     const auto sealed = read_segment(spool, *segment);
-    if (!sealed.ok() && sealed.error().code() == Code::Corrupt) continue;
+    if (!sealed.ok() && sealed.error().code() == Code::Corrupt) {
+      if (segment->entry.has_value() && !damaged.contains(segment->index)) return kAllFrames;
+      continue;
+    }
     if (!sealed.ok()) return sealed.error();
     const std::uint64_t end = detail::frames_below(sealed.value().bytes, sealed.value().end, 0);
     if (end > 0) return end;
@@ -114,18 +130,21 @@ Result<std::uint64_t> frames_end_of(const Spool& spool, const LeftStream& left) 
 class StreamRecovery {
  public:
   StreamRecovery(const JournalWriter::World& world, const std::vector<store::VaultApi*>& vaults, Spool& spool,
-                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline, LeftStream left)
+                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline, std::uint64_t wanted_frames,
+                 LeftStream left)
       : world_(world),
         vaults_(vaults),
         spool_(spool),
         writer_key_(writer_key),
         deadline_(deadline),
+        wanted_frames_(wanted_frames),
         left_(std::move(left)),
         id_(left_.stream.descriptor.id()),
         answers_(vaults.size()) {}
 
   Result<SpooledStream> run() {
     at_each_vault([&](std::size_t i) { return bring(i); });
+    frames_end_ = TRY(frames_end_of(spool_, left_, damaged()));
     if (may_close()) TRY(close_open_segments());
     return report();
   }
@@ -218,8 +237,20 @@ class StreamRecovery {
     return {};
   }
 
+  // Segments that are damaged in the spool, and that some vault lacks.
+  std::set<std::uint64_t> damaged() const {
+    std::set<std::uint64_t> all(left_.damaged.begin(), left_.damaged.end());
+    for (const VaultAnswer& answer : answers_) all.insert(answer.damaged.begin(), answer.damaged.end());
+    return all;
+  }
+
+  bool has_lost_its_end() const {
+    return frames_end_ < wanted_frames_ && (frames_end_ > 0 || left_.has_a_place_for_frames);
+  }
+
   bool may_close() const {
-    return left_.before.has_value() && std::all_of(answers_.begin(), answers_.end(), [](const VaultAnswer& answer) {
+    return left_.before.has_value() && !has_lost_its_end() &&
+           std::all_of(answers_.begin(), answers_.end(), [](const VaultAnswer& answer) {
              return !answer.failure.has_value() && !answer.has_more.has_value() && answer.damaged.empty();
            });
   }
@@ -260,11 +291,13 @@ class StreamRecovery {
     SpooledStream stream;
     stream.stream = id_;
     stream.segments = left_.segments.size();
-    stream.frames_end = TRY(frames_end_of(spool_, left_));
+    stream.frames_end = frames_end_;
     stream.blank = left_.blank.size();
-    std::set<std::uint64_t> damaged(left_.damaged.begin(), left_.damaged.end());
-    for (const VaultAnswer& answer : answers_) damaged.insert(answer.damaged.begin(), answer.damaged.end());
-    for (const std::uint64_t index : damaged) stream.reasons.push_back(damage_in_words(index));
+    for (const std::uint64_t index : damaged()) stream.reasons.push_back(damage_in_words(index));
+    if (has_lost_its_end()) {
+      stream.reasons.push_back("it had lost its end: " + std::to_string(wanted_frames_) +
+                               " frames were synced to the spool, and it has " + std::to_string(frames_end_));
+    }
     if (!left_.before.has_value() && left_.damaged.empty())
       stream.reasons.emplace_back("the entry before its first segment is lost");
     const std::uint64_t end = left_.segments.empty() ? 0 : left_.segments.back().index + 1;
@@ -282,11 +315,14 @@ class StreamRecovery {
       }
     }
     for (const VaultAnswer& answer : answers_) {
-      if (!answer.failure.has_value() && !answer.lacks_frames && answer.damaged.empty() && left_.damaged.empty())
-        ++stream.holders;
+      const bool has_all = !answer.failure.has_value() && !answer.lacks_frames && answer.damaged.empty();
+      if (has_all && left_.damaged.empty() && !has_lost_its_end()) ++stream.holders;
     }
     stream.is_complete = stream.reasons.empty();
-    if (stream.is_complete) TRY(spool_.remove_all());
+    if (!stream.is_complete) return stream;
+    // First, because alone they would look like a spool that lost what it had.
+    for (const std::uint64_t index : left_.blank) TRY(spool_.remove_segment(index));
+    TRY(spool_.remove_all());
     return stream;
   }
 
@@ -295,16 +331,19 @@ class StreamRecovery {
   Spool& spool_;
   const crypto::Ed25519SigningKey& writer_key_;
   const env::Instant deadline_;
+  const std::uint64_t wanted_frames_;
   LeftStream left_;
   const format::StreamId id_;
   std::vector<VaultAnswer> answers_;
+  std::uint64_t frames_end_ = 0;
 };
 
 }  // namespace
 
 Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& world, const std::string& spool_directory,
                                                  const std::vector<store::VaultApi*>& vaults,
-                                                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline) {
+                                                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline,
+                                                 std::uint64_t wanted_frames) {
   std::vector<SpooledStream> all;
   for (const format::StreamId& id : TRY(Spool::streams(world.files, spool_directory))) {
     Spool spool(world.files, spool_directory, id);
@@ -322,7 +361,7 @@ Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& wor
     if (left.value().stream.descriptor.id() != id) {
       return Error(Code::Corrupt, "journal spool: the descriptor of stream " + id.hex() + " is of another stream");
     }
-    all.push_back(TRY(StreamRecovery(world, vaults, spool, writer_key, deadline, left.take()).run()));
+    all.push_back(TRY(StreamRecovery(world, vaults, spool, writer_key, deadline, wanted_frames, left.take()).run()));
   }
   return all;
 }

@@ -151,10 +151,12 @@ class JournalWriter {
 // What an earlier start left in the spool.
 struct SpooledStream {
   format::StreamId stream;
-  std::uint64_t segments = 0;        // in the spool
-  std::uint64_t frames_end = 0;      // one more than the last frame's number in it; 0 if there is none
+  std::uint64_t segments = 0;  // in the spool
+  // One more than the last frame's number in it; 0 if there is none; the highest number if every vault has it and the
+  // spool cannot tell any more.
+  std::uint64_t frames_end = 0;
   std::size_t blank = 0;             // segments in the spool that nothing was written to, as far as it shows
-  std::size_t holders = 0;           // vaults that have all its frames, open or closed; none while some are damaged
+  std::size_t holders = 0;           // vaults that have all its frames, open or closed; none while some are lost
   bool is_complete = false;          // every vault has all of it, closed; it left the spool
   std::vector<std::string> reasons;  // otherwise: "lux: connection refused", "est holds more than the spool"
 };
@@ -162,11 +164,13 @@ struct SpooledStream {
 // Before a new stream starts: brings what lies in the spool to every vault that lacks it, in order, closed segments and
 // the frames of open ones, all vaults at once. An open segment is closed if every vault answered and none has more of it
 // than the spool (which may have lost its end with the power); otherwise it stays open, readable, and in the spool.
-// A segment that is damaged in the spool is named, and stays there. Ends at `deadline`; may be repeated at any time. What
+// A segment that is damaged in the spool is named, and stays there. So does a stream of which fewer than `wanted_frames` are
+// left, unless they went because every vault has them: so many were synced to the spool, and counted on. Ends at `deadline`; may be repeated at any time. What
 // every vault has is not read again; memory: a segment for each vault.
 // Errors: the spool's disk; Corrupt: a descriptor or an entry that is not as it was written.
 Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& world, const std::string& spool_directory,
                                                  const std::vector<store::VaultApi*>& vaults,
-                                                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline);
+                                                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline,
+                                                 std::uint64_t wanted_frames = 0);
 
 }  // namespace exclave::spread

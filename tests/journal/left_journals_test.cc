@@ -247,6 +247,45 @@ TEST_F(JournalTest, an_open_segment_whose_front_is_rotten_is_named_and_stays) {
   });
 }
 
+// It was closed with what was left, taken for all that had been acknowledged, and the rest was removed.
+TEST_F(JournalTest, a_spool_that_has_fewer_frames_than_were_counted_on_stays_as_it_is) {
+  run([this](JournalBench& bench) {
+    std::uint64_t next = 0;
+    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = true;
+    {
+      auto writer = bench.open_writer();
+      append(*writer, next, 3);
+      must(writer->sync_spool());
+    }  // it dies without finish
+    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = false;
+    const auto stream = JournalBench::stream_named("first").descriptor.id();
+    const std::string segment = bench.spool() + "/" + stream.hex() + "/0.segment";
+    const std::uint64_t first_frame = format::kSegmentFrontBytes;
+    const auto recover = [&](std::uint64_t wanted) {
+      const auto left = must(
+          spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min), wanted));
+      return left.at(0);
+    };
+    const auto expect_kept = [&](const spread::SpooledStream& left, std::uint64_t frames_end) {
+      EXPECT_FALSE(left.is_complete);
+      EXPECT_THAT(left.reasons, ::testing::Contains(::testing::HasSubstr("it had lost its end")));
+      EXPECT_EQ(left.holders, 0U);
+      EXPECT_EQ(left.frames_end, frames_end);
+      EXPECT_TRUE(is_ok(bench.env().files.stat(segment)));
+    };
+    expect_kept(recover(next + 1), next);
+    must(machine_->disk().flip_bit(segment, first_frame + 30));  // and with it all that stands behind
+    expect_kept(recover(1), 0);
+    must(machine_->disk().flip_bit(segment, first_frame + 30));
+
+    const auto left = recover(next);
+    EXPECT_TRUE(left.is_complete) << left.reasons.at(0);
+    std::vector<Bytes> frames;
+    must(bench.read("first", frames));
+    expect_frames(frames, next);
+  });
+}
+
 TEST_F(JournalTest, segments_without_a_descriptor_are_not_removed) {
   run([](JournalBench& bench) {
     std::uint64_t next = 0;

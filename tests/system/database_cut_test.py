@@ -109,7 +109,7 @@ class Cuts(DatabaseTest):
         self.name_waited_for("ANY 1 (exclave_people, other)", is_alone=False)
         self.assertIn(caution, self.agent.status("people")["cautions"])
         self.assertIn(f"caution: database people: {caution}\n", status())
-        void = "no cut: people: commits do not wait for the vaults alone"
+        void = "no cut: people: commits do not wait for the vaults alone, or the vaults lack some that did not"
         self.refused(cut(), harness.LOCKED, void)
         told = status(harness.PARTIAL)
         self.assertIn(f"alarm: group realm: {void}\n", told)
