@@ -217,7 +217,8 @@ Status check_lies_beside(env::FileSystem& files, const RestoreTarget& target, co
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   // Up to a "..": what stands before it is not above what follows. What cannot be looked at, others name better.
   while (env::base_name(path) != "..") {
-    const auto found = files.stat(path);
+    const auto opened = files.open_directory(path);  // wherever a link leads
+    const auto found = opened.ok() ? opened.value()->info() : Result<env::FileInfo>(opened.error());
     if (found.ok() && found.value().inode == claimed.inode && found.value().device == claimed.device) {
       return Error(Code::InvalidInput, "the log's directory '" + printable(log_directory) +
                                            "' would lie in the target '" + printable(target.path) + "'")
@@ -242,7 +243,8 @@ Result<engine::DatabaseRestoreReport> make_ready(const Context& context, const F
   return engine::prepare_recovery(context.env.files, TRY(recovery_of(context, found, target)), found.log.plan);
 }
 
-Status hand_over(const Context& context, const std::vector<PreparedDatabase>& databases) {
+Result<std::vector<engine::DatabaseRestoreOptions>> hand_over(const Context& context,
+                                                              const std::vector<PreparedDatabase>& databases) {
   std::vector<std::string> targets;
   std::vector<engine::DatabaseRestoreOptions> recoveries;
   for (const PreparedDatabase& each : databases) {
@@ -254,11 +256,11 @@ Status hand_over(const Context& context, const std::vector<PreparedDatabase>& da
   }
   TRY(engine::unmark_targets(context.env.files, targets));
   for (const PreparedDatabase& each : databases) each.log->log.hold->keep();
-  return engine::allow_recovery(recoveries);
+  return recoveries;
 }
 
 Error distrusting(const Context& context, const std::vector<std::string>& targets, Error why) {
-  if (why.code() == Code::Precondition) return why;  // refused, and not by a disk
+  if (why.code() != Code::Unavailable && why.code() != Code::Exhausted) return why;  // refused, and not by a disk
   for (const std::string& target : targets) {
     const Status distrusted = engine::distrust_target(context.env.files, target);
     if (!distrusted.ok()) {

@@ -73,12 +73,13 @@ struct PreparedDatabase {
   const FoundLog* log = nullptr;
   const RestoreTarget* target = nullptr;
 };
-// DURABLE. To their servers, all that belong together in one call: where it fails before the first server may be started, all
-// of them can be gone on with.
-Status hand_over(const Context& context, const std::vector<PreparedDatabase>& databases);
+// DURABLE. To their servers, all that belong together in one call: where it fails, all of them can be gone on with. From here
+// on none can: what is left is engine::allow_recovery, with what is returned.
+Result<std::vector<engine::DatabaseRestoreOptions>> hand_over(const Context& context,
+                                                              const std::vector<PreparedDatabase>& databases);
 
-// `why` make_ready or hand_over failed. The kernel tells once of bytes that never reached the disk: it may have been theirs,
-// so whoever goes on writes everything in the targets again.
+// `why` claiming a target, make_ready or hand_over failed. The kernel tells once of bytes that never reached the disk, and it
+// may have been those of any target: whoever goes on writes everything in them again.
 Error distrusting(const Context& context, const std::vector<std::string>& targets, Error why);
 
 // "cut 1a2b... of T", "restore point 'x' of T at P, the last of 2 of that name"; empty: the goal says it all.

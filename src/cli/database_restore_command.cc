@@ -60,8 +60,9 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   // 3. Set up so that its server recovers to exactly that end.
   auto ready = make_ready(context, found, target, report);
   if (!ready.ok()) return distrusting(context, {target.path}, ready.take_error());
-  Status handed = hand_over(context, {{&found, &target}});
-  if (!handed.ok()) return distrusting(context, {target.path}, handed.take_error());
+  const auto recoveries = hand_over(context, {{&found, &target}});
+  if (!recoveries.ok()) return distrusting(context, {target.path}, recoveries.error());
+  TRY(engine::allow_recovery(recoveries.value()));
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);

@@ -21,7 +21,8 @@ TEST(DatabaseRestorePlaces, a_log_that_would_lie_in_the_target_is_refused_by_nam
   conformance::ScratchDirectory scratch("places");
   std::filesystem::create_directory_symlink(scratch.path(), scratch / "same");
   const RestoreTarget target = claim_restore_target(files, scratch / "back").take();
-  for (const std::string log : {"back", "back/", "back/wal", "back/far/below", "same/back"}) {
+  std::filesystem::create_directory_symlink(scratch / "back", scratch / "link");
+  for (const std::string log : {"back", "back/", "back/wal", "back/far/below", "same/back", "link", "link/wal"}) {
     const Status refused = check_lies_beside(files, target, scratch / log);
     ASSERT_FALSE(refused.ok()) << log;
     EXPECT_EQ(refused.error().code(), Code::InvalidInput);

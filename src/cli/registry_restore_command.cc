@@ -88,7 +88,17 @@ Status check_goal(const Parts& parts, const engine::RecoveryGoal& goal) {
   return {};
 }
 
-// Before the first byte is fetched. `folder` holds the targets of all registries, if there are several: whoever owns it owns
+// Of all registries, whether they were claimed or not.
+std::vector<std::string> target_paths(const Parts& parts) {
+  std::vector<std::string> paths;
+  for (const Part& part : parts) {
+    for (const auto& [dataset, snapshots] : part.survey.datasets)
+      paths.push_back(env::join_path(part.settings.target, dataset));
+  }
+  return paths;
+}
+
+// Before the first byte is fetched, and all of them before any is written to. `folder` holds the targets of all registries, if there are several: whoever owns it owns
 // what is made in it, or no server could come through.
 Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder) {
   const std::string& target = part.settings.target;
@@ -133,8 +143,15 @@ Member member_of(Part& part, const std::string& dataset) {
   return member;
 }
 
+Status check_lies_beside_all(env::FileSystem& files, const Parts& parts, const std::string& log_directory) {
+  for (const Part& part : parts) {
+    for (const auto& [dataset, target] : part.targets) TRY(check_lies_beside(files, target, log_directory));
+  }
+  return {};
+}
+
 // Every database's log, ended at the goal.
-Status find_databases(const Context& context, Part& part, const engine::RecoveryGoal& goal) {
+Status find_databases(const Context& context, const Parts& parts, Part& part, const engine::RecoveryGoal& goal) {
   const RestoreSettings& settings = part.settings;
   if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, engine::kPassableDirectory));
   for (const auto& [dataset, bases] : part.survey.datasets) {
@@ -143,7 +160,7 @@ Status find_databases(const Context& context, Part& part, const engine::Recovery
     const auto name = [&] { return "database " + member.name; };
     const std::string directory =
         settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset);
-    TRY(check_lies_beside(context.env.files, member.target, directory).in(name));
+    TRY(check_lies_beside_all(context.env.files, parts, directory).in(name));
     member.log =
         TRY(find_log(context, *part.site, part.released, settings, goal, newest_first(bases), directory).in(name));
     member.snapshot = member.log->base;
@@ -202,7 +219,8 @@ Status restore_files(const Context& context, Member& member) {
 }
 
 // All is prepared before the first server may be started: what fails before can be run again, and goes on.
-Status hand_over_databases(const Context& context, const std::vector<Member*>& members) {
+Result<std::vector<engine::DatabaseRestoreOptions>> hand_over_databases(const Context& context,
+                                                                        const std::vector<Member*>& members) {
   std::vector<PreparedDatabase> databases;
   for (Member* member : members) {
     if (!member->is_database()) continue;
@@ -214,13 +232,9 @@ Status hand_over_databases(const Context& context, const std::vector<Member*>& m
   return hand_over(context, databases);
 }
 
-Status hand_over_all(const Context& context, const std::vector<Member*>& members) {
-  Status handed = hand_over_databases(context, members);
-  if (!handed.ok()) {
-    std::vector<std::string> targets;
-    for (const Member* member : members) targets.push_back(member->target.path);
-    return distrusting(context, targets, handed.take_error());
-  }
+Status hand_over_all(const Context& context, const Parts& parts, const std::vector<Member*>& members) {
+  const auto recoveries = hand_over_databases(context, members);
+  if (!recoveries.ok()) return distrusting(context, target_paths(parts), recoveries.error());
   for (Member* member : members) {
     if (member->is_database()) {
       note_restore(context, *member->part->site, *member->log, member->report);
@@ -229,7 +243,7 @@ Status hand_over_all(const Context& context, const std::vector<Member*>& members
       ++member->report.problem_count;
     }
   }
-  return {};
+  return engine::allow_recovery(recoveries.value());
 }
 
 std::string distance_in_words(const Member& member) {
@@ -401,9 +415,10 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
   if (parts.size() > 1)
     whole = TRY(engine::lock_target(context.env.files, settings.target, engine::kPassableDirectory));
   for (Part& part : parts) {
-    TRY(claim_targets(context.env.files, part, whole.get()));
-    TRY(find_databases(context, part, goal));
+    Status claimed = claim_targets(context.env.files, part, whole.get());
+    if (!claimed.ok()) return distrusting(context, target_paths(parts), claimed.take_error());
   }
+  for (Part& part : parts) TRY(find_databases(context, parts, part, goal));
   TRY(check_one_cut(members_of(parts)));
   const env::Timestamp instant = instant_of(members_of(parts), goal);
   for (Part& part : parts) TRY(choose_others(part, instant));
@@ -411,7 +426,7 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
   // 2. All files of all members. 3. Only then may a server be started on any of them.
   const std::vector<Member*> members = members_of(parts);
   for (Member* member : members) TRY(restore_files(context, *member).in([&] { return "dataset " + member->name; }));
-  TRY(hand_over_all(context, members));
+  TRY(hand_over_all(context, parts, members));
   show(context, parts, instant);
   bool is_partial = false;
   for (const Part& part : parts) is_partial = show_notes(context, part, instant) || is_partial;

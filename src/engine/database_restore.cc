@@ -64,8 +64,8 @@ Result<std::optional<Bytes>> read_own(const DatabaseRestoreOptions& options, std
   auto content = env::read_whole(*file.value(), env::join_path(options.target, name), kMaxConfBytes);
   if (content.ok()) return std::optional<Bytes>(content.take());
   if (content.error().code() != Code::Exhausted) return content.take_error();
-  return content.take_error().hint(
-      "no server writes so much there: look who made it, and restore from an older base (--snapshot)");
+  return Error(Code::Precondition, content.error().message())
+      .hint("no server writes so much there: look who made it, and restore from an older base (--snapshot)");
 }
 
 // The server makes each link anew from tablespace_map.

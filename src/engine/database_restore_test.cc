@@ -115,7 +115,7 @@ TEST_F(DatabaseRestore, E_settings_of_more_than_a_server_writes_are_refused_by_t
   write("data/postgresql.auto.conf", std::string((1U << 20) + 1, '#'));
   const auto refused = prepare_recovery(files_, options_, plan_);
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), Code::Exhausted);
+  EXPECT_EQ(refused.error().code(), Code::Precondition);
   EXPECT_THAT(refused.error().message(), HasSubstr(at("postgresql.auto.conf")));
   EXPECT_FALSE(refused.error().hint_text().empty());
 }

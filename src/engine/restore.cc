@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "engine/detail/directory_finisher.h"
+#include "engine/detail/directory_itself.h"
 #include "engine/detail/progress_pace.h"
 #include "engine/detail/restore_marker.h"
 #include "engine/detail/restore_planner.h"
@@ -33,8 +34,7 @@ Error incomplete(const RestoreFindings& findings, const std::string& target) {
 }
 
 Result<std::string> target_of(const RestoreOptions& options) {
-  std::string target = options.target;
-  while (target.size() > 1 && target.ends_with('/')) target.pop_back();
+  std::string target(without_slashes(options.target));
   if (target.empty()) return Error(Code::InvalidInput, "no target directory was given");
   return target;
 }

@@ -9,7 +9,7 @@
 // I2  No byte reaches a file before its segment's tag and its chunk's id were checked.
 // I3  The target must be empty or missing, or hold an unfinished restore of the same snapshot: then finished files stay.
 //     A file is finished when its modification time is set, which happens last; and if it belongs to this user, or to
-//     whom the restore gives it, and has no name but those that it is to have. After a power loss, or a write or sync that
+//     whom the restore gives it, and has one name, unless it is to have several. After a power loss, or a write or sync that
 //     failed, nothing is trusted; nor is a mark that somebody else can have made, or made for another directory. One
 //     restore at a time (claim_target).
 //     Until its end nobody else can look into it, and no default ACL above it reaches what is restored.

@@ -150,15 +150,22 @@ Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem
   // Before it is closed, because an archive of somebody else's stays as it is; and then of what is in it for good.
   TRY(check_is_unfinished(files, path, opened, TRY(opened.entries())));
   TRY(hold->close_to_others());
-  const std::vector<env::DirectoryEntry> entries = TRY(opened.entries());
-  TRY(check_is_unfinished(files, path, opened, entries));
+  Status begun = hold->begin(was_there);
+  if (begun.ok()) return hold;
+  ignore(opened.set_own_attributes(hold->as_found_), "the error that follows names it");
+  return begun.take_error();
+}
+
+Status WalDirectoryHold::begin(bool was_there) {
+  const std::vector<env::DirectoryEntry> entries = TRY(directory_->entries());
+  TRY(check_is_unfinished(files_, path_, *directory_, entries));
   // The mark of what is removed stays: what comes is a restore's again.
   for (const env::DirectoryEntry& entry : entries) {
-    if (entry.name != kMarkName) TRY(opened.remove(entry.name));
+    if (entry.name != kMarkName) TRY(directory_->remove(entry.name));
   }
-  TRY(hold->mark(was_there, entries));
-  hold->is_kept_ = false;
-  return hold;
+  TRY(mark(was_there, entries));
+  is_kept_ = false;
+  return {};
 }
 
 // It becomes this user's, whosever it was: who has it open, or owns it, cannot come through it any more. The ACLs last,

@@ -70,7 +70,7 @@ class WalDirectoryHold {
   // others).
   static Result<std::unique_ptr<WalDirectoryHold>> take(env::FileSystem& files, const std::string& directory);
   // Removes what was written, and the directory, unless it was there before, and empty: then its owner and mode are as
-  // they were.
+  // this run found them. Its ACLs are gone.
   ~WalDirectoryHold();
 
   // On disk, but for the name.
@@ -92,6 +92,7 @@ class WalDirectoryHold {
   WalDirectoryHold(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory)
       : files_(files), path_(std::move(path)), directory_(std::move(directory)) {}
   Status close_to_others();
+  Status begin(bool was_there);
   Status mark(bool was_there, const std::vector<env::DirectoryEntry>& entries);
   Status remove();
 

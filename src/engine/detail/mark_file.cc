@@ -88,7 +88,7 @@ Result<Mark> MarkFile::read_of_unfinished() const {
 
 Status MarkFile::write(const Mark& mark) const {
   const std::string name(env::base_name(path()));
-  const std::string draft = std::string(kDraftPrefix) + name;
+  const std::string draft = std::string(kDraftPrefix) + mark.inode + "-" + mark.device + std::string(kSuffix);
   Status removed = above_->remove(draft);  // a killed run's
   if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
   const auto file = TRY(above_->create_file(draft, env::kPrivateFile));

@@ -42,6 +42,7 @@ Status close_to_others(env::Directory& root) {
   TRY(root.drop_acls());
   env::FileAttributes only_for_us;
   only_for_us.mode = env::kPrivateDirectory;
+  only_for_us.modified = TRY(root.info()).modified;
   Status closed = root.set_own_attributes(only_for_us);
   // Somebody else's directory that we may write into: its owner decides who comes in.
   return closed.ok() || closed.error().code() == Code::Denied ? Status() : closed;
@@ -55,12 +56,14 @@ Error of_another_snapshot(const std::string& target, const Mark& mark) {
 }
 
 Error of_another_directory(const MarkFile& file, const Mark& mark, const Mark& here) {
-  const bool may_be_of_it =
-      mark.inode == here.inode && mark.created == Mark::kNone && here.created == Mark::kNone && mark.boot != here.boot;
-  return file.not_trusted(may_be_of_it
-                              ? "was made before the machine was restarted, on a file system that does not tell "
-                                "when a directory was made"
-                              : "is of another directory");
+  if (mark.boot.empty()) return file.not_trusted("was not written by this version of exclave");
+  const bool may_be_of_it = mark.inode == here.inode && mark.created == Mark::kNone && here.created == Mark::kNone &&
+                            (mark.boot != here.boot || here.boot == Mark::kNone);
+  return file.not_trusted(
+      may_be_of_it
+          ? "was made before the machine was restarted, as far as it tells, on a file system that does not tell "
+            "when a directory was made"
+          : "is of another directory");
 }
 
 }  // namespace
@@ -102,11 +105,13 @@ Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& ta
 }
 
 Status distrust_target(env::FileSystem& files, const std::string& target) {
-  const MarkFile file = TRY(MarkFile::beside(files, target));
-  std::optional<Mark> mark = TRY(file.read());
+  auto file = MarkFile::beside(files, target);
+  if (!file.ok() && file.error().code() == Code::NotFound) return {};
+  if (!file.ok()) return file.take_error();
+  std::optional<Mark> mark = TRY(file.value().read());
   if (!mark.has_value()) return {};
   mark->trusted = Mark::kNone;
-  return file.write(*mark);
+  return file.value().write(*mark);
 }
 
 std::optional<std::string> unfinished_in(env::FileSystem& files, const std::string& target) {
@@ -153,10 +158,13 @@ Result<RestoreMarker> RestoreMarker::open(env::FileSystem& files, const format::
                                           const std::string& target, ClaimedTarget root,
                                           const std::vector<std::string>& paths, const OwnerOfTarget& owner) {
   RestoreMarker marker(TRY(MarkFile::beside(files, target)), std::move(root), {paths.begin(), paths.end()});
+  // A fresh one first: what an image brought gets another time of creation when an overlay file system copies it up.
+  const bool is_fresh = TRY(marker.root_->entries()).empty();
+  if (is_fresh) TRY(close_to_others(*marker.root_));
   marker.mark_ = TRY(mark_of(files, *marker.root_));
   marker.mark_.snapshot = snapshot.hex();
   TRY(marker.find(files, target, owner));
-  TRY(close_to_others(*marker.root_));
+  if (!is_fresh) TRY(close_to_others(*marker.root_));
   return marker;
 }
 
