@@ -27,6 +27,10 @@ Exposure to_exposure(const format::LossExposure& told) {
           {}};
 }
 
+std::vector<ExposedJournal> journals_of(const std::optional<Exposure>& exposure) {
+  return exposure.has_value() ? exposure->journals : std::vector<ExposedJournal>();
+}
+
 void widen(std::optional<Exposure>& all, const Exposure& by) {
   if (!all.has_value()) {
     all = by;
@@ -159,7 +163,7 @@ Status DatabaseJournal::end() {
   waits_ = {};
   has_failed_ = false;
   stream_.commits.journal_ended();
-  left_spools_.leave(left_exposure_.has_value() ? left_exposure_->journals : std::vector<ExposedJournal>());
+  left_spools_.leave(journals_of(left_exposure_));
   return finished;
 }
 
@@ -302,14 +306,13 @@ Status DatabaseJournal::recall(const std::optional<Exposure>& left) {
   if (left_exposure_.has_value() && left_exposure_->journals.empty()) {
     for (const std::uint64_t start : TRY(left_spools_.starts())) left_exposure_->journals.push_back({start, 0});
   }
-  left_spools_.await_only(left_exposure_.has_value() ? left_exposure_->journals : std::vector<ExposedJournal>());
+  left_spools_.await_only(journals_of(left_exposure_));
   return {};
 }
 
 void DatabaseJournal::exposure_is_kept() {
   has_exposure_news_ = false;
-  const auto kept = exposed();
-  left_spools_.await_only(kept.has_value() ? kept->journals : std::vector<ExposedJournal>());
+  left_spools_.await_only(journals_of(exposed()));
 }
 
 void DatabaseJournal::acknowledged_before(pg::Lsn slot) {

@@ -20,6 +20,14 @@ void add(std::vector<std::string>& troubles, std::string trouble) {
     troubles.push_back(std::move(trouble));
 }
 
+// Frames, by the journal's start.
+using Frames = std::map<std::uint64_t, std::uint64_t>;
+
+bool reaches(const Frames& held, std::uint64_t start, std::uint64_t frames) {
+  const auto found = held.find(start);
+  return found != held.end() && found->second >= frames;
+}
+
 }  // namespace
 
 std::string LeftSpools::path_of(std::uint64_t start) const {
@@ -67,8 +75,7 @@ void LeftSpools::await_only(const std::vector<ExposedJournal>& journals) {
 
 bool LeftSpools::is_held(const ExposedJournal& journal) const {
   const MutexLock lock(mutex_);
-  const auto held = held_.find(journal.start);
-  return held != held_.end() && held->second >= journal.frames;
+  return reaches(held_, journal.start, journal.frames);
 }
 
 void LeftSpools::note(std::uint64_t start, std::optional<std::uint64_t> frames) {
@@ -97,9 +104,7 @@ bool LeftSpools::stays(std::uint64_t start) const {
   const MutexLock lock(mutex_);
   if (!awaited_.has_value()) return true;
   const auto awaited = awaited_->find(start);
-  if (awaited == awaited_->end()) return false;
-  const auto held = held_.find(start);
-  return held != held_.end() && held->second >= awaited->second;
+  return awaited != awaited_->end() && reaches(held_, start, awaited->second);
 }
 
 std::vector<std::string> LeftSpools::recover(const Vaults& vaults) {
@@ -150,9 +155,7 @@ std::vector<std::string> LeftSpools::missing() const {
     const MutexLock lock(mutex_);
     if (!awaited_.has_value()) return missing;
     for (const auto& [start, frames] : *awaited_) {
-      const auto held = held_.find(start);
-      const bool is_held = held != held_.end() && held->second >= frames;
-      if (!is_held && in_use_ != start) awaited.push_back(start);
+      if (in_use_ != start && !reaches(held_, start, frames)) awaited.push_back(start);
     }
   }
   for (const std::uint64_t start : awaited) {

@@ -35,6 +35,20 @@ class JournalTest : public ::testing::Test {
     }
     return last;
   }
+  // Leaves three frames in the spool of a writer that dies, synced, where no vault has them; the segment's path.
+  static std::string leave_in_spool_alone(JournalBench& bench, std::uint64_t& next) {
+    const auto shut = [&bench](bool is_shut) {
+      for (std::size_t i = 0; i < JournalBench::kVaults; ++i) bench.door(i).is_shut = is_shut;
+    };
+    shut(true);
+    {
+      auto writer = bench.open_writer();
+      append(*writer, next, 3);
+      must(writer->sync_spool());
+    }  // it dies without finish
+    shut(false);
+    return bench.spool() + "/" + JournalBench::stream_named("first").descriptor.id().hex() + "/0.segment";
+  }
   static void wait_until(JournalBench& bench, const std::function<bool()>& is_so) {
     const auto deadline = bench.in(std::chrono::minutes(1));
     while (!is_so()) {

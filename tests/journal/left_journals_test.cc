@@ -217,15 +217,7 @@ TEST_F(JournalTest, a_spool_whose_removal_failed_in_the_middle_is_removed_the_ne
 TEST_F(JournalTest, an_open_segment_whose_front_is_rotten_is_named_and_stays) {
   run([this](JournalBench& bench) {
     std::uint64_t next = 0;
-    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = true;
-    {
-      auto writer = bench.open_writer();
-      append(*writer, next, 3);
-      must(writer->sync_spool());
-    }  // it dies without finish
-    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = false;
-    const auto stream = JournalBench::stream_named("first").descriptor.id();
-    const std::string segment = bench.spool() + "/" + stream.hex() + "/0.segment";
+    const std::string segment = leave_in_spool_alone(bench, next);
     const auto recover = [&] {
       auto left =
           must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
@@ -251,15 +243,7 @@ TEST_F(JournalTest, an_open_segment_whose_front_is_rotten_is_named_and_stays) {
 TEST_F(JournalTest, a_spool_that_has_fewer_frames_than_were_counted_on_stays_as_it_is) {
   run([this](JournalBench& bench) {
     std::uint64_t next = 0;
-    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = true;
-    {
-      auto writer = bench.open_writer();
-      append(*writer, next, 3);
-      must(writer->sync_spool());
-    }  // it dies without finish
-    for (std::size_t i = 0; i < 3; ++i) bench.door(i).is_shut = false;
-    const auto stream = JournalBench::stream_named("first").descriptor.id();
-    const std::string segment = bench.spool() + "/" + stream.hex() + "/0.segment";
+    const std::string segment = leave_in_spool_alone(bench, next);
     const std::uint64_t first_frame = format::kSegmentFrontBytes;
     const auto recover = [&](std::uint64_t wanted) {
       const auto left = must(
