@@ -21,6 +21,10 @@ constexpr auto kLongestPause = 1s;  // commits wait for it when a server is back
 constexpr std::chrono::nanoseconds kClocksApart = 5min;  // of a coordinator and a member, at most
 constexpr std::size_t kMostAlarms = 20;
 
+std::string in_full(const Error& error) {
+  return error.hint_text().empty() ? error.message() : error.message() + " (" + error.hint_text() + ")";
+}
+
 }  // namespace
 
 DatabaseStream::DatabaseStream(const Place& place, DatabaseOptions options, std::unique_ptr<env::Waker> waker)
@@ -65,6 +69,7 @@ void DatabaseStream::publish() {
   status.at_ns = place_.env.clock.now().nanoseconds;
   status.alarms = alarms_;
   for (std::string& alarm : journal_.alarms(log, status.is_waited_for)) status.alarms.push_back(std::move(alarm));
+  if (unread_.has_value() && unread_ != trouble_) status.alarms.push_back(*unread_);
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
   if (!status.is_waited_for && options_.policy != RpoPolicy::Async && system_.has_value()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
@@ -93,13 +98,14 @@ Status DatabaseStream::run(std::stop_token stop) {
 Status DatabaseStream::stream_until(const std::stop_token& stop) {
   env::Clock& clock = place_.env.clock;
   TRY(place_.env.files.make_directories(place_.directory, env::kPrivateDirectory));
-  // What is left in spools goes to the vaults before the server answers. A position that cannot be read is told of in
-  // prepare().
-  const auto left = memory_.position();
-  if (left.ok()) ignore(journal_.recall(left.value().has_value() ? left.value()->exposed : std::nullopt), "so is this");
   std::chrono::nanoseconds pause = kFirstPause;
   while (!stop.stop_requested()) {
     const env::Instant began = clock.monotonic();
+    if (!system_.has_value()) {
+      const Status recalled = recall_exposure();
+      unread_ = recalled.ok() ? std::nullopt : std::optional(in_full(recalled.error()));
+      if (unread_.has_value()) publish();
+    }
     Status done = connect_and_stream(stop);
     gate_.disconnected();
     state_ = StreamState::Connecting;
@@ -110,8 +116,7 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
                             code == Code::NotFound || code == Code::Corrupt || code == Code::Exhausted;
       if (!can_mend || (journal_.has_failed() && code != Code::Exhausted)) return done;
       if (journal_.has_failed()) leave_failed_journal();
-      trouble_ = done.error().message();
-      if (!done.error().hint_text().empty()) *trouble_ += " (" + done.error().hint_text() + ")";
+      trouble_ = in_full(done.error());
     }
     publish();
     // Quickly at first, so that a server that was restarted has its commits acknowledged within a second.
@@ -124,12 +129,19 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
   return {};
 }
 
+// What is left in spools goes to the vaults before the server answers, who may never do so again.
+Status DatabaseStream::recall_exposure() {
+  const auto left = TRY(memory_.position());
+  return journal_.recall(left.has_value() ? left->exposed : std::nullopt);
+}
+
 Status DatabaseStream::prepare(const pg::ServerFacts& facts) {
   if (!system_.has_value()) {  // later compared by check_server_facts
     TRY(memory_.check_system(facts.system));
     const auto left = TRY(resume_.recall());
     if (left.has_value()) commits_.recall(left->commit);
-    TRY(journal_.recall(left.has_value() ? left->exposed : std::nullopt));
+    TRY(recall_exposure());
+    unread_.reset();
     system_ = facts.system;
   }
   TRY(pg::check_server_facts(facts, system_));

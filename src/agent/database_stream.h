@@ -95,6 +95,7 @@ class DatabaseStream {
   Status follow_timelines(pg::ReplicationConnection& connection, const pg::ServerFacts& facts, pg::Lsn at,
                           pg::Lsn flushed, const std::stop_token& stop);
   Status after(const Error& why);
+  Status recall_exposure();
   Status prepare(const pg::ServerFacts& facts);
   // Whether this cut is one of those that were held here.
   Status admit(const format::Cut& cut);
@@ -141,6 +142,7 @@ class DatabaseStream {
   std::optional<pg::SystemIdentifier> system_;
   StreamState state_ = StreamState::Connecting;
   std::optional<std::string> trouble_;  // of the connection, while it lasts
+  std::optional<std::string> unread_;   // why it is not known what an earlier run exposed
   std::vector<std::string> alarms_;
   env::Instant last_report_;
   env::Instant last_publish_;

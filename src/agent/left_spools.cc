@@ -88,14 +88,9 @@ void LeftSpools::note(std::uint64_t start, std::optional<std::uint64_t> frames) 
   }
 }
 
-bool LeftSpools::knows_awaited() const {
+std::optional<std::uint64_t> LeftSpools::awaited_of(std::uint64_t start) const {
   const MutexLock lock(mutex_);
-  return awaited_.has_value();
-}
-
-std::uint64_t LeftSpools::awaited_of(std::uint64_t start) const {
-  const MutexLock lock(mutex_);
-  if (!awaited_.has_value()) return 0;
+  if (!awaited_.has_value()) return std::nullopt;
   const auto awaited = awaited_->find(start);
   return awaited == awaited_->end() ? 0 : awaited->second;
 }
@@ -110,42 +105,46 @@ bool LeftSpools::stays(std::uint64_t start) const {
 std::vector<std::string> LeftSpools::recover(const Vaults& vaults) {
   const auto left = starts();
   if (!left.ok()) return {"the journals in the spool cannot be listed: " + left.error().message()};
-  std::vector<std::string> others;
+  std::vector<std::string> lost;
+  std::vector<std::string> waiting;
   for (const std::uint64_t start : left.value()) {
     if (in_use() == start) continue;
-    const auto why = recover_one(vaults, start);
-    if (!why.ok()) {
-      add(others,
-          "the spool '" + printable(path_of(start)) + "' cannot be brought to the vaults: " + why.error().message());
-    } else if (!why.value().empty()) {
-      add(others, "the spool holds a journal of an earlier start that not every vault has (" + why.value() + ")");
+    const std::string spool = "the spool '" + printable(path_of(start)) + "' ";
+    const auto standing = recover_one(vaults, start);
+    if (!standing.ok()) {
+      add(lost, spool + "cannot be brought to the vaults: " + standing.error().message());
+      continue;
     }
+    if (!standing.value().losses.empty()) add(lost, spool + "lacks what it had: " + standing.value().losses);
+    if (!standing.value().reasons.empty())
+      add(waiting, spool + "holds a journal of an earlier start that not every vault has: " + standing.value().reasons);
   }
-  // The gravest first.
   std::vector<std::string> troubles = missing();
-  for (std::string& trouble : others) add(troubles, std::move(trouble));
+  for (std::string& trouble : lost) add(troubles, std::move(trouble));
+  for (std::string& trouble : waiting) add(troubles, std::move(trouble));
   return troubles;
 }
 
-Result<std::string> LeftSpools::recover_one(const Vaults& vaults, std::uint64_t start) {
+Result<LeftSpools::Standing> LeftSpools::recover_one(const Vaults& vaults, std::uint64_t start) {
   const auto left = TRY(spread::recover_spool(vaults.world, path_of(start), vaults.all, vaults.writer,
                                               vaults.world.clock.monotonic() + kSpoolTime, awaited_of(start)));
-  std::string why;
+  Standing standing;
   bool are_held = true;
+  bool are_complete = true;
   std::uint64_t frames = kAllFrames;
   for (const spread::SpooledStream& stream : left) {
     are_held = are_held && stream.holders >= vaults.durable_copies;
-    // Segments leave the spool when vaults have them: what has none with frames any more has nothing that they lack.
-    if (stream.frames_end > 0 || stream.blank > 0) frames = std::min(frames, stream.frames_end);
-    if (stream.is_complete) continue;
-    for (const std::string& reason : stream.reasons) append_item(why, reason, "; ");
+    are_complete = are_complete && stream.is_complete;
+    frames = std::min(frames, stream.frames_end);
+    for (const std::string& loss : stream.losses) append_item(standing.losses, loss, "; ");
+    for (const std::string& reason : stream.reasons) append_item(standing.reasons, reason, "; ");
   }
   if (are_held) note(start, left.empty() ? std::nullopt : std::optional(frames));
-  if (!why.empty() || stays(start)) return why;
+  if (!are_complete || stays(start)) return standing;
   TRY(TRY(files_.open_directory(folder_))->remove(std::to_string(start)));
   const MutexLock lock(mutex_);
   held_.erase(start);
-  return why;
+  return standing;
 }
 
 std::vector<std::string> LeftSpools::missing() const {

@@ -45,7 +45,6 @@ class LeftSpools {
   // --- of journals that have ended ---
   // These, and no others. Before it is called, every folder stays.
   void await_only(const std::vector<ExposedJournal>& journals);
-  bool knows_awaited() const;
   bool is_held(const ExposedJournal& journal) const;
 
   struct Vaults {
@@ -54,16 +53,19 @@ class LeftSpools {
     const crypto::Ed25519SigningKey& writer;
     std::uint32_t durable_copies = 1;  // k
   };
-  // Brings what is left to the vaults that lack it, the oldest first. What stands in the way, each once. Before it is known
-  // what is awaited, a spool that had lost its end goes like others.
+  // Brings what is left to the vaults that lack it, the oldest first. What stands in the way, the gravest first. Before it is
+  // known what is awaited, the vaults get all of it, and nothing leaves its spool.
   std::vector<std::string> recover(const Vaults& vaults);
 
  private:
-  // Why it stays; empty: it does not.
-  Result<std::string> recover_one(const Vaults& vaults, std::uint64_t start);
+  struct Standing {
+    std::string losses;   // of the spool
+    std::string reasons;  // of vaults
+  };
+  Result<Standing> recover_one(const Vaults& vaults, std::uint64_t start);
   // `frames`: so many that k vaults hold; nullopt: there is nothing.
   void note(std::uint64_t start, std::optional<std::uint64_t> frames);
-  std::uint64_t awaited_of(std::uint64_t start) const;  // frames; 0: nobody awaits it
+  std::optional<std::uint64_t> awaited_of(std::uint64_t start) const;  // frames; 0: nobody awaits it; none: not known
   bool stays(std::uint64_t start) const;
   std::vector<std::string> missing() const;
 

@@ -125,7 +125,9 @@ Result<std::optional<StreamPosition>> StreamMemory::position() const {
   auto position = StreamPosition::parse(as_bytes(*text), path);
   if (position.ok()) return std::optional(position.take());
   return Error(Code::Corrupt, "'" + printable(path) + "' holds no position: " + position.error().message())
-      .hint("remove it: the slot knows as well");
+      .hint(
+          "remove it: the slot knows as well where the log goes on; of commits that were acknowledged without the "
+          "vaults it does not: take a new base backup");
 }
 
 Status StreamMemory::keep(const StreamPosition& position) {
@@ -133,7 +135,7 @@ Status StreamMemory::keep(const StreamPosition& position) {
 }
 
 Status StreamMemory::forget_position() {
-  const Status removed = files_.remove_file(path_of(kPositionFile));
+  Status removed = files_.remove_file(path_of(kPositionFile));
   if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
   return files_.sync_directory(directory_);
 }

@@ -26,12 +26,13 @@ struct LeftSegment {
 struct LeftStream {
   format::SignedStream stream;
   std::vector<LeftSegment> segments;
-  std::vector<std::uint64_t> blank;         // open ones that nothing was written to
-  std::vector<std::uint64_t> damaged;       // open ones whose front is lost, with something behind it
-  std::optional<format::ChainHash> before;  // the first one
-  // What is here begins before the first frame that was ever in it, or where frames may have been: without any, it has lost
-  // them. Otherwise segments left the spool because every vault has them.
-  bool has_a_place_for_frames = false;
+  std::vector<std::uint64_t> blank;    // open ones that nothing was written to
+  std::vector<std::uint64_t> damaged;  // open ones whose front is lost, with something behind it
+  // Whatever came before this one has left the spool: vaults have it, or it is lost.
+  std::uint64_t first = 0;
+  std::optional<format::SignedEntry> gone;  // of the one before it; none where its entry is lost as well
+  std::uint64_t first_open = 0;             // behind all closed ones; where there is none: one more than the last
+  bool has_open_hole = false;               // between open ones
 };
 
 // What one vault said.
@@ -41,7 +42,8 @@ struct VaultAnswer {
   bool lacks_frames = false;        // and cannot have them now
   std::set<std::uint64_t> closed;   // of the open ones here, that are closed there
   std::set<std::uint64_t> damaged;  // of the closed ones here, that it lacks and that the spool has lost
-  std::uint64_t segments = 0;       // that it has receipts for
+  std::uint64_t segments = 0;       // that it has signed for: 0..segments-1
+  std::uint64_t same = 0;           // of these, the ones that end in an entry which is here: they are the very same
 };
 
 constexpr std::uint64_t kAllFrames = std::numeric_limits<std::uint64_t>::max();
@@ -52,8 +54,6 @@ struct SealedBytes {
   std::uint8_t size_class = 0;
   // Without a front: nothing stands behind its place. A front is durable before the first frame comes (spool.h).
   bool is_blank = false;
-  // With a front: what stands behind it is no frame, and not nothing. Torn by a power failure, or damaged.
-  bool has_torn_first = false;
 };
 
 Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
@@ -69,13 +69,8 @@ Result<SealedBytes> read_sealed(const Spool& spool, std::uint64_t index) {
   sealed.size_class = *size_class;
   const format::FrameScan scan = format::scan_frames(ByteView(sealed.bytes).subspan(format::kSegmentFrontBytes));
   sealed.end = format::kSegmentFrontBytes + scan.bytes;
-  sealed.has_torn_first = scan.bytes == 0 && !is_all_zero(ByteView(sealed.bytes).subspan(format::kSegmentFrontBytes));
   std::fill(sealed.bytes.begin() + static_cast<std::ptrdiff_t>(sealed.end), sealed.bytes.end(), Byte{0});
   return sealed;
-}
-
-std::string damage_in_words(std::uint64_t index) {
-  return "segment " + std::to_string(index) + " is damaged in the spool";
 }
 
 // Corrupt: it is not what it was any more.
@@ -83,8 +78,16 @@ Result<SealedBytes> read_segment(const Spool& spool, const LeftSegment& segment)
   SealedBytes sealed = TRY(read_sealed(spool, segment.index));
   const bool is_whole = segment.entry.has_value() ? format::name_of(sealed.bytes) == segment.entry->entry.object
                                                   : sealed.end == segment.end;
-  if (!is_whole) return Error(Code::Corrupt, damage_in_words(segment.index));
+  if (!is_whole) return Error(Code::Corrupt, "segment " + std::to_string(segment.index) + " is damaged in the spool");
   return sealed;
+}
+
+// Of what has left the spool, its last entry stays.
+Status look_before(const Spool& spool, LeftStream& left) {
+  const std::vector<std::uint64_t> entries = TRY(spool.entries());
+  left.first = !left.segments.empty() ? left.segments.front().index : entries.empty() ? 0 : entries.back() + 1;
+  if (left.first > 0) left.gone = TRY(spool.entry(left.first - 1));
+  return {};
 }
 
 Result<LeftStream> look_at_stream(const Spool& spool) {
@@ -95,17 +98,15 @@ Result<LeftStream> look_at_stream(const Spool& spool) {
       left.segments.push_back({index, std::move(entry)});
     } else if (const SealedBytes open = TRY(read_sealed(spool, index)); open.end > 0) {
       left.segments.push_back({index, std::nullopt, open.size_class, open.end});
-      left.has_a_place_for_frames = left.has_a_place_for_frames || open.has_torn_first;
     } else {
       (open.is_blank ? left.blank : left.damaged).push_back(index);
     }
   }
-  if (!left.blank.empty() || (!left.segments.empty() && left.segments.front().index == 0))
-    left.has_a_place_for_frames = true;
-  if (left.segments.empty() || left.segments.front().index == 0) {
-    left.before = format::chain_start(left.stream.descriptor.id());
-  } else if (const auto entry = TRY(spool.entry(left.segments.front().index - 1))) {
-    left.before = entry->entry.chain;
+  TRY(look_before(spool, left));
+  left.first_open = left.segments.empty() ? left.first : left.segments.back().index + 1;
+  for (auto open = left.segments.rbegin(); open != left.segments.rend() && !open->entry.has_value(); ++open) {
+    left.has_open_hole = left.has_open_hole || open->index + 1 != left.first_open;
+    left.first_open = open->index;
   }
   return left;
 }
@@ -130,8 +131,8 @@ Result<std::uint64_t> frames_end_of(const Spool& spool, const LeftStream& left,
 class StreamRecovery {
  public:
   StreamRecovery(const JournalWriter::World& world, const std::vector<store::VaultApi*>& vaults, Spool& spool,
-                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline, std::uint64_t wanted_frames,
-                 LeftStream left)
+                 const crypto::Ed25519SigningKey& writer_key, env::Instant deadline,
+                 std::optional<std::uint64_t> wanted_frames, LeftStream left)
       : world_(world),
         vaults_(vaults),
         spool_(spool),
@@ -178,7 +179,10 @@ class StreamRecovery {
     for (const std::uint64_t index : left_.blank) {
       if (ends[index] > 0) answers_[i].has_more = more_in_words(i, index);
     }
+    TRY(ask_how_far(i));
     for (const LeftSegment& segment : left_.segments) {
+      // It is not asked for each: a spool of a long partition has hundreds, and there may be time for a part of it only.
+      if (segment.entry.has_value() && segment.index < answers_[i].same) continue;
       TRY(check_time());
       if (segment.entry.has_value()) {
         TRY(put(i, segment));
@@ -186,6 +190,31 @@ class StreamRecovery {
         TRY(append(i, segment, TRY(read_segment(spool_, segment)).bytes, ends[segment.index]));
       }
     }
+    return {};
+  }
+
+  // Of what has left the spool.
+  Status ask_how_far(std::size_t i) {
+    if (!left_.gone.has_value()) return {};
+    const auto receipt = vaults_[i]->put(*left_.gone, {});
+    if (receipt.ok()) return note(i, receipt.value());
+    return receipt.error().code() == Code::NotFound ? Status() : receipt.error();
+  }
+
+  // A vault's receipts are of all its segments up to one.
+  Status note(std::size_t i, const std::optional<format::SignedReceipt>& signed_receipt) {
+    if (!signed_receipt.has_value()) return {};
+    const format::Receipt& receipt = signed_receipt->receipt;
+    const std::uint64_t index = receipt.index.value();
+    const auto is_last = [&](const LeftSegment& segment) { return segment.index == index; };
+    const auto found = std::find_if(left_.segments.begin(), left_.segments.end(), is_last);
+    const bool is_gone = left_.gone.has_value() && index + 1 == left_.first;
+    const auto& entry = found != left_.segments.end() ? found->entry : is_gone ? left_.gone : std::nullopt;
+    if (entry.has_value() && entry->entry.chain != receipt.chain)
+      return Error(Code::Corrupt, "it signs for other segments than these");
+    VaultAnswer& answer = answers_[i];
+    answer.segments = std::max(answer.segments, index + 1);
+    if (entry.has_value()) answer.same = std::max(answer.same, index + 1);
     return {};
   }
 
@@ -231,10 +260,7 @@ class StreamRecovery {
       receipt = vaults_[i]->put(*segment.entry, sealed.value().bytes);
     }
     if (!receipt.ok()) return receipt.error();
-    if (receipt.value().has_value()) {
-      answers_[i].segments = std::max(answers_[i].segments, receipt.value()->receipt.index.value() + 1);
-    }
-    return {};
+    return note(i, receipt.value());
   }
 
   // Segments that are damaged in the spool, and that some vault lacks.
@@ -244,32 +270,40 @@ class StreamRecovery {
     return all;
   }
 
-  bool has_lost_its_end() const {
-    return frames_end_ < wanted_frames_ && (frames_end_ > 0 || left_.has_a_place_for_frames);
-  }
+  // The newest segment with frames is in the spool as long as the spool is.
+  bool has_lost_its_end() const { return frames_end_ < wanted_frames_.value_or(0); }
 
   bool may_close() const {
-    return left_.before.has_value() && !has_lost_its_end() &&
+    return wanted_frames_.has_value() && !has_lost_its_end() &&
            std::all_of(answers_.begin(), answers_.end(), [](const VaultAnswer& answer) {
              return !answer.failure.has_value() && !answer.has_more.has_value() && answer.damaged.empty();
            });
   }
 
+  bool is_signed_everywhere(std::uint64_t index) const {
+    return std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) { return answer.segments > index; });
+  }
+
+  // nullopt: the entry is lost.
+  Result<std::optional<format::ChainHash>> chain_before(std::uint64_t index) const {
+    if (index == 0) return std::optional(format::chain_start(id_));
+    const auto entry = TRY(spool_.entry(index - 1));
+    return entry.has_value() ? std::optional(entry->entry.chain) : std::nullopt;
+  }
+
   Status close_open_segments() {
-    format::ChainHash chain = *left_.before;
-    std::uint64_t next = left_.segments.empty() ? 0 : left_.segments.front().index;
     for (LeftSegment& segment : left_.segments) {
-      if (segment.index != next++) return {};  // a hole: what follows cannot be chained
-      if (segment.entry.has_value()) {
-        chain = segment.entry->entry.chain;
+      if (segment.entry.has_value() || is_signed_everywhere(segment.index)) continue;
+      const auto chain = TRY(chain_before(segment.index));
+      if (!chain.has_value()) {
+        if (segment.index >= left_.first_open) unchained_.push_back(segment.index);
         continue;
       }
       format::Entry entry;
       entry.stream = id_;
       entry.index = format::EntryIndex(segment.index);
       entry.object = format::name_of(TRY(read_segment(spool_, segment)).bytes);
-      entry.chain = format::next_chain(chain, entry.object, std::nullopt);
-      chain = entry.chain;
+      entry.chain = format::next_chain(*chain, entry.object, std::nullopt);
       segment.entry = format::SignedEntry::sign(entry, writer_key_);
       // Who has closed it already shall agree before anybody else is asked.
       for (std::size_t i = 0; i < vaults_.size(); ++i) {
@@ -287,42 +321,66 @@ class StreamRecovery {
     return {};
   }
 
+  // Of it all, closed.
+  std::uint64_t end() const { return left_.segments.empty() ? left_.first : left_.segments.back().index + 1; }
+
+  bool has_all_frames(const VaultAnswer& answer) const {
+    if (answer.failure.has_value() || !left_.damaged.empty() || has_lost_its_end()) return false;
+    if (answer.segments >= end()) return true;
+    return answer.segments >= left_.first_open && !left_.has_open_hole && !answer.lacks_frames &&
+           answer.damaged.empty();
+  }
+
+  std::vector<std::string> losses() const {
+    std::vector<std::string> losses;
+    for (const std::uint64_t index : damaged()) losses.push_back("segment " + std::to_string(index) + " is damaged");
+    if (has_lost_its_end()) {
+      losses.push_back("it had lost its end: " + std::to_string(*wanted_frames_) +
+                       " frames were synced to it, and it has " + std::to_string(frames_end_));
+    }
+    for (const std::uint64_t index : unchained_)
+      losses.push_back("the entry before segment " + std::to_string(index) + " is lost");
+    return losses;
+  }
+
+  std::vector<std::string> answers_in_words() const {
+    std::vector<std::string> reasons;
+    for (std::size_t i = 0; i < vaults_.size(); ++i) {
+      if (answers_[i].failure.has_value()) {
+        reasons.push_back(store::in_list(vaults_[i]->name(), *answers_[i].failure));
+      } else if (answers_[i].has_more.has_value()) {
+        reasons.push_back(*answers_[i].has_more);
+      }
+    }
+    return reasons;
+  }
+
+  // Every vault has taken what is here, and some have not signed for all of it.
+  void tell_of_gaps(SpooledStream& stream) const {
+    std::uint64_t most = 0;
+    for (const VaultAnswer& answer : answers_) most = std::max(most, answer.segments);
+    const auto is_most = [&](const LeftSegment& segment) { return segment.index == most; };
+    if (most < end() && std::none_of(left_.segments.begin(), left_.segments.end(), is_most)) {
+      stream.losses.push_back("segment " + std::to_string(most) + " is gone, and no vault has signed for it");
+      return;
+    }
+    for (std::size_t i = 0; i < vaults_.size(); ++i) {
+      if (answers_[i].segments < end())
+        stream.reasons.push_back(vaults_[i]->name() + " lacks earlier segments: its own repair brings them");
+    }
+  }
+
   Result<SpooledStream> report() {
     SpooledStream stream;
     stream.stream = id_;
     stream.segments = left_.segments.size();
     stream.frames_end = frames_end_;
-    stream.blank = left_.blank.size();
-    for (const std::uint64_t index : damaged()) stream.reasons.push_back(damage_in_words(index));
-    if (has_lost_its_end()) {
-      stream.reasons.push_back("it had lost its end: " + std::to_string(wanted_frames_) +
-                               " frames were synced to the spool, and it has " + std::to_string(frames_end_));
-    }
-    if (!left_.before.has_value() && left_.damaged.empty())
-      stream.reasons.emplace_back("the entry before its first segment is lost");
-    const std::uint64_t end = left_.segments.empty() ? 0 : left_.segments.back().index + 1;
-    for (std::size_t i = 0; i < vaults_.size(); ++i) {
-      const VaultAnswer& answer = answers_[i];
-      if (answer.failure.has_value()) {
-        stream.reasons.push_back(store::in_list(vaults_[i]->name(), *answer.failure));
-      } else if (answer.has_more.has_value()) {
-        stream.reasons.push_back(*answer.has_more);
-      }
-    }
-    for (std::size_t i = 0; i < vaults_.size() && stream.reasons.empty(); ++i) {
-      if (answers_[i].segments < end) {
-        stream.reasons.push_back(vaults_[i]->name() + " lacks earlier segments: its own repair brings them");
-      }
-    }
-    for (const VaultAnswer& answer : answers_) {
-      const bool has_all = !answer.failure.has_value() && !answer.lacks_frames && answer.damaged.empty();
-      if (has_all && left_.damaged.empty() && !has_lost_its_end()) ++stream.holders;
-    }
-    stream.is_complete = stream.reasons.empty();
-    if (!stream.is_complete) return stream;
-    // First, because alone they would look like a spool that lost what it had.
-    for (const std::uint64_t index : left_.blank) TRY(spool_.remove_segment(index));
-    TRY(spool_.remove_all());
+    stream.losses = losses();
+    stream.reasons = answers_in_words();
+    if (wanted_frames_.has_value() && stream.losses.empty() && stream.reasons.empty()) tell_of_gaps(stream);
+    for (const VaultAnswer& answer : answers_) stream.holders += has_all_frames(answer) ? 1U : 0U;
+    stream.is_complete = wanted_frames_.has_value() && stream.losses.empty() && stream.reasons.empty();
+    if (stream.is_complete) TRY(spool_.remove_all());
     return stream;
   }
 
@@ -331,11 +389,12 @@ class StreamRecovery {
   Spool& spool_;
   const crypto::Ed25519SigningKey& writer_key_;
   const env::Instant deadline_;
-  const std::uint64_t wanted_frames_;
+  const std::optional<std::uint64_t> wanted_frames_;
   LeftStream left_;
   const format::StreamId id_;
   std::vector<VaultAnswer> answers_;
   std::uint64_t frames_end_ = 0;
+  std::vector<std::uint64_t> unchained_;  // open ones that cannot be closed
 };
 
 }  // namespace
@@ -343,12 +402,13 @@ class StreamRecovery {
 Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& world, const std::string& spool_directory,
                                                  const std::vector<store::VaultApi*>& vaults,
                                                  const crypto::Ed25519SigningKey& writer_key, env::Instant deadline,
-                                                 std::uint64_t wanted_frames) {
+                                                 std::optional<std::uint64_t> wanted_frames) {
+  TRY(Spool::remove_ended(world.files, spool_directory).in([] { return "journal spool"; }));
   std::vector<SpooledStream> all;
   for (const format::StreamId& id : TRY(Spool::streams(world.files, spool_directory))) {
     Spool spool(world.files, spool_directory, id);
     auto left = look_at_stream(spool);
-    // The descriptor is the first file that comes and the last one that goes: nothing else is there.
+    // The descriptor is the first file that comes: nothing else is there.
     if (!left.ok() && left.error().code() == Code::NotFound) {
       if (!TRY(spool.segments()).empty()) {
         return Error(Code::Corrupt,

@@ -434,11 +434,12 @@ std::optional<std::uint64_t> JournalWriterOfLanes::to_close() const {
   return found->first;
 }
 
-// The oldest closed one, if every vault has it, or if the spool is over its limit and k vaults have it.
+// The oldest closed one, if every vault has it, or if the spool is over its limit and k vaults have it. Never the newest of
+// all: by that recover_spool knows how far the frames went.
 std::optional<std::uint64_t> JournalWriterOfLanes::to_drop() const {
-  if (state_.segments.empty()) return std::nullopt;
+  if (state_.segments.size() < 2) return std::nullopt;
   const auto& [index, segment] = *state_.segments.begin();
-  if (!segment.entry.has_value()) return std::nullopt;
+  if (!std::next(state_.segments.begin())->second.entry.has_value()) return std::nullopt;
   const auto have =
       static_cast<std::size_t>(std::count_if(state_.lanes.begin(), state_.lanes.end(),
                                              [at = index](const auto& lane) { return lane->progress.segments > at; }));

@@ -22,7 +22,8 @@
 //     before the next one has been opened ahead, for that.
 // I3  A frame counts as durable at a vault only when the vault confirmed it (append_frames) or gave a receipt, checked
 //     against our chain, for its segment. A vault that says anything else is behind, with a Corrupt failure: an alarm.
-// I4  A spool file is removed when every vault has a receipt for its segment. When the spool exceeds spool_limit_bytes,
+// I4  A spool file is removed when every vault has a receipt for its segment; that of the newest closed one with the spool.
+//     When the spool exceeds spool_limit_bytes,
 //     the oldest closed segments that k vaults have receipts for go first; a vault that lacks one gets it by repair from
 //     the others, and progress() counts it.
 // I5  No stream is resumed: each start makes a new one. recover_spool completes what an earlier start left.
@@ -155,22 +156,28 @@ struct SpooledStream {
   // One more than the last frame's number in it; 0 if there is none; the highest number if every vault has it and the
   // spool cannot tell any more.
   std::uint64_t frames_end = 0;
-  std::size_t blank = 0;             // segments in the spool that nothing was written to, as far as it shows
-  std::size_t holders = 0;           // vaults that have all its frames, open or closed; none while some are lost
-  bool is_complete = false;          // every vault has all of it, closed; it left the spool
-  std::vector<std::string> reasons;  // otherwise: "lux: connection refused", "est holds more than the spool"
+  // Vaults that have all its frames, those that left the spool among them, open or closed; none while some are lost.
+  std::size_t holders = 0;
+  bool is_complete = false;  // every vault has all of it, closed; it left the spool
+  // Otherwise: what the spool had and has not any more, "segment 3 is damaged"; what vaults say, "lux: connection refused".
+  std::vector<std::string> losses;
+  std::vector<std::string> reasons;
 };
 
 // Before a new stream starts: brings what lies in the spool to every vault that lacks it, in order, closed segments and
 // the frames of open ones, all vaults at once. An open segment is closed if every vault answered and none has more of it
 // than the spool (which may have lost its end with the power); otherwise it stays open, readable, and in the spool.
-// A segment that is damaged in the spool is named, and stays there. So does a stream of which fewer than `wanted_frames` are
-// left, unless they went because every vault has them: so many were synced to the spool, and counted on. Ends at `deadline`; may be repeated at any time. What
-// every vault has is not read again; memory: a segment for each vault.
+// A segment that is damaged in the spool is named, and stays there, as does a stream of which segments are gone that no vault
+// has signed for, or of which fewer than `wanted_frames` are left: so many were synced to the spool, and counted on.
+// Without `wanted_frames`, which says that it is not known yet, nothing is closed and nothing leaves the spool.
+// Ends at `deadline`; may be repeated at any time, and goes on from where each vault has signed (one that lacks earlier
+// segments signs for none: it is asked for each until its own repair has brought them). What a vault has signed for counts
+// as held by it, also where its disk has lost that since: repair is for that. What every vault has is not read again;
+// memory: a segment for each vault.
 // Errors: the spool's disk; Corrupt: a descriptor or an entry that is not as it was written.
 Result<std::vector<SpooledStream>> recover_spool(const JournalWriter::World& world, const std::string& spool_directory,
                                                  const std::vector<store::VaultApi*>& vaults,
                                                  const crypto::Ed25519SigningKey& writer_key, env::Instant deadline,
-                                                 std::uint64_t wanted_frames = 0);
+                                                 std::optional<std::uint64_t> wanted_frames = 0);
 
 }  // namespace exclave::spread

@@ -160,10 +160,63 @@ TEST_F(DatabaseJournalTest, nor_is_one_whose_spool_has_lost_its_end) {
     LogHome next(bench, RpoPolicy::Bounded);
     must(next.journal().recall(exposed));
     next.recover_left();
-    EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("had lost its end")));
+    const std::string spool = next.journal().left_spools().path_of(exposed->journals[0].start);
+    EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("'" + spool + "' lacks what it had: it had lost its end")));
     next.open(kStart + 200);
     must(next.run_for(2s));
     EXPECT_TRUE(next.journal().exposed().has_value());
+  });
+}
+
+// Somebody made room: vaults take what is left, and that is not what was acknowledged.
+TEST_F(DatabaseJournalTest, nor_is_one_whose_spool_has_lost_its_beginning) {
+  run([](JournalBench& bench) {
+    LogHome home(bench, RpoPolicy::Bounded);
+    home.shut({0, 1, 2});
+    home.open();
+    home.write_without_vaults(200, 61s);
+    home.write_without_vaults(200, 3s);
+    const auto exposed = home.journal().exposed();
+    ASSERT_TRUE(exposed.has_value());
+    ASSERT_EQ(exposed->journals.size(), 1U);
+    ignore(home.journal().end(), "vaults are away");
+    home.shut({0, 1, 2}, false);
+    const std::string spool = home.journal().left_spools().path_of(exposed->journals[0].start);
+    const std::string stream = must(bench.env().files.list(spool)).at(0);
+    must(bench.env().files.remove_file(spool + "/" + stream + "/0.segment"));
+
+    LogHome next(bench, RpoPolicy::Bounded);
+    must(next.journal().recall(exposed));
+    for (int turns = 0; turns < 2; ++turns)
+      EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("'" + spool + "' lacks what it had: segment 0 is gone")));
+    next.open(kStart + 400);
+    must(next.run_for(2s));
+    EXPECT_TRUE(next.journal().exposed().has_value());
+  });
+}
+
+// Its server is lost, and what it wrote down cannot be read: the vaults get all that is in the spool.
+TEST_F(DatabaseJournalTest, a_run_that_does_not_know_what_was_exposed_brings_it_to_the_vaults_and_keeps_the_spool) {
+  run([](JournalBench& bench) {
+    std::optional<agent::Exposure> exposed;
+    {
+      LogHome home(bench, RpoPolicy::Bounded);
+      home.open();
+      home.write_without_vaults(200, 3s);
+      exposed = home.journal().exposed();
+      ignore(home.journal().end(), "vaults are away");
+      home.shut({0, 1}, false);
+    }
+    LogHome next(bench, RpoPolicy::Bounded);
+    EXPECT_THAT(next.recover_left(), IsEmpty());
+    EXPECT_THAT(next.held(), ElementsAre(ElementsAre("0 opening", "0 log 0/3000000 +200")));
+    EXPECT_EQ(must(next.journal().left_spools().starts()).size(), 1U);
+    must(next.journal().recall(exposed));
+    EXPECT_THAT(next.recover_left(), IsEmpty());
+    next.open(kStart + 200);
+    must(next.run_for(2s));
+    EXPECT_FALSE(next.journal().exposed().has_value());
+    must(next.journal().finish());
   });
 }
 

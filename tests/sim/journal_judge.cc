@@ -84,7 +84,9 @@ void JournalCampaign::judge_left(const spread::SpooledStream& left) {
   const auto journal = std::find_if(home_.journals().begin(), home_.journals().end(),
                                     [&](const WrittenJournal& each) { return each.id() == left.stream; });
   if (journal == home_.journals().end()) return;  // it was begun, and no frame ever came
-  std::string reasons;
+  std::string losses;
+  for (const std::string& loss : left.losses) losses += "; " + loss;
+  std::string reasons = losses;
   for (const std::string& reason : left.reasons) reasons += "; " + reason;
   note("  left: journal " + std::to_string(journal->tag) + ", frames " + std::to_string(left.frames_end) + reasons);
   if (left.is_complete) probes_.hit("what a dead writer left was completed");
@@ -92,9 +94,11 @@ void JournalCampaign::judge_left(const spread::SpooledStream& left) {
   if (reasons.find("than the spool") != std::string::npos) {
     probes_.hit("what a dead writer left stayed: a vault holds more");
   }
-  if (reasons.find("damaged in the spool") != std::string::npos) {
-    complain("a spool that only lost power calls itself damaged" + reasons);
-  }
+  if (losses.find("is damaged") != std::string::npos)
+    complain("a spool that only lost power calls itself damaged" + losses);
+  const bool was_spared = shape_.liars.empty() && !vaults_were_damaged_;
+  if (was_spared && losses.find("is gone") != std::string::npos)
+    complain("a spool that only lost power lacks what no vault has" + losses);
 }
 
 void JournalCampaign::note_progress() {

@@ -22,8 +22,6 @@ constexpr auto kStopLook = 100ms;
 }  // namespace
 
 void Keeper::recover_spools(Running& database) {
-  // As soon as the stream has read its position; where it cannot, that is told, and nothing is put away meanwhile.
-  if (!database.stream->left_spools().knows_awaited()) return;
   const spread::JournalWriter::World world{place_.env.clock, place_.env.random, place_.env.files, place_.env.threads};
   std::vector<std::string> troubles =
       database.stream->left_spools().recover({world, place_.vaults, place_.writer, place_.policy.quorum.k});

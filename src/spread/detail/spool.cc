@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kStreamName = "stream";
 constexpr std::string_view kSegmentKind = ".segment";
 constexpr std::string_view kEntryKind = ".entry";
+constexpr std::string_view kEndedKind = ".ended";
 constexpr std::uint64_t kMaxDocumentBytes = 16 * 1024;
 constexpr std::size_t kPieceBytes = 256 * 1024;
 static_assert(format::object_bytes(format::kSizeClasses.front()) % kPieceBytes == 0);
@@ -47,10 +48,18 @@ Result<format::SignedStream> Spool::stream() const {
 }
 
 Result<std::vector<std::uint64_t>> Spool::segments() const {
+  return all_of(kSegmentKind);
+}
+
+Result<std::vector<std::uint64_t>> Spool::entries() const {
+  return all_of(kEntryKind);
+}
+
+Result<std::vector<std::uint64_t>> Spool::all_of(std::string_view kind) const {
   std::vector<std::uint64_t> found;
   for (const std::string& name : TRY(files_.list(directory_))) {
-    if (!name.ends_with(kSegmentKind)) continue;
-    const auto index = parse_u64(std::string_view(name).substr(0, name.size() - kSegmentKind.size()));
+    if (!name.ends_with(kind)) continue;
+    const auto index = parse_u64(std::string_view(name).substr(0, name.size() - kind.size()));
     if (index.ok()) found.push_back(index.value());
   }
   std::sort(found.begin(), found.end());
@@ -109,20 +118,22 @@ Status Spool::remove_entry(std::uint64_t index) {
 }
 
 Status Spool::remove_all() {
-  // Segments, the oldest first, then entries, the descriptor last: what is left after a crash can still be told, and
-  // chained, and has the newest frame.
-  for (const std::uint64_t index : TRY(segments())) TRY(remove_segment(index));
-  bool is_begun = false;
-  for (const std::string& name : TRY(files_.list(directory_))) {
-    if (name == kStreamName) {
-      is_begun = true;
-    } else {
-      TRY(files_.remove_file(env::join_path(directory_, name)));
-    }
+  TRY(remove_ended(files_, root_));  // one of this name: a clone's
+  TRY(TRY(files_.open_directory(root_))->rename(name_, name_ + std::string(kEndedKind)));
+  TRY(files_.sync_directory(root_));  // I2
+  return remove_ended(files_, root_);
+}
+
+Status Spool::remove_ended(env::FileSystem& files, const std::string& directory) {
+  const auto names = files.list(directory);
+  if (!names.ok()) return names.error().code() == Code::NotFound ? Status() : names.error();
+  for (const std::string& name : names.value()) {
+    if (!name.ends_with(kEndedKind)) continue;
+    const std::string ended = env::join_path(directory, name);
+    for (const std::string& file : TRY(files.list(ended))) TRY(files.remove_file(env::join_path(ended, file)));
+    TRY(TRY(files.open_directory(directory))->remove(name));
   }
-  TRY(files_.sync_directory(directory_));  // I2
-  if (is_begun) TRY(files_.remove_file(env::join_path(directory_, kStreamName)));
-  return TRY(files_.open_directory(root_))->remove(name_);
+  return {};
 }
 
 }  // namespace exclave::spread::detail
