@@ -137,6 +137,42 @@ std::set<std::string> closed_above(env::FileSystem& files, const std::string& pa
   return closed;
 }
 
+// What is not there yet is made in the nearest directory above it that is: absolute, wherever links lead. Empty: none
+// can be looked at, which others name better.
+std::string nearest_that_is_there(env::FileSystem& files, std::string_view path) {
+  while (true) {
+    auto there = files.canonical(path);
+    if (there.ok()) return there.take();
+    const std::string_view above = env::parent_path(path);
+    if (above == path) return "";
+    path = above;
+  }
+}
+
+// What stands in the way, was asked for wrongly or told to stop is not: no disk answers so. One that the kernel has
+// closed to writing answers Denied. Nothing that a vault answered may come here, for distrust costs the next run all
+// that is finished: no step that is asked about speaks to one.
+bool may_be_of_a_disk(Code code) {
+  switch (code) {
+    case Code::Precondition:
+    case Code::InvalidInput:
+    case Code::Conflict:
+    case Code::AlreadyExists:
+    case Code::NotFound:
+    case Code::Cancelled:
+      return false;
+    case Code::Denied:
+    case Code::Corrupt:
+    case Code::Exhausted:
+    case Code::Unavailable:
+    case Code::OutcomeUnknown:
+    case Code::Unsupported:
+    case Code::Bug:
+      return true;
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
@@ -213,20 +249,13 @@ Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::st
 
 Status check_lies_beside(env::FileSystem& files, const RestoreTarget& target, const std::string& log_directory) {
   const env::FileInfo claimed = TRY(target.claimed->info());
-  std::string_view path = log_directory;
-  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  // Up to a "..": what stands before it is not above what follows. What cannot be looked at, others name better.
-  while (env::base_name(path) != "..") {
-    const auto opened = files.open_directory(path);  // wherever a link leads
-    const auto found = opened.ok() ? opened.value()->info() : Result<env::FileInfo>(opened.error());
-    if (found.ok() && found.value().inode == claimed.inode && found.value().device == claimed.device) {
-      return Error(Code::InvalidInput, "the log's directory '" + printable(log_directory) +
-                                           "' would lie in the target '" + printable(target.path) + "'")
-          .hint("name one beside it with --wal, or leave --wal out: it is " + printable(target.path) + ".wal then");
-    }
-    const std::string_view above = env::parent_path(path);
-    if (above == path || above == ".") break;
-    path = above;
+  const std::string place = nearest_that_is_there(files, log_directory);
+  for (std::string_view at = place; !at.empty(); at = at.size() > 1 ? env::parent_path(at) : std::string_view()) {
+    const auto found = files.stat(at);
+    if (!found.ok() || found.value().inode != claimed.inode || found.value().device != claimed.device) continue;
+    return Error(Code::InvalidInput, "the log's directory '" + printable(log_directory) +
+                                         "' would lie in the target '" + printable(target.path) + "'")
+        .hint("name one beside it with --wal, or leave --wal out: it is " + printable(target.path) + ".wal then");
   }
   return {};
 }
@@ -260,7 +289,7 @@ Result<std::vector<engine::DatabaseRestoreOptions>> hand_over(const Context& con
 }
 
 Error distrusting(const Context& context, const std::vector<std::string>& targets, Error why) {
-  if (why.code() != Code::Unavailable && why.code() != Code::Exhausted) return why;  // refused, and not by a disk
+  if (!may_be_of_a_disk(why.code())) return why;
   for (const std::string& target : targets) {
     const Status distrusted = engine::distrust_target(context.env.files, target);
     if (!distrusted.ok()) {
@@ -271,14 +300,31 @@ Error distrusting(const Context& context, const std::vector<std::string>& target
   return why;
 }
 
+void add_outcome(config::Json& json, const Status& allowed) {
+  json.set("ok", allowed.ok());
+  if (allowed.ok()) return;
+  json.set("code", name_of(allowed.error().code()))
+      .set("message", allowed.error().message())
+      .set("hint", allowed.error().hint_text())
+      .set("exit_code", static_cast<int>(exit_code_of(allowed.error())));
+}
+
+ExitCode end_of_restore(const Context& context, const Status& allowed, IsPartial is_partial) {
+  if (allowed.ok()) return is_partial == IsPartial::Yes ? kPartial : kOk;
+  Context beside_the_report = context;
+  beside_the_report.json = false;
+  show_error(beside_the_report, allowed.error());
+  return exit_code_of(allowed.error());
+}
+
 std::string chosen_in_words(const engine::DatabaseLog& log) {
   if (log.point.has_value()) return point_in_words(*log.point);
   if (!log.cut.has_value()) return "";
   return "cut " + log.cut->id.hex().substr(0, 12) + " of " + env::to_rfc3339(env::Timestamp{log.cut->taken_ns});
 }
 
-std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready,
-                          const std::string& target) {
+std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready, const std::string& target,
+                          const Status& allowed) {
   const engine::DatabaseLog& log = found.log;
   std::string text;
   if (const std::string chosen = chosen_in_words(log); !chosen.empty()) text += "chosen: " + chosen + "\n";
@@ -291,7 +337,8 @@ std::string database_text(const FoundLog& found, const engine::DatabaseRestoreRe
             " to " + env::to_rfc3339(env::Timestamp{exposure.ended_ns}) + "\n";
   }
   for (const std::string& tablespace : ready.tablespaces) text += "tablespace at " + tablespace + "\n";
-  return text + "start it: pg_ctl -D " + target + " start; its log is in " + found.directory + "\n";
+  return text + (allowed.ok() ? "start it" : "start it as soon as its recovery.signal is there") + ": pg_ctl -D " +
+         target + " start; its log is in " + found.directory + "\n";
 }
 
 void add_database(config::Json& json, const FoundLog& found) {

@@ -78,13 +78,20 @@ struct PreparedDatabase {
 Result<std::vector<engine::DatabaseRestoreOptions>> hand_over(const Context& context,
                                                               const std::vector<PreparedDatabase>& databases);
 
+// What was restored is reported also where allow_recovery failed: no second run could. After the report the error is
+// shown, and its exit code returned; with --json the report holds it (`ok`, and then as of every error).
+void add_outcome(config::Json& json, const Status& allowed);
+enum class IsPartial { No, Yes };
+ExitCode end_of_restore(const Context& context, const Status& allowed, IsPartial is_partial);
+
 // `why` claiming a target, make_ready or hand_over failed. The kernel tells once of bytes that never reached the disk, and it
-// may have been those of any target: whoever goes on writes everything in them again.
+// may have been those of any target: whoever goes on writes everything in them again. Unless `why` is of no disk.
 Error distrusting(const Context& context, const std::vector<std::string>& targets, Error why);
 
 // "cut 1a2b... of T", "restore point 'x' of T at P, the last of 2 of that name"; empty: the goal says it all.
 std::string chosen_in_words(const engine::DatabaseLog& log);
-std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready, const std::string& target);
+std::string database_text(const FoundLog& found, const engine::DatabaseRestoreReport& ready, const std::string& target,
+                          const Status& allowed);
 void add_database(config::Json& json, const FoundLog& found);
 // What to do before the server is started; also, which directories its user cannot come through.
 void show_database_notes(const Context& context, const FoundLog& found, const engine::DatabaseRestoreReport& ready,

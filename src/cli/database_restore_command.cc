@@ -62,15 +62,18 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   if (!ready.ok()) return distrusting(context, {target.path}, ready.take_error());
   const auto recoveries = hand_over(context, {{&found, &target}});
   if (!recoveries.ok()) return distrusting(context, {target.path}, recoveries.error());
-  TRY(engine::allow_recovery(recoveries.value()));
+  const Status allowed = engine::allow_recovery(recoveries.value());
   note_restore(context, site, found, report);
   config::Json json = restore_json(report, released);
   add_database(json, found);
-  context.print(restore_text(report, released, settings.target) + database_text(found, ready.value(), settings.target),
-                json);
+  add_outcome(json, allowed);
+  context.print(
+      restore_text(report, released, settings.target) + database_text(found, ready.value(), settings.target, allowed),
+      json);
   show_database_notes(context, found, ready.value(), target);
   show_restore_problems(context, report);
-  return report.is_partial() || found.may_lack_the_last ? kPartial : kOk;
+  const bool is_partial = report.is_partial() || found.may_lack_the_last;
+  return end_of_restore(context, allowed, is_partial ? IsPartial::Yes : IsPartial::No);
 }
 
 }  // namespace exclave::cli

@@ -153,7 +153,10 @@ Status check_lies_beside_all(env::FileSystem& files, const Parts& parts, const s
 // Every database's log, ended at the goal.
 Status find_databases(const Context& context, const Parts& parts, Part& part, const engine::RecoveryGoal& goal) {
   const RestoreSettings& settings = part.settings;
-  if (!settings.wal.empty()) TRY(context.env.files.make_directories(settings.wal, engine::kPassableDirectory));
+  if (!settings.wal.empty()) {
+    TRY(check_lies_beside_all(context.env.files, parts, settings.wal));  // or a target would not be empty any more
+    TRY(context.env.files.make_directories(settings.wal, engine::kPassableDirectory));
+  }
   for (const auto& [dataset, bases] : part.survey.datasets) {
     if (!is_of_database(bases)) continue;
     Member member = member_of(part, dataset);
@@ -232,9 +235,11 @@ Result<std::vector<engine::DatabaseRestoreOptions>> hand_over_databases(const Co
   return hand_over(context, databases);
 }
 
-Status hand_over_all(const Context& context, const Parts& parts, const std::vector<Member*>& members) {
-  const auto recoveries = hand_over_databases(context, members);
-  if (!recoveries.ok()) return distrusting(context, target_paths(parts), recoveries.error());
+// Where it fails, the command can be run again. After it no run can: from then on all that there is to tell is told.
+Result<std::vector<engine::DatabaseRestoreOptions>> hand_over_all(const Context& context, const Parts& parts,
+                                                                  const std::vector<Member*>& members) {
+  auto recoveries = hand_over_databases(context, members);
+  if (!recoveries.ok()) return distrusting(context, target_paths(parts), recoveries.take_error());
   for (Member* member : members) {
     if (member->is_database()) {
       note_restore(context, *member->part->site, *member->log, member->report);
@@ -243,7 +248,7 @@ Status hand_over_all(const Context& context, const Parts& parts, const std::vect
       ++member->report.problem_count;
     }
   }
-  return engine::allow_recovery(recoveries.value());
+  return recoveries;
 }
 
 std::string distance_in_words(const Member& member) {
@@ -266,7 +271,7 @@ config::Json member_json(const Member& member) {
   return json;
 }
 
-void show(const Context& context, const Parts& parts, env::Timestamp instant) {
+void show(const Context& context, const Parts& parts, env::Timestamp instant, const Status& allowed) {
   std::vector<std::vector<std::string>> rows = {{"dataset", "kind", "snapshot", "began", "from the point"}};
   config::Json registries = config::Json::array();
   config::Json datasets = config::Json::array();
@@ -279,7 +284,7 @@ void show(const Context& context, const Parts& parts, env::Timestamp instant) {
                       distance_in_words(member)});
       datasets.push(member_json(member));
       details += restored_text(member.report, snapshot.found, snapshot.began, member.target.path);
-      if (member.is_database()) details += database_text(*member.log, member.ready, member.target.path);
+      if (member.is_database()) details += database_text(*member.log, member.ready, member.target.path, allowed);
     }
     details += reads_text(part.released);
     config::Json registry = config::Json::object();
@@ -288,8 +293,8 @@ void show(const Context& context, const Parts& parts, env::Timestamp instant) {
     registries.push(std::move(registry));
   }
   config::Json json = config::Json::object();
-  json.set("ok", true)
-      .set("point_ns", instant.nanoseconds)
+  add_outcome(json, allowed);
+  json.set("point_ns", instant.nanoseconds)
       .set("datasets", std::move(datasets))
       .set("registries", std::move(registries));
   context.print("the point: " + env::to_rfc3339(instant) + "\n" + render_table(rows, "lllll") + details, json);
@@ -416,6 +421,8 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
     whole = TRY(engine::lock_target(context.env.files, settings.target, engine::kPassableDirectory));
   for (Part& part : parts) {
     Status claimed = claim_targets(context.env.files, part, whole.get());
+    // Nothing is written yet: Denied is said of who runs this.
+    if (!claimed.ok() && claimed.error().code() == Code::Denied) return claimed.take_error();
     if (!claimed.ok()) return distrusting(context, target_paths(parts), claimed.take_error());
   }
   for (Part& part : parts) TRY(find_databases(context, parts, part, goal));
@@ -426,11 +433,11 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
   // 2. All files of all members. 3. Only then may a server be started on any of them.
   const std::vector<Member*> members = members_of(parts);
   for (Member* member : members) TRY(restore_files(context, *member).in([&] { return "dataset " + member->name; }));
-  TRY(hand_over_all(context, parts, members));
-  show(context, parts, instant);
+  const Status allowed = engine::allow_recovery(TRY(hand_over_all(context, parts, members)));
+  show(context, parts, instant, allowed);
   bool is_partial = false;
   for (const Part& part : parts) is_partial = show_notes(context, part, instant) || is_partial;
-  return is_partial ? kPartial : kOk;
+  return end_of_restore(context, allowed, is_partial ? IsPartial::Yes : IsPartial::No);
 }
 
 }  // namespace exclave::cli

@@ -74,11 +74,11 @@ Status write_new(env::Directory& directory, std::string_view name, ByteView cont
 }
 
 // What is made above it has to let the server's user through.
-Result<std::unique_ptr<env::Directory>> open_log_directory(env::FileSystem& files, const std::string& path) {
+Result<DirectoryInPlace> open_log_directory(env::FileSystem& files, const std::string& path) {
   TRY(check_names_itself(path, "log directory"));
   TRY(files.make_directories(env::parent_path(path), kPassableDirectory));
   TRY(files.make_directories(path, env::kPrivateDirectory));
-  auto opened = open_itself(files, path);
+  auto opened = open_in_place(files, path);
   if (opened.ok() || opened.error().code() != Code::InvalidInput) return opened;
   return Error(Code::Precondition, "'" + printable(path) + "' is a link, or no directory")
       .hint("name the directory itself with --wal");
@@ -137,8 +137,9 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
 Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory) {
   const std::string path(without_slashes(directory));
   const bool was_there = TRY(env::exists(files, path));
-  auto root = TRY(open_log_directory(files, path));
-  std::unique_ptr<WalDirectoryHold> hold(new WalDirectoryHold(files, path, std::move(root)));
+  DirectoryInPlace place = TRY(open_log_directory(files, path));
+  std::unique_ptr<WalDirectoryHold> hold(
+      new WalDirectoryHold(files, path, std::move(place.above), std::move(place.itself)));
   env::Directory& opened = hold->directory();
   Status locked = opened.lock();
   if (!locked.ok() && locked.error().code() == Code::Conflict) {
@@ -195,7 +196,7 @@ Status WalDirectoryHold::mark(bool was_there, const std::vector<env::DirectoryEn
   }
   if (was_there && entries.empty()) origin_ = Origin::Found;
   TRY(write_new(*directory_, kMarkName, as_bytes(origin_ == Origin::Found ? kFoundHere : kMadeHere)));
-  return files_.sync_directory(path_);
+  return directory_->sync_all();
 }
 
 WalDirectoryHold::~WalDirectoryHold() {
@@ -258,7 +259,18 @@ Status WalDirectoryHold::remove() {
   std::sort(entries.begin(), entries.end(), [&](const auto& a, const auto& b) { return turn(a) < turn(b); });
   for (const env::DirectoryEntry& entry : entries) TRY(directory_->remove(entry.name));
   if (origin_ == Origin::Found) return directory_->set_own_attributes(as_found_);
-  return TRY(files_.open_directory(env::parent_path(path_)))->remove(env::base_name(path_));
+  return remove_itself();
+}
+
+Status WalDirectoryHold::remove_itself() {
+  if (above_ == nullptr)
+    return Error(Code::Denied, "the directory above '" + printable(path_) + "' may not be read: it stays, empty");
+  const std::string_view name = env::base_name(path_);
+  const env::FileInfo named = TRY(above_->stat(name));
+  const env::FileInfo own = TRY(directory_->info());
+  if (named.inode != own.inode || named.device != own.device)
+    return Error(Code::Precondition, "'" + printable(path_) + "' is not this restore's directory any more");
+  return above_->remove(name);
 }
 
 WalDirectoryWriter::WalDirectoryWriter(std::unique_ptr<WalDirectoryHold> hold, pg::SegmentSize size, pg::Lsn first)

@@ -19,8 +19,9 @@
 // I3  A segment is handed over as a copy: a server may write into what it was given.
 // I4  Until a server may be started on it, a log is of use to nobody: what a restore that failed wrote is removed, and what
 //     one that was killed left is removed by the next, which tells it by the mark, of this user, and the missing plan;
-//     nothing else is ever removed. One restore at a time: the directory is locked. It is written through its open
-//     handle only: whoever owns what is above it may put something else in its place at any moment.
+//     nothing else is ever removed. One restore at a time: the directory is locked. It is written, synced and removed
+//     through the handles of it and of the directory above, opened once: whoever owns what is above may put something
+//     else in its place at any moment, and that stays.
 // I6  From before the first byte until give_to nobody but this user comes into the directory, whoever made it, and it
 //     has no ACL. Each file in it is made by this restore, and none that was there is written to, or given away.
 // Threads: one at a time. Durability: all but the plan's name after plan() returned, that after publish().
@@ -89,15 +90,18 @@ class WalDirectoryHold {
 
  private:
   enum class Origin { Ours, Found };
-  WalDirectoryHold(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> directory)
-      : files_(files), path_(std::move(path)), directory_(std::move(directory)) {}
+  WalDirectoryHold(env::FileSystem& files, std::string path, std::unique_ptr<env::Directory> above,
+                   std::unique_ptr<env::Directory> directory)
+      : files_(files), path_(std::move(path)), above_(std::move(above)), directory_(std::move(directory)) {}
   Status close_to_others();
   Status begin(bool was_there);
   Status mark(bool was_there, const std::vector<env::DirectoryEntry>& entries);
   Status remove();
+  Status remove_itself();
 
   env::FileSystem& files_;
   const std::string path_;
+  std::unique_ptr<env::Directory> above_;  // nullptr: it may not be read
   std::unique_ptr<env::Directory> directory_;
   bool is_drafted_ = false;
   bool is_published_ = false;

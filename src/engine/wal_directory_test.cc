@@ -9,6 +9,7 @@
 
 #include "posix/world.h"
 #include "tests/conformance/scratch_directory.h"
+#include "tests/realm/turning_files.h"
 
 namespace exclave::engine {
 namespace {
@@ -170,6 +171,39 @@ TEST_F(WalDirectory, E_a_file_that_somebody_else_put_under_a_segments_name_is_no
   put("000000010000000000000002");
   EXPECT_EQ(writer_->plan(plan_to(2 * kSegment + 77)).error().code(), Code::Precondition) << "it came in its place";
   EXPECT_TRUE(is_untouched());
+}
+
+// Whoever owns what is above it puts something else in its place while the log is fetched.
+TEST_F(WalDirectory, E_what_has_its_place_by_then_stays_when_a_restore_fails) {
+  writer_ = WalDirectoryWriter::create(files_, scratch_ / "above/wal", size_, pg::Lsn(kSegment)).take();
+  std::filesystem::rename(scratch_ / "above", scratch_ / "moved");
+  std::filesystem::create_directories(scratch_ / "theirs/wal");
+  std::filesystem::create_directory_symlink(scratch_ / "theirs", scratch_ / "above");
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 100).ok());
+  writer_.reset();
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "theirs/wal"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "moved/wal")) << "what this restore made";
+
+  writer_ = WalDirectoryWriter::create(files_, directory(), size_, pg::Lsn(kSegment)).take();
+  std::filesystem::rename(directory(), scratch_ / "elsewhere");
+  std::filesystem::create_directory(directory());
+  ASSERT_TRUE(add(kOne, kSegment, kSegment + 100).ok());
+  writer_.reset();
+  EXPECT_TRUE(std::filesystem::exists(directory()));
+  EXPECT_TRUE(std::filesystem::is_empty(scratch_ / "elsewhere")) << "the log went, where it was";
+}
+
+TEST_F(WalDirectory, E_what_was_opened_is_begun_though_its_name_is_given_away_meanwhile) {
+  writer_.reset();
+  realm_tests::TurningFiles turning(files_);
+  bool is_turned = false;
+  turning.retell = [&](env::FileInfo&) {
+    if (!std::exchange(is_turned, true)) std::filesystem::rename(directory(), scratch_ / "elsewhere");
+  };
+  const auto begun = WalDirectoryWriter::create(turning, directory(), size_, pg::Lsn(kSegment));
+  ASSERT_TRUE(is_turned);
+  ASSERT_TRUE(begun.ok()) << begun.error().message();
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "elsewhere/restore.unfinished"));
 }
 
 // Whoever may write into an archive could have the next restore remove it.

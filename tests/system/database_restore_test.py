@@ -246,6 +246,110 @@ class Restores(DatabaseTest):
         back.run("pg_checksums", "--check", "-D", back.data)
 
 
+class SeveralTargets(DatabaseTest):
+    """A database and a tree that is older than it, each into its own target."""
+
+    def setUp(self):
+        super().setUp()
+        self.protect()
+        papers = self.scratch / "papers"
+        papers.mkdir()
+        (papers / "document").write_text("written before the rows that name it")
+        self.ok(self.realm.exclave("backup", "--home", self.realm.home, papers, "--dataset", "papers"))
+        (self.home.data / "postgresql.auto.conf").unlink()  # so that the restore needs room for one
+        self.base()
+        self.home.sql("insert into t values (1, 'after the base')")
+        self.lose_home()
+        self.release = self.realm.release("all", request_options=("--all",))
+
+    def restore_all(self, target, *options):
+        return self.realm.restore(self.release, self.scratch / target, "--all", *options)
+
+    def make_target(self, name):
+        directory = self.scratch / name
+        directory.mkdir()
+        postgres.give_to_server(directory)
+        return directory
+
+    def files_of_base(self):
+        """How many files and directories the base has: what is there, but for what makes it a server's."""
+        self.make_target("room")
+        self.ok(self.restore_all("room"), harness.PARTIAL)
+        base = self.scratch / "room/people"
+        made = [base / "postgresql.auto.conf", base / "recovery.signal"]
+        self.assertTrue(all(path.exists() for path in made))
+        return 1 + sum(1 for _ in base.rglob("*")) - len(made)
+
+    def mount_with_room_for(self, files, place):
+        if os.geteuid() != 0 or not shutil.which("mount"):
+            self.skipTest("mounting a small file system takes root")
+        place.mkdir(parents=True, exist_ok=True)
+        if harness.run_process(["mount", "-t", "tmpfs", "-o", f"nr_inodes={files},mode=700", "tmpfs", place], "/").code != 0:
+            self.skipTest("no mount here")
+        self.addCleanup(harness.run_process, ["umount", "-l", place], "/")
+        if os.statvfs(place).f_ffree != files - 1:
+            self.skipTest("files are counted otherwise here")
+
+    def make_room(self, place):
+        self.ok(harness.run_process(["mount", "-o", "remount,nr_inodes=1000000", place], "/"))
+
+    def test_after_a_failure_at_one_target_none_is_trusted_and_the_same_command_goes_on(self):
+        files = self.files_of_base()
+        back = self.make_target("back")
+        self.mount_with_room_for(files, back / "people")
+        self.refused(self.restore_all("back"), harness.FAILED, "dataset people: ", "postgresql.auto.conf",
+                     "No space left on device")
+        self.assertFalse((back / "people/recovery.signal").exists())
+        for name in ("people", "papers"):
+            trusted = (back / f"{name}.exclave-restore").read_text().split(" ")[1]
+            self.assertEqual("-", trusted, f"{name}: the disk may be the same, and tells of what it lost only once")
+        self.make_room(back / "people")
+        restored = self.ok(self.restore_all("back", "--json"), harness.PARTIAL).json()
+        self.assertEqual([0, 0], [dataset["kept_files"] for dataset in restored["datasets"]])
+        self.assertTrue((back / "people/recovery.signal").exists())
+        self.assertEqual([], list(back.glob("*.exclave-restore")))
+
+    def test_where_a_servers_signal_cannot_be_made_all_that_was_restored_is_reported(self):
+        """The command cannot be run again: what it does not say now, nobody hears."""
+        files = self.files_of_base() + 1  # its settings, and no signal
+        back = self.make_target("back")
+        self.mount_with_room_for(files, back / "people")
+        ended = self.refused(self.restore_all("back", "--json"), harness.FAILED,
+                             "back/people/recovery.signal' could not be made", "all else is there: make an empty",
+                             "dataset papers is older than the point")
+        self.assertEqual(1, len(ended.out.splitlines()), "one object")
+        told = ended.json()
+        self.assertEqual((False, harness.FAILED), (told["ok"], told["exit_code"]))
+        self.assertIn("recovery.signal' could not be made", told["message"])
+        people, papers = told["datasets"]
+        self.assertEqual(people["log_end"]["position"], people["recovers_to"]["position"])
+        self.assertTrue(papers["behind"])
+        self.refused(self.restore_all("back"), harness.FAILED, "is not empty")
+
+        alone = self.scratch / "alone"
+        self.mount_with_room_for(files, alone)
+        postgres.give_to_server(alone)
+        speeds = self.realm.site / "speeds"
+        shutil.rmtree(speeds)
+        ended = self.refused(self.realm.restore(self.release, alone, "--dataset", "people"), harness.FAILED,
+                             "alone/recovery.signal' could not be made")
+        self.assertRegex(ended.out, f"the server will recover to {people['recovers_to']['position']} on timeline 1")
+        self.assertEqual(1, len(list(speeds.iterdir())), "how long it took is noted")
+
+        # As the hint says.
+        self.make_room(back / "people")
+        (back / "people/recovery.signal").touch()
+        postgres.give_to_server(back / "people")
+        self.assertEqual("1", self.recover("back/people").sql("select count(*) from t"))
+
+    def test_a_place_for_logs_that_is_refused_leaves_its_target_empty(self):
+        back = self.make_target("back")
+        self.refused(self.restore_all("back", "--wal", back / "people/log"), harness.FAILED, "would lie in the target")
+        self.assertEqual([], list((back / "people").iterdir()))
+        self.ok(self.restore_all("back", "--wal", self.scratch / "logs"), harness.PARTIAL)
+        self.assertTrue((self.scratch / "logs/people/wal.plan").exists())
+
+
 class Truncation(DatabaseTest):
     """No failure of the way back may look like the end of the log: a server would open the database without the rest."""
 

@@ -30,11 +30,19 @@ Status check_names_itself(std::string_view path, std::string_view what) {
 }
 
 Result<std::unique_ptr<env::Directory>> open_itself(env::FileSystem& files, std::string_view path) {
+  DirectoryInPlace place = TRY(open_in_place(files, path));
+  return std::move(place.itself);
+}
+
+Result<DirectoryInPlace> open_in_place(env::FileSystem& files, std::string_view path) {
   path = without_slashes(path);
-  const auto above = files.open_directory(env::parent_path(path));
-  if (above.ok()) return above.value()->open_directory(env::base_name(path));
-  if (above.error().code() == Code::Denied) return open_by_path(files, path);
-  return above.error();
+  DirectoryInPlace place;
+  auto above = files.open_directory(env::parent_path(path));
+  if (!above.ok() && above.error().code() != Code::Denied) return above.take_error();
+  if (above.ok()) place.above = above.take();
+  place.itself =
+      place.above != nullptr ? TRY(place.above->open_directory(env::base_name(path))) : TRY(open_by_path(files, path));
+  return place;
 }
 
 }  // namespace exclave::engine

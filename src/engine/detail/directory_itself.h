@@ -26,4 +26,11 @@ Status check_names_itself(std::string_view path, std::string_view what);
 // Precondition: check_names_itself. Slashes at the end are fine.
 Result<std::unique_ptr<env::Directory>> open_itself(env::FileSystem& files, std::string_view path);
 
+// The same, together with the directory in which it has its name.
+struct DirectoryInPlace {
+  std::unique_ptr<env::Directory> above;  // nullptr: it may be passed and not read
+  std::unique_ptr<env::Directory> itself;
+};
+Result<DirectoryInPlace> open_in_place(env::FileSystem& files, std::string_view path);
+
 }  // namespace exclave::engine

@@ -40,5 +40,16 @@ TEST_F(DirectoryItself, a_directory_is_opened_from_one_that_may_not_be_read) {
   EXPECT_EQ(opened.value()->info().value().inode, files_.stat("/above/real").value().inode);
 }
 
+TEST_F(DirectoryItself, comes_with_the_directory_in_which_it_has_its_name_where_that_may_be_read) {
+  const auto place = open_in_place(files_, "/above/real");
+  ASSERT_TRUE(place.ok()) << place.error().message();
+  ASSERT_NE(place.value().above, nullptr);
+  EXPECT_EQ(place.value().above->stat("real").value().inode, place.value().itself->info().value().inode);
+  deny_the_directory_above();
+  const auto alone = open_in_place(files_, "/above/real");
+  ASSERT_TRUE(alone.ok()) << alone.error().message();
+  EXPECT_EQ(alone.value().above, nullptr);
+}
+
 }  // namespace
 }  // namespace exclave::engine

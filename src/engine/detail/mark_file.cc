@@ -95,7 +95,7 @@ Status MarkFile::write(const Mark& mark) const {
   Status written = file->append(as_bytes(mark.text()));
   if (written.ok()) written = file->sync();
   if (written.ok()) written = above_->rename(draft, name);
-  if (written.ok()) return files_->sync_directory(folder());
+  if (written.ok()) return sync_names();
   ignore(above_->remove(draft), "the next one that is written replaces it");
   return written;
 }
@@ -103,7 +103,19 @@ Status MarkFile::write(const Mark& mark) const {
 Status MarkFile::remove() const {
   Status removed = above_->remove(env::base_name(path()));
   if (!removed.ok() && removed.error().code() != Code::NotFound) return removed;
-  return files_->sync_directory(folder());
+  return sync_names();
+}
+
+// By the path, which syncs nothing else: all of the file system may take long, or was to be left to the kernel
+// (Syncing::LeaveToKernel), and of what got lost the kernel tells whoever syncs all of it first, which is not to be
+// this. Unless something else has the path by now.
+Status MarkFile::sync_names() const {
+  const std::string_view folder = env::parent_path(target_);
+  const env::FileInfo held = TRY(above_->info());
+  const auto there = files_->open_directory(folder);
+  const auto found = there.ok() ? there.value()->info() : Result<env::FileInfo>(there.error());
+  const bool is_same = found.ok() && found.value().inode == held.inode && found.value().device == held.device;
+  return is_same ? files_->sync_directory(folder) : above_->sync_all();
 }
 
 }  // namespace exclave::engine

@@ -10,7 +10,8 @@
 //
 // I1  What is read can have been written by nobody but this user: a regular file of theirs with one name, which others
 //     may not write. Whoever owns the directory in which the target lies could put another one there.
-// I2  Nothing here follows a link below the directory that was opened first.
+// I2  Nothing here follows a link below the directory that was opened first; and it is there that what was done is
+//     durable, whatever has that directory's path by then.
 // Survives power loss: what write and remove did, when they return ok. A kill may leave a draft beside it, which the
 // next write replaces.
 // Threads: one.
@@ -70,7 +71,7 @@ class MarkFile {
   MarkFile(env::FileSystem& files, std::string target, std::unique_ptr<env::Directory> above)
       : files_(&files), target_(std::move(target)), above_(std::move(above)) {}
   std::string path() const { return path_for(target_); }
-  std::string_view folder() const { return env::parent_path(target_); }
+  Status sync_names() const;
 
   env::FileSystem* files_;
   std::string target_;

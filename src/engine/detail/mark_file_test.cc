@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sim/universe.h"
+
 namespace exclave::engine {
 namespace {
 
@@ -35,6 +37,41 @@ TEST(MarkTest, one_with_parts_missing_is_of_no_directory) {
   EXPECT_FALSE(Mark::parse("aa boot1 128 7").is_of_directory_of(kHere));
   EXPECT_FALSE(Mark::parse("").is_of_directory_of(kHere));
   EXPECT_TRUE(Mark::parse(kHere.text()).is_of_directory_of(kHere));
+}
+
+// Whoever owns what is above it gives the directory's path to another one.
+TEST(MarkFileTest, E_what_was_done_survives_where_it_was_done_whatever_has_the_directorys_path_by_then) {
+  sim::Universe universe(1);
+  sim::Machine& machine = universe.machine("site");
+  machine.set_survival(sim::Survival::Nothing);
+  CHECK(machine.env().files.make_directories("/above", 0755).ok());
+  const auto turn = [&](const std::string& from, const std::string& to) {
+    env::FileSystem& files = machine.env().files;
+    const auto root = files.open_directory("/").take();
+    CHECK(root->rename(from, to).ok());
+    CHECK(files.make_directories("/" + from, 0755).ok());
+    CHECK(root->sync_all().ok());
+  };
+  const auto lose_power = [&] {
+    machine.crash();
+    machine.wait();
+    machine.restart();
+  };
+  {
+    const MarkFile file = MarkFile::beside(machine.env().files, "/above/target").take();
+    turn("above", "first");
+    ASSERT_TRUE(file.write(kHere).ok());
+  }
+  lose_power();
+  EXPECT_TRUE(machine.env().files.stat("/first/target.exclave-restore").ok());
+  EXPECT_EQ(machine.env().files.list("/above").value(), std::vector<std::string>());
+  {
+    const MarkFile file = MarkFile::beside(machine.env().files, "/first/target").take();
+    turn("first", "second");
+    ASSERT_TRUE(file.remove().ok());
+  }
+  lose_power();
+  EXPECT_EQ(machine.env().files.list("/second").value(), std::vector<std::string>());
 }
 
 }  // namespace
