@@ -101,10 +101,10 @@ struct World {
   }
 
   const std::string& leaf_of(std::string_view official) const {
-    for (const ShareLeafFile& leaf : ceremony.leaves) {
-      if (leaf.official == official) return leaf.document;
-    }
-    CHECK(false);
+    const auto is_theirs = [&](const ShareLeafFile& leaf) { return leaf.official == official; };
+    const auto leaf = std::find_if(ceremony.leaves.begin(), ceremony.leaves.end(), is_theirs);
+    CHECK(leaf != ceremony.leaves.end());
+    return leaf->document;
   }
 
   // Periods 2 and 3 for Lisbon, valid for an hour.
