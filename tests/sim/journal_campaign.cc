@@ -69,7 +69,7 @@ JournalCampaign::Manner JournalCampaign::draw_manner(sim::detail::Rng& rng) {
   Manner manner;
   manner.sends_directly = rng.percent(50);
   manner.largest_class = rng.percent(20) ? 20 : 18;
-  manner.spool_limit_bytes = rng.percent(30) ? 600'000 : std::uint64_t{1} << 30;
+  manner.spool_limit_bytes = rng.percent(50) ? 600'000 : std::uint64_t{1} << 30;
   return manner;
 }
 

@@ -9,7 +9,7 @@
 namespace exclave::realm_tests {
 namespace {
 
-constexpr Shard kJournalShard = {.number = 0, .shards = 2, .seeds = 120, .enough_for_probes = 60};
+constexpr Shard kJournalShard = {.number = 0, .shards = 2, .seeds = 160, .enough_for_probes = 80};
 
 class SimJournals : public ::testing::TestWithParam<std::uint64_t> {
  protected:
