@@ -1,7 +1,6 @@
 #include "agent/left_spools.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/text.h"
 #include "env/file_system.h"
@@ -12,7 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kSpoolTime = 20s;  // for each
-constexpr std::uint64_t kAllFrames = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kMostTroubles = 10;
 
 void add(std::vector<std::string>& troubles, std::string trouble) {
@@ -81,7 +79,7 @@ bool LeftSpools::is_held(const ExposedJournal& journal) const {
 void LeftSpools::note(std::uint64_t start, std::optional<std::uint64_t> frames) {
   const MutexLock lock(mutex_);
   if (!frames.has_value()) {
-    held_.emplace(start, kAllFrames);  // unless it was seen that it had less
+    held_.emplace(start, spread::SpooledStream::kAllFrames);  // unless it was seen that it had less
   } else {
     std::uint64_t& held = held_[start];
     held = std::max(held, *frames);
@@ -131,7 +129,7 @@ Result<LeftSpools::Standing> LeftSpools::recover_one(const Vaults& vaults, std::
   Standing standing;
   bool are_held = true;
   bool are_complete = true;
-  std::uint64_t frames = kAllFrames;
+  std::uint64_t frames = spread::SpooledStream::kAllFrames;
   for (const spread::SpooledStream& stream : left) {
     are_held = are_held && stream.holders >= vaults.durable_copies;
     are_complete = are_complete && stream.is_complete;

@@ -68,14 +68,18 @@ void Context::note(std::string_view line) const {
   terminal.err(harmless(line) + "\n");
 }
 
+void set_error(config::Json& object, const Error& error) {
+  object.set("ok", false)
+      .set("code", name_of(error.code()))
+      .set("message", error.message())
+      .set("hint", error.hint_text())
+      .set("exit_code", static_cast<int>(exit_code_of(error)));
+}
+
 void show_error(const Context& context, const Error& error) {
   if (context.json) {
     config::Json object = config::Json::object();
-    object.set("ok", false)
-        .set("code", name_of(error.code()))
-        .set("message", error.message())
-        .set("hint", error.hint_text())
-        .set("exit_code", static_cast<int>(exit_code_of(error)));
+    set_error(object, error);
     context.terminal.out(object.dump() + "\n");
   }
   context.note("exclave: " + error.message());

@@ -53,7 +53,9 @@ struct Context {
   void note(std::string_view line) const;  // to err: what somebody has to know, quiet or not
 };
 
-// "exclave: <message>" and the hint, or a JSON object with code, message and hint.
+// "ok": false, and the error's code, message, hint and exit code.
+void set_error(config::Json& object, const Error& error);
+// "exclave: <message>" and the hint; with --json an object of set_error before it.
 void show_error(const Context& context, const Error& error);
 
 }  // namespace exclave::cli

@@ -301,12 +301,11 @@ Error distrusting(const Context& context, const std::vector<std::string>& target
 }
 
 void add_outcome(config::Json& json, const Status& allowed) {
-  json.set("ok", allowed.ok());
-  if (allowed.ok()) return;
-  json.set("code", name_of(allowed.error().code()))
-      .set("message", allowed.error().message())
-      .set("hint", allowed.error().hint_text())
-      .set("exit_code", static_cast<int>(exit_code_of(allowed.error())));
+  if (allowed.ok()) {
+    json.set("ok", true);
+  } else {
+    set_error(json, allowed.error());
+  }
 }
 
 ExitCode end_of_restore(const Context& context, const Status& allowed, IsPartial is_partial) {

@@ -98,8 +98,8 @@ std::vector<std::string> target_paths(const Parts& parts) {
   return paths;
 }
 
-// Before the first byte is fetched, and all of them before any is written to. `folder` holds the targets of all registries, if there are several: whoever owns it owns
-// what is made in it, or no server could come through.
+// Before the first byte is fetched, and all of them before any is written to. `folder` holds the targets of all
+// registries, if there are several: whoever owns it owns what is made in it, or no server could come through.
 Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder) {
   const std::string& target = part.settings.target;
   part.whole = TRY(engine::lock_target(files, target, engine::kPassableDirectory));

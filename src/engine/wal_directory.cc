@@ -266,9 +266,7 @@ Status WalDirectoryHold::remove_itself() {
   if (above_ == nullptr)
     return Error(Code::Denied, "the directory above '" + printable(path_) + "' may not be read: it stays, empty");
   const std::string_view name = env::base_name(path_);
-  const env::FileInfo named = TRY(above_->stat(name));
-  const env::FileInfo own = TRY(directory_->info());
-  if (named.inode != own.inode || named.device != own.device)
+  if (!is_same_file(TRY(above_->stat(name)), TRY(directory_->info())))
     return Error(Code::Precondition, "'" + printable(path_) + "' is not this restore's directory any more");
   return above_->remove(name);
 }

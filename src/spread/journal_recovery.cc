@@ -1,6 +1,5 @@
 // recover_spool: what an earlier start sealed goes to the vaults that lack it.
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <set>
 
@@ -45,8 +44,6 @@ struct VaultAnswer {
   std::uint64_t segments = 0;       // that it has signed for: 0..segments-1
   std::uint64_t same = 0;           // of these, the ones that end in an entry which is here: they are the very same
 };
-
-constexpr std::uint64_t kAllFrames = std::numeric_limits<std::uint64_t>::max();
 
 struct SealedBytes {
   Bytes bytes;            // the whole class; zeros behind `end`
@@ -118,7 +115,7 @@ Result<std::uint64_t> frames_end_of(const Spool& spool, const LeftStream& left,
   for (auto segment = left.segments.rbegin(); segment != left.segments.rend(); ++segment) {
     const auto sealed = read_segment(spool, *segment);
     if (!sealed.ok() && sealed.error().code() == Code::Corrupt) {
-      if (segment->entry.has_value() && !damaged.contains(segment->index)) return kAllFrames;
+      if (segment->entry.has_value() && !damaged.contains(segment->index)) return SpooledStream::kAllFrames;
       continue;
     }
     if (!sealed.ok()) return sealed.error();
@@ -331,7 +328,7 @@ class StreamRecovery {
            answer.damaged.empty();
   }
 
-  std::vector<std::string> losses() const {
+  std::vector<std::string> losses_in_words() const {
     std::vector<std::string> losses;
     for (const std::uint64_t index : damaged()) losses.push_back("segment " + std::to_string(index) + " is damaged");
     if (has_lost_its_end()) {
@@ -375,7 +372,7 @@ class StreamRecovery {
     stream.stream = id_;
     stream.segments = left_.segments.size();
     stream.frames_end = frames_end_;
-    stream.losses = losses();
+    stream.losses = losses_in_words();
     stream.reasons = answers_in_words();
     if (wanted_frames_.has_value() && stream.losses.empty() && stream.reasons.empty()) tell_of_gaps(stream);
     for (const VaultAnswer& answer : answers_) stream.holders += has_all_frames(answer) ? 1U : 0U;

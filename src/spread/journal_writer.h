@@ -23,9 +23,8 @@
 // I3  A frame counts as durable at a vault only when the vault confirmed it (append_frames) or gave a receipt, checked
 //     against our chain, for its segment. A vault that says anything else is behind, with a Corrupt failure: an alarm.
 // I4  A spool file is removed when every vault has a receipt for its segment; that of the newest closed one with the spool.
-//     When the spool exceeds spool_limit_bytes,
-//     the oldest closed segments that k vaults have receipts for go first; a vault that lacks one gets it by repair from
-//     the others, and progress() counts it.
+//     When the spool exceeds spool_limit_bytes, the oldest closed segments that k vaults have receipts for go first; a vault
+//     that lacks one gets it by repair from the others, and progress() counts it.
 // I5  No stream is resumed: each start makes a new one. recover_spool completes what an earlier start left.
 // Threads: append, roll, wants_roll, sync_spool, finish by one thread at a time; take_answers by one; the rest from any thread. One lane thread per vault,
 //   "journal-<vault>", and "journal-keeper" (opens segments ahead, closes, cleans the spool); joined by finish() or the
@@ -37,6 +36,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -153,9 +153,10 @@ class JournalWriter {
 struct SpooledStream {
   format::StreamId stream;
   std::uint64_t segments = 0;  // in the spool
-  // One more than the last frame's number in it; 0 if there is none; the highest number if every vault has it and the
-  // spool cannot tell any more.
+  // One more than the last frame's number in it; 0 if there is none; kAllFrames if every vault has it and the spool
+  // cannot tell any more.
   std::uint64_t frames_end = 0;
+  static constexpr std::uint64_t kAllFrames = std::numeric_limits<std::uint64_t>::max();
   // Vaults that have all its frames, those that left the spool among them, open or closed; none while some are lost.
   std::size_t holders = 0;
   bool is_complete = false;  // every vault has all of it, closed; it left the spool

@@ -145,6 +145,18 @@ TEST_F(DatabaseJournalTest, an_exposure_whose_spool_is_gone_is_not_taken_for_hel
   });
 }
 
+// The next run, from `start` on, names what the spool of `exposed` lacks, and the exposure does not end.
+void expect_not_held(JournalBench& bench, const agent::Exposure& exposed, pg::Lsn start, const std::string& loss) {
+  LogHome next(bench, RpoPolicy::Bounded);
+  must(next.journal().recall(exposed));
+  const std::string spool = next.journal().left_spools().path_of(exposed.journals[0].start);
+  for (int turns = 0; turns < 2; ++turns)
+    EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("'" + spool + "' lacks what it had: " + loss)));
+  next.open(start);
+  must(next.run_for(2s));
+  EXPECT_TRUE(next.journal().exposed().has_value());
+}
+
 TEST_F(DatabaseJournalTest, nor_is_one_whose_spool_has_lost_its_end) {
   run([](JournalBench& bench) {
     LogHome home(bench, RpoPolicy::Bounded);
@@ -157,14 +169,7 @@ TEST_F(DatabaseJournalTest, nor_is_one_whose_spool_has_lost_its_end) {
     home.shut({0, 1}, false);
 
     ++exposed->journals[0].frames;  // as it was written down before
-    LogHome next(bench, RpoPolicy::Bounded);
-    must(next.journal().recall(exposed));
-    next.recover_left();
-    const std::string spool = next.journal().left_spools().path_of(exposed->journals[0].start);
-    EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("'" + spool + "' lacks what it had: it had lost its end")));
-    next.open(kStart + 200);
-    must(next.run_for(2s));
-    EXPECT_TRUE(next.journal().exposed().has_value());
+    expect_not_held(bench, *exposed, kStart + 200, "it had lost its end");
   });
 }
 
@@ -185,13 +190,7 @@ TEST_F(DatabaseJournalTest, nor_is_one_whose_spool_has_lost_its_beginning) {
     const std::string stream = must(bench.env().files.list(spool)).at(0);
     must(bench.env().files.remove_file(spool + "/" + stream + "/0.segment"));
 
-    LogHome next(bench, RpoPolicy::Bounded);
-    must(next.journal().recall(exposed));
-    for (int turns = 0; turns < 2; ++turns)
-      EXPECT_THAT(next.recover_left(), ElementsAre(HasSubstr("'" + spool + "' lacks what it had: segment 0 is gone")));
-    next.open(kStart + 400);
-    must(next.run_for(2s));
-    EXPECT_TRUE(next.journal().exposed().has_value());
+    expect_not_held(bench, *exposed, kStart + 400, "segment 0 is gone");
   });
 }
 

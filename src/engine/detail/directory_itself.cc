@@ -10,12 +10,15 @@ Result<std::unique_ptr<env::Directory>> open_by_path(env::FileSystem& files, std
   auto opened = TRY(files.open_directory(path));
   const env::FileInfo found = TRY(opened->info());
   const env::FileInfo named = TRY(files.stat(path));
-  if (named.type == env::FileType::Directory && named.inode == found.inode && named.device == found.device)
-    return opened;
+  if (named.type == env::FileType::Directory && is_same_file(named, found)) return opened;
   return Error(Code::InvalidInput, "'" + printable(path) + "' is a link, or no directory");
 }
 
 }  // namespace
+
+bool is_same_file(const env::FileInfo& one, const env::FileInfo& other) {
+  return one.inode == other.inode && one.device == other.device;
+}
 
 std::string_view without_slashes(std::string_view path) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);

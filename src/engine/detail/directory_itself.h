@@ -17,6 +17,9 @@
 
 namespace exclave::engine {
 
+// Whether both were told of one file or directory.
+bool is_same_file(const env::FileInfo& one, const env::FileInfo& other);
+
 // The path without slashes at its end, which name nothing.
 std::string_view without_slashes(std::string_view path);
 

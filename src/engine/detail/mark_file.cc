@@ -114,8 +114,7 @@ Status MarkFile::sync_names() const {
   const env::FileInfo held = TRY(above_->info());
   const auto there = files_->open_directory(folder);
   const auto found = there.ok() ? there.value()->info() : Result<env::FileInfo>(there.error());
-  const bool is_same = found.ok() && found.value().inode == held.inode && found.value().device == held.device;
-  return is_same ? files_->sync_directory(folder) : above_->sync_all();
+  return found.ok() && is_same_file(found.value(), held) ? files_->sync_directory(folder) : above_->sync_all();
 }
 
 }  // namespace exclave::engine
