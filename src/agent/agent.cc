@@ -21,6 +21,10 @@ void wait_for_clocks(env::Clock& clock, VaultClocks& clocks) {
   }
 }
 
+std::string databases_folder(std::string_view home) {
+  return env::join_path(home, "databases");
+}
+
 }  // namespace
 
 std::string agent_status_path(std::string_view home) {
@@ -28,7 +32,20 @@ std::string agent_status_path(std::string_view home) {
 }
 
 std::string database_directory(std::string_view home, std::string_view dataset) {
-  return env::join_path(home, "databases/" + std::string(dataset));
+  return env::join_path(databases_folder(home), dataset);
+}
+
+Result<std::set<std::uint64_t>> journals_at_home(env::FileSystem& files, std::string_view home) {
+  std::set<std::uint64_t> journals;
+  const auto datasets = files.list(databases_folder(home));
+  if (!datasets.ok() && datasets.error().code() == Code::NotFound) return journals;
+  for (const std::string& dataset : TRY(datasets)) {
+    const std::string directory = database_directory(home, dataset);
+    if (TRY(files.stat(directory)).type != env::FileType::Directory) continue;
+    const std::vector<std::uint64_t> starts = TRY(LeftSpools(files, spools_folder(directory)).starts());
+    journals.insert(starts.begin(), starts.end());
+  }
+  return journals;
 }
 
 config::Json status_json(const DatabaseStatus& status) {

@@ -17,7 +17,9 @@
 // Errors: InvalidInput, Exhausted (no threads). What happens to a database is in the status.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -52,6 +54,9 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
 // HOME/state/agent.json
 std::string agent_status_path(std::string_view home);
 std::string database_directory(std::string_view home, std::string_view dataset);
+// The places of all journals that lie in a spool of this home: some vault may lack some of them (left_spools.h). Also beside
+// an agent that runs.
+Result<std::set<std::uint64_t>> journals_at_home(env::FileSystem& files, std::string_view home);
 config::Json status_json(const DatabaseStatus& status);
 
 }  // namespace exclave::agent

@@ -18,6 +18,30 @@ void add(std::vector<std::string>& troubles, std::string trouble) {
     troubles.push_back(std::move(trouble));
 }
 
+// Spools that wait for the same: a vault that is away is one trouble, however many journals it lacks.
+struct Waiting {
+  std::string oldest;  // its path
+  std::string reasons;
+  std::size_t count = 1;
+};
+
+void add(std::vector<Waiting>& waiting, std::string path, std::string reasons) {
+  const auto same = std::ranges::find(waiting, reasons, &Waiting::reasons);
+  if (same == waiting.end()) {
+    waiting.push_back({std::move(path), std::move(reasons)});
+  } else {
+    ++same->count;
+  }
+}
+
+std::string in_words(const Waiting& waiting) {
+  const std::string oldest = "'" + printable(waiting.oldest) + "'";
+  return (waiting.count == 1
+              ? "the spool " + oldest + " holds a journal of an earlier start"
+              : std::to_string(waiting.count) + " spools, the oldest " + oldest + ", hold journals of earlier starts") +
+         " that not every vault has: " + waiting.reasons;
+}
+
 // Frames, by the journal's start.
 using Frames = std::map<std::uint64_t, std::uint64_t>;
 
@@ -104,7 +128,7 @@ std::vector<std::string> LeftSpools::recover(const Vaults& vaults) {
   const auto left = starts();
   if (!left.ok()) return {"the journals in the spool cannot be listed: " + left.error().message()};
   std::vector<std::string> lost;
-  std::vector<std::string> waiting;
+  std::vector<Waiting> waiting;
   for (const std::uint64_t start : left.value()) {
     if (in_use() == start) continue;
     const std::string spool = "the spool '" + printable(path_of(start)) + "' ";
@@ -114,12 +138,11 @@ std::vector<std::string> LeftSpools::recover(const Vaults& vaults) {
       continue;
     }
     if (!standing.value().losses.empty()) add(lost, spool + "lacks what it had: " + standing.value().losses);
-    if (!standing.value().reasons.empty())
-      add(waiting, spool + "holds a journal of an earlier start that not every vault has: " + standing.value().reasons);
+    if (!standing.value().reasons.empty()) add(waiting, path_of(start), standing.value().reasons);
   }
   std::vector<std::string> troubles = missing();
   for (std::string& trouble : lost) add(troubles, std::move(trouble));
-  for (std::string& trouble : waiting) add(troubles, std::move(trouble));
+  for (const Waiting& each : waiting) add(troubles, in_words(each));
   return troubles;
 }
 

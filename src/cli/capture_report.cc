@@ -41,10 +41,11 @@ std::optional<format::StreamId> stream_of(const engine::CaptureReport& report) {
 
 // What this snapshot shares with earlier ones was not sent again: is it still there?
 Result<engine::StoredCheck> check_stored(AgentHome& home, const engine::CaptureReport& report) {
-  const std::vector<repo::KeptReceipt> receipts = TRY(repo::receipts_in(home.table()));
-  const repo::ReliedEntries relied = TRY(repo::relied_in(home.table()));
-  return engine::check_stored(home.pinned(), home.era().era.number, receipts, home.vaults().all(), relied,
-                              stream_of(report));
+  engine::StoredMemory memory;
+  memory.kept = TRY(repo::receipts_in(home.table()));
+  memory.relied = TRY(repo::relied_in(home.table()));
+  memory.just_sent = stream_of(report);
+  return engine::check_stored(home.pinned(), home.era().era.number, memory, home.vaults().all());
 }
 
 void add_remarks(const Result<engine::StoredCheck>& stored, const policy::Policy& policy,
@@ -140,6 +141,16 @@ std::string endangered_in_words(const engine::StoredCheck& stored, const policy:
          " vaults now, though that many had confirmed them, or as many as the policy asked for then: repair the "
          "vaults that lack them (exclave repair); what no vault has any more is stored anew only in the next era "
          "(exclave agent recover)";
+}
+
+std::string endangered_log_in_words(const engine::StoredCheck& stored, const policy::Policy& policy) {
+  std::string showing;
+  std::string lacking;
+  for (const std::string& vault : stored.showing_segments) append_item(showing, vault);
+  for (const std::string& vault : stored.lacking_segments) append_item(lacking, vault);
+  return std::to_string(stored.endangered_segments) + " segments of the databases' log that " + showing +
+         " shows are held by fewer than " + std::to_string(policy.quorum.k) +
+         " vaults now, and home has them no more; lacking at " + lacking + ": repair these (exclave repair)";
 }
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,

@@ -26,8 +26,9 @@ Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const e
 // that begins with `what`. Erases the keys of ended periods too. Errors: those of that; the capture is durable then.
 Status log_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report, std::string_view what);
 
-// Of what is endangered: not 0.
+// Of what is endangered: not 0. Objects of captures, and segments of journals.
 std::string endangered_in_words(const engine::StoredCheck& stored, const policy::Policy& policy);
+std::string endangered_log_in_words(const engine::StoredCheck& stored, const policy::Policy& policy);
 config::Json capture_json(const engine::CaptureReport& report);
 void show_problems(const Context& context, const std::vector<engine::CaptureProblem>& problems, std::uint64_t count);
 

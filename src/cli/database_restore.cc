@@ -239,7 +239,7 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,
                                            const std::optional<env::FileOwner>& instead_of_root) {
-  auto claimed = TRY(engine::claim_target(files, path, engine::kPassableDirectory));
+  auto claimed = TRY(engine::claim_target(files, path, env::kPassableDirectory));
   RestoreTarget target{path, std::move(claimed), {}};
   const env::FileInfo there = TRY(target.claimed->info());
   target.owner = {there.user, there.group};
@@ -252,7 +252,7 @@ Status check_lies_beside(env::FileSystem& files, const RestoreTarget& target, co
   const std::string place = nearest_that_is_there(files, log_directory);
   for (std::string_view at = place; !at.empty(); at = at.size() > 1 ? env::parent_path(at) : std::string_view()) {
     const auto found = files.stat(at);
-    if (!found.ok() || found.value().inode != claimed.inode || found.value().device != claimed.device) continue;
+    if (!found.ok() || !env::is_same_file(found.value(), claimed)) continue;
     return Error(Code::InvalidInput, "the log's directory '" + printable(log_directory) +
                                          "' would lie in the target '" + printable(target.path) + "'")
         .hint("name one beside it with --wal, or leave --wal out: it is " + printable(target.path) + ".wal then");
@@ -297,7 +297,7 @@ Error distrusting(const Context& context, const std::vector<std::string>& target
                    distrusted.error().message() + ")");
     }
   }
-  return why;
+  return engine::of_targets_disk(std::move(why));
 }
 
 void add_outcome(config::Json& json, const Status& allowed) {

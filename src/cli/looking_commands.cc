@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "agent/agent.h"
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/agent_status.h"
@@ -33,7 +34,9 @@ std::string vault_line(store::VaultApi& vault, const policy::Policy& policy, std
     return row[4];
   }
   std::string remark;
-  const std::int64_t skew = status.value().now_seconds - now;
+  const std::chrono::nanoseconds apart =
+      env::Timestamp::from_seconds(status.value().now_seconds) - env::Timestamp::from_seconds(now);
+  const std::int64_t skew = std::chrono::duration_cast<std::chrono::seconds>(apart).count();
   if (skew > kMostClockSkew || skew < -kMostClockSkew) {
     remark = "its clock differs by " + std::to_string(skew) + " s";
     alarms.push_back("vault " + vault.name() + ": " + remark +
@@ -171,7 +174,18 @@ struct StatusView {
   std::string headline{};
   std::vector<std::string> refusals{};  // "lux: why": vaults that did not do what a backup or a restore needs of them
   std::vector<std::string> alarms{};    // what somebody has to look at: they make the exit code
+  engine::StoredCheck stored{};         // at home
 };
+
+void append_if(bool is_so, std::string& remark, std::string_view what) {
+  if (is_so) append_item(remark, what, "; ");
+}
+
+// What a vault that answers lacks, and its own repair brings.
+void remark_what_it_lacks(const engine::StoredCheck& stored, const std::string& vault, std::string& remark) {
+  append_if(std::ranges::count(stored.lacking, vault) > 0, remark, "it lacks objects that k vaults hold");
+  append_if(std::ranges::count(stored.lacking_segments, vault) > 0, remark, "it lacks some of the databases' log");
+}
 
 Result<ExitCode> show_status(const Context& context, StatusView view) {
   const std::int64_t now = context.env.clock.now().seconds();
@@ -184,6 +198,7 @@ Result<ExitCode> show_status(const Context& context, StatusView view) {
     const std::string failure = vault_line(*vault, view.policy, now, row, readings, view.alarms);
     if (failure.empty()) {
       ++reachable;
+      remark_what_it_lacks(view.stored, vault->name(), row[4]);
       for (const std::string& refusal : view.refusals) {
         if (refusal.starts_with(vault->name() + ": "))
           view.alarms.push_back("vault answers, and refuses its work: " + refusal);
@@ -296,11 +311,34 @@ void show_datasets(const std::vector<repo::SnapshotSummary>& snapshots, std::int
       .set("last_snapshot_age_seconds", now - env::Timestamp{snapshots.back().started_ns}.seconds());
 }
 
+// Whether the vaults still hold what they once confirmed.
+void check_stored(const Context& context, const AgentHome& home, const std::string& directory, EraMemory memory,
+                  StatusView& view) {
+  std::optional<Error> unlisted;
+  const auto journals_at_home = [&]() -> std::optional<std::set<std::uint64_t>> {
+    auto journals = agent::journals_at_home(context.env.files, directory);
+    if (journals.ok()) return journals.take();
+    unlisted = journals.take_error();
+    return std::nullopt;
+  };
+  view.stored = engine::check_stored(
+      home.pinned(), home.era().era.number,
+      {std::move(memory.receipts), std::move(memory.relied), std::nullopt, journals_at_home}, view.vaults.all());
+  if (unlisted.has_value()) {
+    view.alarms.push_back("whether the vaults still hold the databases' log was not looked at: " + unlisted->message());
+  }
+  if (view.stored.endangered > 0) view.alarms.push_back(endangered_in_words(view.stored, view.policy));
+  if (view.stored.endangered_segments > 0) view.alarms.push_back(endangered_log_in_words(view.stored, view.policy));
+  view.json.set("endangered", view.stored.endangered);
+  if (view.stored.are_journals_known) view.json.set("endangered_segments", view.stored.endangered_segments);
+}
+
 Result<ExitCode> status_at_home(const Context& context, const StatusSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.place.home, HomeUse::Looks));
   const auto vaults = TRY(VaultSet::connect(context, home->policy(), home->writer(), Patience::InTurn));
   vaults->shutdown_at(context.stop);
-  const auto [snapshots, receipts, relied] = TRY(home->look(context));
+  EraMemory memory = TRY(home->look(context));
+  const std::vector<repo::SnapshotSummary> snapshots = std::move(memory.snapshots);
   const std::int64_t now = context.env.clock.now().seconds();
   StatusView view{home->policy(), *vaults};
   view.headline = "registry " + home->registry().name + ", era " + std::to_string(home->era().era.number.value());
@@ -311,10 +349,7 @@ Result<ExitCode> status_at_home(const Context& context, const StatusSettings& se
     max_age = std::chrono::seconds(TRY(parse_seconds(settings.max_age, "--max-age", kLongestAgeSeconds)));
   show_datasets(snapshots, now, max_age, view);
   for (std::string& alarm : era_alarms(*home, now)) view.alarms.push_back(std::move(alarm));
-  const engine::StoredCheck stored =
-      engine::check_stored(home->pinned(), home->era().era.number, receipts, vaults->all(), relied);
-  if (stored.endangered > 0) view.alarms.push_back(endangered_in_words(stored, home->policy()));
-  view.json.set("endangered", stored.endangered);
+  check_stored(context, *home, settings.place.home, std::move(memory), view);
   if (TRY(env::exists(context.env.files, env::join_path(settings.place.home, "agent.toml")))) {
     config::Json databases = read_agent_status(context, settings.place.home);
     if (databases.is_null()) {

@@ -59,10 +59,37 @@ bool is_of_database(const std::vector<engine::DatasetSnapshot>& snapshots) {
   return snapshots.back().base.has_value();
 }
 
-NextBase newest_first(const std::vector<engine::DatasetSnapshot>& bases) {
-  return [&bases, left = bases.size()]() mutable -> std::optional<engine::DatasetSnapshot> {
+// Of which of these snapshots the target holds a part.
+using Snapshots = std::vector<engine::DatasetSnapshot>;
+Snapshots::const_iterator find_unfinished(const Context& context, const RestoreTarget& target,
+                                          const Snapshots& snapshots) {
+  const auto unfinished = engine::unfinished_in(context.env.files, target.path);
+  return std::ranges::find_if(snapshots, [&](const engine::DatasetSnapshot& snapshot) {
+    return unfinished.has_value() && snapshot.found.object.name.hex() == *unfinished;
+  });
+}
+
+// From that of which the target holds a part, if it does.
+NextBase newest_first(const Context& context, const RestoreTarget& target, const Snapshots& bases) {
+  const auto unfinished = find_unfinished(context, target, bases);
+  const std::size_t count =
+      unfinished == bases.end() ? bases.size() : static_cast<std::size_t>(unfinished - bases.begin()) + 1;
+  return [&bases, left = count]() mutable -> std::optional<engine::DatasetSnapshot> {
     return left == 0 ? std::nullopt : std::optional(bases[--left]);
   };
+}
+
+// A target that holds a part of another one is refused before the first file is fetched.
+Status check_unfinished(const Context& context, const RestoreTarget& target, const Snapshots& snapshots,
+                        const engine::DatasetSnapshot& chosen) {
+  const auto unfinished = find_unfinished(context, target, snapshots);
+  if (unfinished == snapshots.end() || unfinished->found.object.name == chosen.found.object.name) return {};
+  const std::string id = short_hex(unfinished->found.object.name.view());
+  return Error(Code::Precondition, "target '" + printable(target.path) +
+                                       "' holds an unfinished restore of another snapshot: " + id +
+                                       "; to the point belongs " + short_hex(chosen.found.object.name.view()))
+      .hint("restore into a fresh directory; or finish that one by itself, in this target: --dataset " +
+            printable(chosen.dataset) + " --snapshot " + id);
 }
 
 // All that could stand in the way is refused before the first byte is fetched.
@@ -102,7 +129,7 @@ std::vector<std::string> target_paths(const Parts& parts) {
 // registries, if there are several: whoever owns it owns what is made in it, or no server could come through.
 Status claim_targets(env::FileSystem& files, Part& part, env::Directory* folder) {
   const std::string& target = part.settings.target;
-  part.whole = TRY(engine::lock_target(files, target, engine::kPassableDirectory));
+  part.whole = TRY(engine::lock_target(files, target, env::kPassableDirectory));
   if (folder != nullptr && TRY(part.whole->info()).user == kRootUser) {
     const env::FileInfo owner = TRY(folder->info());
     env::FileAttributes given;
@@ -155,7 +182,8 @@ Status find_databases(const Context& context, const Parts& parts, Part& part, co
   const RestoreSettings& settings = part.settings;
   if (!settings.wal.empty()) {
     TRY(check_lies_beside_all(context.env.files, parts, settings.wal));  // or a target would not be empty any more
-    TRY(context.env.files.make_directories(settings.wal, engine::kPassableDirectory));
+    Status made = context.env.files.make_directories(settings.wal, env::kPassableDirectory);
+    if (!made.ok()) return engine::of_targets_disk(made.take_error());
   }
   for (const auto& [dataset, bases] : part.survey.datasets) {
     if (!is_of_database(bases)) continue;
@@ -164,9 +192,13 @@ Status find_databases(const Context& context, const Parts& parts, Part& part, co
     const std::string directory =
         settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset);
     TRY(check_lies_beside_all(context.env.files, parts, directory).in(name));
-    member.log =
-        TRY(find_log(context, *part.site, part.released, settings, goal, newest_first(bases), directory).in(name));
+    const NextBase next_base = newest_first(context, member.target, bases);
+    member.log = TRY(find_log(context, *part.site, part.released, settings, goal, next_base, directory).in(name));
     member.snapshot = member.log->base;
+    TRY(check_unfinished(context, member.target, bases, member.snapshot).in(name));
+    const bool is_latest = std::holds_alternative<engine::ToProvenEnd>(goal);
+    if (is_latest && find_unfinished(context, member.target, bases) < bases.end() - 1)
+      note_finishing(context, member.target.path, member.snapshot.found, bases.back().found);
     part.members.push_back(std::move(member));
   }
   return {};
@@ -183,7 +215,7 @@ env::Timestamp instant_of(const std::vector<Member*>& databases, const engine::R
 
 // Of every other dataset the snapshot that belongs to the instant. One that cannot be opened may be a newer one than that
 // which is behind the point: a restore does not go back in time for it.
-Status choose_others(Part& part, env::Timestamp instant) {
+Status choose_others(const Context& context, Part& part, env::Timestamp instant) {
   const engine::DatasetSurvey& survey = part.survey;
   for (const auto& [dataset, snapshots] : survey.datasets) {
     if (is_of_database(snapshots)) continue;
@@ -197,6 +229,7 @@ Status choose_others(Part& part, env::Timestamp instant) {
                                         ", cannot be opened: " + lost.why.message())
           .hint("bring back more vaults, or restore each dataset by itself: --dataset NAME --snapshot ID");
     }
+    TRY(check_unfinished(context, part.targets.at(dataset), snapshots, chosen.snapshot));
     Member member = member_of(part, dataset);
     member.after = chosen.after;
     member.snapshot = std::move(chosen.snapshot);
@@ -417,18 +450,21 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
 
   // 1. Places, and the logs: where they end tells which snapshots of the others belong to them.
   engine::ClaimedTarget whole;  // of one registry it is that registry's own
-  if (parts.size() > 1)
-    whole = TRY(engine::lock_target(context.env.files, settings.target, engine::kPassableDirectory));
+  if (parts.size() > 1) {
+    auto locked = engine::lock_target(context.env.files, settings.target, env::kPassableDirectory);
+    if (!locked.ok()) return engine::of_targets_disk(locked.take_error());
+    whole = locked.take();
+  }
   for (Part& part : parts) {
     Status claimed = claim_targets(context.env.files, part, whole.get());
     // Nothing is written yet: Denied is said of who runs this.
-    if (!claimed.ok() && claimed.error().code() == Code::Denied) return claimed.take_error();
+    if (!claimed.ok() && claimed.error().code() == Code::Denied) return engine::of_targets_disk(claimed.take_error());
     if (!claimed.ok()) return distrusting(context, target_paths(parts), claimed.take_error());
   }
   for (Part& part : parts) TRY(find_databases(context, parts, part, goal));
   TRY(check_one_cut(members_of(parts)));
   const env::Timestamp instant = instant_of(members_of(parts), goal);
-  for (Part& part : parts) TRY(choose_others(part, instant));
+  for (Part& part : parts) TRY(choose_others(context, part, instant));
 
   // 2. All files of all members. 3. Only then may a server be started on any of them.
   const std::vector<Member*> members = members_of(parts);

@@ -16,7 +16,7 @@ bool may_lack_the_latest(const ReleasedSnapshot& released, const RestoreSettings
   return settings.snapshot == "latest" && !released.holdings.is_whole;
 }
 
-// The same command is run again, and a later snapshot was taken meanwhile: what the target holds a part of is finished.
+// With the snapshot, and those older than it, of which the target holds a part.
 Status go_on_with_unfinished(const Context& context, const RestoreSettings& settings, ReleasedSnapshot& released) {
   if (settings.snapshot != "latest") return {};
   const auto unfinished = engine::unfinished_in(context.env.files, settings.target);
@@ -29,9 +29,8 @@ Status go_on_with_unfinished(const Context& context, const RestoreSettings& sett
   if (older == released.older.end()) return {};  // the latest itself, or one that the restore refuses
   TRY(open_another(context, released, *older));
   if (released.content->record().dataset != dataset) return open_another(context, released, latest);
-  context.note("the target holds an unfinished restore of snapshot " + short_hex(released.snapshot.object.name.view()) +
-               ", which is finished; a later one is " + short_hex(latest.object.name.view()));
-  context.note("  hint: for the later one restore into a fresh directory");
+  released.older.erase(released.older.begin(), older + 1);
+  if (settings.to == "latest") note_finishing(context, settings.target, released.snapshot, latest);
   return {};
 }
 
@@ -40,7 +39,7 @@ Status go_on_with_unfinished(const Context& context, const RestoreSettings& sett
 Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
   RestoreSettings settings = given;
   // A database's log lies beside the target, and so does the mark of what is unfinished.
-  while (settings.target.size() > 1 && settings.target.ends_with('/')) settings.target.pop_back();
+  settings.target = std::string(env::without_slashes(settings.target));
   TRY(engine::check_target(settings.target));
   if (!settings.place.home.empty()) {
     return Error(Code::Denied, "the agent cannot read back what it deposited: it holds no opening keys")
@@ -55,6 +54,7 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
   const auto site = TRY(SiteFolder::open(context, settings.place));
   ReleasedSnapshot released = TRY(open_released(context, *site, settings.open, settings.snapshot));
 
+  TRY(go_on_with_unfinished(context, settings, released));
   if (released.content->record().kind == format::DatasetKind::Database)
     return restore_database(context, *site, std::move(released), settings);
 
@@ -63,7 +63,6 @@ Result<ExitCode> run(const Context& context, const RestoreSettings& given) {
                                          " is no database: --to, --wal and --accept-unproven-end are for a log")
         .hint("choose one of its snapshots: --snapshot ID; or bring all datasets to one point: --all");
   }
-  TRY(go_on_with_unfinished(context, settings, released));
   engine::RestoreOptions options;
   options.target = settings.target;
   options.paths = settings.paths;

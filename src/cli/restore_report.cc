@@ -120,4 +120,12 @@ void show_restore_problems(const Context& context, const engine::RestoreReport& 
   }
 }
 
+void note_finishing(const Context& context, const std::string& target, const engine::FoundSnapshot& unfinished,
+                    const engine::FoundSnapshot& later) {
+  context.note("target '" + printable(target) + "' holds an unfinished restore of snapshot " +
+               short_hex(unfinished.object.name.view()) + ", which is finished; a later one is " +
+               short_hex(later.object.name.view()));
+  context.note("  hint: for the later one restore into a fresh directory");
+}
+
 }  // namespace exclave::cli

@@ -19,5 +19,8 @@ std::string restored_text(const engine::RestoreReport& report, const engine::Fou
 void add_reads(config::Json& json, const ReleasedRegistry& released);
 std::string reads_text(const ReleasedRegistry& released);
 void show_restore_problems(const Context& context, const engine::RestoreReport& report);
+// The same command was run again, and a later snapshot was taken meanwhile: what the target holds a part of is finished.
+void note_finishing(const Context& context, const std::string& target, const engine::FoundSnapshot& unfinished,
+                    const engine::FoundSnapshot& later);
 
 }  // namespace exclave::cli

@@ -9,6 +9,7 @@
 #include "engine/detail/log_check.h"
 #include "engine/detail/log_collector.h"
 #include "engine/log_terms.h"
+#include "engine/restore.h"
 
 namespace exclave::engine {
 namespace {
@@ -380,7 +381,9 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
                                const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                                const std::string& directory, const Way& way, Way& better, const std::stop_token& stop) {
   const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-  const auto writer = TRY(WalDirectoryWriter::create(world.files, directory, size, lsn(request.base.start)));
+  auto created = WalDirectoryWriter::create(world.files, directory, size, lsn(request.base.start));
+  if (!created.ok()) return of_targets_disk(created.take_error());
+  const auto writer = created.take();
   DatabaseLog log;
   std::optional<RestorePoints> points;
   if (const auto* wanted = std::get_if<ToRestorePoint>(&request.goal))

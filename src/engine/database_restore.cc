@@ -143,7 +143,8 @@ Status allow_recovery(const std::vector<DatabaseRestoreOptions>& databases) {
     append_item(remedies, path + owner_in_words(options));
   }
   if (!first.has_value()) return {};
-  return Error(*first, missing).hint("all else is there: make an empty " + remedies + ", and start the server");
+  return of_targets_disk(
+      Error(*first, missing).hint("all else is there: make an empty " + remedies + ", and start the server"));
 }
 
 }  // namespace exclave::engine

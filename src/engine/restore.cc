@@ -34,14 +34,15 @@ Error incomplete(const RestoreFindings& findings, const std::string& target) {
 }
 
 Result<std::string> target_of(const RestoreOptions& options) {
-  std::string target(without_slashes(options.target));
+  std::string target(env::without_slashes(options.target));
   if (target.empty()) return Error(Code::InvalidInput, "no target directory was given");
   return target;
 }
 
 // Files with the right size and time may be empty on the disk.
-Error distrusted(RestoreMarker& marker, Error error) {
+Error distrusted(RestoreMarker& marker, Error why) {
   Status distrusted = marker.distrust();
+  Error error = of_targets_disk(std::move(why));
   if (distrusted.ok()) return error;
   return Error(error.code(), error.message() + "; and " + distrusted.error().message())
       .hint("restore into a fresh directory: what is in this one cannot be trusted");
@@ -166,6 +167,26 @@ class TargetFiller {
   ProgressPace pace_;
 };
 
+Result<RestoreMarker> open_target(env::FileSystem& files, const SnapshotContent& content,
+                                  const format::ObjectName& snapshot, const RestoreOptions& options,
+                                  const std::string& target, const RestoreSelection& selection) {
+  ClaimedTarget root = options.claimed;
+  if (root == nullptr) {
+    auto claimed = claim_target(files, target);
+    if (!claimed.ok()) return of_targets_disk(claimed.take_error());
+    root = claimed.take();
+  }
+  bool have_vaults_failed = false;
+  const auto owner = [&] {
+    auto found = owner_of_target(content, options);
+    have_vaults_failed = !found.ok();
+    return found;
+  };
+  auto marker = RestoreMarker::open(files, snapshot, target, std::move(root), selection.paths(), owner);
+  if (marker.ok() || have_vaults_failed) return marker;
+  return of_targets_disk(marker.take_error());
+}
+
 Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& content,
                                           const format::ObjectName& snapshot, const RestoreOptions& options,
                                           StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
@@ -174,9 +195,7 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
   RestoreSelection selection = TRY(RestoreSelection::parse(options.paths));
 
   // A fresh target, or one to go on with.
-  ClaimedTarget root = options.claimed != nullptr ? options.claimed : TRY(claim_target(env.files, target));
-  RestoreMarker marker = TRY(RestoreMarker::open(env.files, snapshot, target, std::move(root), selection.paths(),
-                                                 [&] { return owner_of_target(content, options); }));
+  RestoreMarker marker = TRY(open_target(env.files, content, snapshot, options, target, selection));
   RestoreFindings findings;
   auto filled = TargetFiller(env, content, options, marker, selection, findings).fill(times, on_progress, stop);
   if (!filled.ok()) return findings.has_target_failed() ? distrusted(marker, filled.take_error()) : filled.take_error();
@@ -191,7 +210,9 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
   }
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
   if (options.ending == Ending::Finish) {
-    if (auto left = TRY(marker.finish())) {
+    auto finished = marker.finish();
+    if (!finished.ok()) return of_targets_disk(finished.take_error());
+    if (auto& left = finished.value()) {
       report.problems.insert(report.problems.begin(), CaptureProblem{"", std::move(*left)});
       ++report.problem_count;
     }
@@ -200,6 +221,29 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
 }
 
 }  // namespace
+
+Error of_targets_disk(Error why) {
+  switch (why.code()) {
+    case Code::Denied:
+    case Code::Corrupt:
+    case Code::Unavailable:
+    case Code::OutcomeUnknown:
+      break;
+    case Code::InvalidInput:
+    case Code::NotFound:
+    case Code::AlreadyExists:
+    case Code::Conflict:
+    case Code::Precondition:
+    case Code::Exhausted:
+    case Code::Unsupported:
+    case Code::Cancelled:
+    case Code::Bug:
+      return why;
+  }
+  const std::string hint =
+      why.hint_text().empty() ? "look at the target's disk and at its rights, and run it again" : why.hint_text();
+  return Error(Code::Precondition, why.message()).hint(hint);
+}
 
 Result<RestoreReport> restore_snapshot(env::Env& env, const SnapshotContent& content,
                                        const format::ObjectName& snapshot, const RestoreOptions& options,

@@ -22,7 +22,7 @@
 //     error with the reason, and all else is restored. The target can be gone on with.
 // Memory: the batch (about 64 MiB), 64 bytes for every chunk of the snapshot's indexes (all of the era up to it), one
 // path per hard-linked file, and one entry of the listing: about 40 bytes for each slice of the largest file.
-// Errors: Precondition (target), Conflict (another restore is at work in it), Denied, Unavailable (no vault answers; or I5, at the end, if one that does
+// Errors: Precondition (target: what is in it, or its disk), Conflict (another restore is at work in it), Denied, Unavailable (no vault answers; or I5, at the end, if one that does
 // not answer may have what is missing), Exhausted (target full), Cancelled: run it again to go on. Corrupt: I5, at the
 // end; or at once, if the listing itself is damaged.
 // NotFound (nothing was chosen; the listing's pack is lost).
@@ -54,19 +54,20 @@ enum class Ending {
 using ClaimedTarget = std::shared_ptr<env::Directory>;
 // InvalidInput: it does not name a directory ("", ".", "..", "/"): the marker, and a database's log, lie beside it.
 Status check_target(std::string_view target);
-// Makes it if it is missing, and directories above it with `mode_above`: kPassableDirectory for a target that another
+// Makes it if it is missing, and directories above it with `mode_above`: env::kPassableDirectory for a target that another
 // user is to reach. What an earlier run left in it is synced: where that fails, it is distrusted, and the error returned.
 // Precondition: it is no directory, or neither empty nor marked, and is left alone; Conflict: another restore is at work
 // in it. Those of check_target.
 Result<ClaimedTarget> claim_target(env::FileSystem& files, const std::string& target,
                                    std::uint32_t mode_above = env::kPrivateDirectory);
-inline constexpr std::uint32_t kPassableDirectory = 0711;
 // The same, whatever is in it; that is not synced.
 Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target,
                                   std::uint32_t mode_above = env::kPrivateDirectory);
 // DURABLE. A sync of the target's file system failed before its mark was gone: what is in it is written again by whoever
 // goes on. Fine if there is no mark.
 Status distrust_target(env::FileSystem& files, const std::string& target);
+// What the file system of a target said, as somebody learns it who could take it for a vault's word, or for a refused key.
+Error of_targets_disk(Error why);
 // Of which snapshot the target holds an unfinished restore, in hex; nullopt: of none that could be gone on with.
 std::optional<std::string> unfinished_in(env::FileSystem& files, const std::string& target);
 // DURABLE. After Ending::StayMarked: what is in the targets will not be gone on with any more. A mark that is gone already

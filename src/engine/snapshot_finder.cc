@@ -1,7 +1,9 @@
 #include "engine/snapshot_finder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -24,15 +26,17 @@ std::string stream_words(const format::StreamId& stream) {
   return "stream " + stream.hex().substr(0, 16);
 }
 
-// Fetches a stream from one vault, and keeps the part that proves itself.
-Result<VaultView> fetch_stream(store::VaultApi& vault, const format::SignedStream& stream,
-                               const detail::Patience& patience, std::vector<std::string>& problems) {
+// Fetches a stream from one vault, and keeps the part that proves itself. Mostly one call: nothing is asked for behind what the
+// vault shows.
+Result<VaultView> fetch_stream(store::VaultApi& vault, const store::StreamHead& head, const detail::Patience& patience,
+                               std::vector<std::string>& problems) {
+  const format::SignedStream& stream = head.stream;
   VaultView view;
   view.vault = vault.name();
   const format::StreamId id = stream.descriptor.id();
   format::ChainHash chain = format::chain_start(id);
   std::uint64_t next = 0;
-  while (true) {
+  while (next < head.entries) {
     TRY(patience.check());
     const auto page = TRY(vault.entries(id, format::EntryIndex(next), store::kMaxEntriesPerCall));
     if (page.empty()) return view;
@@ -53,6 +57,40 @@ Result<VaultView> fetch_stream(store::VaultApi& vault, const format::SignedStrea
       ++next;
     }
   }
+  return view;
+}
+
+// Every capture has a stream, and a vault may be far away: several calls are on their way at once.
+constexpr std::size_t kLookersPerVault = 4;
+constexpr std::size_t kStreamsWorthALooker = 16;
+
+struct FetchedStream {
+  std::optional<Result<VaultView>> view;  // none: another one's failure ended all
+  std::vector<std::string> problems;
+};
+
+std::vector<FetchedStream> fetch_streams(env::Threads& threads, store::VaultApi& vault,
+                                         const std::vector<store::StreamHead>& heads,
+                                         const detail::Patience& patience) {
+  std::vector<FetchedStream> fetched(heads.size());
+  std::atomic<std::size_t> next{0};
+  std::atomic<bool> has_failed{false};
+  const auto look = [&] {
+    while (!has_failed) {
+      const std::size_t i = next++;
+      if (i >= heads.size()) return;
+      fetched[i].view = fetch_stream(vault, heads[i], patience, fetched[i].problems);
+      if (!fetched[i].view->ok()) has_failed = true;
+    }
+  };
+  const std::size_t lookers = std::clamp<std::size_t>(heads.size() / kStreamsWorthALooker, 1, kLookersPerVault);
+  if (lookers == 1) {
+    look();
+  } else {
+    env::at_once(
+        threads, lookers, [&](std::size_t) { return "look-" + vault.name(); }, [&](std::size_t) { look(); });
+  }
+  return fetched;
 }
 
 // All that one vault shows of the registry.
@@ -63,7 +101,8 @@ struct VaultAnswer {
   std::vector<std::string> problems;
 };
 
-VaultAnswer ask(const PinnedRegistry& registry, detail::Patience& patience, store::VaultApi& vault) {
+VaultAnswer ask(env::Threads& threads, const PinnedRegistry& registry, detail::Patience& patience,
+                store::VaultApi& vault) {
   VaultAnswer answer;
   auto heads = vault.heads(registry.registry.id);
   if (!heads.ok()) {
@@ -71,20 +110,26 @@ VaultAnswer ask(const PinnedRegistry& registry, detail::Patience& patience, stor
     return answer;
   }
   answer.has_answered = true;
-  for (const store::StreamHead& head : heads.value()) {
-    if (!registry.is_own(head.stream)) {
+  std::vector<store::StreamHead> own;
+  for (store::StreamHead& head : heads.value()) {
+    if (registry.is_own(head.stream)) {
+      own.push_back(std::move(head));
+    } else {
       answer.problems.push_back("vault " + vault.name() + " shows " + stream_words(head.stream.descriptor.id()) +
                                 ", which no writer of this registry signed");
-      continue;
     }
-    auto view = fetch_stream(vault, head.stream, patience, answer.problems);
-    if (!view.ok()) {
-      answer.failure = view.take_error();
-      return answer;
-    }
-    answer.streams.emplace_back(head.stream, view.take());
   }
-  patience.one_has_answered();
+  std::vector<FetchedStream> fetched = fetch_streams(threads, vault, own, patience);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    std::ranges::move(fetched[i].problems, std::back_inserter(answer.problems));
+    if (!fetched[i].view.has_value()) continue;
+    if (fetched[i].view->ok()) {
+      answer.streams.emplace_back(own[i].stream, fetched[i].view->take());
+    } else if (!answer.failure.has_value()) {
+      answer.failure = fetched[i].view->take_error();
+    }
+  }
+  if (!answer.failure.has_value()) patience.one_has_answered();
   return answer;
 }
 
@@ -95,7 +140,7 @@ std::vector<VaultAnswer> ask_all(env::Clock& clock, env::Threads& threads, const
   detail::Patience patience(clock, registry.policy.quorum.answers_needed(registry.policy.vaults.size()));
   env::at_once(
       threads, vaults.size(), [&](std::size_t i) { return "look-" + vaults[i]->name(); },
-      [&](std::size_t i) { answers[i] = ask(registry, patience, *vaults[i]); });
+      [&](std::size_t i) { answers[i] = ask(threads, registry, patience, *vaults[i]); });
   return answers;
 }
 

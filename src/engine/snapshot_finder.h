@@ -14,7 +14,8 @@
 //     they differ, the object's own bytes tell, and a vault they refute is believed in nothing more of this kind.
 // I5  A vault that did not answer once is not asked again, nor one that takes many times as long as the others
 //     (detail/patience.h).
-// Threads: one caller; a thread per vault inside, named "look-<vault>", joined before find_holdings returns.
+// Cost: a call for the heads of each vault, and one for each stream; of a vault that shows many, up to four at once.
+// Threads: one caller; a thread per vault inside, or a few, named "look-<vault>", joined before find_holdings returns.
 // Errors: Unavailable (no vault answers). Single vaults that fail are named in `unreachable`.
 #pragma once
 

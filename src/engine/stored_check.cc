@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+
+#include "base/bytes.h"
 
 namespace exclave::engine {
 namespace {
@@ -16,6 +17,18 @@ struct Stream {
   std::uint64_t relied = 0;
 };
 using Streams = std::map<format::StreamId, Stream>;
+
+struct Journal {
+  std::uint64_t start = 0;  // its place in the order of journals
+  Entries shown;
+};
+using Journals = std::map<format::StreamId, Journal>;
+
+struct Vaults {
+  std::set<std::string> known;  // of now, and of which receipts are kept
+  std::vector<store::VaultApi*> answering;
+  std::set<std::string> silent;
+};
 
 std::uint64_t entries_of(const format::Receipt& receipt) {
   return receipt.index.value() + 1;
@@ -38,65 +51,122 @@ bool is_of_present_key(const policy::Policy& policy, const repo::KeptReceipt& ke
   });
 }
 
-Streams remembered(const PinnedRegistry& registry, const std::vector<repo::KeptReceipt>& kept,
-                   const repo::ReliedEntries& relied) {
+Streams remembered(const PinnedRegistry& registry, const StoredMemory& memory) {
   Streams streams;
-  for (const auto& each : kept) {
+  for (const auto& each : memory.kept) {
     Stream& stream = streams[each.receipt.receipt.stream];
     const std::uint64_t entries = entries_of(each.receipt.receipt);
     raise(stream.kept, each.vault, entries);
     if (is_of_present_key(registry.policy, each)) raise(stream.kept_of_keys, each.vault, entries);
   }
-  for (const auto& [id, entries] : relied) streams[id].relied = entries;
+  for (const auto& [id, entries] : memory.relied) streams[id].relied = entries;
   return streams;
 }
 
-// Whether it answers.
-bool add_shown(const PinnedRegistry& registry, format::EraNumber era, store::VaultApi& vault, Streams& streams) {
-  const auto heads = vault.heads(registry.registry.id);
-  if (!heads.ok()) return false;
-  for (const store::StreamHead& head : heads.value()) {
-    if (head.stream.descriptor.era != era || head.stream.descriptor.kind != format::StreamKind::Objects) continue;
-    if (!head.receipt.has_value() || !registry.is_own(head.stream)) continue;
-    streams[head.stream.descriptor.id()].shown[vault.name()] = entries_of(head.receipt->receipt);
-  }
-  return true;
+// Its streams of this era. nullopt: it does not answer, or signs nothing now, though it has something.
+std::optional<std::vector<store::StreamHead>> ask(const PinnedRegistry& registry, format::EraNumber era,
+                                                  store::VaultApi& vault) {
+  auto heads = vault.heads(registry.registry.id);
+  if (!heads.ok()) return std::nullopt;
+  std::vector<store::StreamHead> own = heads.take();
+  std::erase_if(own, [&](const store::StreamHead& head) {
+    return head.stream.descriptor.era != era || !registry.is_own(head.stream);
+  });
+  const bool is_signed = std::ranges::all_of(
+      own, [](const store::StreamHead& head) { return head.receipt.has_value() || head.entries == 0; });
+  return is_signed ? std::optional(std::move(own)) : std::nullopt;
 }
 
-}  // namespace
-
-StoredCheck check_stored(const PinnedRegistry& registry, format::EraNumber era,
-                         const std::vector<repo::KeptReceipt>& kept, const std::vector<store::VaultApi*>& vaults,
-                         const repo::ReliedEntries& relied, const std::optional<format::StreamId>& just_sent) {
-  Streams streams = remembered(registry, kept, relied);
-  std::set<std::string> known;  // vaults of now, and of which receipts are kept
-  for (const auto& each : kept) known.insert(each.vault);
-  std::set<std::string> answering;
-  std::set<std::string> silent;
-  for (store::VaultApi* vault : vaults) {
-    known.insert(vault->name());
-    (add_shown(registry, era, *vault, streams) ? answering : silent).insert(vault->name());
+void add_shown(const std::string& vault, const std::vector<store::StreamHead>& heads, Streams& streams,
+               Journals& journals) {
+  for (const store::StreamHead& head : heads) {
+    if (!head.receipt.has_value()) continue;
+    const format::StreamDescriptor& stream = head.stream.descriptor;
+    const std::uint64_t entries = entries_of(head.receipt->receipt);
+    if (stream.kind == format::StreamKind::Objects) {
+      streams[stream.id()].shown[vault] = entries;
+    } else {
+      Journal& journal = journals[stream.id()];
+      journal.start = load_u64(stream.start.view().first(sizeof(std::uint64_t)));
+      journal.shown[vault] = entries;
+    }
   }
+}
 
-  StoredCheck check;
+void judge_captures(const PinnedRegistry& registry, const Streams& streams, const Vaults& vaults,
+                    const std::optional<format::StreamId>& just_sent, StoredCheck& check) {
   std::set<std::string> lacking;
   for (const auto& [id, stream] : streams) {
     std::vector<std::uint64_t> then;
     std::vector<std::uint64_t> now;
-    for (const std::string& vault : known) {
+    for (const std::string& vault : vaults.known) {
       then.push_back(std::max(of(stream.kept, vault), of(stream.shown, vault)));
-      now.push_back(of(silent.contains(vault) ? stream.kept_of_keys : stream.shown, vault));
+      now.push_back(of(vaults.silent.contains(vault) ? stream.kept_of_keys : stream.shown, vault));
     }
     const std::uint32_t k = registry.policy.quorum.k;
     const std::uint64_t durable = std::max(policy::reached_by(k, then).value_or(0), stream.relied);
     const std::uint64_t held = policy::reached_by(k, now).value_or(0);
     check.endangered += durable - std::min(durable, held);
     if (id == just_sent) continue;
-    for (const std::string& vault : answering) {
-      if (of(stream.shown, vault) < durable) lacking.insert(vault);
+    for (const store::VaultApi* vault : vaults.answering) {
+      if (of(stream.shown, vault->name()) < durable) lacking.insert(vault->name());
     }
   }
   check.lacking.assign(lacking.begin(), lacking.end());
+}
+
+void judge_journals(const PinnedRegistry& registry, const Journals& journals, const Vaults& vaults,
+                    const std::set<std::uint64_t>& at_home, StoredCheck& check) {
+  std::set<std::string> lacking;
+  std::set<std::string> showing;
+  for (const auto& [id, journal] : journals) {
+    if (at_home.contains(journal.start)) continue;
+    std::uint64_t entries = 0;
+    for (const store::VaultApi* vault : vaults.answering) entries = std::max(entries, of(journal.shown, vault->name()));
+    // Who is silent is not known to have lost what it had.
+    std::vector<std::uint64_t> now(vaults.silent.size(), entries);
+    for (const store::VaultApi* vault : vaults.answering) {
+      now.push_back(of(journal.shown, vault->name()));
+      if (now.back() < entries) lacking.insert(vault->name());
+    }
+    const std::uint64_t held = policy::reached_by(registry.policy.quorum.k, now).value_or(0);
+    if (held >= entries) continue;
+    check.endangered_segments += entries - held;
+    for (const store::VaultApi* vault : vaults.answering) {
+      if (of(journal.shown, vault->name()) > held) showing.insert(vault->name());
+    }
+  }
+  check.lacking_segments.assign(lacking.begin(), lacking.end());
+  check.showing_segments.assign(showing.begin(), showing.end());
+}
+
+}  // namespace
+
+StoredCheck check_stored(const PinnedRegistry& registry, format::EraNumber era, const StoredMemory& memory,
+                         const std::vector<store::VaultApi*>& vaults) {
+  auto at_home = memory.journals_at_home ? memory.journals_at_home() : std::nullopt;
+  Streams streams = remembered(registry, memory);
+  Journals journals;
+  Vaults all;
+  for (const auto& each : memory.kept) all.known.insert(each.vault);
+  for (store::VaultApi* vault : vaults) {
+    all.known.insert(vault->name());
+    if (const auto heads = ask(registry, era, *vault)) {
+      add_shown(vault->name(), *heads, streams, journals);
+      all.answering.push_back(vault);
+    } else {
+      all.silent.insert(vault->name());
+    }
+  }
+
+  StoredCheck check;
+  judge_captures(registry, streams, all, memory.just_sent, check);
+  if (!at_home.has_value() || all.answering.empty()) return check;
+  const auto since = memory.journals_at_home();
+  if (!since.has_value()) return check;
+  check.are_journals_known = true;
+  at_home->insert(since->begin(), since->end());
+  judge_journals(registry, journals, all, *at_home, check);
   return check;
 }
 

@@ -76,7 +76,7 @@ Status write_new(env::Directory& directory, std::string_view name, ByteView cont
 // What is made above it has to let the server's user through.
 Result<DirectoryInPlace> open_log_directory(env::FileSystem& files, const std::string& path) {
   TRY(check_names_itself(path, "log directory"));
-  TRY(files.make_directories(env::parent_path(path), kPassableDirectory));
+  TRY(files.make_directories(env::parent_path(path), env::kPassableDirectory));
   TRY(files.make_directories(path, env::kPrivateDirectory));
   auto opened = open_in_place(files, path);
   if (opened.ok() || opened.error().code() != Code::InvalidInput) return opened;
@@ -135,19 +135,14 @@ Result<WalPlan> WalPlan::parse(ByteView document, std::string source) {
 }
 
 Result<std::unique_ptr<WalDirectoryHold>> WalDirectoryHold::take(env::FileSystem& files, const std::string& directory) {
-  const std::string path(without_slashes(directory));
+  const std::string path(env::without_slashes(directory));
   const bool was_there = TRY(env::exists(files, path));
   DirectoryInPlace place = TRY(open_log_directory(files, path));
   std::unique_ptr<WalDirectoryHold> hold(
       new WalDirectoryHold(files, path, std::move(place.above), std::move(place.itself)));
   env::Directory& opened = hold->directory();
-  Status locked = opened.lock();
-  if (!locked.ok() && locked.error().code() == Code::Conflict) {
-    return Error(Code::Conflict, "another restore is at work in '" + printable(path) + "'")
-        .hint("wait until it ends, or name another directory with --wal");
-  }
-  // Some network file systems know no locks; there, nobody is kept out.
-  if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
+  TRY(lock_itself(opened, Error(Code::Conflict, "another restore is at work in '" + printable(path) + "'")
+                              .hint("wait until it ends, or name another directory with --wal")));
   // Before it is closed, because an archive of somebody else's stays as it is; and then of what is in it for good.
   TRY(check_is_unfinished(files, path, opened, TRY(opened.entries())));
   TRY(hold->close_to_others());
@@ -266,7 +261,7 @@ Status WalDirectoryHold::remove_itself() {
   if (above_ == nullptr)
     return Error(Code::Denied, "the directory above '" + printable(path_) + "' may not be read: it stays, empty");
   const std::string_view name = env::base_name(path_);
-  if (!is_same_file(TRY(above_->stat(name)), TRY(directory_->info())))
+  if (!env::is_same_file(TRY(above_->stat(name)), TRY(directory_->info())))
     return Error(Code::Precondition, "'" + printable(path_) + "' is not this restore's directory any more");
   return above_->remove(name);
 }

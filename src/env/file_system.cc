@@ -19,6 +19,15 @@ std::string_view parent_path(std::string_view path) {
   return at == 0 ? path.substr(0, 1) : path.substr(0, at);
 }
 
+std::string_view without_slashes(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
+bool is_same_file(const FileInfo& one, const FileInfo& other) {
+  return one.inode == other.inode && one.device == other.device;
+}
+
 std::string_view base_name(std::string_view path) {
   const std::size_t at = path.rfind('/');
   return at == std::string_view::npos ? path : path.substr(at + 1);

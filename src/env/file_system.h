@@ -33,6 +33,8 @@ namespace exclave::env {
 // Modes of what only its owner may read: all that a program here makes for itself.
 inline constexpr std::uint32_t kPrivateFile = 0600;
 inline constexpr std::uint32_t kPrivateDirectory = 0700;
+// Of a directory through which others come, by names that they know.
+inline constexpr std::uint32_t kPassableDirectory = 0711;
 
 enum class FileType : std::uint8_t { Regular, Directory, Symlink, Fifo, Socket, CharDevice, BlockDevice };
 
@@ -51,6 +53,8 @@ struct FileInfo {
   std::uint32_t device_minor = 0;
   std::uint64_t allocated_bytes = 0;
 };
+// Whether both were told of one file or directory.
+bool is_same_file(const FileInfo& one, const FileInfo& other);
 
 struct Xattr {
   std::string name;
@@ -229,5 +233,6 @@ Status create_same_durably(FileSystem& files, std::string_view path, ByteView co
 std::string join_path(std::string_view directory, std::string_view name);
 std::string_view parent_path(std::string_view path);  // "." for a bare name
 std::string_view base_name(std::string_view path);
+std::string_view without_slashes(std::string_view path);  // at its end, which name nothing; "/" stays
 
 }  // namespace exclave::env

@@ -20,6 +20,9 @@ TEST(FileSystemTest, paths_are_split_at_the_last_slash) {
   EXPECT_EQ(base_name("/a/b"), "b");
   EXPECT_EQ(base_name("/a"), "a");
   EXPECT_EQ(base_name("a"), "a");
+  EXPECT_EQ(without_slashes("/a/b//"), "/a/b");
+  EXPECT_EQ(without_slashes("//"), "/");
+  EXPECT_EQ(without_slashes("a"), "a");
 }
 
 TEST(FileSystemTest, a_path_is_its_parent_and_its_name) {

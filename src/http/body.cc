@@ -5,6 +5,11 @@
 #include "http/detail/stream.h"
 
 namespace exclave::http {
+namespace {
+
+constexpr std::uint64_t kFirstPiece = 64 * 1024;
+
+}  // namespace
 
 BodyReader::BodyReader(detail::Stream& stream, const Limits& limits, std::uint64_t length, Continue asked)
     : stream_(&stream), limits_(&limits), length_(length), remaining_(length), asked_(asked) {}
@@ -49,8 +54,14 @@ Result<Bytes> BodyReader::read_all(std::uint64_t limit) {
     return Error(Code::Exhausted, "a body of " + std::to_string(remaining_) + " bytes, where at most " +
                                       std::to_string(limit) + " are taken");
   }
-  Bytes body(static_cast<std::size_t>(remaining_));
-  TRY(read_exactly(body));
+  // It grows with what has come: a length is quickly said.
+  Bytes body(static_cast<std::size_t>(std::min(remaining_, kFirstPiece)));
+  std::size_t filled = 0;
+  while (remaining_ > 0) {
+    if (filled == body.size())
+      body.resize(filled + static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, filled)));
+    filled += TRY(read(MutableByteView(body).subspan(filled)));
+  }
   return body;
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 // How long a server that stopped reading is listened to, for the reason it may have given.
 constexpr std::chrono::seconds kLastWordTime{1};
+constexpr int kMostFillsAtOnce = 4;  // of who listens: a peer that never ends holds nobody
 
 bool is_upload(std::string_view method) {
   return method == "PUT" || method == "POST";
@@ -98,7 +99,8 @@ Status Client::begin(std::string_view method, std::string_view target, const Hea
 
 Client::Heard Client::listen() {
   if (!sent_.ok()) return Heard::Whole;
-  while (!detail::has_head(*stream_, limits_->head_bytes)) {
+  for (int fills = 0; !detail::has_head(*stream_, limits_->head_bytes); ++fills) {
+    if (fills == kMostFillsAtOnce) return Heard::Part;
     if (!connection_->is_readable()) return stream_->buffered().empty() ? Heard::Nothing : Heard::Part;
     Result<std::size_t> got = stream_->fill(env::Instant{});
     // What was too little for a byte has left the socket; an error stays. The rest may have come in between.

@@ -79,6 +79,15 @@ TEST_F(ClientTest, whoever_listens_waits_for_nothing_and_hears_it_piece_by_piece
   EXPECT_EQ(c.finish(clock.monotonic()).error().code(), Code::OutcomeUnknown);
 }
 
+TEST_F(ClientTest, H9_whoever_listens_is_not_held_by_a_server_that_never_ends_its_head) {
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  for (const char byte : head) server.sends(std::string_view(&byte, 1));
+  Client c = client();
+  ASSERT_TRUE(c.begin("POST", "/p", {}, {}, clock.monotonic() + milliseconds(10)).ok());
+  EXPECT_EQ(c.listen(), Client::Heard::Part);
+  EXPECT_EQ(c.finish(clock.monotonic() + milliseconds(10)).value().status, 200);
+}
+
 TEST_F(ClientTest, an_answer_that_does_not_come_in_time_leaves_the_outcome_open) {
   server.pauses(milliseconds(30)).sends(ok(""));
   Client c = client();

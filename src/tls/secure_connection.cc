@@ -16,6 +16,7 @@ constexpr std::size_t kWriteBytes = 128 * 1024;              // plaintext per wr
 constexpr std::size_t kBatchBytes = kWriteBytes + 4 * 1024;  // their ciphertext
 constexpr std::size_t kHandshakeInputBytes = 64 * 1024;
 constexpr std::size_t kInputBytesWithoutData = 256 * 1024;
+constexpr std::size_t kInputBytesForOneOfData = 64;  // the smallest record with a byte has less
 
 // Who uses the SSL object now. libssl knows no locks; this turns misuse into an error and lets shutdown() in when idle.
 enum class Turn { Idle, InCall, Ended };
@@ -45,7 +46,7 @@ struct SecureConnection::State {
   detail::Ssl ssl;
   Bytes outgoing;  // records not yet given to `inner`; at most kBatchBytes
   env::Instant deadline;
-  std::size_t input_budget = 0;      // bytes that may still be read in this call
+  std::size_t input_budget = 0;      // bytes that may still be read before data comes
   std::optional<Error> inner_error;  // of the last wait, until reported
   std::optional<Error> refusal;      // why verify_peer said no
   bool input_ended = false;          // the inner connection's end, with or without goodbye
@@ -222,14 +223,18 @@ Status SecureConnection::State::handshake(SSL_CTX* context, int (*step)(SSL*), e
   if (outcome != 1) return failure(SSL_get_error(ssl.get(), outcome));
   if (!flush()) return failure(SSL_ERROR_SYSCALL);
   if (!key.has_value()) return Error(Code::Denied, peer() + " proved no identity");
+  input_budget = kInputBytesWithoutData;
   return {};
 }
 
 Result<std::size_t> SecureConnection::State::read(MutableByteView out) {
-  input_budget = kInputBytesWithoutData;
   ERR_clear_error();
   std::size_t got = 0;
-  if (SSL_read_ex(ssl.get(), out.data(), out.size(), &got) == 1) return got;
+  if (SSL_read_ex(ssl.get(), out.data(), out.size(), &got) == 1) {
+    // What data earns, and no more: one byte of it now and then pays for no flood.
+    input_budget = std::min(kInputBytesWithoutData, input_budget + got * kInputBytesForOneOfData);
+    return got;
+  }
   const int outcome = SSL_get_error(ssl.get(), 0);
   if (outcome == SSL_ERROR_ZERO_RETURN) return std::size_t{0};
   return failure(outcome);

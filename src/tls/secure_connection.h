@@ -12,7 +12,8 @@
 //     Ed25519, self-signed with a valid signature. Dates, names and extensions are ignored (ADR-0021).
 // I2  read_some returns 0 only after the peer's close_notify; a stream that ends without one is an error (truncation).
 // I3  No call outlives its deadline: every wait is the inner connection's, under the caller's deadline, and a peer that
-//     sends records without data (key updates, empty records) is cut after 256 KiB of them.
+//     sends records without data (key updates, empty records) is cut after 256 KiB of them, however many calls read them,
+//     and though a byte of data comes in between.
 // I4  After a failed write_some only reading and dropping are allowed (some of the data may have left). A read_some
 //     that failed by its deadline may be repeated.
 // Threads: NARROWER than env::Connection: read_some and write_some belong to one thread at a time (HTTP/1.1 takes

@@ -479,6 +479,57 @@ TEST_F(Tls, cuts_a_peer_that_floods_it_with_key_updates) {
   EXPECT_THAT(got.error().message(), HasSubstr("TLS records without data"));
 }
 
+// A byte of data now and then pays for no flood, nor does a call of its own for each piece.
+TEST_F(Tls, cuts_a_peer_that_hides_key_updates_among_bytes_of_data) {
+  RawPeer raw = raw_client();
+  const detail::Certificate certificate = new_certificate({.subject_key = native(client_key)});
+  raw.show(certificate.get(), native(client_key));
+  auto serving = start([&] { server = accept(std::move(server_end), server_identity, in(seconds(10))); });
+  ASSERT_TRUE(raw.handshake());
+  serving->join();
+  ASSERT_TRUE(server->ok());
+  std::atomic<bool> done = false;
+  auto flooding = start([&] {
+    while (!done && raw.write("x")) {
+      for (int i = 0; i < 1'000 && !done && raw.update_key(); ++i) {
+      }
+    }
+  });
+  std::size_t bytes = 0;
+  Result<std::size_t> got = std::size_t{1};
+  while (got.ok() && got.value() > 0 && bytes < 1'000) {
+    Byte byte = 0;
+    got = server->value()->read_some({&byte, 1}, in(seconds(60)));
+    bytes += got.ok() ? got.value() : 0;
+  }
+  done = true;
+  server->value()->shutdown();
+  ASSERT_FALSE(got.ok());
+  EXPECT_THAT(got.error().message(), HasSubstr("TLS records without data"));
+  EXPECT_LT(bytes, 30U) << "256 KiB are 9,700 key updates";
+}
+
+TEST_F(Tls, reads_bytes_that_come_one_in_a_record_for_as_long_as_they_come) {
+  RawPeer raw = raw_client();
+  const detail::Certificate certificate = new_certificate({.subject_key = native(client_key)});
+  raw.show(certificate.get(), native(client_key));
+  auto serving = start([&] { server = accept(std::move(server_end), server_identity, in(seconds(10))); });
+  ASSERT_TRUE(raw.handshake());
+  serving->join();
+  ASSERT_TRUE(server->ok());
+  constexpr std::size_t kBytes = 20'000;  // 460 kB of records
+  auto sending = start([&] {
+    for (std::size_t i = 0; i < kBytes && raw.write("x"); ++i) {
+    }
+  });
+  for (std::size_t i = 0; i < kBytes; ++i) {
+    Byte byte = 0;
+    const Result<std::size_t> got = server->value()->read_some({&byte, 1}, in(seconds(60)));
+    ASSERT_TRUE(got.ok()) << i << ": " << got.error().message();
+    ASSERT_EQ(got.value(), 1U);
+  }
+}
+
 TEST(identity, is_the_same_certificate_every_time) {
   const Identity one = Identity::from_key(signing_key(1));
   const Identity two = Identity::from_key(signing_key(1));

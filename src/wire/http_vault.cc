@@ -113,7 +113,9 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     const env::Instant next = world_.clock.monotonic() + pause;
     if (failed >= attempts || next >= deadline) {
       is_out_of_reach_ = true;
-      return store::of_vault(pinned_.name, result.error());
+      // Every call may be repeated: whether it happened does not matter to whoever tries again later.
+      return store::of_vault(pinned_.name,
+                             Error(Code::Unavailable, result.error().message()).hint(result.error().hint_text()));
     }
     TRY(world_.clock.sleep_until(next));
   }
@@ -162,7 +164,7 @@ Status HttpVault::put_document(const std::string& target, ByteView document) {
 }
 
 Result<store::VaultStatus> HttpVault::status() {
-  const Bytes document = TRY(get("/v1/status", kMaxReceiptBytes));
+  const Bytes document = TRY(get("/v1/status", kMaxDocumentBytes));
   return readable(parse_status(document));
 }
 
@@ -390,7 +392,8 @@ Result<std::vector<store::StreamHead>> HttpVault::heads(const format::RegistryId
       previous = id;
       heads.push_back(std::move(head));
     }
-    if (page.next.has_value() && (page.heads.empty() || *page.next <= *previous || heads.size() > kMaxStreams)) {
+    const bool is_full = page.heads.size() == kHeadsPerPage;
+    if (page.next.has_value() && (!is_full || *page.next <= *previous || heads.size() > kMaxStreams)) {
       return nonsense("lists streams without end");
     }
     from = page.next;

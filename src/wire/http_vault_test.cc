@@ -255,6 +255,11 @@ TEST_F(HttpVaultTest, H9_heads_that_turn_in_circles_or_belong_elsewhere_are_refu
     vault.will_say(heads_document(kRegistry, page));
     EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "the next page begins where this one did";
 
+    page.next = seeded_id<format::StreamId>("far behind");
+    page.next->mutable_view()[0] = Byte{0xff};
+    vault.will_say(heads_document(kRegistry, page));
+    EXPECT_TRUE(failed_with(client.heads(kRegistry), Code::Corrupt)) << "a page for each stream would take months";
+
     page.next.reset();
     page.heads.push_back(page.heads.front());
     vault.will_say(heads_document(kRegistry, page));
@@ -351,6 +356,16 @@ TEST_F(HttpVaultTest, after_an_unknown_outcome_the_bytes_are_not_sent_again_if_t
     EXPECT_TRUE(must(client.put(entry(), Bytes(1'000))).has_value());
     ASSERT_EQ(vault.requests.size(), 5U);
     EXPECT_EQ(vault.requests[4].body_bytes, 1'000U) << "the vault did not hold them after all";
+  });
+}
+
+// Whoever asks knows two words for "later" no better than one, and takes the second for a fault of the object.
+TEST_F(HttpVaultTest, an_outcome_that_stays_unknown_is_told_as_a_vault_that_does_not_answer) {
+  run([](ScriptedVault& vault, HttpVault& client) {
+    for (int i = 0; i < 3; ++i) vault.will({.status = 504});
+    EXPECT_TRUE(failed_with(client.put(entry(), Bytes(1'000)), Code::Unavailable));
+    vault.will({.status = 504});
+    EXPECT_TRUE(failed_with(client.acts(), Code::Unavailable));
   });
 }
 

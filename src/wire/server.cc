@@ -150,7 +150,8 @@ void Server::State::admit(std::unique_ptr<env::Connection> connection) {
   }
   bare->shutdown();
   drop(slot);
-  complain("peers are cut: " + thread.error().message(), bare->peer_address());
+  complain("peers are cut: no thread can be started for them",
+           bare->peer_address() + " (" + thread.error().message() + ")");
 }
 
 // Peers that have shown no key cannot keep others out: the oldest one of the source that holds most of them goes.
@@ -181,15 +182,15 @@ Slot* Server::State::nameless_to_cut(const std::string& source) {
   for (const Slot& slot : slots) {
     if (slot.stage == Slot::Stage::Nameless) ++by_source[source_of(slot.peer_address)];
   }
-  std::string from = source;
-  if (by_source[source] < options.max_handshakes_per_source) {
-    if (count(Slot::Stage::Nameless) < options.max_handshakes) return nullptr;
-    from = std::max_element(by_source.begin(), by_source.end(), [](const auto& a, const auto& b) {
-             return a.second < b.second;
-           })->first;
-  }
+  const bool is_greedy = by_source[source] >= options.max_handshakes_per_source;
+  if (!is_greedy && count(Slot::Stage::Nameless) < options.max_handshakes) return nullptr;
+  std::size_t most = 0;
+  for (const auto& [from, held] : by_source) most = std::max(most, held);
+  // The oldest comes first: among sources that hold as many, nobody goes for how the address is written.
   for (Slot& slot : slots) {
-    if (slot.stage == Slot::Stage::Nameless && source_of(slot.peer_address) == from) return &slot;
+    if (slot.stage != Slot::Stage::Nameless) continue;
+    const std::string from = source_of(slot.peer_address);
+    if (is_greedy ? from == source : by_source[from] == most) return &slot;
   }
   return nullptr;
 }

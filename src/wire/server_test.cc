@@ -151,6 +151,33 @@ TEST_F(ServerTest, H9_idle_peers_of_one_address_do_not_keep_another_out) {
   universe_.run();
 }
 
+TEST_F(ServerTest, H9_of_sources_that_hold_as_many_the_oldest_peer_goes_whatever_its_address_is) {
+  lux().run([&] {
+    server_ = must(Server::start({env_.clock, env_.log, server_threads_}, must(env_.network.listen("lux:7000")),
+                                 server_transport_, handler_, {.max_handshakes = 4, .max_handshakes_per_source = 2}));
+  });
+  std::map<std::string, std::unique_ptr<env::Connection>> silent;
+  const auto connect_from = [&](const std::string& name) {
+    sim::Machine& machine = universe_.machine(name);
+    machine.run([&] {
+      const env::Env env = machine.env();
+      silent[name] = must(env.network.connect("lux:7000", env.clock.monotonic() + seconds(1)));
+      must(env.clock.sleep_until(env.clock.monotonic() + milliseconds(20)));  // it has been accepted
+    });
+  };
+  for (const char* const name : {"north", "south", "west", "alpha", "zulu"}) connect_from(name);
+  // By its address the first of all, and by its age the fourth: it goes on to show its key.
+  universe_.machine("alpha").run([&] {
+    const env::Env env = universe_.machine("alpha").env();
+    PlainTransport transport(machine_key("one").public_key());
+    EXPECT_TRUE(is_ok(transport.connect(std::move(silent["alpha"]), machine_key("lux identity").public_key(),
+                                        env.clock.monotonic() + seconds(1))));
+  });
+  for (auto& [name, connection] : silent) universe_.machine(name).run([&, held = &connection] { held->reset(); });
+  lux().run([&] { server_.reset(); });
+  universe_.run();
+}
+
 TEST_F(ServerTest, H9_peers_with_unknown_keys_leave_room_for_known_ones) {
   std::vector<std::unique_ptr<PlainTransport>> keys;
   for (int i = 0; i < 40; ++i) {

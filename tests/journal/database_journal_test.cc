@@ -273,6 +273,27 @@ TEST_F(DatabaseJournalTest, a_left_spool_that_is_damaged_is_named_and_the_younge
   });
 }
 
+TEST_F(DatabaseJournalTest, a_vault_that_is_away_is_one_trouble_however_many_journals_wait_for_it) {
+  run([](JournalBench& bench) {
+    LogHome home(bench);
+    must(home.journal().recall(std::nullopt));
+    home.shut({2});
+    for (int journals = 0; journals < 3; ++journals) {
+      home.open();
+      must(home.write(100));
+      must(home.run_for(1s));
+      ignore(home.journal().end(), "a vault is away");
+    }
+    const auto starts = must(home.journal().left_spools().starts());
+    ASSERT_EQ(starts.size(), 3U);
+    const std::string oldest = home.journal().left_spools().path_of(starts[0]);
+    EXPECT_THAT(home.recover_left(),
+                ElementsAre(HasSubstr("3 spools, the oldest '" + oldest + "', hold journals of earlier starts")));
+    home.shut({2}, false);
+    EXPECT_THAT(home.recover_left(), IsEmpty());
+  });
+}
+
 // I3 of AckLedger: the spool alone has it then.
 TEST(DatabaseJournalPower, what_is_acknowledged_without_the_vaults_survives_a_power_failure) {
   sim::Universe universe(6);

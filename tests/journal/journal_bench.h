@@ -64,6 +64,7 @@ class Door final : public store::VaultApi {
   std::function<Result<std::uint64_t>(Result<std::uint64_t>)> retells_end;
   std::function<void(format::SignedReceipt&)> retells_receipt;
   std::function<void(std::vector<store::OpenSegment>&)> retells_segments;
+  std::function<void(std::vector<store::StreamHead>&)> retells_heads;
   std::function<Status(const format::ObjectName&)> before_read;
   std::function<void(MutableByteView)> retells_read;
   std::function<void(MutableByteView)> retells_frames;
@@ -137,7 +138,9 @@ class Door final : public store::VaultApi {
   Status announce_reading(const format::SignedReading& reading) override { return inner_->announce_reading(reading); }
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override {
     TRY(check());
-    return inner_->heads(registry);
+    auto heads = TRY(inner_->heads(registry));
+    if (retells_heads) retells_heads(heads);
+    return heads;
   }
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                 std::size_t limit) override {

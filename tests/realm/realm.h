@@ -198,6 +198,7 @@ class TapVault final : public store::VaultApi {
   std::atomic<bool> tells_no_time{false};
   std::atomic<std::uint64_t> puts{0};                       // objects sent with their bytes
   std::atomic<std::uint64_t> puts_left{~std::uint64_t{0}};  // it goes down after so many
+  std::atomic<std::uint64_t> entries_calls{0};
   std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> spoiled_reads{0};
   std::atomic<std::uint64_t> swapped_reads{0};
@@ -269,6 +270,7 @@ class TapVault final : public store::VaultApi {
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                 std::size_t limit) override {
     TRY(check_up());
+    ++entries_calls;
     auto entries = TRY(inner_->entries(stream, from, limit));
     if (retells) std::for_each(entries.begin(), entries.end(), retells);
     return entries;

@@ -213,7 +213,7 @@ TEST_F(Restore, a_target_is_restored_into_by_one_at_a_time) {
 }
 
 TEST_F(Restore, directories_above_a_target_can_be_made_for_others_to_pass) {
-  const auto claimed = must(engine::claim_target(files(), at("above/it/target"), engine::kPassableDirectory));
+  const auto claimed = must(engine::claim_target(files(), at("above/it/target"), env::kPassableDirectory));
   EXPECT_EQ(must(files().stat(at("above"))).mode, 0711U);
   EXPECT_EQ(must(files().stat(at("above/it"))).mode, 0711U);
   EXPECT_EQ(must(claimed->info()).mode, 0700U);

@@ -43,9 +43,12 @@ class Stored : public PosixRealm {
                                   const std::optional<format::StreamId>& just_sent = std::nullopt) {
     must(agent_->open());
     const engine::PinnedRegistry pinned = keys().pinned();
+    engine::StoredMemory memory;
+    memory.kept = must(repo::receipts_in(agent_->table()));
+    memory.relied = must(repo::relied_in(agent_->table()));
+    memory.just_sent = just_sent;
     return engine::check_stored({policy, pinned.registry, pinned.writers, pinned.retention}, format::EraNumber(1),
-                                must(repo::receipts_in(agent_->table())), pointers(writer_taps_),
-                                must(repo::relied_in(agent_->table())), just_sent);
+                                memory, pointers(writer_taps_));
   }
   // Two vaults of three get the pack, and nothing after it.
   void interrupt_capture() {
@@ -113,9 +116,10 @@ TEST_F(Stored, what_only_vaults_hold_that_the_policy_no_longer_names_is_endanger
   write("a", "one");
   const auto first = capture();
   must(agent_->open());
-  const auto kept = must(repo::receipts_in(agent_->table()));
+  engine::StoredMemory memory;
+  memory.kept = must(repo::receipts_in(agent_->table()));
   const std::vector<store::VaultApi*> one = {writer_taps_[0].get()};
-  EXPECT_EQ(engine::check_stored(keys().pinned(), format::EraNumber(1), kept, one).endangered, first.entries);
+  EXPECT_EQ(engine::check_stored(keys().pinned(), format::EraNumber(1), memory, one).endangered, first.entries);
 }
 
 // It left no snapshot, but what it made durable is not sent again.

@@ -65,7 +65,7 @@ TEST(SimRealm, after_a_failed_sync_nothing_in_the_target_is_trusted) {
     realm.abroad().inject({.call = sim::FileCall::Sync, .path_part = "/target"});
     engine::RestoreOptions options;
     options.target = "/target";
-    realm.on_site([&](Site& site) { EXPECT_TRUE(failed_with(site.restore(snapshot, options), Code::Unavailable)); });
+    realm.on_site([&](Site& site) { EXPECT_TRUE(failed_with(site.restore(snapshot, options), Code::Precondition)); });
     realm.on_site([&](Site& site) { EXPECT_EQ(must(site.restore(snapshot, options)).kept_files, 0U); });
     realm.abroad().set_survival(sim::Survival::Nothing);
     realm.abroad().crash();

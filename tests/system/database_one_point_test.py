@@ -103,6 +103,39 @@ class OnePoint(DatabaseTest):
         for options, code, text in ((("--dataset", "people"), harness.USAGE, "--dataset"), (("--to", "sometime"), harness.FAILED, "no place")):
             self.refused(self.realm.restore(release, self.scratch / "none", "--all", *options), code, text)
 
+    def test_an_interrupted_restore_of_all_goes_on_with_its_base_though_a_later_one_was_taken(self):
+        self.protect()
+        first = self.base()["snapshot"]
+        self.add(1)
+        first_walk = self.walk()
+        back = self.scratch / "back"
+        (back / "papers").mkdir(parents=True)
+        postgres.give_to_server(back)
+        (back / "papers/other").write_text("in the way")
+        (back / "papers.exclave-restore").write_text("0" * 64 + " -\n")
+        release = self.realm.release("all", request_options=("--all",))
+        self.refused(self.realm.restore(release, back, "--all"), harness.FAILED, "dataset papers: target", "of another snapshot")
+        self.assertTrue((back / "people.exclave-restore").read_text().startswith(first), "its files were there already")
+        later = self.base()["snapshot"]
+        self.add(2)
+        last_walk = self.walk()
+        self.wait_until_durable()
+        self.lose_home()
+        # A tree that was begun, and does not belong to the point any more, is refused before anything is fetched for it.
+        release = self.realm.release("later", request_options=("--all",))
+        (back / "papers.exclave-restore").unlink()
+        self.mark_unfinished(first_walk, back / "papers")
+        self.refused(self.realm.restore(release, back, "--all"), harness.FAILED,
+                     f"holds an unfinished restore of another snapshot: {first_walk[:12]}; to the point belongs {last_walk[:12]}",
+                     f"--dataset papers --snapshot {first_walk[:12]}")
+        shutil.rmtree(back / "papers")
+        (back / "papers.exclave-restore").unlink()
+        ended = self.ok(self.realm.restore(release, back, "--all", "--json"))
+        self.assertIn(f"holds an unfinished restore of snapshot {first[:12]}, which is finished; a later one is {later[:12]}", ended.err)
+        people, papers = ended.json()["datasets"]
+        self.assertEqual((first, last_walk), (people["snapshot"], papers["snapshot"]))
+        self.assertEqual("1 2", self.recover("back/people").sql("select string_agg(id::text, ' ' order by id) from t"))
+
     def test_a_database_has_one_owner_however_often_a_restore_of_all_was_begun(self):
         self.protect()
         self.base()

@@ -103,6 +103,36 @@ class Trouble(DatabaseTest):
         for name in ("lux", "rome"):
             self.assertTrue(any(problem.startswith(f"{name}: segment ") for problem in told["log_problems"]), told["log_problems"])
 
+    def test_L1_log_that_fewer_than_k_vaults_still_hold_is_an_alarm_until_it_is_repaired(self):
+        self.protect()
+        self.home.sql("insert into t values (1, 'x')")
+        self.wait_until_durable()
+        self.agent.stop()
+        self.agent.start()  # another journal; the first one is whole at every vault and leaves home
+        self.agent.wait_streaming("people")
+        spool = self.realm.home / "databases/people/spool"
+        self.wait_for(lambda: len(list(spool.iterdir())) == 1, "gone from the spool")
+        self.agent.stop()
+        alarm = r"alarm: \d+ segments of the databases' log that rome shows are held by fewer than 2 vaults now, .*; lacking at lux, oslo: repair these"
+        self.assertNotRegex(self.status_at_home(), alarm)
+        self.realm.stop("lux", "oslo")
+        for vault in ("lux", "oslo"):
+            for part in ("objects", "table", "acts", "journal"):
+                shutil.rmtree(self.realm.vault(vault) / part)
+        self.realm.start("lux", "oslo")
+        told = self.status_at_home()
+        self.assertRegex(told, alarm)
+        self.assertRegex(told, "(?m)^oslo +ok .*it lacks some of the databases' log")
+        self.realm.stop("lux")
+        self.ok(self.realm.exclave("repair", self.realm.vault("lux")))
+        self.realm.start("lux")
+        told = self.status_at_home()
+        self.assertNotRegex(told, "alarm: .* segments of the databases' log")
+        self.assertRegex(told, "(?m)^oslo +ok .*it lacks some of the databases' log")
+
+    def status_at_home(self):
+        return self.ok(self.realm.exclave("status", "--home", self.realm.home), harness.PARTIAL).out  # no agent runs
+
     def test_status_says_how_long_a_restore_would_take_only_after_one_was_measured(self):
         self.protect()
         self.base()

@@ -307,6 +307,17 @@ class SystemTest(unittest.TestCase):
         make_tree(self.scratch / name, **options)
         return self.scratch / name
 
+    @staticmethod
+    def mark_unfinished(snapshot, target):
+        """As a run leaves it that was interrupted; nothing of what it finished is trusted."""
+        there = target.stat()
+        birth = subprocess.run(["stat", "--printf=%.9W", target], check=True, capture_output=True, text=True).stdout
+        created = birth.replace(".", "").lstrip("0") or "-"
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        mark = target.with_name(target.name + ".exclave-restore")
+        mark.write_text(f"{snapshot} - {there.st_ino} {there.st_dev} {created} {boot}\n")
+        return mark
+
     def ok(self, ended, code=OK):
         self.assertEqual(ended.code, code, str(ended))
         return ended

@@ -59,7 +59,7 @@ class Json(harness.SystemTest):
         self.same_fields(self.run_json("backup", *home, "source", "--dry-run"), "backup, ingest, and backup --dry-run")
         self.same_fields(self.run_json("ingest", *home, "dump", stdin=b"dump"), "backup, ingest, and backup --dry-run")
         at_home, at_site = self.run_json("status", *home), self.run_json("status", *site)
-        self.same_fields(at_home, "status", ["last_snapshot", "last_snapshot_age_seconds", "era", "snapshots", "datasets", "endangered"])
+        self.same_fields(at_home, "status", ["last_snapshot", "last_snapshot_age_seconds", "era", "snapshots", "datasets", "endangered", "endangered_segments"])
         self.assertEqual({"dataset", "snapshot", "age_seconds", "unreadable"}, set(at_home["datasets"][0]))
         self.same_fields(at_site, "status", ["last_snapshot", "complete_at"])
         self.assertEqual({"vault", "reachable", "remark"}, set(at_home["vaults"][0]))

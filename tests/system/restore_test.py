@@ -1,6 +1,5 @@
 """What `exclave restore` says, and makes of its target, when things are not as they should be."""
 import pathlib
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -41,33 +40,23 @@ class Restore(harness.SystemTest):
         self.same_tree("target")
         self.assertEqual([], list(self.scratch.glob("*.exclave-restore")))
 
-    def mark(self, snapshot, target):
-        """As a run leaves it that was interrupted; nothing of what it finished is trusted."""
-        there = target.stat()
-        birth = subprocess.run(["stat", "--printf=%.9W", target], check=True, capture_output=True, text=True).stdout
-        created = birth.replace(".", "").lstrip("0") or "-"
-        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        mark = target.with_name(target.name + ".exclave-restore")
-        mark.write_text(f"{snapshot} - {there.st_ino} {there.st_dev} {created} {boot}\n")
-        return mark
-
     def test_an_interrupted_restore_is_finished_though_a_later_snapshot_was_taken(self):
         target = self.scratch / "target"
         target.mkdir()
         first = self.ok(self.realm.restore(self.realm.release(), "whole", "--json")).json()["snapshot"]
         (target / "empty").write_bytes(b"of the interrupted run")
-        mark = self.mark(first, target)
+        mark = self.mark_unfinished(first, target)
         (self.scratch / "source/later").write_bytes(b"added")
         self.ok(self.realm.backup("source", "--wait-all"))
         opening = self.realm.release("later")
         finished = self.ok(self.realm.restore(opening, "target", "--json"))
         self.assertEqual(first, finished.json()["snapshot"])
-        self.assertIn(f"the target holds an unfinished restore of snapshot {first[:12]}, which is finished; a later one",
+        self.assertIn(f"target 'target' holds an unfinished restore of snapshot {first[:12]}, which is finished; a later one",
                       finished.err)
         self.assertFalse(mark.exists())
         self.assertEqual(harness.tree_contents(self.scratch / "whole"), harness.tree_contents(target))
         # Whoever names another one is told which it is.
-        mark = self.mark(first, target)
+        mark = self.mark_unfinished(first, target)
         later = self.ok(self.realm.restore(opening, "all", "--json")).json()["snapshot"]
         self.refused(self.realm.restore(opening, "target", "--snapshot", later), FAILED,
                      f"holds an unfinished restore of another snapshot: {first[:12]}", f"--snapshot {first[:12]}")
@@ -78,7 +67,7 @@ class Restore(harness.SystemTest):
         target.mkdir()
         (target / "theirs").write_bytes(b"theirs")
         snapshot = self.ok(self.realm.restore(opening, "whole", "--json")).json()["snapshot"]
-        mark = self.mark(snapshot, target)
+        mark = self.mark_unfinished(snapshot, target)
         mark.chmod(0o666)
         self.refused(self.realm.restore(opening, "target"), FAILED, "target 'target' is not empty",
                      "may be written by others")

@@ -10,23 +10,14 @@ Result<std::unique_ptr<env::Directory>> open_by_path(env::FileSystem& files, std
   auto opened = TRY(files.open_directory(path));
   const env::FileInfo found = TRY(opened->info());
   const env::FileInfo named = TRY(files.stat(path));
-  if (named.type == env::FileType::Directory && is_same_file(named, found)) return opened;
+  if (named.type == env::FileType::Directory && env::is_same_file(named, found)) return opened;
   return Error(Code::InvalidInput, "'" + printable(path) + "' is a link, or no directory");
 }
 
 }  // namespace
 
-bool is_same_file(const env::FileInfo& one, const env::FileInfo& other) {
-  return one.inode == other.inode && one.device == other.device;
-}
-
-std::string_view without_slashes(std::string_view path) {
-  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  return path;
-}
-
 Status check_names_itself(std::string_view path, std::string_view what) {
-  const std::string_view name = env::base_name(without_slashes(path));
+  const std::string_view name = env::base_name(env::without_slashes(path));
   if (!name.empty() && name != "." && name != "..") return {};
   return Error(Code::InvalidInput, std::string(what) + " '" + printable(path) + "' does not say the directory's name")
       .hint("name the directory itself: what belongs to it lies beside it, under its name");
@@ -38,7 +29,7 @@ Result<std::unique_ptr<env::Directory>> open_itself(env::FileSystem& files, std:
 }
 
 Result<DirectoryInPlace> open_in_place(env::FileSystem& files, std::string_view path) {
-  path = without_slashes(path);
+  path = env::without_slashes(path);
   DirectoryInPlace place;
   auto above = files.open_directory(env::parent_path(path));
   if (!above.ok() && above.error().code() != Code::Denied) return above.take_error();
@@ -46,6 +37,12 @@ Result<DirectoryInPlace> open_in_place(env::FileSystem& files, std::string_view 
   place.itself =
       place.above != nullptr ? TRY(place.above->open_directory(env::base_name(path))) : TRY(open_by_path(files, path));
   return place;
+}
+
+Status lock_itself(env::Directory& directory, Error held) {
+  Status locked = directory.lock();
+  if (locked.ok() || locked.error().code() == Code::Unsupported) return {};
+  return locked.error().code() == Code::Conflict ? Status(std::move(held)) : std::move(locked);
 }
 
 }  // namespace exclave::engine

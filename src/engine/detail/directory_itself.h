@@ -17,12 +17,6 @@
 
 namespace exclave::engine {
 
-// Whether both were told of one file or directory.
-bool is_same_file(const env::FileInfo& one, const env::FileInfo& other);
-
-// The path without slashes at its end, which name nothing.
-std::string_view without_slashes(std::string_view path);
-
 // I2. `what`, in the error: "target".
 Status check_names_itself(std::string_view path, std::string_view what);
 
@@ -35,5 +29,9 @@ struct DirectoryInPlace {
   std::unique_ptr<env::Directory> itself;
 };
 Result<DirectoryInPlace> open_in_place(env::FileSystem& files, std::string_view path);
+
+// Against another restore, as long as it is open; `held`: what to answer where one has it. Some network file systems know no
+// locks: there nobody is kept out.
+Status lock_itself(env::Directory& directory, Error held);
 
 }  // namespace exclave::engine

@@ -102,7 +102,7 @@ Status LinkedNames::remove_left_out(const SnapshotContent& content, const Target
     if (!info.ok()) return unless_missing(info.error());
     if (is_first) {
       ours.emplace(file, info.value());
-    } else if (!is_same_file(info.value(), our->second)) {
+    } else if (!env::is_same_file(info.value(), our->second)) {
       return {};
     } else {
       findings.note_left_out_link(entry.path, first);

@@ -45,7 +45,7 @@ std::string MarkFile::path_for(const std::string& target) {
 }
 
 Result<MarkFile> MarkFile::beside(env::FileSystem& files, const std::string& target) {
-  std::string itself(without_slashes(target));
+  std::string itself(env::without_slashes(target));
   auto above = TRY(files.open_directory(env::parent_path(itself)));
   return MarkFile(files, std::move(itself), std::move(above));
 }
@@ -114,7 +114,7 @@ Status MarkFile::sync_names() const {
   const env::FileInfo held = TRY(above_->info());
   const auto there = files_->open_directory(folder);
   const auto found = there.ok() ? there.value()->info() : Result<env::FileInfo>(there.error());
-  return found.ok() && is_same_file(found.value(), held) ? files_->sync_directory(folder) : above_->sync_all();
+  return found.ok() && env::is_same_file(found.value(), held) ? files_->sync_directory(folder) : above_->sync_all();
 }
 
 }  // namespace exclave::engine

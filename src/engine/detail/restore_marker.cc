@@ -75,15 +75,10 @@ Status check_target(std::string_view target) {
 
 Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& target, std::uint32_t mode_above) {
   TRY(check_target(target));
-  TRY(make_target(files, std::string(without_slashes(target)), mode_above));
+  TRY(make_target(files, std::string(env::without_slashes(target)), mode_above));
   ClaimedTarget root = TRY(open_itself(files, target));
-  Status locked = root->lock();
-  if (!locked.ok() && locked.error().code() == Code::Conflict) {
-    return Error(Code::Conflict, "another restore is at work in target '" + printable(target) + "'")
-        .hint("wait until it ends, or restore into another directory");
-  }
-  // Some network file systems know no locks; there, nobody is kept out.
-  if (!locked.ok() && locked.error().code() != Code::Unsupported) return locked.take_error();
+  TRY(lock_itself(*root, Error(Code::Conflict, "another restore is at work in target '" + printable(target) + "'")
+                             .hint("wait until it ends, or restore into another directory")));
   return root;
 }
 

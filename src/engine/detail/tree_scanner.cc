@@ -51,7 +51,7 @@ bool is_unchanged(const env::FileInfo& info, const repo::CatalogueEntry& previou
 
 // Whatever changes an inode moves its change time; the size tells more within one tick of the kernel's clock.
 bool is_same_look(const env::FileInfo& a, const env::FileInfo& b) {
-  return a.inode == b.inode && a.device == b.device && a.changed == b.changed && a.size == b.size;
+  return env::is_same_file(a, b) && a.changed == b.changed && a.size == b.size;
 }
 
 std::vector<format::ExtendedAttribute> to_format(std::vector<env::Xattr> xattrs) {

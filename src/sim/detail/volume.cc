@@ -107,7 +107,7 @@ Result<NodePtr> Volume::find_directory(std::string_view path) const {
 }
 
 Result<Volume::Place> Volume::find_place(std::string_view path) const {
-  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  path = env::without_slashes(path);
   const std::string_view name = env::base_name(path);
   TRY(check_name(name).in([&] { return printable(path); }));
   return Place{.directory = TRY(find_directory(env::parent_path(path))), .name = std::string(name)};
