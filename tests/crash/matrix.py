@@ -21,7 +21,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
@@ -106,18 +105,6 @@ class World:
 
 class CrashTest(harness.SystemTest):
     """Base of the scenarios."""
-
-    @staticmethod
-    def new_scratch():
-        # Processes die here, machines do not: memory is as good as a disk, and does not wait for one.
-        memory = "/dev/shm"
-        is_roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > 2**31
-        return pathlib.Path(tempfile.mkdtemp(prefix="exclave-crash-", dir=memory if is_roomy else None)).resolve()
-
-    def make_scratch(self):
-        directory = self.new_scratch()
-        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-        return directory
 
     def setUp(self):
         why = None

@@ -200,7 +200,7 @@ class DatabaseCrashTest(matrix.CrashTest):
         """Made when it is first wanted: not every machine lets calls be watched."""
         kind = type(self)
         if kind.shared is None:
-            scratch = self.new_scratch()
+            scratch = harness.make_scratch()
             self.addClassCleanup(shutil.rmtree, scratch, ignore_errors=True)
             kind.shared = make_protected_world(scratch / "base")
         return kind.shared

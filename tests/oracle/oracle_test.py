@@ -15,7 +15,6 @@ import pathlib
 import re
 import shutil
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -29,27 +28,19 @@ from writers import SIDES  # noqa: E402
 
 ROUNDS = int(os.environ.get("EXCLAVE_ORACLE_ROUNDS", "30"))
 FIRST = int(os.environ.get("EXCLAVE_ORACLE_FIRST", "3"))
-LEAST_MEMORY_BYTES = 4 << 30
 ENOUGH = 5  # faults of a kind: at least one of them is met
-
-
-def make_scratch(prefix="exclave-oracle-"):
-    """Below TMPDIR; without one, in memory: no power fails here, and syncs are most of the time of a life on a disk."""
-    memory = pathlib.Path("/dev/shm")
-    is_better = "TMPDIR" not in os.environ and memory.is_dir() and shutil.disk_usage(memory).free > LEAST_MEMORY_BYTES
-    return pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=memory if is_better else None))
 
 
 class OracleTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.shared = make_scratch("exclave-oracle-templates-")
+        cls.shared = harness.make_scratch("exclave-oracle-templates-")
         cls.addClassCleanup(shutil.rmtree, cls.shared, ignore_errors=True)
         cls.templates = world.Templates(cls.shared)
 
     def in_world(self, body):
         """A world for `body`, and nothing left of it; but after a failure its directory stays."""
-        scratch = make_scratch()
+        scratch = harness.make_scratch("exclave-oracle-")
         place = None
         try:
             place = world.World(scratch, self.templates)
