@@ -135,6 +135,7 @@ Status choose_point(const LogRequest& request, const RestorePoints& points, cons
                     DatabaseLog& log) {
   log.point = points.last(history);
   if (log.point.has_value()) {
+    if (log.reached.end != log.point->point.end) log.reached.last_record.reset();
     log.reached.end = log.point->point.end;
     return {};
   }
@@ -410,7 +411,13 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   log.why_older = why_useless(request, newest, collector);
   log.needs_older_base = log.why_older.has_value();
   if (log.needs_older_base) return log;
-  Ranges found = TRY(ranges_of(*writer, collector.holes(), newest, request.base));
+  auto ranges = ranges_of(*writer, collector.holes(), newest, request.base);
+  if (!ranges.ok() && ranges.error().code() == Code::Corrupt) {
+    log.why_older = ranges.take_error();
+    log.needs_older_base = true;
+    return log;
+  }
+  Ranges found = TRY(std::move(ranges));
   const auto missing = journals.missing.has_value() ? journals.missing : gone_back(collector, newest);
   judge_end(request, journals.answered, found.hole, missing, log);
   note_dropped(*writer, request, newest, log);
@@ -426,6 +433,9 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   if (points.has_value()) TRY(choose_point(request, *points, newest, log));
   TRY(check_reach(request, goal, log));
   if (log.needs_older_base) return log;
+  if (!log.reached.last_record.has_value()) {
+    return Error(Code::Bug, "the record is not known that ends at " + pg::to_text(log.reached.end));
+  }
 
   // 3. Ends exactly there.
   log.plan.system = pg::SystemIdentifier(request.base.source.system);

@@ -60,7 +60,8 @@ struct ToRestorePoint {  // the last point of that name (restore_points.h)
 using RecoveryGoal = std::variant<ToProvenEnd, ToLogPosition, ToCommitTime, ToCut, ToRestorePoint>;
 
 struct LogEnd {
-  pg::Lsn end;
+  pg::Lsn end;                         // of the last record
+  std::optional<pg::Lsn> last_record;  // where that begins; none if there is no record
   pg::Timeline timeline;
   std::uint64_t records = 0;  // replayed from the base backup's start
   std::uint64_t commits = 0;

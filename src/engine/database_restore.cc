@@ -68,6 +68,16 @@ Result<std::optional<Bytes>> read_own(const DatabaseRestoreOptions& options, std
       .hint("no server writes so much there: look who made it, and restore from an older base (--snapshot)");
 }
 
+// The server takes a backslash away, and what stands behind it as it is.
+std::string escaped_for_map(std::string_view path) {
+  std::string escaped;
+  for (const char c : path) {
+    if (c == '\\' || c == '\n' || c == '\r') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
 // The server makes each link anew from tablespace_map.
 Status place_tablespaces(env::FileSystem& files, const DatabaseRestoreOptions& options, DatabaseRestoreReport& report) {
   const auto place = options.claimed->open_directory(format::kTablespacesFolder);
@@ -79,8 +89,13 @@ Status place_tablespaces(env::FileSystem& files, const DatabaseRestoreOptions& o
   std::sort(oids.begin(), oids.end());
   std::string map;
   for (const std::string& oid : oids) {
+    if (!parse_u64(oid).ok()) {
+      return Error(Code::Precondition, "'" + printable(env::join_path(format::kTablespacesFolder, oid)) +
+                                           "' in the base is no tablespace: they have numbers")
+          .hint("look who made it, and restore from an older base (--snapshot)");
+    }
     report.tablespaces.push_back(env::join_path(absolute, oid));
-    map += oid + " " + report.tablespaces.back() + "\n";
+    map += oid + " " + escaped_for_map(report.tablespaces.back()) + "\n";
   }
   return write_owned(options, kTablespaceMap, map);
 }
@@ -113,9 +128,11 @@ Result<DatabaseRestoreReport> prepare_recovery(env::FileSystem& files, const Dat
   // exec: a shell that cannot start a process says 2, which a server takes for the end of its log.
   settings.restore_command = "exec " + shell_word(options.program) + " wal fetch " +
                              shell_word(TRY(files.canonical(options.wal_directory))) + " %f %p";
-  settings.target = pg::ToLatest{};  // the log ends where the plan says: "absent" is proven there
+  // The log ends there as well. But what the disk spoils of it meanwhile, a server takes for its end: this one refuses then.
+  settings.target = pg::ToRecord{options.last_record};
   settings.timeline = plan.timeline();
-  settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}};
+  // hot_standby: nobody is let in before the end, and limits that home raised since the base do not stop it half-way.
+  settings.further = {{"archive_mode", "off"}, {"synchronous_standby_names", ""}, {"hot_standby", "off"}};
   const auto present = TRY(read_own(options, pg::kAutoConfFile, report.notes));
   const std::string_view text = present.has_value() ? as_text(*present) : std::string_view();
   TRY(write_owned(options, pg::kAutoConfFile, TRY(pg::auto_conf_for_recovery(text, settings))));

@@ -7,7 +7,8 @@
 //
 // I1  The server replays what the plan holds and nothing else: its restore_command is `exclave wal fetch`, archiving is
 //     off, no standby is waited for, no primary is followed, and no other command of a recovery is run, whatever home's
-//     postgresql.conf says. So a drill's server cannot reach back home.
+//     postgresql.conf says. So a drill's server cannot reach back home. It opens only behind the plan's last record: a server
+//     takes whatever it cannot read for the end of the log, and without a target would open there. Nobody gets in before.
 // I2  Until allow_recovery no server uses the target or the log. What else is missing then is one empty file,
 //     recovery.signal, and of several databases each gets its own, whatever becomes of the others'.
 // I3  Everything belongs to `owner`, if one is given.
@@ -33,6 +34,7 @@ struct DatabaseRestoreOptions {
   ClaimedTarget claimed{};          // that directory
   std::string wal_directory;        // as the server is told
   WalDirectoryHold* log = nullptr;  // that directory, planned; the plan need not be published yet. Outlives this
+  pg::Lsn last_record;              // where the record begins with which the plan ends
   std::string program;              // absolute path of exclave
   std::optional<env::FileOwner> owner;
 };

@@ -35,6 +35,7 @@ class DatabaseRestore : public ::testing::Test {
     CHECK(writer->plan(plan_).ok());
     hold_ = std::move(*writer).finish();
     options_.log = hold_.get();
+    options_.last_record = pg::Lsn(0x1600000123);
   }
   std::string target() const { return scratch_ / "data"; }
   std::string at(const std::string& name) const { return target() + "/" + name; }
@@ -104,9 +105,10 @@ TEST_F(DatabaseRestore, its_settings_are_those_that_the_tool_without_the_program
   for (const std::string_view line : split(text, '\n')) ours.emplace(line);
   std::set<std::string> of_the_tool;
   for (const std::string_view line : split(printed, '\n')) of_the_tool.emplace(line);
-  // Both name a command and a timeline, each in its own way.
+  // Both name a command, a timeline and a record, each in its own way.
   std::erase_if(ours, [](const std::string& line) {
-    return line.starts_with("restore_command = ") || line.starts_with("recovery_target_timeline = ");
+    return line.starts_with("restore_command = ") || line.starts_with("recovery_target_timeline = ") ||
+           line == "recovery_target_lsn = '16/123'";
   });
   EXPECT_EQ(ours, of_the_tool);
 }

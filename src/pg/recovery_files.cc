@@ -77,6 +77,10 @@ Status add_target(std::string& text, const RecoveryTarget& target) {
     TRY(add(text, "recovery_target_lsn", to_text(to->position)));
     return add(text, "recovery_target_inclusive", "off");
   }
+  if (const auto* to = std::get_if<ToRecord>(&target)) {
+    TRY(add(text, "recovery_target_lsn", to_text(to->begin)));
+    return add(text, "recovery_target_inclusive", "on");
+  }
   if (const auto* to = std::get_if<ToTime>(&target)) return add(text, "recovery_target_time", time_text(to->time));
   if (const auto* to = std::get_if<ToRestorePoint>(&target)) {
     if (to->name.empty() || to->name.size() > kMaximumNameBytes) {

@@ -5,7 +5,7 @@
 //   postgresql.auto.conf     as it came, minus settings of former recoveries, plus ours at the end (the last one wins)
 //
 // I1  Exactly one target, or none (Latest), whatever postgresql.conf says: all other targets are set to '' before it.
-// I2  recovery_target_inclusive is off for a position: the default would replay one record too many.
+// I2  recovery_target_inclusive is off for a position: the default would replay one record too many. It is on for a record.
 // I3  Every value is quoted so that the server reads back the same bytes. Line breaks and NUL are InvalidInput.
 // I4  Nothing that home does when it recovers is done here, whatever postgresql.conf says: no command but
 //     restore_command is run, no primary is followed, nothing is held back. tools/restorer/recovery.py writes the same.
@@ -29,10 +29,13 @@ namespace exclave::pg {
 inline constexpr std::string_view kRecoverySignalFile = "recovery.signal";
 inline constexpr std::string_view kAutoConfFile = "postgresql.auto.conf";
 
-struct ToLatest {};      // all WAL that restore_command has: safe only if "absent" is proven (exit 1), never guessed
+struct ToLatest {};      // all WAL that restore_command has: a record that does not read well is its end, too
 struct ToConsistent {};  // as early as possible: the end of the backup
 struct ToPosition {
   Lsn position;  // records that begin before it are replayed
+};
+struct ToRecord {
+  Lsn begin;  // of the last record that is replayed; a server that finds no such record does not open
 };
 struct ToTime {
   env::Timestamp time;  // fails on a database without a commit after it; never for several databases
@@ -40,7 +43,7 @@ struct ToTime {
 struct ToRestorePoint {
   std::string name;  // of pg_create_restore_point; at most 63 bytes
 };
-using RecoveryTarget = std::variant<ToLatest, ToConsistent, ToPosition, ToTime, ToRestorePoint>;
+using RecoveryTarget = std::variant<ToLatest, ToConsistent, ToPosition, ToRecord, ToTime, ToRestorePoint>;
 
 enum class AtTarget { Promote, Pause, ShutDown };
 

@@ -84,6 +84,21 @@ TEST_F(RecoveryFiles, a_server_recovers_to_exactly_the_place_that_was_asked_for)
   EXPECT_EQ(rows_after(settings_to(ToLatest{})), "1,2,3");
 }
 
+// What a server cannot read it takes for the end of its log, and opens. One that was told of a record behind it does not.
+TEST_F(RecoveryFiles, a_server_that_is_led_to_a_record_opens_behind_it_and_nowhere_before) {
+  make_home();
+  home_->psql("insert into t values (1)");
+  const Lsn first = position();
+  home_->psql("insert into t values (2)");
+  home_->psql("insert into t values (3)");
+  const Lsn begin = first;  // of the record by which row 2 comes, which its commit follows
+  EXPECT_EQ(rows_after(settings_to(ToRecord{begin})), "1") << "that record, and not yet the commit";
+  auto server = restore(settings_to(ToRecord{begin + (std::uint64_t{1} << 30)}));
+  server->launch();
+  EXPECT_NE(server->wait_for_end(), 0);
+  EXPECT_NE(server->log().find("recovery ended before configured recovery target was reached"), std::string::npos);
+}
+
 TEST_F(RecoveryFiles, a_time_after_the_last_commit_of_a_quiet_database_fails) {
   make_home();
   home_->psql("insert into t values (1)");

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/text.h"
 #include "pg/detail/connection.h"
 #include "pg/detail/names.h"
@@ -10,6 +13,10 @@ namespace exclave::pg {
 namespace {
 
 using detail::cell;
+
+// From these on a server that has just started knows at once that commits have to wait (mended in May 2025).
+constexpr std::array<ServerVersion, 5> kWaitsFrom = {
+    {{ServerMajor(13), 21}, {ServerMajor(14), 18}, {ServerMajor(15), 13}, {ServerMajor(16), 9}, {ServerMajor(17), 5}}};
 
 constexpr std::string_view kFactsQuery =
     "select (select system_identifier from pg_control_system()), current_setting('wal_level'),"
@@ -122,11 +129,13 @@ Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifi
 }
 
 Status check_waits(const ServerVersion& version) {
-  if (version.major != ServerMajor(15) || version.minor >= 13) return {};
-  return Error(Code::Precondition, fmt::format("PostgreSQL 15.{} may skip the wait for its synchronous receiver right "
+  const auto mended = std::ranges::find(kWaitsFrom, version.major, &ServerVersion::major);
+  if (mended == kWaitsFrom.end() || version.minor >= mended->minor) return {};
+  return Error(Code::Precondition, fmt::format("PostgreSQL {}.{} may skip the wait for its synchronous receiver right "
                                                "after a start",
-                                               version.minor))
-      .hint("update the server to 15.13 or later, or choose policy 'bounded'");
+                                               version.major.value(), version.minor))
+      .hint(fmt::format("update the server to {}.{} or later, or choose policy 'bounded'", mended->major.value(),
+                        mended->minor));
 }
 
 std::vector<std::string> cautions(const ServerFacts& facts) {
@@ -148,7 +157,8 @@ std::vector<std::string> cautions(const ServerFacts& facts) {
         "keeps.");
   }
   if (!check_waits(facts.version).ok()) {
-    found.emplace_back("PostgreSQL before 15.13 may acknowledge commits without waiting right after its start.");
+    found.emplace_back(
+        "This minor version of PostgreSQL may acknowledge commits without waiting right after its start.");
   }
   if (facts.version.major == ServerMajor(15) && facts.version.minor < 20) {
     found.emplace_back("PostgreSQL before 15.20 may put a torn pg_control into a base backup.");

@@ -78,7 +78,8 @@ Result<ServerFacts> read_server_facts(env::Clock& clock, const Endpoint& endpoin
 // that another receiver uses.
 Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifier> expected);
 
-// Whether commits can be made to wait for a receiver. Precondition: 15 before 15.13 may skip the wait right after a start.
+// Whether commits can be made to wait for a receiver. Precondition: before 13.21, 14.18, 15.13, 16.9 and 17.5 a server
+// may skip the wait right after its start.
 Status check_waits(const ServerVersion& version);
 
 // Warning text for an operator, one sentence each, for what works and is not wise: no data checksums, no limit to what a

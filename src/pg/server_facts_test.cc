@@ -170,16 +170,18 @@ TEST_F(ServerFactsTest, what_a_user_can_mend_has_a_hint) {
   EXPECT_EQ(facts({endpoint.conninfo, std::string(64, 'x')}).error().code(), Code::InvalidInput);
 }
 
-// Trap 12 of the field notes: right after a start, 15 before 15.13 may not know yet that commits have to wait.
-TEST(ServerVersions, only_fifteen_before_its_thirteenth_minor_skips_waits) {
+// Trap 12 of the field notes: right after its start a server may not know yet that commits have to wait.
+TEST(ServerVersions, those_before_may_2025_skip_waits) {
   const auto may_be_waited_for = [](std::uint32_t major, std::uint32_t minor) {
     return check_waits({ServerMajor(major), minor}).ok();
   };
   EXPECT_FALSE(may_be_waited_for(15, 0));
   EXPECT_FALSE(may_be_waited_for(15, 12));
   EXPECT_TRUE(may_be_waited_for(15, 13));
-  EXPECT_TRUE(may_be_waited_for(14, 1));
-  EXPECT_TRUE(may_be_waited_for(16, 0));
+  for (const auto& [major, first_good] : {std::pair(13U, 21U), {14U, 18U}, {16U, 9U}, {17U, 5U}}) {
+    EXPECT_FALSE(may_be_waited_for(major, first_good - 1)) << major;
+    EXPECT_TRUE(may_be_waited_for(major, first_good)) << major;
+  }
   const Status refused = check_waits({ServerMajor(15), 12});
   EXPECT_EQ(refused.error().code(), Code::Precondition);
   EXPECT_NE(refused.error().message().find("PostgreSQL 15.12"), std::string::npos);
@@ -188,7 +190,7 @@ TEST(ServerVersions, only_fifteen_before_its_thirteenth_minor_skips_waits) {
 
 TEST(ServerCautions, a_slot_that_may_lose_log_is_one) {
   ServerFacts facts;
-  facts.version = {ServerMajor(16), 3};
+  facts.version = {ServerMajor(16), 9};
   facts.has_data_checksums = true;
   facts.slot_keep_bytes = 1 << 30;
   facts.slot = SlotFacts{};

@@ -249,7 +249,7 @@ class DatabaseCrashTest(matrix.CrashTest):
                 self.assertTrue(back.process.poll() is None and time.monotonic() < deadline, back.log()[-3000:])
                 time.sleep(0.05)
             history = sorted((back.data / "pg_wal").glob("*.history"))[-1].read_text()
-            self.assertEqual(report["recovers_to"]["position"], history.splitlines()[-1].split("\t")[1])
+            self.assertEqual(report["recovers_to"]["position"], history.rstrip().splitlines()[-1].split("\t")[1])
             rows = set(world.all_acknowledged().values())
             self.assertEqual(set(), rows - {int(row[0]) for row in back.ask("select id from t")})
         finally:

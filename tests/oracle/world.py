@@ -438,7 +438,7 @@ class World:
                 time.sleep(0.05)
             rows[side] = {int(number): int(names) for number, names in server.ask("select id, names from t")}
             wanted = ended[side].json()["recovers_to"]["position"]
-            reached = sorted((server.data / "pg_wal").glob("*.history"))[-1].read_text().splitlines()[-1].split("\t")[1]
+            reached = sorted((server.data / "pg_wal").glob("*.history"))[-1].read_text().rstrip().splitlines()[-1].split("\t")[1]
             if wanted != reached:
                 raise Violation(f"{side} was to recover to {wanted}, and ended at {reached}")
         for server in servers.values():

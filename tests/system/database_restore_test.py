@@ -359,28 +359,51 @@ class Truncation(DatabaseTest):
         for i in range(3):
             self.home.sql(f"insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) from generate_series({i * 9000}, {i * 9000 + 8999}) i")
         self.lose_home()
-        self.restore("--dataset", "people")
+        restored = self.restore("--dataset", "people")
         log = self.scratch / "back.wal"
         segments = sorted(p for p in log.iterdir() if len(p.name) == 24)
         self.assertGreater(len(segments), 3)
         pristine = self.scratch / "pristine"
         shutil.copytree(self.scratch / "back", pristine, symlinks=True)
+
+        def put_back():
+            shutil.rmtree(self.scratch / "back")
+            shutil.copytree(pristine, self.scratch / "back", symlinks=True)
+            postgres.give_to_server(self.scratch / "back")
+
+        def does_not_open():
+            put_back()
+            back = self.make_cluster("back", create=False)
+            back.launch()
+            self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
+            self.assertFalse(list((self.scratch / "back/pg_wal").glob("*.history")), "a new timeline: it was opened")
+            return back.log()
+
         away = self.scratch / "away"
         for lost in [log / "wal.plan", *segments]:
             with self.subTest(lost=lost.name):
-                shutil.rmtree(self.scratch / "back")
-                shutil.copytree(pristine, self.scratch / "back", symlinks=True)
-                postgres.give_to_server(self.scratch / "back")
                 lost.rename(away)
-                back = self.make_cluster("back", create=False)
-                back.launch()
-                self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
-                self.assertFalse(list((self.scratch / "back/pg_wal").glob("*.history")), "a new timeline: it was opened")
+                does_not_open()
                 away.rename(lost)
-        shutil.rmtree(self.scratch / "back")
-        shutil.copytree(pristine, self.scratch / "back", symlinks=True)
-        postgres.give_to_server(self.scratch / "back")
+        # What the disk spoils after the restore has checked it, a server takes for the end of its log.
+        size = segments[0].stat().st_size
+        places = {each: size // 2 for each in segments[1:-1]}
+        places[segments[-1]] = postgres.number_of(restored["recovers_to"]["position"]) % size - 30
+        for segment, place in places.items():
+            with self.subTest(spoiled=segment.name, at=place):
+                self.flip_a_byte(segment, place)
+                self.assertIn("recovery ended before configured recovery target was reached", does_not_open())
+                self.flip_a_byte(segment, place)
+        put_back()
         self.assertEqual("27000", self.recover().sql("select count(*) from t"))
+
+    @staticmethod
+    def flip_a_byte(path, place):
+        with open(path, "r+b") as file:
+            file.seek(place)
+            byte = file.read(1)
+            file.seek(place)
+            file.write(bytes([byte[0] ^ 0x10]))
 
     def test_wal_fetch_says_absent_only_when_that_is_proven(self):
         fetch = lambda *arguments: self.realm.exclave(*arguments).code  # noqa: E731

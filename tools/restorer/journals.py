@@ -68,6 +68,9 @@ def open_frame(front, raw, at):
     return Frame(number, plain, at + len(raw))
 
 
+MOST_UNRELEASED = 1 << 16  # segments behind those that open of which a front alone is believed: they only make an end doubtful
+
+
 class Journals:
     """Every journal segment in the vaults given, closed ones and those that are still open."""
 
@@ -122,12 +125,20 @@ class Journals:
                     self.unread[copy.vault].append((stream, f"segment {index}"))
 
     def missing(self, stream):
-        """What is known to be in a stream and lies in no vault given: segments before others, or with a signed entry."""
-        mine = self.segments.get(stream, {}).keys() | self.unreleased.get(stream, {}).keys()
+        """What is known to be in a stream and does not open here: segments before others, or with a signed entry. After frames().
+
+        What names itself a segment and does not open says nothing: anybody can write a front."""
+        opened = {index for s, index in self.frames_read if s == stream}
         listed = {index: name for (s, index), name in self.streams.segments.items() if s == stream} if self.streams else {}
-        for index in sorted({*range(max(mine, default=0)), *listed} - mine):
+        unreleased = self.unreleased.get(stream, {}).keys()
+        known = max(opened | listed.keys(), default=0)
+        top = max([known, *(index for index in unreleased if index <= known + MOST_UNRELEASED)])
+        for index in sorted({*range(top), *listed} - opened - unreleased):
             name = f"object {listed[index].hex()}, " if index in listed else ""
             yield index, f"{name}segment {index} of stream {stream.hex()[:12]}"
+
+    def last_opened(self, stream):
+        return max((index for s, index in self.frames_read if s == stream), default=-1)
 
     def beyond(self, stream):
         """What its writer had signed for and nobody shows, of segments that no entry has closed."""

@@ -38,6 +38,7 @@ class LogReader:
         self.pages = collections.OrderedDict()
         self.records = self.commits = 0
         self.last_commit = None  # microseconds since 1970
+        self.last_record = None  # where it begins
 
     def damaged(self, position, why):
         return Damaged(f"log of dataset {self.base.dataset.decode()} at {shown_position(position)}", why)
@@ -86,6 +87,7 @@ class LogReader:
             if abandoned is not None and struct.unpack("<Q", main_data(record.body)[:8])[0] != abandoned:
                 raise self.damaged(first, "says of another record that it was given up")
             abandoned, previous, at = None, record.start, record.end
+            self.last_record = record.start
             if (kind, info) == (XLOG, SWITCH):
                 at += -at % self.base.segment_bytes
             end = at

@@ -34,9 +34,9 @@ esac
 
 # The same as `exclave restore` writes (src/pg/recovery_files.cc, src/engine/database_restore.cc); a test compares them.
 SETTINGS = [("recovery_target", ""), ("recovery_target_lsn", ""), ("recovery_target_name", ""), ("recovery_target_time", ""),
-            ("recovery_target_xid", ""), ("recovery_target_action", "promote"), ("archive_cleanup_command", ""),
+            ("recovery_target_xid", ""), ("recovery_target_inclusive", "on"), ("recovery_target_action", "promote"), ("archive_cleanup_command", ""),
             ("recovery_end_command", ""), ("recovery_min_apply_delay", "0"), ("primary_conninfo", ""), ("primary_slot_name", ""),
-            ("archive_mode", "off"), ("synchronous_standby_names", "")]
+            ("archive_mode", "off"), ("synchronous_standby_names", ""), ("hot_standby", "off")]
 
 
 class Place:
@@ -96,7 +96,8 @@ class Place:
         spaces = self.lead_tablespaces()
         command = f"exec {shlex.quote(os.path.join(self.log, 'fetch'))} ".replace("%", "%%") + '"%f" "%p"'
         last = log.parts[-1].timeline
-        settings = [("restore_command", command), *SETTINGS,
+        # A server takes what it cannot read for the end of the log: this one does not open before the last record.
+        settings = [("restore_command", command), *SETTINGS, ("recovery_target_lsn", shown_position(log.reader.last_record)),
                     ("recovery_target_timeline", "current" if last == log.base.timeline else str(last))]
         lines = [f"{name} = '{quoted(value)}'\n" for name, value in settings]
         text = "# From here on: tools/restore.py.\n" + "".join(lines)

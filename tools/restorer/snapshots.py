@@ -133,20 +133,19 @@ def kind_of(path, name, keys):
 
 
 def scan(vaults, keys):
-    """(name, footer's type) of every object that the keys open. Only its ends are read; its name is checked when it is used."""
+    """(name, footer's type) of every object that the keys open. Only its ends are read; its name is checked when it is used. So a
+    name has each type that one of its copies shows: whoever forges one hides no other."""
     foreign = 0
     for name, copies in vaults.names().items():
+        kinds = set()
         for path in copies:
             try:
-                kind = kind_of(path, name, keys)
+                kinds.add(kind_of(path, name, keys))
             except (OSError, ValueError, Fault) as error:
                 vaults.incident(f"{path}: {error}")
-                continue
-            if kind:
-                yield name, kind  # a JOURNAL has no footer; journals.py finds it again
-                break
-        else:
-            foreign += 1
+        kinds.discard(None)
+        foreign += not kinds
+        yield from ((name, kind) for kind in sorted(kinds, key=str))  # a JOURNAL has no footer; journals.py finds it again
     if foreign:
         say(f"{foreign} objects are damaged, or of other registries, eras or periods; none of them was opened")
 

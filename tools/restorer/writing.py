@@ -73,6 +73,8 @@ class Restorer:
                 self.problem(entry, ("could not be read", "changed")[entry.problem - 1] + " while it was captured")
             if first:
                 return self.link(first, above, name)
+            if entry.problem == UNREADABLE and entry.type not in (DIRECTORY, REGULAR):
+                return None  # better absent than made up
             if entry.type == DIRECTORY:
                 if name is not None:
                     os.mkdir(name, 0o700, dir_fd=self.target.directory(above))

@@ -83,6 +83,7 @@ Status LogCheck::run(const std::vector<LogRange>& ranges, const std::stop_token&
 
 void LogCheck::note_end(const LogRange& range, LogEnd& end) const {
   end.end = checker_.end_of_last_record().value_or(start_);
+  end.last_record = checker_.begin_of_last_record();
   end.timeline = range.timeline;
   end.records = checker_.records();
   end.commits = checker_.commits();
