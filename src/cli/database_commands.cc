@@ -97,7 +97,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
       .set("end", pg::to_text(end))
       .set("usable", usable);
   const ExitCode code = TRY(finish_capture(context, *home, report.capture, times, ending));
-  for (const std::string& page : report.bad_pages) context.note("bad page kept: " + printable(page));
+  for (const std::string& page : report.bad_pages) context.note("kept all the same: " + printable(page));
   if (!usable) {
     context.note("the log up to " + pg::to_text(end) +
                  " is not known to be durable: the base is of no use without it; run the agent: exclave agent run");

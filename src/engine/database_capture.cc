@@ -1,6 +1,8 @@
 #include "engine/database_capture.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <set>
 
 #include "base/text.h"
@@ -131,8 +133,16 @@ class BackupReceiver {
   bool has_manifest_ = false;
 };
 
+// Whether a warning is of the database's own files, in whatever language it is: of one that the server passed over, or could not
+// check. Neither its stream nor its manifest has such a file.
+bool is_of_content(std::string_view warning) {
+  constexpr std::array<std::string_view, 3> kPlaces = {"./base/", "./global/", "./pg_"};
+  return std::ranges::any_of(kPlaces, [&](std::string_view place) { return warning.find(place) != warning.npos; });
+}
+
 Error bad_pages_refused(const std::vector<std::string>& failures) {
-  std::string message = "the server's pages do not bear their checksums, so this backup is not kept:";
+  std::string message =
+      "the server's pages do not bear their checksums, or it left files out: this backup is not kept:";
   for (const std::string& failure : failures) message += "\n  " + printable(failure);
   return Error(Code::Corrupt, std::move(message))
       .hint("look at the server's disk; to keep it all the same, with an alarm, say --keep-bad-pages");
@@ -185,9 +195,9 @@ Result<DatabaseCaptureReport> capture_database(const CaptureContext& context, pg
   DatabaseCaptureReport report;
   BackupReceiver receiver(context, *session, times);
   const pg::Finished finished = TRY(receive(backup, receiver, *session, on_progress, until));
-  if (!finished.checksum_failures.empty() && options.bad_pages == BadPages::Refuse)
-    return bad_pages_refused(finished.checksum_failures);
   report.bad_pages = finished.checksum_failures;
+  std::ranges::copy_if(finished.warnings, std::back_inserter(report.bad_pages), is_of_content);
+  if (!report.bad_pages.empty() && options.bad_pages == BadPages::Refuse) return bad_pages_refused(report.bad_pages);
   TRY(receiver.finish());
 
   // 3. Make it a snapshot.
@@ -200,6 +210,9 @@ Result<DatabaseCaptureReport> capture_database(const CaptureContext& context, pg
   report.capture.totals = receiver.totals();
   report.capture.read_bytes = receiver.totals().bytes;
   TRY(session->finish(snapshot, report.capture));
+  for (const std::string& warning : finished.warnings) {
+    if (!is_of_content(warning)) report.capture.notes.push_back("the server warned: " + printable(warning));
+  }
   report.capture.duration = context.env.clock.monotonic() - start;
   return report;
 }

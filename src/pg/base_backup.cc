@@ -360,9 +360,12 @@ Result<BackupEvent> BaseBackup::State::finish(const Until& until) {
   result.manifest_hashed_bytes = summary.hashed_bytes;
   result.manifest_sha256 = summary.sha256;
   const Status rest = connection.drain(until);
-  if (!rest.ok()) {
+  std::vector<std::string> warnings = connection.take_notices();
+  if (rest.ok()) {
+    result.warnings = std::move(warnings);
+  } else {
     if (rest.error().code() != Code::Corrupt) return rest.error();
-    result.checksum_failures = connection.take_notices();
+    result.checksum_failures = std::move(warnings);
     result.checksum_failures.push_back(rest.error().message());
     TRY(connection.drain(until));
   }

@@ -75,6 +75,8 @@ struct Finished {
   std::string manifest_sha256;              // lower-case hexadecimal
   // What the server said about pages whose checksum is wrong; empty = all good (or the server has no checksums).
   std::vector<std::string> checksum_failures;
+  // What else it warned of while it copied, such as a file that it passed over: that is in neither files nor manifest.
+  std::vector<std::string> warnings;
 };
 
 using BackupEvent = std::variant<FileBegins, FileBytes, FileEnds, ManifestBytes, Finished>;

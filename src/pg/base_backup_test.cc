@@ -157,6 +157,19 @@ TEST_F(BaseBackups, tablespaces_come_first_under_the_paths_of_the_data_directory
   EXPECT_GT(pages, 3);
 }
 
+// Moved behind a link by somebody, it is in neither stream nor manifest: without the warning the copy would pass for whole.
+TEST_F(BaseBackups, a_file_that_the_server_passes_over_is_told) {
+  auto server = TestServer::create(env_, {});
+  must_run(env_, {"/bin/sh", "-c", fmt::format("ln -s /etc/hostname {}/base/1/99999", server->data_directory())});
+  auto connection = connect(*server);
+  auto backup = BaseBackup::start(connection, "x", {}, soon()).take();
+  auto received = receive(backup);
+  ASSERT_TRUE(received.ok()) << received.error().message();
+  EXPECT_TRUE(received.value().finished.checksum_failures.empty());
+  ASSERT_EQ(received.value().finished.warnings.size(), 1U);
+  EXPECT_NE(received.value().finished.warnings.front().find("./base/1/99999"), std::string::npos);
+}
+
 TEST_F(BaseBackups, bad_page_checksums_are_told_and_do_not_stop_the_copy) {
   auto server = TestServer::create(env_, {});
   server->psql("create table t as select g a from generate_series(1, 10000) g; checkpoint");
@@ -176,6 +189,7 @@ TEST_F(BaseBackups, bad_page_checksums_are_told_and_do_not_stop_the_copy) {
   const Bytes& file = received.value().files.at(path);
   EXPECT_EQ(check_page(ByteView(file).subspan(2 * kPageBytes, kPageBytes), BlockNumber(2)), PageState::Bad);
   EXPECT_EQ(check_page(ByteView(file).subspan(kPageBytes, kPageBytes), BlockNumber(1)), PageState::Good);
+  EXPECT_TRUE(received.value().finished.warnings.empty());
   // The server can be told not to look.
   auto blind = BaseBackup::start(connection, "x", {.page_checks = PageChecks::Off}, soon()).take();
   auto unchecked = receive(blind);

@@ -67,7 +67,6 @@ struct CopiesReader::Source {
   }
   void note_failure(Code code, env::Instant start, env::Instant end, double cost_bytes) {
     is_away = code == Code::Unavailable;
-    if (code == Code::Denied) return;  // of the caller, not of the vault
     ++failures_in_row;
     // Every vault may lack an object: only one that lacks whatever it is asked for is no good.
     if (code == Code::NotFound && failures_in_row == 1) return;

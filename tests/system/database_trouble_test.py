@@ -103,6 +103,16 @@ class Trouble(DatabaseTest):
         for name in ("lux", "rome"):
             self.assertTrue(any(problem.startswith(f"{name}: segment ") for problem in told["log_problems"]), told["log_problems"])
 
+    def test_a_base_of_which_the_server_left_files_out_is_refused_or_kept_with_an_alarm(self):
+        self.protect()
+        (self.home.data / "base/1/99999").symlink_to("/etc/hostname")
+        back_up = ("backup", "--home", self.realm.home, "--database", "people")
+        self.refused(self.realm.exclave(*back_up), harness.CORRUPTION, "left files out", "./base/1/99999", "--keep-bad-pages")
+        kept = self.ok(self.realm.exclave(*back_up, "--keep-bad-pages"), harness.PARTIAL)
+        self.assertIn("./base/1/99999", kept.err)
+        (self.home.data / "base/1/99999").unlink()
+        self.base()
+
     def test_L1_log_that_fewer_than_k_vaults_still_hold_is_an_alarm_until_it_is_repaired(self):
         self.protect()
         self.home.sql("insert into t values (1, 'x')")
@@ -211,7 +221,7 @@ class Trouble(DatabaseTest):
         self.assertEqual([], self.ok(self.realm.exclave("snapshots", "--home", self.realm.home, "--json")).json()["snapshots"])
         kept = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people", "--keep-bad-pages")
         self.assertEqual(harness.PARTIAL, kept.code, str(kept))
-        self.assertIn("bad page kept", kept.err)
+        self.assertIn("kept all the same", kept.err)
 
 
 if __name__ == "__main__":

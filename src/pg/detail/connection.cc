@@ -218,10 +218,16 @@ void Connection::on_notice(void* self, const PGresult* result) {
   const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
   const char* text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   if (severity == nullptr || text == nullptr || std::string_view(severity) != "WARNING") return;
-  if (connection.notices_.size() < kMaximumNotices) connection.notices_.push_back(connection.cleaned(text));
+  if (connection.notices_.size() < kMaximumNotices) {
+    connection.notices_.push_back(connection.cleaned(text));
+  } else {
+    ++connection.more_notices_;
+  }
 }
 
 std::vector<std::string> Connection::take_notices() {
+  if (more_notices_ > 0)
+    notices_.push_back("and " + std::to_string(std::exchange(more_notices_, 0)) + " more warnings");
   return std::exchange(notices_, {});
 }
 

@@ -95,6 +95,7 @@ class Connection {
   std::string role_;
   char* copied_ = nullptr;  // libpq's buffer behind the last CopyPiece
   std::vector<std::string> notices_;
+  std::size_t more_notices_ = 0;  // that were not kept
   std::string last_state_;
 };
 
