@@ -53,9 +53,9 @@ class LeftSpools {
     const crypto::Ed25519SigningKey& writer;
     std::uint32_t durable_copies = 1;  // k
   };
-  // Brings what is left to the vaults that lack it, the oldest first. What stands in the way, the gravest first, and once for all
-  // spools that wait for the same. Before it is
-  // known what is awaited, the vaults get all of it, and nothing leaves its spool.
+  // Brings what is left to the vaults that lack it, the oldest first. What stands in the way, the gravest first, and once for
+  // all spools that wait for the same. Before it is known what is awaited, the vaults get all of it, and nothing leaves its
+  // spool.
   std::vector<std::string> recover(const Vaults& vaults);
 
  private:

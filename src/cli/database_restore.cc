@@ -107,7 +107,7 @@ Result<engine::DatabaseRestoreOptions> recovery_of(const Context& context, const
   recovery.claimed = target.claimed;
   recovery.wal_directory = found.directory;
   recovery.log = found.log.hold.get();
-  recovery.last_record = found.log.reached.last_record.value_or(pg::Lsn());
+  recovery.last_record = *found.log.reached.last_record;  // every plan ends with one
   recovery.program = TRY(context.env.files.canonical("/proc/self/exe"));
   recovery.owner = target.owner;
   return recovery;

@@ -36,9 +36,7 @@ Result<ExitCode> restore_database(const Context& context, SiteFolder& site, Rele
   const engine::RecoveryGoal goal = TRY(parse_goal(settings.to));
 
   // 1. The log first: without it the base is of no use, and its end says what the restore will be worth.
-  auto claimed = claim_restore_target(context.env.files, settings.target);
-  if (!claimed.ok()) return engine::of_targets_disk(claimed.take_error());
-  const RestoreTarget target = claimed.take();
+  const RestoreTarget target = TRY(engine::of_targets_disk(claim_restore_target(context.env.files, settings.target)));
   const std::string log_directory = settings.wal.empty() ? settings.target + ".wal" : settings.wal;
   TRY(check_lies_beside(context.env.files, target, log_directory));
   const FoundLog found =

@@ -177,14 +177,11 @@ struct StatusView {
   engine::StoredCheck stored{};         // at home
 };
 
-void append_if(bool is_so, std::string& remark, std::string_view what) {
-  if (is_so) append_item(remark, what, "; ");
-}
-
 // What a vault that answers lacks, and its own repair brings.
 void remark_what_it_lacks(const engine::StoredCheck& stored, const std::string& vault, std::string& remark) {
-  append_if(std::ranges::count(stored.lacking, vault) > 0, remark, "it lacks objects that k vaults hold");
-  append_if(std::ranges::count(stored.lacking_segments, vault) > 0, remark, "it lacks some of the databases' log");
+  if (std::ranges::count(stored.lacking, vault) > 0) append_item(remark, "it lacks objects that k vaults hold", "; ");
+  if (std::ranges::count(stored.lacking_segments, vault) > 0)
+    append_item(remark, "it lacks some of the databases' log", "; ");
 }
 
 Result<ExitCode> show_status(const Context& context, StatusView view) {

@@ -59,19 +59,18 @@ bool is_of_database(const std::vector<engine::DatasetSnapshot>& snapshots) {
   return snapshots.back().base.has_value();
 }
 
-// Of which of these snapshots the target holds a part.
 using Snapshots = std::vector<engine::DatasetSnapshot>;
-Snapshots::const_iterator find_unfinished(const Context& context, const RestoreTarget& target,
-                                          const Snapshots& snapshots) {
+// Of which of these snapshots the target holds a part; their end if of none.
+using Unfinished = Snapshots::const_iterator;
+Unfinished find_unfinished(const Context& context, const RestoreTarget& target, const Snapshots& snapshots) {
   const auto unfinished = engine::unfinished_in(context.env.files, target.path);
   return std::ranges::find_if(snapshots, [&](const engine::DatasetSnapshot& snapshot) {
     return unfinished.has_value() && snapshot.found.object.name.hex() == *unfinished;
   });
 }
 
-// From that of which the target holds a part, if it does.
-NextBase newest_first(const Context& context, const RestoreTarget& target, const Snapshots& bases) {
-  const auto unfinished = find_unfinished(context, target, bases);
+// From the unfinished one on, if there is one.
+NextBase newest_first(const Snapshots& bases, Unfinished unfinished) {
   const std::size_t count =
       unfinished == bases.end() ? bases.size() : static_cast<std::size_t>(unfinished - bases.begin()) + 1;
   return [&bases, left = count]() mutable -> std::optional<engine::DatasetSnapshot> {
@@ -80,9 +79,8 @@ NextBase newest_first(const Context& context, const RestoreTarget& target, const
 }
 
 // A target that holds a part of another one is refused before the first file is fetched.
-Status check_unfinished(const Context& context, const RestoreTarget& target, const Snapshots& snapshots,
+Status check_unfinished(const RestoreTarget& target, const Snapshots& snapshots, Unfinished unfinished,
                         const engine::DatasetSnapshot& chosen) {
-  const auto unfinished = find_unfinished(context, target, snapshots);
   if (unfinished == snapshots.end() || unfinished->found.object.name == chosen.found.object.name) return {};
   const std::string id = short_hex(unfinished->found.object.name.view());
   return Error(Code::Precondition, "target '" + printable(target.path) +
@@ -182,8 +180,7 @@ Status find_databases(const Context& context, const Parts& parts, Part& part, co
   const RestoreSettings& settings = part.settings;
   if (!settings.wal.empty()) {
     TRY(check_lies_beside_all(context.env.files, parts, settings.wal));  // or a target would not be empty any more
-    Status made = context.env.files.make_directories(settings.wal, env::kPassableDirectory);
-    if (!made.ok()) return engine::of_targets_disk(made.take_error());
+    TRY(engine::of_targets_disk(context.env.files.make_directories(settings.wal, env::kPassableDirectory)));
   }
   for (const auto& [dataset, bases] : part.survey.datasets) {
     if (!is_of_database(bases)) continue;
@@ -192,12 +189,13 @@ Status find_databases(const Context& context, const Parts& parts, Part& part, co
     const std::string directory =
         settings.wal.empty() ? member.target.path + ".wal" : env::join_path(settings.wal, dataset);
     TRY(check_lies_beside_all(context.env.files, parts, directory).in(name));
-    const NextBase next_base = newest_first(context, member.target, bases);
+    const Unfinished unfinished = find_unfinished(context, member.target, bases);
+    const NextBase next_base = newest_first(bases, unfinished);
     member.log = TRY(find_log(context, *part.site, part.released, settings, goal, next_base, directory).in(name));
     member.snapshot = member.log->base;
-    TRY(check_unfinished(context, member.target, bases, member.snapshot).in(name));
+    TRY(check_unfinished(member.target, bases, unfinished, member.snapshot).in(name));
     const bool is_latest = std::holds_alternative<engine::ToProvenEnd>(goal);
-    if (is_latest && find_unfinished(context, member.target, bases) < bases.end() - 1)
+    if (is_latest && unfinished < bases.end() - 1)
       note_finishing(context, member.target.path, member.snapshot.found, bases.back().found);
     part.members.push_back(std::move(member));
   }
@@ -229,7 +227,8 @@ Status choose_others(const Context& context, Part& part, env::Timestamp instant)
                                         ", cannot be opened: " + lost.why.message())
           .hint("bring back more vaults, or restore each dataset by itself: --dataset NAME --snapshot ID");
     }
-    TRY(check_unfinished(context, part.targets.at(dataset), snapshots, chosen.snapshot));
+    const RestoreTarget& target = part.targets.at(dataset);
+    TRY(check_unfinished(target, snapshots, find_unfinished(context, target, snapshots), chosen.snapshot));
     Member member = member_of(part, dataset);
     member.after = chosen.after;
     member.snapshot = std::move(chosen.snapshot);
@@ -451,9 +450,8 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
   // 1. Places, and the logs: where they end tells which snapshots of the others belong to them.
   engine::ClaimedTarget whole;  // of one registry it is that registry's own
   if (parts.size() > 1) {
-    auto locked = engine::lock_target(context.env.files, settings.target, env::kPassableDirectory);
-    if (!locked.ok()) return engine::of_targets_disk(locked.take_error());
-    whole = locked.take();
+    whole =
+        TRY(engine::of_targets_disk(engine::lock_target(context.env.files, settings.target, env::kPassableDirectory)));
   }
   for (Part& part : parts) {
     Status claimed = claim_targets(context.env.files, part, whole.get());

@@ -33,8 +33,8 @@ struct DatabaseCaptureOptions {
 struct DatabaseCaptureReport {
   CaptureReport capture;
   format::BaseBackupFacts base;
-  std::vector<std::string>
-      bad_pages;  // what the server said of them, and of files that it left out, when they were kept
+  // What the server said of them, and of files that it left out, when they were kept.
+  std::vector<std::string> bad_pages;
 };
 
 // `connection` is in command state, to the server that is copied; `facts` were read from the same server.

@@ -28,6 +28,7 @@ struct Ranges {
   std::vector<LogRange> ranges;
   std::optional<std::string> hole;  // behind the last one
 };
+// Corrupt: none is there where the base begins.
 Result<Ranges> ranges_of(const WalDirectoryWriter& writer, const Holes& holes, const pg::TimelineHistory& history,
                          const format::BaseBackupFacts& base) {
   Ranges found;
@@ -156,6 +157,11 @@ Status check_reach(const LogRequest& request, const LogGoal& goal, DatabaseLog& 
   if (goal.position.has_value() && *goal.position > log.proven.end) {
     return Error(Code::Precondition, "position " + pg::to_text(*goal.position) +
                                          " lies beyond the log, which ends at " + pg::to_text(log.proven.end));
+  }
+  if (log.point.has_value() && log.reached.end > log.proven.end) {
+    return Error(Code::Precondition, "restore point '" + printable(log.point->point.name) + "' lies at " +
+                                         pg::to_text(log.reached.end) + ", beyond the log, which ends at " +
+                                         pg::to_text(log.proven.end));
   }
   if (log.reached.end >= lsn(request.base.end)) return {};
   log.needs_older_base = true;
@@ -382,9 +388,8 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
                                const std::vector<store::VaultApi*>& vaults, const std::vector<format::OpeningKey>& keys,
                                const std::string& directory, const Way& way, Way& better, const std::stop_token& stop) {
   const pg::SegmentSize size = TRY(pg::SegmentSize::of(request.base.source.segment_bytes));
-  auto created = WalDirectoryWriter::create(world.files, directory, size, lsn(request.base.start));
-  if (!created.ok()) return of_targets_disk(created.take_error());
-  const auto writer = created.take();
+  const auto writer =
+      TRY(of_targets_disk(WalDirectoryWriter::create(world.files, directory, size, lsn(request.base.start))));
   DatabaseLog log;
   std::optional<RestorePoints> points;
   if (const auto* wanted = std::get_if<ToRestorePoint>(&request.goal))
@@ -412,12 +417,10 @@ Result<DatabaseLog> fetch_from(const LogWorld& world, const LogRequest& request,
   log.needs_older_base = log.why_older.has_value();
   if (log.needs_older_base) return log;
   auto ranges = ranges_of(*writer, collector.holes(), newest, request.base);
-  if (!ranges.ok() && ranges.error().code() == Code::Corrupt) {
-    log.why_older = ranges.take_error();
-    log.needs_older_base = true;
-    return log;
-  }
-  Ranges found = TRY(std::move(ranges));
+  if (!ranges.ok()) log.why_older = ranges.take_error();
+  log.needs_older_base = log.why_older.has_value();
+  if (log.needs_older_base) return log;
+  Ranges found = ranges.take();
   const auto missing = journals.missing.has_value() ? journals.missing : gone_back(collector, newest);
   judge_end(request, journals.answered, found.hole, missing, log);
   note_dropped(*writer, request, newest, log);

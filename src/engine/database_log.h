@@ -24,7 +24,7 @@
 //     the backup, or leads to another timeline than its own (why_older): another base may serve.
 // Threads: one. Memory: that of a JournalReader.
 // Errors: NotFound (no journal of this dataset; no cut, no point of that name), Conflict (journal_reader.h,
-//   I2), Corrupt (no log at all where the base begins), Precondition (the log ends before the backup is consistent; a position beyond the
+//   I2), Precondition (the log ends before the backup is consistent; a position or a point beyond the
 //   end), Denied (period not released), Unavailable (also: no such cut or point, and the end is not proven).
 // See: docs/formats/database-journal.md, ADR-0026.
 #pragma once

@@ -170,12 +170,7 @@ class TargetFiller {
 Result<RestoreMarker> open_target(env::FileSystem& files, const SnapshotContent& content,
                                   const format::ObjectName& snapshot, const RestoreOptions& options,
                                   const std::string& target, const RestoreSelection& selection) {
-  ClaimedTarget root = options.claimed;
-  if (root == nullptr) {
-    auto claimed = claim_target(files, target);
-    if (!claimed.ok()) return of_targets_disk(claimed.take_error());
-    root = claimed.take();
-  }
+  ClaimedTarget root = options.claimed != nullptr ? options.claimed : TRY(of_targets_disk(claim_target(files, target)));
   bool have_vaults_failed = false;
   const auto owner = [&] {
     auto found = owner_of_target(content, options);
@@ -183,8 +178,7 @@ Result<RestoreMarker> open_target(env::FileSystem& files, const SnapshotContent&
     return found;
   };
   auto marker = RestoreMarker::open(files, snapshot, target, std::move(root), selection.paths(), owner);
-  if (marker.ok() || have_vaults_failed) return marker;
-  return of_targets_disk(marker.take_error());
+  return have_vaults_failed ? std::move(marker) : of_targets_disk(std::move(marker));
 }
 
 Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& content,
@@ -210,9 +204,7 @@ Result<RestoreReport> restore_into_target(env::Env& env, const SnapshotContent& 
   }
   if (findings.left_out().count > 0) return incomplete(findings, target);  // the marker stays: it can be gone on with
   if (options.ending == Ending::Finish) {
-    auto finished = marker.finish();
-    if (!finished.ok()) return of_targets_disk(finished.take_error());
-    if (auto& left = finished.value()) {
+    if (auto left = TRY(of_targets_disk(marker.finish()))) {
       report.problems.insert(report.problems.begin(), CaptureProblem{"", std::move(*left)});
       ++report.problem_count;
     }

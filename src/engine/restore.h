@@ -68,6 +68,12 @@ Result<ClaimedTarget> lock_target(env::FileSystem& files, const std::string& tar
 Status distrust_target(env::FileSystem& files, const std::string& target);
 // What the file system of a target said, as somebody learns it who could take it for a vault's word, or for a refused key.
 Error of_targets_disk(Error why);
+// The same of what a call on a target answered: a Status, or a Result.
+template <typename Answer>
+Answer of_targets_disk(Answer answer) {
+  if (answer.ok()) return answer;
+  return of_targets_disk(answer.take_error());
+}
 // Of which snapshot the target holds an unfinished restore, in hex; nullopt: of none that could be gone on with.
 std::optional<std::string> unfinished_in(env::FileSystem& files, const std::string& target);
 // DURABLE. After Ending::StayMarked: what is in the targets will not be gone on with any more. A mark that is gone already

@@ -323,6 +323,17 @@ TEST_F(Copies, a_vault_that_was_away_rests_and_is_tried_again) {
   });
 }
 
+// It cost nothing, so it came first at each read.
+TEST_F(Copies, H9_a_vault_that_refuses_every_read_is_not_asked_first_for_ever) {
+  run([&] {
+    vaults_[1]->takes = vaults_[2]->takes = milliseconds(50);
+    vaults_[0]->refuses_reads = Error(Code::Denied, "who are you?");
+    CopiesReader reader(env_.threads, env_.clock, all());
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(read(reader).ok());
+    EXPECT_EQ(vaults_[0]->received().size(), 1U) << "it rests";
+  });
+}
+
 TEST_F(Copies, a_vault_that_gives_nothing_right_is_asked_ever_less) {
   run([&] {
     vaults_[0]->objects[name_][500] ^= 1;

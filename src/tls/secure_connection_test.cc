@@ -87,6 +87,15 @@ class Tls : public ::testing::Test {
     serving->join();
     return server->ok() ? Error(Code::Bug, "was accepted") : server->error();
   }
+  // The same, and the server takes it.
+  void meet_raw(RawPeer& raw) {
+    const detail::Certificate certificate = new_certificate({.subject_key = native(client_key)});
+    raw.show(certificate.get(), native(client_key));
+    auto serving = start([&] { server = accept(std::move(server_end), server_identity, in(seconds(10))); });
+    ASSERT_TRUE(raw.handshake());
+    serving->join();
+    ASSERT_TRUE(server->ok());
+  }
   // Our client meets a raw server.
   Secured connect_to(RawPeer& raw, const PeerKey& expected) {
     auto serving = start([&] { raw.handshake(); });
@@ -460,12 +469,7 @@ TEST_F(Tls, answers_two_threads_at_once_with_an_error_instead_of_a_race) {
 
 TEST_F(Tls, cuts_a_peer_that_floods_it_with_key_updates) {
   RawPeer raw = raw_client();
-  const detail::Certificate certificate = new_certificate({.subject_key = native(client_key)});
-  raw.show(certificate.get(), native(client_key));
-  auto serving = start([&] { server = accept(std::move(server_end), server_identity, in(seconds(10))); });
-  ASSERT_TRUE(raw.handshake());
-  serving->join();
-  ASSERT_TRUE(server->ok());
+  ASSERT_NO_FATAL_FAILURE(meet_raw(raw));
   std::atomic<bool> done = false;
   auto flooding = start([&] {
     while (!done && raw.update_key()) {
@@ -482,12 +486,7 @@ TEST_F(Tls, cuts_a_peer_that_floods_it_with_key_updates) {
 // A byte of data now and then pays for no flood, nor does a call of its own for each piece.
 TEST_F(Tls, cuts_a_peer_that_hides_key_updates_among_bytes_of_data) {
   RawPeer raw = raw_client();
-  const detail::Certificate certificate = new_certificate({.subject_key = native(client_key)});
-  raw.show(certificate.get(), native(client_key));
-  auto serving = start([&] { server = accept(std::move(server_end), server_identity, in(seconds(10))); });
-  ASSERT_TRUE(raw.handshake());
-  serving->join();
-  ASSERT_TRUE(server->ok());
+  ASSERT_NO_FATAL_FAILURE(meet_raw(raw));
   std::atomic<bool> done = false;
   auto flooding = start([&] {
     while (!done && raw.write("x")) {
@@ -511,12 +510,7 @@ TEST_F(Tls, cuts_a_peer_that_hides_key_updates_among_bytes_of_data) {
 
 TEST_F(Tls, reads_bytes_that_come_one_in_a_record_for_as_long_as_they_come) {
   RawPeer raw = raw_client();
-  const detail::Certificate certificate = new_certificate({.subject_key = native(client_key)});
-  raw.show(certificate.get(), native(client_key));
-  auto serving = start([&] { server = accept(std::move(server_end), server_identity, in(seconds(10))); });
-  ASSERT_TRUE(raw.handshake());
-  serving->join();
-  ASSERT_TRUE(server->ok());
+  ASSERT_NO_FATAL_FAILURE(meet_raw(raw));
   constexpr std::size_t kBytes = 20'000;  // 460 kB of records
   auto sending = start([&] {
     for (std::size_t i = 0; i < kBytes && raw.write("x"); ++i) {

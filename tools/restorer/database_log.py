@@ -262,7 +262,7 @@ class DatabaseLog:
             self.whose[stream] = reader.is_mine
             for index, noun in self.journals.missing(stream) if reader.is_mine is not False else ():
                 say(f"{noun}: is in no vault given, or does not open")
-                if index > self.journals.last_opened(stream):  # otherwise it shows in the positions
+                if index > max(self.journals.opened(stream), default=-1):  # otherwise it shows in the positions
                     self.doubts.append(f"{noun}, its writer signed for it, and no vault given has it whole")
         for timeline, history in self.histories.items():
             self.switches[timeline] = ancestors(history, f"history of timeline {timeline}")

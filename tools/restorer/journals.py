@@ -128,7 +128,7 @@ class Journals:
         """What is known to be in a stream and does not open here: segments before others, or with a signed entry. After frames().
 
         What names itself a segment and does not open says nothing: anybody can write a front."""
-        opened = {index for s, index in self.frames_read if s == stream}
+        opened = self.opened(stream)
         listed = {index: name for (s, index), name in self.streams.segments.items() if s == stream} if self.streams else {}
         unreleased = self.unreleased.get(stream, {}).keys()
         known = max(opened | listed.keys(), default=0)
@@ -137,8 +137,9 @@ class Journals:
             name = f"object {listed[index].hex()}, " if index in listed else ""
             yield index, f"{name}segment {index} of stream {stream.hex()[:12]}"
 
-    def last_opened(self, stream):
-        return max((index for s, index in self.frames_read if s == stream), default=-1)
+    def opened(self, stream):
+        """The segments of which frames() gave something."""
+        return {index for s, index in self.frames_read if s == stream}
 
     def beyond(self, stream):
         """What its writer had signed for and nobody shows, of segments that no entry has closed."""

@@ -34,8 +34,8 @@ esac
 
 # The same as `exclave restore` writes (src/pg/recovery_files.cc, src/engine/database_restore.cc); a test compares them.
 SETTINGS = [("recovery_target", ""), ("recovery_target_lsn", ""), ("recovery_target_name", ""), ("recovery_target_time", ""),
-            ("recovery_target_xid", ""), ("recovery_target_inclusive", "on"), ("recovery_target_action", "promote"), ("archive_cleanup_command", ""),
-            ("recovery_end_command", ""), ("recovery_min_apply_delay", "0"), ("primary_conninfo", ""), ("primary_slot_name", ""),
+            ("recovery_target_xid", ""), ("recovery_target_inclusive", "on"), ("recovery_target_action", "promote"),
+            ("archive_cleanup_command", ""), ("recovery_end_command", ""), ("recovery_min_apply_delay", "0"), ("primary_conninfo", ""), ("primary_slot_name", ""),
             ("archive_mode", "off"), ("synchronous_standby_names", ""), ("hot_standby", "off")]
 
 
