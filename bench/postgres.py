@@ -3,6 +3,7 @@ commit latency and catching up against `pg_receivewal --synchronous`, ours being
 which two must have synced each commit. What stock PostgreSQL pays for the same on the same disk, three pg_receivewal of which any
 two must have synced, is measured beside it. One server, in turn, in one run."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -13,11 +14,11 @@ import subprocess
 import sys
 import time
 
-from measuring import Deadline, Series, common_options, finish, measure, say, size_of, workspace
+from measuring import Deadline, Series, common_options, cpu_seconds_of, finish, measure, say, size_of, workspace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from clusters import Cluster, as_server_user, binaries, give_to_server, number_of  # noqa: E402
-from processes import end_with_parent, free_port  # noqa: E402
+from processes import children_of, end_with_parent, free_port  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("EXCLAVE_BUILD", "build/release")).resolve() / "bin" / "exclave"
 OFFICIALS = ("a", "b", "c")
@@ -70,6 +71,10 @@ class Exclave:
     def base(self):
         return measure_partial([PROGRAM, "backup", "--home", self.home, "--database", "db", "--json"])
 
+    def beside(self):
+        """Processes that work for its commands."""
+        return [*self.daemons, *([] if self.agent is None else [self.agent])]
+
     def stored(self):
         return size_of(self.realm / "vaults" / "v0" / "objects")
 
@@ -113,6 +118,10 @@ class PgBackRest:
 
     def base(self, kind="full"):
         return self.run(f"--type={kind}", "backup")
+
+    @staticmethod
+    def beside():
+        return []
 
     def stored(self):
         return size_of(self.directory / "repo" / "backup")
@@ -181,44 +190,65 @@ class Receiver:
         self.cluster.sql(f"select pg_drop_replication_slot('{self.name}')")
 
 
+class ThreeReceivers:
+    """Three pg_receivewal, as what stock PostgreSQL has to offer. Their slots last for one turn: the server keeps no log for them."""
+
+    def __init__(self, cluster, area, number):
+        self.cluster, self.area, self.receivers = cluster, area, []
+        self.names = [f"receiver_{number}_{letter}" for letter in "abc"]
+
+    def start(self):
+        self.receivers = [Receiver(self.cluster, self.area, name) for name in self.names]
+        for each in self.receivers:
+            each.start()
+
+    def stop(self):
+        for each in self.receivers:
+            each.stop()
+            each.forget()
+
+
+def cpu_beside(cluster, peer):
+    """CPU seconds so far of what works for a peer's commands: its own processes, and the server that is read from."""
+    postmaster = (cluster.data / "postmaster.pid").read_text().split("\n")[0]
+    ended = sum(map(int, pathlib.Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()[13:15])) / os.sysconf("SC_CLK_TCK")
+    running = 0.0
+    for pid in [postmaster, *children_of(int(postmaster)), *(each.pid for each in peer.beside())]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            running += cpu_seconds_of(pid)
+    return ended + running
+
+
 def measure_bases(area, cluster, ours, theirs, series, number):
     for name, peer in (("exclave", ours), ("pgbackrest", theirs)) if number % 2 == 0 else (("pgbackrest", theirs), ("exclave", ours)):
+        before = cpu_beside(cluster, peer)
         base = peer.base()
+        between = cpu_beside(cluster, peer)
         target = area / f"restored-{name}-{number}"
         restored = peer.restore(target)
+        base_cpu, restore_cpu = base.cpu + between - before, restored.cpu + cpu_beside(cluster, peer) - between
         shutil.rmtree(target)
         shutil.rmtree(f"{target}.wal", ignore_errors=True)
-        series[name].add(base=base.wall, base_cpu=base.cpu, base_memory=base.memory_kib, restore=restored.wall, restore_cpu=restored.cpu)
-        say(f"round {number + 1} {name}: base {base.wall:.2f} s ({base.cpu:.2f} CPU s), restore {restored.wall:.2f} s")
+        series[name].add(base=base.wall, base_cpu=base_cpu, base_memory=base.memory_kib, restore=restored.wall, restore_cpu=restore_cpu)
+        say(f"round {number + 1} {name}: base {base.wall:.2f} s ({base_cpu:.2f} CPU s), restore {restored.wall:.2f} s ({restore_cpu:.2f} CPU s)")
 
 
 def measure_commits(area, cluster, ours, receiver, series, number):
-    turns = [("receiver", receiver, receiver.start, receiver.stop, "receiver"), ("exclave", ours, ours.start_agent, ours.stop_agent, "exclave_db")]
-    if number % 2 == 1:  # who comes second finds the disk at work on what the first has written
-        turns.reverse()
-    def measure(name):
+    three = ThreeReceivers(cluster, area, number)
+    turns = [("receiver", receiver.start, receiver.stop, ["receiver"], 0), ("exclave", ours.start_agent, ours.stop_agent, ["exclave_db"], 0),
+             ("three", three.start, three.stop, three.names, 2), ("nobody", lambda: None, lambda: None, [], 0)]
+    first = number % len(turns)  # who comes second finds the disk at work on what the first has written
+    for name, start, stop, waited_for, any_of in turns[first:] + turns[:first]:
+        start()
+        wait_for(cluster, *waited_for, any_of=any_of)
         for clients in (1, 16):
             series[name].add(**{f"commit_c{clients}": pgbench(cluster, clients, COMMIT_SECONDS)})
-
-    for name, _, start, stop, wait in turns:
-        start()
-        wait_for(cluster, wait)
-        measure(name)
         wait_for(cluster)
         stop()
-    three = [Receiver(cluster, area, f"receiver_{number}_{letter}") for letter in "abc"]
-    for each in three:
-        each.start()
-    wait_for(cluster, *(each.name for each in three), any_of=2)
-    measure("three")
-    wait_for(cluster)
-    for each in three:
-        each.stop()
-        each.forget()
-    measure("nobody")
     cluster.run("pgbench", "-i", "-s", max(1, WAL_MEGABYTES // 20), "-q", *cluster.where()[:6], "postgres")  # some hundred MB of log
     end = number_of(cluster.sql("select pg_current_wal_flush_lsn()"))
-    for name, peer, start, stop, slot in turns:
+    catching_up = [("receiver", receiver, receiver.start, receiver.stop, "receiver"), ("exclave", ours, ours.start_agent, ours.stop_agent, "exclave_db")]
+    for name, peer, start, stop, slot in catching_up if number % 2 == 0 else reversed(catching_up):
         behind = end - number_of(cluster.sql(f"select restart_lsn from pg_replication_slots where slot_name = '{slot}'"))
         began = time.monotonic()
         start()

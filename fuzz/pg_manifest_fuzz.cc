@@ -25,8 +25,11 @@ std::string said_by(ByteView manifest, std::size_t piece) {
   const auto summary = reader.finish();
   if (!summary.ok()) return said;
   CHECK(summary.value().bytes == manifest.size());
+  CHECK(summary.value().sha256.size() == 64);
+  // What the checksum is of ends where the checksum's own line begins.
   CHECK(summary.value().hashed_bytes < manifest.size());
-  CHECK(summary.value().start <= summary.value().end || summary.value().sha256.size() == 64);
+  const std::string_view last_line = as_text(manifest.subspan(summary.value().hashed_bytes));
+  CHECK(last_line == "\"Manifest-Checksum\": \"" + summary.value().sha256 + "\"}\n");
   return said + summary.value().sha256;
 }
 

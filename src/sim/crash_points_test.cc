@@ -69,6 +69,21 @@ TEST(CrashPoints, log_that_syncs_before_promising_keeps_its_promises) {
   EXPECT_TRUE(report.ok()) << report;
   EXPECT_EQ(report.points, 2U + 10U + 1U) << "open, sync of the directory, five times append and sync, and the end";
   EXPECT_EQ(report.runs, report.points * 5 * 2);
+  EXPECT_EQ(report.deaths, (report.points - 1) * 5 * 2) << "at each point but the end";
+  EXPECT_EQ(report.second_losses, report.points * 5) << "each draw falls into the check";
+  EXPECT_GT(report.late_second_losses, 0U);
+}
+
+// Whose work fails for another reason: it breaks no promise, as it gives none.
+struct SilentLog : LineLog {
+  void work(Machine& machine) { ignore(machine.env().files.open_log("/no/such/directory/log"), "it promises nothing"); }
+  Status finished(Machine&) const { return promised.empty() ? Error(Code::Bug, "no line was promised") : Status(); }
+};
+
+TEST(CrashPoints, work_that_promises_nothing_is_caught) {
+  const CrashReport report = for_each_crash_point<SilentLog>({.seed = 3});
+  EXPECT_FALSE(report.ok());
+  EXPECT_EQ(report.failures, std::vector<std::string>{"without a power loss: no line was promised"});
 }
 
 TEST(CrashPoints, log_that_promises_before_syncing_is_caught) {
@@ -120,7 +135,8 @@ TEST(CrashPoints, recovery_is_crashed_as_well) {
   EXPECT_GT(report.points, 30U);
 }
 
-// Correct until it is interrupted while recovering: it removes the old copy before the new one is durable.
+// Correct until it is interrupted while recovering: it removes the old copy before the new one is durable. That comes
+// late, as in whatever looks at many directories first.
 struct FragileRecovery {
   void prepare(Machine& machine) {
     EXPECT_TRUE(env::create_file_durably(machine.env().files, "/a", as_bytes("kept"), 0600).ok());
@@ -128,6 +144,7 @@ struct FragileRecovery {
   void work(Machine& machine) { ignore(machine.env().files.stat("/a"), "one crash point is enough"); }
   Status check(Machine& machine) {
     env::FileSystem& files = machine.env().files;
+    for (int looks = 0; looks < 100; ++looks) TRY(files.list("/"));
     const auto name = files.stat("/a").ok() ? "/a" : "/b";
     const Bytes content = TRY(files.read_file(name, 100));
     TRY(files.remove_file(name));
@@ -137,8 +154,8 @@ struct FragileRecovery {
 };
 
 TEST(CrashPoints, recovery_that_cannot_bear_a_second_power_loss_is_caught) {
-  const CrashReport report = for_each_crash_point<FragileRecovery>({.seed = 5, .lotteries = 10});
-  EXPECT_FALSE(report.ok());
+  const CrashReport report = for_each_crash_point<FragileRecovery>({.seed = 5, .lotteries = 200});
+  EXPECT_GT(report.failed_runs, 0U) << report;
   for (const std::string& failure : report.failures) EXPECT_NE(failure.find("and in recovery"), std::string::npos);
 }
 

@@ -149,6 +149,7 @@ TEST(DirectoryStore, already_present_is_only_said_of_what_survives_power_loss) {
 struct Deposits {
   std::map<format::ObjectName, Bytes> tried;
   std::map<format::ObjectName, Bytes> promised;
+  int promises = 0;
 
   void prepare(sim::Machine& machine) { ignore(make_and_open(machine.env(), "/srv"), "power is stable here"); }
   void work(sim::Machine& machine) {
@@ -157,8 +158,13 @@ struct Deposits {
     for (const Byte fill : std::array<Byte, 3>{1, 2, 1}) {
       const Bytes object = object_of(fill);
       tried[format::name_of(object)] = object;
-      if (put_object(*store.value(), format::name_of(object), object).ok()) promised[format::name_of(object)] = object;
+      if (!put_object(*store.value(), format::name_of(object), object).ok()) continue;
+      promised[format::name_of(object)] = object;
+      ++promises;
     }
+  }
+  Status finished(sim::Machine&) const {
+    return promises == 3 ? Status() : Error(Code::Bug, std::to_string(promises) + " of 3 objects were put");
   }
   Status check(sim::Machine& machine) {
     auto store = TRY(make_and_open(machine.env(), "/srv"));
@@ -177,7 +183,9 @@ struct Deposits {
 };
 
 TEST(DirectoryStore, H7_published_objects_survive_power_loss_at_every_file_call) {
-  EXPECT_TRUE(sim::for_each_crash_point<Deposits>({.seed = 3, .lotteries = 2}).ok());
+  const auto report = sim::for_each_crash_point<Deposits>({.seed = 3, .lotteries = 2});
+  EXPECT_TRUE(report.ok()) << report;
+  EXPECT_GT(report.points, 256U) << "opening looks at each directory";
 }
 
 // A good copy takes the place of a damaged one, sent or from a journal's file: after any crash the name has one of them,
@@ -194,6 +202,9 @@ struct Replacement {
     must(put_object(*store, format::name_of(good), damaged));
   }
   void work(sim::Machine& machine) { is_replaced = replace(machine).ok(); }
+  Status finished(sim::Machine&) const {
+    return is_replaced ? Status() : Error(Code::Bug, "the damaged object was not replaced");
+  }
   static Result<PutOutcome> replace(sim::Machine& machine) {
     const Bytes object = object_of(1);
     auto store = TRY(make_and_open(machine.env(), "/srv"));
@@ -225,8 +236,10 @@ struct ReplacementFromJournal : Replacement {
 };
 
 TEST(DirectoryStore, H7_a_damaged_object_is_replaced_or_stays_after_power_loss_at_any_file_call) {
-  EXPECT_TRUE(sim::for_each_crash_point<Replacement>({.seed = 5, .lotteries = 2}).ok());
-  EXPECT_TRUE(sim::for_each_crash_point<ReplacementFromJournal>({.seed = 6, .lotteries = 2}).ok());
+  const auto sent = sim::for_each_crash_point<Replacement>({.seed = 5, .lotteries = 2});
+  EXPECT_TRUE(sent.ok()) << sent;
+  const auto from_journal = sim::for_each_crash_point<ReplacementFromJournal>({.seed = 6, .lotteries = 2});
+  EXPECT_TRUE(from_journal.ok()) << from_journal;
 }
 
 TEST(DirectoryStore, H7_a_replacement_that_the_disk_refuses_leaves_what_was_there) {
@@ -247,9 +260,10 @@ TEST(DirectoryStore, H7_a_replacement_that_the_disk_refuses_leaves_what_was_ther
 
 // After any crash while it is made, the same call makes it usable.
 struct Creation {
-  void work(sim::Machine& machine) {
-    ignore(create_directory_store(machine.env().files, "/srv/objects"), "the power fails somewhere in it");
-  }
+  bool is_created = false;
+
+  void work(sim::Machine& machine) { is_created = create_directory_store(machine.env().files, "/srv/objects").ok(); }
+  Status finished(sim::Machine&) const { return is_created ? Status() : Error(Code::Bug, "the store was not created"); }
   Status check(sim::Machine& machine) {
     const auto store = TRY(make_and_open(machine.env(), "/srv"));
     for (const Byte fill : std::array<Byte, 2>{1, 2}) {
@@ -260,7 +274,8 @@ struct Creation {
 };
 
 TEST(DirectoryStore, H7_creation_can_be_repeated_after_power_loss_at_any_file_call) {
-  EXPECT_TRUE(sim::for_each_crash_point<Creation>({.seed = 4, .lotteries = 1}).ok());
+  const auto report = sim::for_each_crash_point<Creation>({.seed = 4, .lotteries = 1});
+  EXPECT_TRUE(report.ok()) << report;
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "table/rocksdb_table.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/iostats_context.h>
+#include <rocksdb/perf_level.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -153,6 +155,24 @@ TEST_F(RocksdbTableTest, a_creation_that_died_before_CURRENT_is_begun_again) {
   std::ofstream(scratch_ / "MANIFEST-000001") << "half a";
   std::ofstream(scratch_ / "000001.dbtmp") << "MANI";
   EXPECT_TRUE(open_rocksdb(directory_).ok());
+}
+
+// What a sync costs is counted by RocksDB where it makes the call, in the thread that waits for it.
+TEST_F(RocksdbTableTest, what_is_written_to_be_synced_is_synced_before_the_write_returns) {
+  const auto table = open_rocksdb(directory_).value();
+  Batch batch;
+  batch.put(as_bytes("key"), as_bytes("value"));
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kEnableTimeExceptForMutex);
+  const auto has_synced = [&](const Batch& written, Durability durability) {
+    rocksdb::get_iostats_context()->Reset();
+    EXPECT_TRUE(table->write(written, durability).ok());
+    return rocksdb::get_iostats_context()->fsync_nanos > 0;
+  };
+  EXPECT_TRUE(has_synced(batch, Durability::Synced));
+  EXPECT_FALSE(has_synced(batch, Durability::Buffered));
+  EXPECT_TRUE(has_synced({}, Durability::Synced)) << "it makes durable what was buffered before";
+  EXPECT_FALSE(has_synced({}, Durability::Buffered));
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
 }
 
 TEST_F(RocksdbTableTest, damage_to_the_log_takes_nothing_back_that_was_flushed_or_closed) {

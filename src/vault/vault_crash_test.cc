@@ -77,6 +77,13 @@ struct VaultOnADyingMachine {
     is_opened = vault->open_stream(writer, late_stream.stream()).ok();
     vault.reset();
   }
+  Status finished(sim::Machine&) const {
+    if (!is_opened || !is_policy_adopted) return Error(Code::Bug, "a stream or a policy was refused");
+    if (durable.size() != 3) return Error(Code::Bug, std::to_string(durable.size()) + " of 3 objects were put");
+    return receipt.has_value() && receipt->index == format::EntryIndex(2)
+               ? Status()
+               : Error(Code::Bug, "no receipt names the last entry");
+  }
 
   Status check(sim::Machine& machine) {
     const auto found = TRY(open(machine));
@@ -86,9 +93,13 @@ struct VaultOnADyingMachine {
     }
     const auto page = TRY(found->heads(site, realm().land(), {}));
     if (page.heads.size() != 2 && is_opened) return Error(Code::Corrupt, "a stream that was opened is gone");
+    bool is_shown = false;
     for (const store::StreamHead& head : page.heads) {
-      if (head.stream.descriptor.id() == stream.id()) TRY(check_head(head));
+      if (head.stream.descriptor.id() != stream.id()) continue;
+      is_shown = true;
+      TRY(check_head(head));
     }
+    if (!is_shown) return Error(Code::Corrupt, "the stream that was opened before the work is gone");
     TRY(check_durable(*found));
     return check_everything_listed(*found, status.object_count);
   }
@@ -151,6 +162,7 @@ struct CreationOnADyingMachine {
     CHECK(store::create_directory_store(machine.env().files, "/srv/vault/objects").ok());
   }
   void work(sim::Machine& machine) { is_created = create_on(machine).ok(); }
+  Status finished(sim::Machine&) const { return is_created ? Status() : Error(Code::Bug, "the vault was not created"); }
   Status check(sim::Machine& machine) {
     const Status again = create_on(machine);
     if (!again.ok() && again.error().code() != Code::AlreadyExists) return again;
@@ -163,7 +175,8 @@ struct CreationOnADyingMachine {
 };
 
 TEST(VaultCrash, H7_creation_can_be_repeated_after_power_loss_at_a_file_call) {
-  EXPECT_TRUE(sim::for_each_crash_point<CreationOnADyingMachine>({.seed = 5, .lotteries = 0}).ok());
+  const auto report = sim::for_each_crash_point<CreationOnADyingMachine>({.seed = 5, .lotteries = 0});
+  EXPECT_TRUE(report.ok()) << report;
 }
 
 // Its disk has spoiled a frame, and a mark finds it. Whoever was told so is told so after the crash, too; what stands
@@ -192,6 +205,10 @@ struct SpoiledSegmentOnADyingMachine : VaultOnADyingMachine {
     const Bytes& whole = segment.whole();
     is_closed = door()->put(entry(), whole).ok();
     vault.reset();
+  }
+  Status finished(sim::Machine&) const {
+    if (!is_told) return Error(Code::Bug, "the mark was not answered by a conflict");
+    return is_closed ? Status() : Error(Code::Bug, "the segment was not closed");
   }
   format::SignedEntry entry() const {
     WriterStream fresh(realm(), realm().writer(), realm().land(), "journal", format::StreamKind::Journal);

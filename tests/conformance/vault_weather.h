@@ -191,9 +191,13 @@ class VaultInWeather final : public Tenant {
 
   Status check_stream(store::VaultApi& site, const Stream& stream) {
     const format::StreamId id = stream.signer.id();
+    bool is_shown = false;
     for (const store::StreamHead& head : TRY(site.heads(realm().land()))) {
-      if (head.stream.descriptor.id() == id) TRY(check_head(head, stream));
+      if (head.stream.descriptor.id() != id) continue;
+      is_shown = true;
+      TRY(check_head(head, stream));
     }
+    if (!is_shown) return Error(Code::Corrupt, "a stream that was opened is gone");
     std::vector<bool> is_held(stream.deposits.size());
     for (const store::HeldEntry& held : TRY(site.entries(id, {}, store::kMaxEntriesPerCall))) {
       const std::uint64_t index = held.entry.entry.index.value();

@@ -63,6 +63,7 @@ UNTAUGHT = {"writev", "pwritev", "pwritev2", "sendfile", "copy_file_range", "spl
 # Calls that may need room on the disk.
 NEED_ROOM = DATA | {"open", "creat", "openat", "fallocate", "link", "linkat", "symlink", "symlinkat", "mkdir",
                     "mkdirat", "mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr"}  # fmt: skip
+SYNCS = {"fsync", "fdatasync", "syncfs"}  # what promises rest on; sync_file_range is a hint to the kernel
 PROBE = "sync_file_range-probe"  # without flags it does nothing, and cannot fail on a file
 MAKES_FILE = os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~os.O_DIRECTORY)
 

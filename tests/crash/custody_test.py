@@ -21,19 +21,19 @@ class CustodyCrash(matrix.CrashTest):
         base = self.scratch / "base"
         base.mkdir()
         world = matrix.World(base, harness.Realm(base, create=False))
-        self.run_matrix("realm create", world, self.attempt_creation, most_equal=MOST_EQUAL)
+        self.run_matrix("realm create", world, self.attempt_creation, 500, most_equal=MOST_EQUAL)
 
     def test_H7_a_ceremony_that_fails_is_held_again_and_its_era_opens(self):
-        self.run_matrix("ceremony era", self.make_world(), self.attempt_ceremony, most_equal=MOST_EQUAL)
+        self.run_matrix("ceremony era", self.make_world(), self.attempt_ceremony, 200, most_equal=MOST_EQUAL)
 
     def test_H7_a_recovery_that_fails_is_repeated(self):
-        self.run_matrix("agent recover", self.make_world(), self.attempt_recovery)
+        self.run_matrix("agent recover", self.make_world(), self.attempt_recovery, 25)
 
     def test_H7_a_request_that_fails_is_repeated(self):
-        self.run_matrix("release request", self.make_world(), self.attempt_request)
+        self.run_matrix("release request", self.make_world(), self.attempt_request, 30)
 
     def test_H7_an_approval_that_fails_is_repeated(self):
-        self.run_matrix("release approve", self.make_world(), self.attempt_approval)
+        self.run_matrix("release approve", self.make_world(), self.attempt_approval, 18)
 
     # --- realm create ---
 

@@ -24,10 +24,10 @@ class DatabaseAgentCrash(protected.DatabaseCrashTest):
         self.at_the_end = set()  # calls that the first run made after it was asked to stop
 
     def test_H7_an_agent_that_fails_while_it_streams_loses_nothing_that_was_acknowledged(self):
-        self.run_matrix("agent streams", self.protected_world(), self.attempt_stream)
+        self.run_matrix("agent streams", self.protected_world(), self.attempt_stream, 200)
 
     def test_H7_an_agent_that_fails_while_it_takes_a_base_backup_takes_it_when_it_is_back(self):
-        self.run_matrix("agent takes a base backup", self.protected_world(), self.attempt_base, self.concerns_captures)
+        self.run_matrix("agent takes a base backup", self.protected_world(), self.attempt_base, 180, self.concerns_captures)
 
     # --- attempts ---
 

@@ -28,10 +28,10 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
         self.reached = {}  # by dataset: what the undisturbed run's server will recover to
 
     def test_H7_a_restore_of_a_database_that_fails_opens_no_sooner_and_is_gone_on_with(self):
-        self.run_matrix("restore of a database", self.protected_world(), self.attempt_database, self.concerns_database, MOST_EQUAL)
+        self.run_matrix("restore of a database", self.protected_world(), self.attempt_database, 500, self.concerns_database, MOST_EQUAL)
 
     def test_H7_a_restore_of_all_datasets_that_fails_opens_no_sooner_and_is_gone_on_with(self):
-        self.run_matrix("restore of all datasets", self.world_of_three(), self.attempt_all, self.concerns_all, MOST_EQUAL)
+        self.run_matrix("restore of all datasets", self.world_of_three(), self.attempt_all, 350, self.concerns_all, MOST_EQUAL)
 
     # --- attempts ---
 
@@ -56,6 +56,8 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
         if ended.code not in (OK, PARTIAL):
             self.opens_no_sooner(world, databases.values())
             ended = self.goes_on(world, command, list(databases.values()), fault)
+        elif fault is None:
+            self.opens_no_sooner(world, databases.values())  # the control: what is whole does open there
         for dataset, database in databases.items():
             self.is_restored(world, dataset, database, self.of_database(ended, dataset), fault)
         return watcher
@@ -168,6 +170,8 @@ class DatabaseRestoreCrash(protected.DatabaseCrashTest):
             self.until(world, lambda: server.process.poll() is not None or server.is_ready(), "ended or opened")
             if server.process.poll() is None:
                 self.assertTrue(is_whole, f"a server opened on a part: {server.log()[-3000:]}")
+            else:
+                self.assertFalse(is_whole, f"a server does not open on what is whole: {server.log()[-3000:]}")
         finally:
             server.bury()
             shutil.rmtree(started)

@@ -22,11 +22,11 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
     """H7: the victim is one of the two that commits wait for, as long as it works. Then home is lost, and the other one."""
 
     def test_H7_a_vault_that_fails_while_it_takes_in_a_journal_keeps_what_was_acknowledged(self):
-        self.run_matrix("vault takes in a journal", self.protected_world(), self.attempt_appends)
+        self.run_matrix("vault takes in a journal", self.protected_world(), self.attempt_appends, 180)
 
     def test_H7_a_vault_with_open_segments_that_fails_when_it_starts_can_be_started(self):
         world = self.torn_world()
-        self.run_matrix("vault start with a journal", world, self.attempt_start, self.concerns_journals)
+        self.run_matrix("vault start with a journal", world, self.attempt_start, 15, self.concerns_journals)
 
     def attempt_appends(self, world, fault):
         watcher = self.start_watched(world)

@@ -63,7 +63,7 @@ def facts_below(directory):
 
 class RestoreCrash(matrix.CrashTest):
     def test_H7_a_restore_that_fails_can_be_gone_on_with(self):
-        self.run_matrix("restore", self.make_world(make_varied_tree), self.attempt_restore)
+        self.run_matrix("restore", self.make_world(make_varied_tree), self.attempt_restore, 150)
 
     def attempt_restore(self, world, fault):
         world.realm.start()

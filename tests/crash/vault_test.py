@@ -22,21 +22,21 @@ class VaultCrash(victims.Victims, matrix.CrashTest):
         world = self.grow(self.make_world())
         # Its work: a new act, a stream, packs, an index, a snapshot.
         self.ok(world.realm.exclave("ceremony", "era", world.realm.name, "--registry", "docs"))
-        self.run_matrix("vault at work", world, self.attempt_work)
+        self.run_matrix("vault at work", world, self.attempt_work, 120)
 
     def test_H7_a_vault_that_fails_when_it_starts_can_be_started(self):
-        self.run_matrix("vault start", self.grow(self.make_world()), self.attempt_start)
+        self.run_matrix("vault start", self.grow(self.make_world()), self.attempt_start, 120)
 
     def test_H7_a_vault_that_fails_when_it_is_made_can_be_made(self):
-        self.run_matrix("vault first start", self.grow(self.make_world(backup=False)), self.attempt_start)
+        self.run_matrix("vault first start", self.grow(self.make_world(backup=False)), self.attempt_start, 300)
 
     def test_H7_a_vault_that_fails_when_it_drains_has_everything_afterwards(self):
-        self.run_matrix("vault drain", self.grow(self.make_world()), self.attempt_drain)
+        self.run_matrix("vault drain", self.grow(self.make_world()), self.attempt_drain, 25)
 
     def test_H7_a_repair_that_fails_is_repeated(self):
         world = self.make_world()
         self.make_victim_poorer(world)
-        self.run_matrix("vault repair", world, self.attempt_repair)
+        self.run_matrix("vault repair", world, self.attempt_repair, 200)
 
     # --- attempts ---
 

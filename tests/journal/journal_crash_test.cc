@@ -49,6 +49,13 @@ struct JournalOnADyingMachine {
     bench->close_vaults();
   }
 
+  Status finished(sim::Machine&) const {
+    if (appended == 4 && acknowledged == 4 && spooled == 3) return {};
+    return Error(Code::Bug, "4 frames were to be appended and acknowledged, 3 of them spooled; it were " +
+                                std::to_string(appended) + ", " + std::to_string(acknowledged) + " and " +
+                                std::to_string(spooled));
+  }
+
   Status check(sim::Machine&) {
     Status found = look();
     bench->close_vaults();
@@ -141,6 +148,13 @@ struct VaultUnderFrames {
       confirmed = end.value();
     }
     bench->close_vaults();
+  }
+
+  Status finished(sim::Machine&) const {
+    std::uint64_t whole = format::kSegmentFrontBytes;
+    for (std::uint64_t i = 0; i < 4; ++i) whole += format::frame_bytes(3000 + i * 5000);
+    if (confirmed == whole) return {};
+    return Error(Code::Bug, std::to_string(confirmed) + " of " + std::to_string(whole) + " bytes were confirmed");
   }
 
   static format::SegmentPlace place() {

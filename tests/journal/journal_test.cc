@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "spread/detail/spool.h"
+#include "tests/conformance/nonce_ledger_environment.h"
 #include "tests/journal/journal_case.h"
 
 namespace exclave::journal_tests {
@@ -11,6 +12,10 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+
+// Of all tests of this binary, each of which ctest runs in a process of its own. gtest owns it.
+const auto* const kNonceLedger =
+    ::testing::AddGlobalTestEnvironment(new conformance::NonceLedgerEnvironment([] { static_cast<void>(keys()); }));
 
 TEST_F(JournalTest, frames_reach_every_vault_and_come_back_in_order) {
   run([](JournalBench& bench) {

@@ -23,6 +23,7 @@ Probes campaign_probes() {
       "a capture reported entries that it could not read",
       "a stream was acknowledged",
       "a producer died and left no snapshot",
+      "an acknowledged snapshot was compared",
       "an unacknowledged snapshot was restored all the same",
       "a vault died in the middle of somebody's work",
       "a vault died again while it started",

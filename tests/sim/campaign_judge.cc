@@ -137,13 +137,18 @@ void Campaign::judge(const Outcome& outcome, const Wish& wish, bool in_calm) {
   const bool lost_power = !realm_.abroad().is_up();
   wake_abroad();
   env::FileSystem& files = realm_.abroad().env().files;
-  if (!lost_power && files.stat(wish.target).ok()) {
+  const bool has_target = files.stat(wish.target).ok();
+  if (!outcome.refusal.has_value() && !lost_power && !has_target) {
+    return complain("a restore succeeded and left no target");
+  }
+  if (!lost_power && has_target) {
     const TreePicture found = must(TreePicture::take(files, wish.target));
     if (outcome.refusal.has_value() && attempt.is_exact) {
       const auto pretences = attempt.picture.false_pretences(found);
       if (!pretences.empty()) complain("a refused restore left what looks finished and is not: " + joined(pretences));
     }
     if (!outcome.refusal.has_value() && attempt.is_exact) {
+      if (attempt.acknowledged.has_value()) probes_.hit("an acknowledged snapshot was compared");
       auto excepted = attempt.excepted;
       excepted.insert(outcome.reported.begin(), outcome.reported.end());
       const auto differences = attempt.picture.differences(found, excepted);

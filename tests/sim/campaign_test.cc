@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "crypto/nonce_ledger.h"
+#include "tests/conformance/nonce_ledger_environment.h"
 #include "tests/sim/campaign.h"
 #include "tests/sim/campaign_runner.h"
 
@@ -24,14 +24,12 @@ constexpr std::array<KeptSeed, 3> kKept = {{
     {5414, "a scrub took the name from a file before the good copy was synced, and then the sync failed"},
 }};
 
-class SimCampaign : public ::testing::TestWithParam<std::uint64_t> {
- protected:
-  // The realms' own keys come from fixed seeds and are made before: they may repeat, as nothing else may.
-  static void SetUpTestSuite() {
-    for (const std::size_t vaults : {3U, 4U, 7U}) static_cast<void>(sim_keys(vaults));
-    crypto::enable_nonce_ledger();
-  }
-};
+// Of all tests of this binary, each of which ctest runs in a process of its own. gtest owns it.
+const auto* const kNonceLedger = ::testing::AddGlobalTestEnvironment(new conformance::NonceLedgerEnvironment([] {
+  for (const std::size_t vaults : {3U, 4U, 7U}) static_cast<void>(sim_keys(vaults));
+}));
+
+class SimCampaign : public ::testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(SimCampaign, whatever_breaks_acknowledged_records_come_back_exactly_or_it_is_said_that_they_do_not) {
   Shard shard = kRealmShard;

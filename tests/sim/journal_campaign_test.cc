@@ -2,7 +2,6 @@
 // `./dev sim N` (campaign_runner.h).
 #include <gtest/gtest.h>
 
-#include "crypto/nonce_ledger.h"
 #include "tests/sim/campaign_runner.h"
 #include "tests/sim/journal_campaign.h"
 
@@ -11,14 +10,7 @@ namespace {
 
 constexpr Shard kJournalShard = {.number = 0, .shards = 2, .seeds = 160, .enough_for_probes = 80};
 
-class SimJournals : public ::testing::TestWithParam<std::uint64_t> {
- protected:
-  // The realms' own keys come from fixed seeds and are made before: they may repeat, as nothing else may.
-  static void SetUpTestSuite() {
-    for (const std::size_t vaults : {3U, 4U, 7U}) static_cast<void>(sim_keys(vaults));
-    crypto::enable_nonce_ledger();
-  }
-};
+class SimJournals : public ::testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(SimJournals, whatever_breaks_acknowledged_frames_come_back_exactly_and_a_proven_end_has_them_all) {
   Shard shard = kJournalShard;

@@ -17,8 +17,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+import database_case  # noqa: E402
 import harness  # noqa: E402
 from harness import KEY_REFUSED, OK  # noqa: E402
+
+FRONT_BYTES = 4096  # of a journal's segment; what follows is sealed frames (docs/formats/journal.md)
 
 
 class C1(harness.SystemTest):
@@ -99,6 +102,32 @@ def secrets_in(content):
               for at in range(0, len(word) - 42)}
     windows = {content[at:at + 32] for at in range(0, len(content) - 31)}
     return found | {window for window in windows if not set(window) <= TEXT}  # text was looked at above
+
+
+class C1OfADatabase(database_case.DatabaseTest):
+    """A home that streams a database keeps what a vault lacks, sealed as vaults hold it: a segment's own key is in memory alone."""
+
+    CANARY = "canary-Ludmila-1913-Vyborg"
+
+    def C1_home_keeps_nothing_of_a_databases_log_that_reads_it(self):
+        self.protect()
+        self.realm.stop("rome")  # what it lacks stays in the spool
+        for i in range(40):  # small frames, which are not compressed
+            self.home.sql(f"insert into t values ({i}, '{self.CANARY}')")
+        self.wait_until_durable()
+        self.agent.kill()
+        files = [p for p in self.realm.home.rglob("*") if p.is_file()]
+        segments = [p for p in files if "spool" in p.parts and p.stat().st_size > FRONT_BYTES]
+        self.assertTrue(any(p.read_bytes()[FRONT_BYTES:].strip(b"\0") for p in segments), "no frames wait for rome")
+        era = (self.realm.home / "acts/era-docs-1.exclave").read_text()
+        wanted = set(re.findall(r"^period \d+ ([0-9a-f]{64}) [0-9a-f]{64}$", era, flags=re.M))
+        self.assertGreater(len(wanted), 10)
+        wanted |= {p.read_bytes()[48:80].hex() for p in segments}  # the ephemeral public key of each
+        for path in files:
+            content = path.read_bytes()
+            self.assertNotIn(self.CANARY.encode(), content, path)
+            for secret in secrets_in(content[:FRONT_BYTES] if path in segments else content):
+                self.assertTrue(wanted.isdisjoint(public_halves(secret)), f"{path} opens a period or a segment")
 
 
 class C7(harness.SystemTest):

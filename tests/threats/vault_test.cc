@@ -1,9 +1,14 @@
 // What a hostile home, a hostile host and an impostor can do to a vault, row by row of docs/threat-model.md.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
+
 #include "tests/conformance/vault_bench.h"
 #include "tests/conformance/worlds.h"
 #include "wire/documents.h"
+#include "wire/handler.h"
 #include "wire/testing/scripted_vault.h"
 
 namespace exclave {
@@ -213,13 +218,19 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
     must(bench.as(bench.realm.site())->put_act(as_bytes(small.document)));
     CompromisedHome home(bench);
     std::vector<std::unique_ptr<env::Thread>> threads;
-    for (std::uint64_t i = 0; i < 6; ++i) {
+    std::vector<std::optional<Error>> refusals(6);
+    for (std::uint64_t i = 0; i < refusals.size(); ++i) {
       const Bytes object = sealed_object({.registry = bench.realm.land(), .fill = 10 + i});
       const auto entry = home.stream.next(format::name_of(object));
-      threads.push_back(must(bench.env.threads.start(
-          "flood", [&, object, entry] { ignore(home.writer->put(entry, object), "most are refused"); })));
+      threads.push_back(must(bench.env.threads.start("flood", [&, i, object, entry] {
+        const auto put = home.writer->put(entry, object);
+        if (!put.ok()) refusals[i] = put.error();
+      })));
     }
     for (auto& thread : threads) thread->join();
+    for (const auto& refused : refusals) {
+      EXPECT_TRUE(!refused.has_value() || refused->code() == Code::Exhausted) << refused->message();
+    }
     const auto quota = must(home.writer->quota(bench.realm.land()));
     EXPECT_LE(quota.used_bytes, quota.quota_bytes);
     std::uint64_t files = 0;
@@ -228,6 +239,7 @@ TEST(ThreatsVault, C3_many_uploads_at_once_do_not_exceed_the_quota) {
     }
     EXPECT_EQ(files, must(home.site->status()).object_count) << "what is refused was never stored";
     EXPECT_LE(files, 3U);
+    EXPECT_GE(files, 2U) << "what there is room for is not refused";
   });
 }
 
@@ -334,9 +346,16 @@ TEST(ThreatsVault, H11_an_older_policy_never_comes_back) {
     must(home.site->put_act(as_bytes(second.document)));
     const auto rival =
         bench.realm.successor(bench.realm.first, [](policy::Policy& next) { next.expires_seconds += 9; });
-    EXPECT_FALSE(home.site->put_act(as_bytes(rival.document)).ok());
+    EXPECT_TRUE(failed_with(home.site->put_act(as_bytes(rival.document)), Code::Conflict));
     EXPECT_TRUE(is_ok(home.site->put_act(as_bytes(bench.realm.first.document)))) << "held already: nothing changes";
     EXPECT_EQ(must(home.site->status()).policy, format::PolicyVersion(2));
+    const auto acts = must(home.site->acts());
+    const auto shows = [&](const policy::SignedPolicy& version) {
+      return std::any_of(acts.begin(), acts.end(), [&](const auto& act) { return act.hash == version.file_hash; });
+    };
+    EXPECT_TRUE(shows(bench.realm.first));
+    EXPECT_TRUE(shows(second));
+    EXPECT_FALSE(shows(rival)) << "it bears the same number";
     EXPECT_TRUE(failed_with(home.writer->status(), Code::Denied)) << "the revoked writer stays out";
   });
 }
@@ -436,12 +455,50 @@ TEST(ThreatsVault, H9_a_vault_that_answers_with_lies_or_floods_is_caught_in_boun
     EXPECT_NE(flooded.error().message().find("with more than is allowed"), std::string::npos) << "it was read";
     const auto land = seeded_id<format::RegistryId>("registry land");
     vault.will_say(wire::heads_document(land, {{}, seeded_id<format::StreamId>("more")}));
-    EXPECT_TRUE(failed_with(client.heads(land), Code::Corrupt)) << "pages without end";
+    EXPECT_TRUE(failed_with(client.heads(land), Code::Corrupt)) << "an empty page, and more";
     vault.will({.status = 206, .body = "shifted", .headers = {{"Content-Range", "bytes 1-7/100"}}});
     Bytes out(7);
     EXPECT_TRUE(failed_with(client.read({}, 0, out), Code::Corrupt));
     vault.will({.body = "a bomb", .headers = {{"Content-Encoding", "gzip"}}});
     EXPECT_TRUE(failed_with(client.acts(), Code::Corrupt)) << "nothing is unpacked on a host's word";
+  });
+}
+
+// Pages as they should be, full and in order, of streams that nobody opened: who reads them stops at a number.
+TEST(ThreatsVault, H9_a_vault_that_lists_streams_without_end_is_given_up_at_a_limit) {
+  const auto world = conformance::sim_world(1).make();
+  world->run([](env::Env env) {
+    const auto lux = policy::testing::make_vault("lux");
+    wire::testing::ScriptedVault vault(env, lux.identity);
+    wire::testing::PlainTransport transport(machine_key("site lisbon").public_key());
+    policy::VaultEntry reached = lux;
+    reached.address = vault.address();
+    wire::HttpVault client({env.clock, env.random, env.network, env.threads}, transport, reached,
+                           seeded_id<format::RealmId>("realm"), {.connections = 1, .attempts = 1});
+    const auto land = seeded_id<format::RegistryId>("registry land");
+    const std::size_t enough = store::kMostStreams / wire::kHeadsPerPage;
+    std::map<format::StreamId, format::StreamDescriptor> streams;  // in the order of pages
+    while (streams.size() <= (enough + 1) * wire::kHeadsPerPage) {
+      format::StreamDescriptor stream;
+      stream.registry = land;
+      stream.era = format::EraNumber(1);
+      stream.start = seeded_id<format::StreamStart>(std::to_string(streams.size()));
+      streams.emplace(stream.id(), stream);
+    }
+    auto stream = streams.begin();
+    for (std::size_t i = 0; i <= enough; ++i) {
+      wire::HeadsPage page;
+      while (page.heads.size() < wire::kHeadsPerPage) {
+        page.heads.emplace_back().stream.descriptor = (stream++)->second;
+      }
+      page.next = stream->first;
+      vault.will_say(wire::heads_document(land, page));
+    }
+    const auto listed = client.heads(land);
+    ASSERT_TRUE(failed_with(listed, Code::Corrupt));
+    EXPECT_NE(listed.error().message().find("lists streams without end"), std::string::npos)
+        << listed.error().message();
+    EXPECT_EQ(vault.requests.size(), enough + 1);
   });
 }
 

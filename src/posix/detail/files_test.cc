@@ -8,6 +8,7 @@
 #include <array>
 #include <string>
 
+#include "posix/detail/errors.h"
 #include "posix/world.h"
 #include "tests/conformance/world_under_test.h"
 
@@ -52,6 +53,39 @@ TEST_F(FilesTest, sync_of_a_regular_file_succeeds_again_and_again) {
     EXPECT_TRUE(is_ok(output.append(as_bytes("x"))));
     EXPECT_TRUE(is_ok(output.sync()));
   }
+}
+
+TEST_F(FilesTest, blocks_written_durably_go_through_a_descriptor_that_waits_for_the_disk) {
+  const int plain = file_.get();
+  const bool has_direct = Descriptor(::open(path_.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC)).valid();
+  if (!has_direct) GTEST_SKIP() << "no direct writes here";
+  OutputFile output(std::move(file_), 0);
+  ASSERT_TRUE(is_ok(output.write_at_durably(0, Bytes(env::WritableFile::kBlockBytes))));
+  int direct = -1;
+  for (const std::string& name : conformance::must(world_.env().files.list("/proc/self/fd"))) {
+    const int descriptor = std::stoi(name);
+    if (descriptor != plain && path_of(descriptor) == path_of(plain)) direct = descriptor;
+  }
+  ASSERT_GE(direct, 0);
+  const int flags = ::fcntl(direct, F_GETFL);
+  EXPECT_EQ(flags & O_DIRECT, O_DIRECT);
+  EXPECT_EQ(flags & O_DSYNC, O_DSYNC) << "durable is what the call promises when it returns";
+}
+
+TEST_F(FilesTest, what_is_no_whole_block_is_synced_and_a_failure_is_told) {
+  const Descriptor null(::open("/dev/null", O_WRONLY | O_CLOEXEC));  // takes every byte, and cannot be synced
+  ASSERT_TRUE(null.valid());
+  OutputFile output(Descriptor(::fcntl(null.get(), F_DUPFD_CLOEXEC, 0)), 0);
+  ASSERT_TRUE(is_ok(output.write_at(0, as_bytes("x"))));
+  EXPECT_FALSE(output.write_at_durably(0, as_bytes("x")).ok());
+}
+
+TEST_F(FilesTest, names_that_cannot_be_synced_are_an_error) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+  const Descriptor read_end(pipe[0]);
+  const Descriptor write_end(pipe[1]);
+  EXPECT_FALSE(sync_names(write_end.get()).ok());
 }
 
 TEST_F(FilesTest, failed_append_is_overwritten_by_the_next) {
