@@ -139,7 +139,7 @@ Status WalChecker::follow(const TimelineHistory& history, Lsn switch_point) {
 // Takes some of `bytes`: of one page's header, or of one page and one record.
 Status WalChecker::consume(ByteView& bytes) {
   const std::uint64_t offset = position_.value() % kPageBytes;
-  if (offset == 0 && !in_page_header_ && state_ != State::Zeros) {
+  if (offset == 0 && !in_page_header_ && !is_behind_switch()) {
     in_page_header_ = true;
     page_header_have_ = 0;
   }
@@ -170,7 +170,7 @@ Status WalChecker::check_page_header() {
   const Lsn page(position_.value() - page_header_have_);
   const bool is_long = page_header_have_ == kLongHeaderBytes;
   if (state_ == State::Searching && !is_long && is_all_zero(header.first(kShortHeaderBytes))) {
-    expect_zeros(State::Zeros, bytes_to_segment_end());  // started within what follows a log switch
+    expect(State::Zeros, bytes_to_segment_end());  // started within what follows a log switch
     return {};
   }
   TRY(check_magic(page));
@@ -259,6 +259,9 @@ Status WalChecker::take_record_bytes(ByteView& bytes) {
       case State::Zeros:
         TRY(take_zeros(bytes));
         break;
+      case State::Switched:
+        take_switched(bytes);
+        break;
       case State::Header:
         TRY(take_record_header(bytes));
         break;
@@ -278,7 +281,7 @@ void WalChecker::take_unknown(ByteView& bytes) {
   remaining_ -= size;
   if (remaining_ != 0) return;
   record_start_.reset();
-  expect_zeros(State::Padding, bytes_to_alignment());
+  expect(State::Padding, bytes_to_alignment());
 }
 
 std::uint64_t WalChecker::bytes_to_alignment() const {
@@ -290,7 +293,7 @@ std::uint64_t WalChecker::bytes_to_segment_end() const {
   return offset == 0 ? 0 : setup_.segment_size.bytes() - offset;
 }
 
-void WalChecker::expect_zeros(State state, std::uint64_t count) {
+void WalChecker::expect(State state, std::uint64_t count) {
   state_ = state;
   remaining_ = count;
   if (count == 0) complete_record();
@@ -308,6 +311,14 @@ Status WalChecker::take_zeros(ByteView& bytes) {
   return {};
 }
 
+void WalChecker::take_switched(ByteView& bytes) {
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), remaining_));
+  position_ = position_ + size;
+  bytes = bytes.subspan(size);
+  remaining_ -= size;
+  if (remaining_ == 0) complete_record();
+}
+
 Status WalChecker::take_record_header(ByteView& bytes) {
   const std::size_t had = header_have_;
   if (had == 0) record_start_ = position_;
@@ -323,7 +334,7 @@ Status WalChecker::take_record_header(ByteView& bytes) {
         records_ == 0 && setup_.starts_at == StartsAt::Anywhere && bytes_to_segment_end() > 0;
     if (length == 0 && may_be_after_switch && is_all_zero(ByteView(header_).first(header_have_))) {
       record_start_.reset();
-      expect_zeros(State::Zeros, bytes_to_segment_end());
+      expect(State::Zeros, bytes_to_segment_end());
       return {};
     }
     if (length < kRecordHeaderBytes || length > kMaximumRecordBytes) {
@@ -367,9 +378,9 @@ Status WalChecker::finish_record() {
     return corrupt(*record_start_, "record has a wrong CRC");
   }
   if (is_switch()) {
-    expect_zeros(State::Zeros, bytes_to_segment_end());
+    expect(State::Switched, bytes_to_segment_end());
   } else {
-    expect_zeros(State::Padding, bytes_to_alignment());
+    expect(State::Padding, bytes_to_alignment());
   }
   return {};
 }

@@ -7,8 +7,10 @@
 //              pages (not headers); tot_len stands on one page; little-endian
 //
 // Checked: magic, address, timeline, flags and remaining length of each page; system identifier, segment and page size
-// of each segment; length, prev-link and CRC-32C of each record; that padding, and what follows a log switch, is zero.
+// of each segment; length, prev-link and CRC-32C of each record; that padding is zero.
 // Not checkable: one flag of a page (XLP_BKP_REMOVABLE), and what belongs to a record that began before the start.
+// Not looked at: what follows a log switch in its segment. The server writes zeros there, but a power failure may keep the
+// switch and lose them, and then a recycled file's old bytes stand there for good; no reader of the log looks at them.
 //
 // I1  Memory is a few hundred bytes, whatever is fed.
 // I2  The result does not depend on how the stream is cut into pieces.
@@ -91,7 +93,7 @@ class WalChecker {
   std::optional<Lsn> last_timed() const { return last_timed_; }
   std::uint64_t restore_points() const { return restore_points_; }
   const std::optional<RestorePoint>& last_restore_point() const { return last_restore_point_; }
-  // The end of the last log switch record: the rest of its segment is zero, the next record is in the next segment.
+  // The end of the last log switch record, with the rest of its segment: the next record is in the next one.
   std::optional<Lsn> last_switch() const { return last_switch_; }
   // Records that a crash of the server cut off and its next start declared void (XLP_FIRST_IS_OVERWRITE_CONTRECORD).
   std::uint64_t overwritten_records() const { return overwritten_; }
@@ -108,7 +110,8 @@ class WalChecker {
     Padding,    // zeros up to the next multiple of 8
     Header,     // collecting a record's header
     Data,       // within a record's data
-    Zeros,      // after a log switch, up to the end of the segment
+    Switched,   // after a log switch, up to the end of the segment
+    Zeros,      // the same, when it was not seen but is told by zeros: only zeros are believed to be that
   };
 
   explicit WalChecker(const WalStart& start);
@@ -124,8 +127,10 @@ class WalChecker {
   Status take_data(ByteView& bytes);
   void take_unknown(ByteView& bytes);
   Status take_zeros(ByteView& bytes);
+  void take_switched(ByteView& bytes);
+  bool is_behind_switch() const { return state_ == State::Switched || state_ == State::Zeros; }
   Status finish_record();
-  void expect_zeros(State state, std::uint64_t count);
+  void expect(State state, std::uint64_t count);
   void complete_record();
   void note_commit();
   void note_restore_point();
@@ -150,7 +155,8 @@ class WalChecker {
   std::optional<Lsn> record_start_;  // nullopt: what is being read began before the start
   std::array<Byte, kRecordHeaderBytes> header_{};
   std::size_t header_have_ = 0;
-  std::uint64_t remaining_ = 0;  // of the record (Skipping, Data) or of zeros (Padding, Zeros)
+  std::uint64_t remaining_ =
+      0;  // of the record (Skipping, Data), of zeros (Padding, Zeros), or of the segment (Switched)
   std::uint32_t crc_ = 0;
   std::array<Byte, kKeptDataBytes> kept_{};
   std::size_t kept_have_ = 0;

@@ -34,9 +34,9 @@ struct ManifestFile {
 
 struct ManifestSummary {
   std::optional<SystemIdentifier> system;  // version 2 only
-  Timeline timeline;                       // of the last range
-  Lsn start;                               // of the first range
-  Lsn end;                                 // of the last range
+  Timeline timeline;                       // of the first range: the server writes the newest one first
+  Lsn start;                               // of the last range
+  Lsn end;                                 // of the first range
   std::uint64_t bytes = 0;
   std::uint64_t hashed_bytes = 0;
   std::string sha256;  // lower-case hexadecimal
