@@ -18,31 +18,36 @@ std::string default_name(const std::string& dataset) {
   return name.substr(0, 63);
 }
 
-Result<RpoPolicy> parse_policy(config::Section& section) {
-  const std::string text = TRY(section.optional_string("policy")).value_or("sync");
+Result<RpoPolicy> parse_policy(const config::Section& section, const std::string& text) {
   for (const RpoPolicy policy : {RpoPolicy::Sync, RpoPolicy::Bounded, RpoPolicy::Async}) {
     if (text == name_of(policy)) return policy;
   }
   return section.error_at("policy", "must be sync, bounded or async");
 }
 
+// A key that is misspelt is told before what is wrong because it is not there: all are asked for, and then judged.
 Result<DatabaseConfig> read_database(config::Section& section) {
   DatabaseConfig database;
   DatabaseOptions& options = database.stream;
-  options.dataset = TRY(section.require_string("dataset"));
-  if (!format::is_valid_name(options.dataset))
-    return section.error_at("dataset", "must have 1 to 63 characters of a-z, 0-9 and '-'");
-  options.endpoint.conninfo = TRY(section.require_string("connection"));
+  options.dataset = TRY(section.optional_string("dataset")).value_or("");
+  options.endpoint.conninfo = TRY(section.optional_string("connection")).value_or("");
   options.endpoint.application_name = TRY(section.optional_string("name")).value_or(default_name(options.dataset));
   options.slot = TRY(section.optional_string("slot")).value_or(default_name(options.dataset));
-  options.policy = TRY(parse_policy(section));
+  const std::string policy = TRY(section.optional_string("policy")).value_or("sync");
   const auto budget = TRY(section.optional_duration("budget"));
+  options.spool_limit_bytes = TRY(section.optional_size("spool-limit")).value_or(options.spool_limit_bytes);
+  const auto every = TRY(section.optional_duration("base-every"));
+  TRY(section.finish());
+
+  TRY(section.require_string("dataset"));
+  if (!format::is_valid_name(options.dataset))
+    return section.error_at("dataset", "must have 1 to 63 characters of a-z, 0-9 and '-'");
+  TRY(section.require_string("connection"));
+  options.policy = TRY(parse_policy(section, policy));
   if (budget.has_value() != (options.policy == RpoPolicy::Bounded))
     return section.error_at("budget", "belongs to policy bounded, and only to it");
   options.budget = budget.value_or(std::chrono::milliseconds(0));
-  options.spool_limit_bytes = TRY(section.optional_size("spool-limit")).value_or(options.spool_limit_bytes);
   if (options.spool_limit_bytes < kLeastSpool) return section.error_at("spool-limit", "must be at least 64 MiB");
-  const auto every = TRY(section.optional_duration("base-every"));
   if (every.has_value()) {
     database.base_every = std::chrono::duration_cast<std::chrono::seconds>(*every);
     if (database.base_every->count() < 60) return section.error_at("base-every", "must be at least a minute");
@@ -70,20 +75,20 @@ Result<GroupMember> parse_member(config::Section& section, const std::string& te
   return member;
 }
 
-Result<GroupConfig> read_group(config::Section& section, const AgentConfig& config) {
+Result<GroupConfig> read_group(config::Section& section) {
   GroupConfig group;
-  group.name = TRY(section.require_string("name"));
+  group.name = TRY(section.optional_string("name")).value_or("");
+  group.every = TRY(section.optional_duration("every")).value_or(std::chrono::seconds(10));
+  const std::vector<std::string> members = TRY(section.strings("members"));
+  group.is_substitute = TRY(section.optional_bool("substitute")).value_or(false);
+  TRY(section.finish());
+
+  TRY(section.require_string("name"));
   if (!format::is_valid_name(group.name))
     return section.error_at("name", "must have 1 to 63 characters of a-z, 0-9 and '-'");
-  group.every = TRY(section.optional_duration("every")).value_or(std::chrono::seconds(10));
   if (group.every < kHoldsApart * 2) return section.error_at("every", "must be at least 2 s");
-  for (const std::string& text : TRY(section.strings("members"))) {
-    GroupMember member = TRY(parse_member(section, text));
-    if (member.address.empty()) TRY(config.database(member.dataset));
-    group.members.push_back(std::move(member));
-  }
+  for (const std::string& text : members) group.members.push_back(TRY(parse_member(section, text)));
   if (group.members.empty()) return section.error_at("members", "names nobody");
-  group.is_substitute = TRY(section.optional_bool("substitute")).value_or(false);
   const auto is_ours = [](const GroupMember& member) { return member.address.empty(); };
   if (group.is_substitute && std::none_of(group.members.begin(), group.members.end(), is_ours)) {
     return section.error_at("substitute",
@@ -95,10 +100,19 @@ Result<GroupConfig> read_group(config::Section& section, const AgentConfig& conf
 Status read_cuts(config::Section& root, AgentConfig& config) {
   config.listen = TRY(root.optional_string("cuts.listen")).value_or("");
   config.coordinators = TRY(root.strings("cuts.coordinators"));
+  for (config::Section* section : TRY(root.sections("group"))) config.groups.push_back(TRY(read_group(*section)));
+  return {};
+}
+
+// What belongs together.
+Status check_cuts(const config::Section& root, const AgentConfig& config) {
   if (config.listen.empty() != config.coordinators.empty())
     return root.error_at("cuts.listen", "belongs together with cuts.coordinators");
-  for (config::Section* section : TRY(root.sections("group")))
-    config.groups.push_back(TRY(read_group(*section, config)));
+  for (const GroupConfig& group : config.groups) {
+    for (const GroupMember& member : group.members) {
+      if (member.address.empty()) TRY(config.database(member.dataset));
+    }
+  }
   return {};
 }
 
@@ -130,6 +144,7 @@ Result<AgentConfig> parse_agent_config(ByteView text, const std::string& source)
   if (config.databases.empty())
     return Error(Code::InvalidInput, source + ": names no database")
         .hint("add a [[database]] with dataset and connection");
+  TRY(check_cuts(*root, config));
   return config;
 }
 

@@ -75,6 +75,18 @@ TEST(agent_config, refuses_what_cannot_be_meant) {
       {head + "[[group]]\nname = 'g'\nmembers = ['r/a@h:1']\nsubstitute = true\n",
        "needs a member of this agent's own"},
       {head + "polcy = 'sync'\n", "policy"},
+      // What is misspelt, before what is missing or does not fit because of that.
+      {"[[database]]\ndatset = 'a'\n", "agent.toml:2: unknown key database.datset; did you mean 'dataset'?"},
+      {"[[database]]\ndataset = 'a'\nconection = 'x'\n",
+       "agent.toml:3: unknown key database.conection; did you mean 'connection'?"},
+      {head + "polcy = 'bounded'\nbudget = '1 s'\n",
+       "agent.toml:4: unknown key database.polcy; did you mean 'policy'?"},
+      {head + "[[group]]\nname = 'g'\nmember = ['a']\n",
+       "agent.toml:6: unknown key group.member; did you mean 'members'?"},
+      {head + "[cuts]\nlisen = 'h:1'\ncoordinators = ['l']\n",
+       "agent.toml:5: unknown key cuts.lisen; did you mean 'listen'?"},
+      {"[[databases]]\ndataset = 'a'\n[[group]]\nname = 'g'\nmembers = ['a']\n",
+       "agent.toml:1: unknown key databases; did you mean 'database'?"},
   };
   for (const auto& each : cases) {
     const auto config = parse(each.text);

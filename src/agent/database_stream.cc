@@ -53,6 +53,11 @@ void DatabaseStream::raise(std::string alarm) {
   alarms_.push_back(std::move(alarm));
 }
 
+void DatabaseStream::note_trouble(std::string text) {
+  if (trouble_ != text) place_.env.log.write(env::LogLevel::Warning, "dataset " + options_.dataset + ": " + text);
+  trouble_ = std::move(text);
+}
+
 void DatabaseStream::publish() {
   DatabaseStatus status;
   status.dataset = options_.dataset;
@@ -71,7 +76,7 @@ void DatabaseStream::publish() {
   for (std::string& alarm : journal_.alarms(log, status.is_waited_for)) status.alarms.push_back(std::move(alarm));
   if (unread_.has_value() && unread_ != trouble_) status.alarms.push_back(*unread_);
   if (trouble_.has_value()) status.alarms.push_back(*trouble_);
-  if (!status.is_waited_for && options_.policy != RpoPolicy::Async && system_.has_value()) {
+  if (!status.is_waited_for && options_.policy != RpoPolicy::Async && server_.was_seen()) {
     status.cautions.push_back("the server does not wait for " + options_.endpoint.application_name +
                               " alone (synchronous_standby_names): commits may be acknowledged that no vault holds");
   }
@@ -116,7 +121,7 @@ Status DatabaseStream::stream_until(const std::stop_token& stop) {
                             code == Code::NotFound || code == Code::Corrupt || code == Code::Exhausted;
       if (!can_mend || (journal_.has_failed() && code != Code::Exhausted)) return done;
       if (journal_.has_failed()) leave_failed_journal();
-      trouble_ = in_full(done.error());
+      note_trouble(in_full(done.error()));
     }
     publish();
     // Quickly at first, so that a server that was restarted has its commits acknowledged within a second.
@@ -168,7 +173,7 @@ bool DatabaseStream::keep_position() {
   last_keep_ = place_.env.clock.monotonic();
   const pg::Lsn safe = journal_.safe();  // before exposed() is asked, which reaches as far
   const Status kept = resume_.keep(safe, commits_.last_acknowledged(), journal_.exposed());
-  if (!kept.ok()) trouble_ = "the position cannot be written: " + kept.error().message();
+  if (!kept.ok()) note_trouble("the position cannot be written: " + kept.error().message());
   if (kept.ok() && resume_.is_shown()) journal_.exposure_is_kept();
   return kept.ok();  // if not: an older one means that more is sent again
 }

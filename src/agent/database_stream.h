@@ -122,6 +122,7 @@ class DatabaseStream {
   Status flush_frame();
   Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
   void raise(std::string alarm);
+  void note_trouble(std::string text);
   void publish();
 
   const Place place_;

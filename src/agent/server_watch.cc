@@ -61,6 +61,7 @@ void ServerWatch::note(const pg::ServerFacts& facts) {
   }
   gate_.saw_settings(facts.settings_loaded);
   is_waited_for_ = is_waited;
+  was_seen_ = true;
   cautions_ = pg::cautions(facts);
 }
 

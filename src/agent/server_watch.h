@@ -39,6 +39,7 @@ class ServerWatch {
 
   // Whether synchronous_standby_names can be satisfied by us alone, on a server that is no standby.
   bool is_waited_for() const { return is_waited_for_; }
+  bool was_seen() const { return was_seen_; }  // since this began
   std::vector<std::string> cautions() const;
 
  private:
@@ -50,6 +51,7 @@ class ServerWatch {
   const std::string slot_;
   CutGate& gate_;
   std::atomic<bool> is_waited_for_ = false;
+  std::atomic<bool> was_seen_ = false;
   mutable Mutex mutex_;
   std::string settings_loaded_ GUARDED_BY(mutex_);
   std::vector<std::string> cautions_ GUARDED_BY(mutex_);

@@ -42,6 +42,10 @@ Result<std::vector<ExposedJournal>> parse_journals(format::TextReader& reader) {
   return journals;
 }
 
+std::string system_line(pg::SystemIdentifier system) {
+  return pg::to_text(system) + "\n";
+}
+
 }  // namespace
 
 Result<StreamPosition> StreamPosition::parse(ByteView document, const std::string& source) {
@@ -105,17 +109,23 @@ Result<std::optional<std::string>> StreamMemory::read(std::string_view file, std
 }
 
 Status StreamMemory::check_system(pg::SystemIdentifier system) {
-  const std::string path = path_of(kSystemFile);
-  const std::string own = pg::to_text(system) + "\n";
+  if (TRY(read(kSystemFile, kMostNumberBytes)).has_value()) return check_known_system(system);
+  TRY(forget_position());
+  return env::create_file_durably(files_, path_of(kSystemFile), as_bytes(system_line(system)), env::kPrivateFile);
+}
+
+Status StreamMemory::check_known_system(pg::SystemIdentifier system) const {
   const auto known = TRY(read(kSystemFile, kMostNumberBytes));
-  if (!known.has_value()) TRY(forget_position());
-  if (!known.has_value()) return env::create_file_durably(files_, path, as_bytes(own), env::kPrivateFile);
-  if (*known == own) return {};
+  if (!known.has_value() || *known == system_line(system)) return {};
   return Error(Code::Precondition, "the server is another one than before: its system identifier is " +
                                        pg::to_text(system) + ", and dataset " + dataset_ + " is of " +
                                        printable(known->substr(0, known->find('\n'))))
-      .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" + printable(path) +
-            "'");
+      .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" +
+            printable(path_of(kSystemFile)) + "'");
+}
+
+Result<bool> StreamMemory::knows_system() const {
+  return TRY(read(kSystemFile, kMostNumberBytes)).has_value();
 }
 
 Result<std::optional<StreamPosition>> StreamMemory::position() const {

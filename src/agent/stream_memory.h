@@ -58,6 +58,10 @@ class StreamMemory {
 
   // The first one is remembered, and a position of a server before it forgotten; Precondition for another one.
   Status check_system(pg::SystemIdentifier system);
+  // The same for who only reads the server: nothing is remembered, and where none is known yet any will do.
+  Status check_known_system(pg::SystemIdentifier system) const;
+
+  Result<bool> knows_system() const;  // whether a server was ever streamed into the dataset
 
   Result<std::optional<StreamPosition>> position() const;
   Status keep(const StreamPosition& position);

@@ -30,6 +30,13 @@ TEST_F(StreamMemoryTest, the_first_system_is_the_only_one) {
   EXPECT_THAT(other.error().message(), HasSubstr("dataset people is of 7"));
 }
 
+TEST_F(StreamMemoryTest, who_only_reads_a_server_is_told_of_another_one_and_remembers_none) {
+  EXPECT_TRUE(memory().check_known_system(pg::SystemIdentifier(8)).ok()) << "none is known";
+  ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok()) << "8 was not remembered";
+  EXPECT_TRUE(memory().check_known_system(pg::SystemIdentifier(7)).ok());
+  EXPECT_EQ(memory().check_known_system(pg::SystemIdentifier(8)).error().code(), Code::Precondition);
+}
+
 TEST_F(StreamMemoryTest, a_server_that_replaces_another_begins_without_its_position) {
   ASSERT_TRUE(memory().check_system(pg::SystemIdentifier(7)).ok());
   ASSERT_TRUE(memory().keep({{pg::Timeline(1), {}}, pg::Lsn(0x700), {}, std::nullopt, std::nullopt}).ok());

@@ -106,10 +106,14 @@ std::string databases_in_words(const config::Json& status, const LastBases& last
     const std::string dataset = each["dataset"].string();
     const auto found = last_bases.find(dataset);
     const LastBase* const base = found == last_bases.end() ? nullptr : &found->second;
+    // Before a start of the agent has seen its server there is nothing to count from.
+    const bool is_known = each["durable"].string() != pg::to_text(pg::Lsn());
+    const auto if_known = [&](std::string text) { return is_known ? std::move(text) : std::string("-"); };
     rows.push_back(
-        {dataset, each["state"].string(), each["policy"].string(), human_bytes(each["bytes_behind"].u64()),
-         std::to_string(each["commits_behind"].u64()), std::to_string(each["oldest_behind_ms"].u64()) + " ms",
-         wait_in_words(each["wait"]), std::to_string(each["unsigned_ms"].u64()) + " ms", each["durable"].string(),
+        {dataset, each["state"].string(), each["policy"].string(), if_known(human_bytes(each["bytes_behind"].u64())),
+         if_known(std::to_string(each["commits_behind"].u64())),
+         if_known(std::to_string(each["oldest_behind_ms"].u64()) + " ms"), wait_in_words(each["wait"]),
+         if_known(std::to_string(each["unsigned_ms"].u64()) + " ms"), if_known(each["durable"].string()),
          base != nullptr
              ? human_duration(std::chrono::seconds(std::max<std::int64_t>(0, now - base->began_seconds))) + " ago"
              : "none"});

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/agent.h"
+#include "agent/stream_memory.h"
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/capture_report.h"
@@ -12,6 +14,19 @@
 #include "engine/snapshot_finder.h"
 
 namespace exclave::cli {
+namespace {
+
+// A database has the name from its first log on; its first base may come later.
+Status check_is_no_database(const Context& context, const std::string& home, const std::string& dataset) {
+  const agent::StreamMemory memory(context.env.files, agent::database_directory(home, dataset), dataset);
+  if (!TRY(memory.knows_system())) return {};
+  return Error(Code::InvalidInput, "dataset '" + printable(dataset) + "' is of a database, whose log the agent streams")
+      .hint("give this one another name; a base backup of the database: exclave backup --database " +
+            printable(dataset));
+}
+
+}  // namespace
+
 Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
   if (!settings.database.empty()) return backup_database(context, settings);
   if (settings.source.empty()) {
@@ -27,6 +42,7 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
         .hint("name its directory, or send one file's bytes: exclave ingest --home DIRECTORY NAME < FILE");
   }
   const auto home = TRY(AgentHome::open(context, settings.home));
+  TRY(check_is_no_database(context, settings.home, settings.dataset));
   engine::TreeCaptureOptions options;
   options.dataset = settings.dataset;
   options.source = settings.source;
@@ -74,6 +90,7 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
 
 Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.home));
+  TRY(check_is_no_database(context, settings.home, settings.dataset));
   engine::ByteStreamOptions options;
   options.dataset = settings.dataset;
   options.source = "standard input";

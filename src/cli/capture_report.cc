@@ -60,6 +60,7 @@ void add_remarks(const Result<engine::StoredCheck>& stored, const policy::Policy
                     " lacks objects of earlier captures: it cannot restore this era alone until it is repaired");
   }
   if (stored.value().endangered > 0) lines.push_back(endangered_in_words(stored.value(), policy));
+  if (stored.value().has_nearly_all_streams()) lines.push_back(streams_in_words(stored.value()));
 }
 
 // What somebody has to know of a durable capture besides what it reached, a line each.
@@ -151,6 +152,15 @@ std::string endangered_log_in_words(const engine::StoredCheck& stored, const pol
   return std::to_string(stored.endangered_segments) + " segments of the databases' log that " + showing +
          " shows are held by fewer than " + std::to_string(policy.quorum.k) +
          " vaults now, and home has them no more; lacking at " + lacking + ": repair these (exclave repair)";
+}
+
+std::string streams_in_words(const engine::StoredCheck& stored) {
+  return "this registry has opened " + std::to_string(stored.streams) + " streams of the " +
+         std::to_string(store::kMostStreams) +
+         " that a vault takes from it in its life; each capture opens one, and each start of the agent: capture less "
+         "often, "
+         "and have the next policy name a new registry before the last one is opened: nothing can be captured from "
+         "then on";
 }
 
 Result<ExitCode> finish_capture(const Context& context, AgentHome& home, const engine::CaptureReport& report,

@@ -29,6 +29,8 @@ Status log_capture(const Context& context, AgentHome& home, const engine::Captur
 // Of what is endangered: not 0. Objects of captures, and segments of journals.
 std::string endangered_in_words(const engine::StoredCheck& stored, const policy::Policy& policy);
 std::string endangered_log_in_words(const engine::StoredCheck& stored, const policy::Policy& policy);
+// Of StoredCheck::has_nearly_all_streams().
+std::string streams_in_words(const engine::StoredCheck& stored);
 config::Json capture_json(const engine::CaptureReport& report);
 void show_problems(const Context& context, const std::vector<engine::CaptureProblem>& problems, std::uint64_t count);
 

@@ -4,6 +4,7 @@
 
 #include "agent/agent.h"
 #include "agent/cut_taker.h"
+#include "agent/stream_memory.h"
 #include "base/text.h"
 #include "cli/agent_home.h"
 #include "cli/agent_status.h"
@@ -56,7 +57,7 @@ bool wait_for_log(const Context& context, const std::string& home, const std::st
   return false;
 }
 
-Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home,
+Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home, const std::string& directory,
                                               const agent::DatabaseConfig& config,
                                               engine::DatabaseCaptureOptions options, engine::StageTimes& times,
                                               const engine::OnProgress& on_progress) {
@@ -65,8 +66,11 @@ Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome&
   endpoint.application_name = "exclave_base";  // not the name that commits wait for
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, endpoint, "", until(context, kCommandTime)));
   TRY(pg::check_server_facts(facts, std::nullopt));
+  const std::string& dataset = config.stream.dataset;
+  const agent::StreamMemory memory(context.env.files, agent::database_directory(directory, dataset), dataset);
+  TRY(memory.check_known_system(facts.system));  // the base of another server fits no log of this dataset
   auto connection = TRY(pg::ReplicationConnection::open(clock, endpoint, until(context, kCommandTime)));
-  options.dataset = config.stream.dataset;
+  options.dataset = dataset;
   options.source = source_of(facts);
   return engine::capture_database(home.capture_context(context), connection, facts, options, times, on_progress,
                                   context.stop);
@@ -75,16 +79,16 @@ Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome&
 }  // namespace
 
 Result<ExitCode> backup_database(const Context& context, const BackupSettings& settings) {
+  const auto home = TRY(AgentHome::open(context, settings.home));
   const agent::AgentConfig config = TRY(read_config(context, settings.home, ""));
   const agent::DatabaseConfig* const database = TRY(config.database(settings.database));
-  const auto home = TRY(AgentHome::open(context, settings.home));
   engine::DatabaseCaptureOptions options;
   if (settings.keep_bad_pages) options.bad_pages = engine::BadPages::KeepWithAlarm;
   if (settings.wait_all) options.behind = engine::Behind::WaitForAll;
   engine::StageTimes times;
   ProgressLine progress(context, "base backup");
   const engine::DatabaseCaptureReport report =
-      TRY(capture(context, *home, *database, options, times, progress.callback()));
+      TRY(capture(context, *home, settings.home, *database, options, times, progress.callback()));
   note_base(context, settings.home, settings.database, report);
   const pg::Lsn end(report.base.end.value());
   const bool usable = wait_for_log(context, settings.home, settings.database, end);
@@ -98,6 +102,10 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
       .set("usable", usable);
   const ExitCode code = TRY(finish_capture(context, *home, report.capture, times, ending));
   for (const std::string& page : report.bad_pages) context.note("kept all the same: " + printable(page));
+  if (!usable && context.stop.stop_requested()) {
+    context.note("interrupted while it waited for the log: whether the base is usable by now, exclave status tells");
+    return kInterrupted;
+  }
   if (!usable) {
     context.note("the log up to " + pg::to_text(end) +
                  " is not known to be durable: the base is of no use without it; run the agent: exclave agent run");
@@ -106,8 +114,8 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
 }
 
 Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
-  const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
   const auto home = TRY(AgentHome::open(context, settings.home, HomeUse::Journals));
+  const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
   const auto transport = wire::make_tls_transport(tls::Identity::from_key(home->writer()));
   const agent::AgentPlace place{context.env,          *transport,        home->policy(),
                                 home->registry(),     home->era().era,   home->writer(),
@@ -117,7 +125,8 @@ Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
   const agent::TakeBase take_base = [&](const agent::DatabaseConfig& database) -> Status {
     const auto captures = TRY(AgentHome::open(context, settings.home));
     engine::StageTimes times;
-    const engine::DatabaseCaptureReport report = TRY(capture(context, *captures, database, {}, times, {}));
+    const engine::DatabaseCaptureReport report =
+        TRY(capture(context, *captures, settings.home, database, {}, times, {}));
     note_base(context, settings.home, database.stream.dataset, report);
     return log_capture(context, *captures, report.capture,
                        "base backup " + short_hex(report.capture.snapshot.view()) + " of " + database.stream.dataset);

@@ -4,11 +4,26 @@
 #include <set>
 
 #include "base/text.h"
+#include "cli/remedy.h"
 #include "cli/render.h"
 #include "engine/log_terms.h"
 
 namespace exclave::cli {
 namespace {
+
+// "2026-11-30..."
+bool is_meant_as_time(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789";
+  const std::size_t year = text.find_first_not_of(kDigits);
+  return year == 4 && text[year] == '-';
+}
+
+// What helps where the end is not proven. With all vaults at hand none can be brought back.
+std::string remedy_of_unproven_end(const engine::RegistryHoldings& holdings) {
+  if (!holdings.unreachable.empty()) return "bring back another vault, or accept what is here: --accept-unproven-end";
+  return "restore to a place before that with --to, or accept what is here: --accept-unproven-end; if home lives, take "
+         "a new base backup there";
+}
 
 // Whether a base can serve the goal at all, as far as that is known without its log. `place`: where the goal lies, if
 // another base's log told.
@@ -19,6 +34,13 @@ bool may_serve(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& 
     return base.base->end.value() <= position->position.value();
   if (const auto* time = std::get_if<engine::ToCommitTime>(&goal)) return base.finished <= time->time;
   return true;
+}
+
+// As --to takes it. A base is finished within the second that is named by its beginning.
+std::string earliest_place_behind(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& goal) {
+  if (std::holds_alternative<engine::ToCommitTime>(goal))
+    return env::to_rfc3339(env::Timestamp::from_seconds(base.finished.seconds() + 1));
+  return pg::to_text(engine::lsn(base.base->end));
 }
 
 std::string end_in_words(const engine::LogEnd& end) {
@@ -74,9 +96,13 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   request.base = *base.base;
   request.base_start = base.found.start;
   request.goal = goal;
-  engine::DatabaseLog log =
-      TRY(engine::fetch_log({context.env.files, context.env.clock, context.env.threads}, request, released.holdings,
-                            site.vaults().all(), released.keys, directory, context.stop));
+  auto fetched = engine::fetch_log({context.env.files, context.env.clock, context.env.threads}, request,
+                                   released.holdings, site.vaults().all(), released.keys, directory, context.stop);
+  if (!fetched.ok() && fetched.error().code() == Code::Exhausted) {
+    return with_remedy(fetched.take_error(),
+                       "make room, or name a directory on another disk for the log with --wal; then run it again");
+  }
+  engine::DatabaseLog log = TRY(std::move(fetched));
   if (log.needs_older_base) return log;
   for (const std::string& problem : log.problems) context.note("problem: " + problem);
   if (log.is_proven) return log;
@@ -86,7 +112,7 @@ Result<engine::DatabaseLog> fetch(const Context& context, SiteFolder& site, cons
   if (!std::holds_alternative<engine::ToProvenEnd>(goal)) return log;
   if (!settings.accept_unproven_end) {
     return Error(Code::Unavailable, "the end of the log is not proven: " + log.why_not_proven)
-        .hint("bring back another vault, or accept what is here: --accept-unproven-end");
+        .hint(remedy_of_unproven_end(released.holdings));
   }
   context.note("the end is not proven: " + log.why_not_proven);
   return log;
@@ -179,6 +205,10 @@ bool may_be_of_a_disk(Code code) {
 Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
   if (text == "latest") return engine::RecoveryGoal(engine::ToProvenEnd{});
   constexpr std::string_view kCut = "cut:";
+  if (text == kCut) {
+    return Error(Code::InvalidInput, "--to 'cut:' names no cut")
+        .hint("say cut:latest, or the first digits of a cut's id: cut:1a2b");
+  }
   if (text.starts_with(kCut)) return engine::RecoveryGoal(engine::ToCut{text.substr(kCut.size())});
   constexpr std::string_view kName = "name:";
   if (text.starts_with(kName)) {
@@ -189,6 +219,12 @@ Result<engine::RecoveryGoal> parse_goal(const std::string& text) {
     return engine::RecoveryGoal(engine::ToLogPosition{position.value()});
   if (const auto time = env::parse_rfc3339(text); time.ok()) {
     return engine::RecoveryGoal(engine::ToCommitTime{time.value()});
+  }
+  if (is_meant_as_time(text)) {
+    return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
+        .hint(
+            "a time has whole seconds and is in UTC, and looks like 2026-11-30T12:56:56Z: a T between date and time, a "
+            "Z at the end, no fraction and no offset");
   }
   return Error(Code::InvalidInput, "--to '" + printable(text) + "' names no place in a database's log")
       .hint(
@@ -211,7 +247,9 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
   std::optional<pg::Lsn> place;
   std::string in_words;
   std::optional<Error> unusable;
+  std::string earliest;
   while (auto base = next_base()) {
+    earliest = earliest_place_behind(*base, goal);
     if (!may_serve(*base, goal, place)) continue;
     const env::Instant begin = context.env.clock.monotonic();
     engine::DatabaseLog log = TRY(fetch(context, site, released, settings, goal, *base, directory));
@@ -221,7 +259,8 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
       return FoundLog{std::move(*base), std::move(log), directory, context.env.clock.monotonic() - begin, is_uncertain};
     }
     if (log.why_older.has_value()) {
-      context.note("the base backup of " + env::to_rfc3339(base->finished) +
+      const engine::FoundSnapshot& found = base->found;
+      context.note("base backup " + short_hex(found.object.name.view()) + " of " + local_time(found.taken_at_seconds) +
                    " is of no use: " + log.why_older->message() + "; an older one is looked for");
       if (!unusable.has_value()) unusable = std::move(log.why_older);
       continue;
@@ -229,13 +268,13 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
     place = log.reached.end;
     if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);
   }
-  return no_base(
-      released.holdings,
-      unusable.has_value()
-          ? *unusable
-          : Error(Code::Precondition,
-                  "no base backup that the release opens ends before " + printable(settings.to) + in_words)
-                .hint("ask for a later place, or release older periods: exclave snapshots --site DIRECTORY"));
+  return no_base(released.holdings,
+                 unusable.has_value()
+                     ? *unusable
+                     : Error(Code::Precondition,
+                             "no base backup that the release opens ends before " + printable(settings.to) + in_words)
+                           .hint("ask for " + (earliest.empty() ? "a later place" : earliest + " or a later place") +
+                                 ", or release older periods: exclave snapshots --site DIRECTORY"));
 }
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,

@@ -36,6 +36,22 @@ TEST(DatabaseRestorePlaces, a_log_that_would_lie_in_the_target_is_refused_by_nam
     EXPECT_TRUE(check_lies_beside(files, target, scratch / log).ok()) << log;
 }
 
+TEST(DatabaseRestoreGoal, what_is_not_quite_a_time_or_a_cut_is_told_how_one_looks) {
+  for (const std::string time :
+       {"2026-11-30T12:56:56.97Z", "2026-11-30T12:56:56+02:00", "2026-11-30 12:56:56", "2026-11-30"}) {
+    const auto refused = parse_goal(time);
+    ASSERT_FALSE(refused.ok()) << time;
+    EXPECT_EQ(refused.error().code(), Code::InvalidInput);
+    EXPECT_THAT(refused.error().message(), HasSubstr("'" + time + "' names no place in a database's log"));
+    EXPECT_THAT(refused.error().hint_text(),
+                HasSubstr("whole seconds and is in UTC, and looks like 2026-11-30T12:56:56Z"));
+  }
+  EXPECT_TRUE(parse_goal("2026-11-30T12:56:56Z").ok());
+  EXPECT_THAT(parse_goal("sometime").error().hint_text(), HasSubstr("say latest, a position"));
+  EXPECT_EQ(parse_goal("cut:").error().message(), "--to 'cut:' names no cut");
+  EXPECT_TRUE(parse_goal("cut:1a").ok());
+}
+
 class Words final : public Terminal {
  public:
   void out(std::string_view text) override { text_ += text; }

@@ -326,7 +326,8 @@ void check_stored(const Context& context, const AgentHome& home, const std::stri
   }
   if (view.stored.endangered > 0) view.alarms.push_back(endangered_in_words(view.stored, view.policy));
   if (view.stored.endangered_segments > 0) view.alarms.push_back(endangered_log_in_words(view.stored, view.policy));
-  view.json.set("endangered", view.stored.endangered);
+  if (view.stored.has_nearly_all_streams()) view.alarms.push_back(streams_in_words(view.stored));
+  view.json.set("endangered", view.stored.endangered).set("streams", view.stored.streams);
   if (view.stored.are_journals_known) view.json.set("endangered_segments", view.stored.endangered_segments);
 }
 

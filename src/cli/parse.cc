@@ -98,6 +98,10 @@ class Parser {
     add_release_files(command, open);
     add_dataset(command, open);
   }
+  // At a site nothing can be opened without one; at home none is of use.
+  static void need_release_at_site(CLI::App& command) {
+    command.get_option("--site")->needs(command.get_option("--release"));
+  }
   static void add_dataset(CLI::App& command, OpenSettings& open) {
     command.add_option("--dataset", open.dataset,
                        "whose latest snapshot or listing (default: at a site the only one there is; at home: files)");
@@ -220,6 +224,7 @@ class Parser {
     add<ListSettings>(app_, "ls", "list a snapshot's entries", [](CLI::App& command, ListSettings& s) {
       add_place(command, s.place);
       add_open(command, s.open);
+      need_release_at_site(command);
       command.add_option("--snapshot", s.snapshot, "'latest' or the first digits of its name")->capture_default_str();
       command.add_flag("-l,--long", s.detailed, "mode, owner, size and time");
       command.add_option("paths", s.paths, "paths or patterns");
@@ -280,6 +285,7 @@ class Parser {
                            add_place(command, s.place);
                            add_list(command, "--release", s.releases,
                                     "the release request the officials approved (with --all: once for each registry)");
+                           need_release_at_site(command);
                            add_approvals(command, s.open);
                            add_dataset(command, s.open);
                            auto* snapshot =
@@ -289,6 +295,10 @@ class Parser {
                                                         "all datasets of a registry, or of several, at one point of "
                                                         "their databases, each in a directory of its name below the "
                                                         "target (of several: REGISTRY/DATASET)");
+                           add_list(command, "--leave-out", s.leave_out,
+                                    "with --all: a dataset that is not wanted, or that cannot come back (of several "
+                                    "registries: REGISTRY/DATASET)");
+                           command.get_option("--leave-out")->needs(all);
                            command.add_option("--target", s.target, "a fresh directory")->required();
                            command
                                .add_option("--to", s.to,

@@ -401,6 +401,23 @@ Status place_beside_others(env::FileSystem& files, Part& part) {
   return {};
 }
 
+// A dataset that cannot come back must not keep all others away.
+Status leave_out(const Context& context, Part& part) {
+  for (const std::string& name : part.settings.leave_out) {
+    if (!name.starts_with(part.prefix)) continue;  // another registry's
+    const std::string dataset = name.substr(part.prefix.size());
+    if (part.survey.datasets.erase(dataset) == 0) {
+      std::string known;
+      for (const auto& [each, snapshots] : part.survey.datasets) append_item(known, each);
+      return Error(Code::NotFound, "there is no dataset '" + printable(name) + "' to leave out")
+          .hint("there are: " + known);
+    }
+    context.note("dataset " + printable(name) + " is left out, as --leave-out says");
+  }
+  if (!part.survey.datasets.empty()) return {};
+  return Error(Code::InvalidInput, "every dataset is left out").hint("name fewer of them with --leave-out");
+}
+
 // What a registry's release opens.
 Result<Part> open_part(const Context& context, RestoreSettings settings) {
   Part part;
@@ -413,6 +430,7 @@ Result<Part> open_part(const Context& context, RestoreSettings settings) {
     context.note("what they hold is left out: " + not_released_in_words(part.not_released));
   part.survey = TRY(survey_of(context, part.released));
   part.released.holdings.lost = part.survey.lost;
+  if (!part.settings.leave_out.empty()) TRY(leave_out(context, part));
   return part;
 }
 
@@ -436,6 +454,12 @@ Result<Parts> open_parts(const Context& context, const RestoreSettings& settings
           .hint("give one release for each registry");
     }
     parts.push_back(std::move(part));
+  }
+  for (const std::string& name : settings.leave_out) {
+    const auto is_of = [&](const Part& part) { return name.starts_with(part.prefix); };
+    if (std::any_of(parts.begin(), parts.end(), is_of)) continue;
+    return Error(Code::InvalidInput, "'" + printable(name) + "' of --leave-out is of no registry that is restored")
+        .hint("with several releases a dataset is named REGISTRY/DATASET");
   }
   return parts;
 }

@@ -146,6 +146,7 @@ struct RestoreSettings {
   std::string snapshot = "latest";
   std::vector<std::string> releases;  // several: with all, one for each registry. open.release is not looked at
   bool all = false;  // every dataset, each in TARGET/DATASET; of several registries TARGET/REGISTRY/DATASET
+  std::vector<std::string> leave_out;  // with all: DATASET, or REGISTRY/DATASET of several registries
   std::string target;
   std::string
       wal;  // of a database: where its log goes; empty: TARGET.wal. With all: WAL/DATASET, or WAL/REGISTRY/DATASET

@@ -66,9 +66,11 @@ Result<Listing> look(const Context& context, SiteFolder& site, const OpenSetting
     context.note("snapshot " + short_hex(lost.snapshot.object.name.view()) +
                  " cannot be opened: " + lost.why.message());
   }
-  for (auto& [dataset, snapshots] : survey.datasets) {
+  const auto add = [&](std::vector<engine::DatasetSnapshot>& snapshots) {
     for (engine::DatasetSnapshot& each : snapshots) listing.opened.emplace(each.found.object.name, std::move(each));
-  }
+  };
+  for (auto& [dataset, snapshots] : survey.datasets) add(snapshots);
+  add(survey.of_other_kinds);
   return listing;
 }
 

@@ -95,7 +95,7 @@ Result<std::unique_ptr<VaultSet>> VaultSet::connect(const Context& context, cons
   const wire::HttpVault::World world{context.env.clock, context.env.random, context.env.network, context.env.threads};
   wire::HttpVaultOptions options;
   if (patience != Patience::Long) options.attempts = 2;
-  if (patience == Patience::InTurn) options.glance_time = std::chrono::seconds(2);
+  if (patience != Patience::Short) options.glance_time = std::chrono::seconds(2);
   for (const policy::VaultEntry& entry : policy.vaults) {
     if (entry.identity == set->caller_) continue;
     if (!entry.address.starts_with(kEmbeddedPrefix)) {

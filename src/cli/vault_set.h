@@ -24,7 +24,7 @@
 namespace exclave::cli {
 
 // How long a vault that does not answer is asked again.
-//   Long    a capture can wait
+//   Long    a capture can wait; one that hangs is only glanced at, as InTurn
 //   Short   once more: who asks each vault from a thread of its own, as a stream does
 //   InTurn  once more, and one that hangs is only glanced at: who asks one after the other, as a restore in a crisis does
 enum class Patience { Long, Short, InTurn };

@@ -13,7 +13,8 @@
 // I1  An error about a value names source, line and full path: "vault.toml:12: vault.listen must be a string, not an
 //     integer". It shows values of numbers, sizes and durations only: strings may be secrets.
 // I2  finish() fails if the text holds a key that was never asked for; it names the nearest one that was. So asking is
-//     what makes a key known: ask for everything, in one place, then finish.
+//     what makes a key known: ask for everything, in one place, then finish. Whoever judges what was read only behind that
+//     tells a misspelt key before what is missing because of it.
 // Threads: one thread.
 // Errors: InvalidInput (syntax, wrong type, out of range, missing, unknown key).
 // Source: TOML 1.0; ADR-0013.

@@ -178,14 +178,14 @@ Result<DatabaseCaptureReport> capture_database(const CaptureContext& context, pg
                                                StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
   const env::Instant start = context.env.clock.monotonic();
   TRY(format::check_name("dataset", options.dataset));
+  TRY(check_kind(context, options.dataset, format::DatasetKind::Database));
   CaptureSession::Facts snapshot;
   snapshot.kind = format::DatasetKind::Database;
   snapshot.source = options.source;
   snapshot.started_ns = context.env.clock.now().nanoseconds;
-  snapshot.behind = options.behind;
 
   // 1. The stream to the vaults first: a checkpoint that nobody can take in is work for the server in vain.
-  const auto session = TRY(CaptureSession::begin(context, options.dataset, nullptr, times));
+  const auto session = TRY(CaptureSession::begin(context, options.dataset, nullptr, options.behind, times));
   const pg::Until until{start + kLongestBackup, stop};
   pg::BackupOptions backup_options;
   backup_options.checkpoint = options.checkpoint;

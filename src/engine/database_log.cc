@@ -153,15 +153,21 @@ std::vector<LogRange> cut_at(std::vector<LogRange> ranges, pg::Lsn end) {
   return ranges;
 }
 
+// `what` lies beyond the log.
+Error beyond_the_log(const DatabaseLog& log, const std::string& what) {
+  const std::string end = pg::to_text(log.proven.end);
+  return Error(Code::Precondition, what + " beyond the log, which ends at " + end)
+      .hint("ask for " + end + " or a place before it" +
+            (log.is_proven ? ", or for all of the log: --to latest"
+                           : "; there may be more, because this end is not proven: " + log.why_not_proven));
+}
+
 Status check_reach(const LogRequest& request, const LogGoal& goal, DatabaseLog& log) {
-  if (goal.position.has_value() && *goal.position > log.proven.end) {
-    return Error(Code::Precondition, "position " + pg::to_text(*goal.position) +
-                                         " lies beyond the log, which ends at " + pg::to_text(log.proven.end));
-  }
+  if (goal.position.has_value() && *goal.position > log.proven.end)
+    return beyond_the_log(log, "position " + pg::to_text(*goal.position) + " lies");
   if (log.point.has_value() && log.reached.end > log.proven.end) {
-    return Error(Code::Precondition, "restore point '" + printable(log.point->point.name) + "' lies at " +
-                                         pg::to_text(log.reached.end) + ", beyond the log, which ends at " +
-                                         pg::to_text(log.proven.end));
+    return beyond_the_log(
+        log, "restore point '" + printable(log.point->point.name) + "' lies at " + pg::to_text(log.reached.end) + ",");
   }
   if (log.reached.end >= lsn(request.base.end)) return {};
   log.needs_older_base = true;
@@ -206,7 +212,7 @@ void judge_end(const LogRequest& request, std::size_t answered, const std::optio
                const std::optional<std::string>& missing, DatabaseLog& log) {
   if (hole.has_value() || missing.has_value()) {
     log.is_proven = false;
-    log.why_not_proven = hole.has_value() ? *hole + "; newer base backups reach further" : *missing;
+    log.why_not_proven = hole.has_value() ? *hole + "; only a base backup taken behind that reaches further" : *missing;
     return;
   }
   const std::size_t needed = request.quorum.answers_needed(request.vaults);

@@ -1,6 +1,7 @@
 #include "engine/recovery_point.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "env/workers.h"
 #include "format/signed_text.h"
@@ -47,8 +48,11 @@ Result<DatasetSurvey> survey_datasets(env::Threads& threads, const std::vector<F
   for (const FoundSnapshot& found : snapshots) TRY(pipeline.submit(&found));
   TRY(pipeline.finish());
   for (auto& [dataset, list] : survey.datasets) {
-    const format::DatasetKind kind = list.back().kind;
-    std::erase_if(list, [&](const DatasetSnapshot& each) { return each.kind != kind; });
+    const bool has_base = std::ranges::count(list, format::DatasetKind::Database, &DatasetSnapshot::kind) > 0;
+    const format::DatasetKind kind = has_base ? format::DatasetKind::Database : list.back().kind;
+    const auto is_other = [&](const DatasetSnapshot& each) { return each.kind != kind; };
+    std::ranges::copy_if(list, std::back_inserter(survey.of_other_kinds), is_other);
+    std::erase_if(list, is_other);
   }
   return survey;
 }

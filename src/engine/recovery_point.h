@@ -44,8 +44,10 @@ struct DatasetSnapshot {
 DatasetSnapshot describe(const FoundSnapshot& found, const format::Snapshot& record);
 
 struct DatasetSurvey {
-  std::map<std::string, std::vector<DatasetSnapshot>> datasets;  // by name, oldest first, of the newest one's kind
-  std::vector<LostSnapshot> lost;                                // oldest first
+  // By name, oldest first. Where a name was used for several things: what is a database's, or else of the newest one's kind.
+  std::map<std::string, std::vector<DatasetSnapshot>> datasets;
+  std::vector<DatasetSnapshot> of_other_kinds;
+  std::vector<LostSnapshot> lost;  // oldest first
 };
 
 // Opens a snapshot's record; called by several threads.

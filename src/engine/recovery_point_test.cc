@@ -90,6 +90,7 @@ TEST(SurveyDatasets, sorts_all_snapshots_by_dataset_and_names_those_that_cannot_
     record.kind = number % 2 == 0 ? format::DatasetKind::Database : format::DatasetKind::Tree;
     if (number == 98) record.dataset = "../people";
     if (number == 1) record.kind = format::DatasetKind::ByteStream;  // the name was another thing's before
+    if (number == 96) record.kind = format::DatasetKind::Tree;       // and hides no base
     record.started_ns = at(static_cast<std::int64_t>(number)).nanoseconds;
     return record;
   };
@@ -98,12 +99,15 @@ TEST(SurveyDatasets, sorts_all_snapshots_by_dataset_and_names_those_that_cannot_
   ASSERT_TRUE(surveyed.ok()) << surveyed.error().message();
   const DatasetSurvey& survey = surveyed.value();
   ASSERT_EQ(survey.datasets.size(), 2U);
-  EXPECT_EQ(survey.datasets.at("people").size(), 49U);
+  EXPECT_EQ(survey.datasets.at("people").size(), 48U);
   const auto& papers = survey.datasets.at("papers");
   EXPECT_EQ(papers.size(), 39U);
   EXPECT_EQ(papers.front().began, at(3));
   EXPECT_TRUE(std::is_sorted(papers.begin(), papers.end(),
                              [](const DatasetSnapshot& a, const DatasetSnapshot& b) { return a.began < b.began; }));
+  ASSERT_EQ(survey.of_other_kinds.size(), 2U);
+  EXPECT_EQ(survey.of_other_kinds[0].kind, format::DatasetKind::ByteStream);
+  EXPECT_EQ(survey.of_other_kinds[1].dataset, "people");
   ASSERT_EQ(survey.lost.size(), 11U);
   EXPECT_EQ(load_u64(survey.lost.front().snapshot.object.name.view()), 9U);
   EXPECT_EQ(survey.lost[9].why.message(), "dataset name '../people' is not usable");

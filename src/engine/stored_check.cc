@@ -63,12 +63,13 @@ Streams remembered(const PinnedRegistry& registry, const StoredMemory& memory) {
   return streams;
 }
 
-// Its streams of this era. nullopt: it does not answer, or signs nothing now, though it has something.
+// Its streams of this era, and how many it has in all. nullopt: it does not answer, or signs nothing now, though it has something.
 std::optional<std::vector<store::StreamHead>> ask(const PinnedRegistry& registry, format::EraNumber era,
-                                                  store::VaultApi& vault) {
+                                                  store::VaultApi& vault, std::uint64_t& streams) {
   auto heads = vault.heads(registry.registry.id);
   if (!heads.ok()) return std::nullopt;
   std::vector<store::StreamHead> own = heads.take();
+  streams = std::max<std::uint64_t>(streams, own.size());
   std::erase_if(own, [&](const store::StreamHead& head) {
     return head.stream.descriptor.era != era || !registry.is_own(head.stream);
   });
@@ -148,10 +149,11 @@ StoredCheck check_stored(const PinnedRegistry& registry, format::EraNumber era, 
   Streams streams = remembered(registry, memory);
   Journals journals;
   Vaults all;
+  StoredCheck check;
   for (const auto& each : memory.kept) all.known.insert(each.vault);
   for (store::VaultApi* vault : vaults) {
     all.known.insert(vault->name());
-    if (const auto heads = ask(registry, era, *vault)) {
+    if (const auto heads = ask(registry, era, *vault, check.streams)) {
       add_shown(vault->name(), *heads, streams, journals);
       all.answering.push_back(vault);
     } else {
@@ -159,7 +161,6 @@ StoredCheck check_stored(const PinnedRegistry& registry, format::EraNumber era, 
     }
   }
 
-  StoredCheck check;
   judge_captures(registry, streams, all, memory.just_sent, check);
   if (!at_home.has_value() || all.answering.empty()) return check;
   const auto since = memory.journals_at_home();

@@ -14,9 +14,9 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
   facts.kind = format::DatasetKind::ByteStream;
   facts.source = options.source;
   facts.started_ns = context.env.clock.now().nanoseconds;
-  facts.behind = options.behind;
   TRY(format::check_name("dataset", options.dataset));
-  const auto session = TRY(CaptureSession::begin(context, options.dataset, nullptr, times));
+  TRY(check_kind(context, options.dataset, format::DatasetKind::ByteStream));
+  const auto session = TRY(CaptureSession::begin(context, options.dataset, nullptr, options.behind, times));
   ContentPipeline& pipeline = session->pipeline();
 
   PendingEntry pending;

@@ -101,6 +101,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
 
   // 1. Open the source, the last listing, and the stream to the vaults.
   TRY(format::check_name("dataset", options.dataset));
+  TRY(check_kind(context, options.dataset, format::DatasetKind::Tree));
   const std::string source = TRY(context.env.files.canonical(options.source).in([] { return "source"; }));
   TRY(check_root(context, options, source));
   TreeWalker walker =
@@ -109,7 +110,6 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
   CaptureSession::Facts facts;
   facts.source = source;
   facts.started_ns = started_ns;
-  facts.behind = options.behind;
   format::PeriodNumber previous_oldest;
   if (previous.has_value()) {
     facts.previous = previous->header().snapshot;
@@ -120,7 +120,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
     return count_tree(scanner, source, on_progress, stop);
   }
   repo::CatalogueWriter catalogue = TRY(repo::CatalogueWriter::create(context.env.files, context.state_directory));
-  const auto session = TRY(CaptureSession::begin(context, options.dataset, &catalogue, times));
+  const auto session = TRY(CaptureSession::begin(context, options.dataset, &catalogue, options.behind, times));
 
   // 2. Walk, read and cut; the pipeline does the rest behind.
   CaptureReport report;

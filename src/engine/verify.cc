@@ -84,8 +84,14 @@ class VaultChecker {
     return {};
   }
 
-  void check_receipt(const store::StreamHead& head, const std::string& stream, std::uint64_t held,
+  // What it signs for is held against what it said in the same answer: meanwhile a writer may have gone on.
+  void check_receipt(const store::StreamHead& head, const std::string& stream, std::uint64_t shown,
                      const std::optional<format::ChainHash>& chain_at_receipt) {
+    const std::uint64_t held = head.entries;
+    if (shown < held) {
+      find(stream + ": says that it holds " + std::to_string(held) + " entries, and shows " + std::to_string(shown));
+      return;
+    }
     if (!head.receipt.has_value()) {
       if (held > 0) find(stream + ": holds " + std::to_string(held) + " entries but gives no receipt");
       return;
@@ -93,7 +99,7 @@ class VaultChecker {
     const format::Receipt& receipt = head.receipt->receipt;
     if (!chain_at_receipt.has_value()) {
       find(stream + ": has a receipt up to entry " + std::to_string(receipt.index.value()) + ", but only " +
-           std::to_string(held) + " entries are there");
+           std::to_string(shown) + " entries are there");
     } else if (receipt.chain != *chain_at_receipt) {
       find(stream + ": its receipt vouches for another history");
     } else if (receipt.index.value() + 1 < held) {
@@ -119,7 +125,8 @@ class VaultChecker {
     auto size = vault_.size_of(name);
     if (!size.ok()) {
       if (size.error().code() == Code::Unavailable) return size.take_error();
-      find(format::object_words(name) + ": " + size.error().message());
+      const bool is_missing = size.error().code() == Code::NotFound;
+      find(format::object_words(name) + (is_missing ? " is missing" : ": " + size.error().message()));
       return {};
     }
     if (size.value() != held.object_bytes) {

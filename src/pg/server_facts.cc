@@ -119,7 +119,9 @@ Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifi
   }
   if (facts.slot && facts.slot->wal == SlotWal::Lost) {
     return Error(Code::Precondition, "the slot has lost WAL that it should have kept")
-        .hint("Drop the slot, make it anew, and take a new base backup.");
+        .hint(
+            "Run on the server: select pg_drop_replication_slot('NAME'); the agent makes it anew. Then take a new base "
+            "backup.");
   }
   if (facts.slot && facts.slot->is_active) {
     return Error(Code::Precondition, "another receiver uses the slot")

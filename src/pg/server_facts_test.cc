@@ -133,6 +133,10 @@ TEST_F(ServerFactsTest, no_error_holds_the_password) {
   EXPECT_EQ(wrong.code(), Code::Denied) << wrong.message();
   EXPECT_EQ(wrong.message().find(secret), std::string::npos);
   EXPECT_FALSE(wrong.hint_text().empty());
+  const Error none = refused(as(*server, "user=agent passfile=/nowhere"));
+  EXPECT_EQ(none.code(), Code::Denied) << none.message();
+  EXPECT_NE(none.hint_text().find("passfile=FILE, with the line \"HOST:PORT:*:agent:PASSWORD\""), std::string::npos)
+      << none.hint_text();
   EXPECT_TRUE(facts(as(*server, "user=agent password=right")).ok());
   // The server quotes what it was given.
   const auto absent = facts(as(*server, fmt::format("dbname={} password={}", secret, secret)));
@@ -141,7 +145,8 @@ TEST_F(ServerFactsTest, no_error_holds_the_password) {
   EXPECT_NE(absent.error().message().find("***"), std::string::npos) << absent.error().message();
   // So does libpq.
   for (const std::string& malformed :
-       {"password=" + secret + " oops", "postgres://a:" + secret + "@[::1", "host='" + secret}) {
+       {"password=" + secret + " oops", "postgres://a:" + secret + "@[::1", "host='" + secret,
+        "password=s " + secret + "=x", " postgres://a:" + secret + "@h/?x=y", secret, "password=a hots=" + secret}) {
     const auto refused = facts({malformed, "vault"});
     EXPECT_EQ(refused.error().code(), Code::InvalidInput);
     EXPECT_EQ(refused.error().message().find(secret), std::string::npos);
@@ -168,6 +173,20 @@ TEST_F(ServerFactsTest, what_a_user_can_mend_has_a_hint) {
     EXPECT_EQ(facts({endpoint.conninfo, name}).error().code(), Code::InvalidInput);
   }
   EXPECT_EQ(facts({endpoint.conninfo, std::string(64, 'x')}).error().code(), Code::InvalidInput);
+}
+
+TEST_F(ServerFactsTest, a_setting_that_libpq_does_not_know_is_named) {
+  for (const char* const conninfo : {"hots=db user=agent", "user=agent hots = db password=x"}) {
+    const auto refused = facts({conninfo, "vault"});
+    EXPECT_EQ(refused.error().code(), Code::InvalidInput);
+    EXPECT_EQ(refused.error().message(), "the connection settings are malformed: there is no setting 'hots'");
+  }
+  // The second may be what follows a space in a password.
+  for (const char* const conninfo : {"host", "password=a hots=b", "postgres://a:b c@h/?hots=d"}) {
+    const auto refused = facts({conninfo, "vault"});
+    EXPECT_EQ(refused.error().message(), "the connection settings are malformed") << conninfo;
+    EXPECT_NE(refused.error().hint_text().find("agent.toml"), std::string::npos);
+  }
 }
 
 // Trap 12 of the field notes: right after its start a server may not know yet that commits have to wait.

@@ -78,7 +78,7 @@ void CatalogueWriter::begin_entry(const LocalFacts& facts) {
   ++begun_;
 }
 
-Status CatalogueWriter::end_chunk(const format::ChunkId& id, ByteView records, ChunkEnd end) {
+void CatalogueWriter::end_chunk(const format::ChunkId& id, ByteView records, ChunkEnd end) {
   CHECK(!records.empty() && records.size() <= kMaxRecordsBytes);
   format::BinaryWriter block;
   block.u32(static_cast<std::uint32_t>(records.size()));
@@ -91,26 +91,31 @@ Status CatalogueWriter::end_chunk(const format::ChunkId& id, ByteView records, C
   append(body, facts_.view());
   block.raw(block_check(block.view(), body).view().first(kCheckBytes));
   block.raw(body);
-  TRY(write(block.view(), begun_));
+  write(block.view(), begun_);
   facts_.clear();
   begun_ = 0;
-  return {};
 }
 
-Status CatalogueWriter::keep(const CatalogueBlock& block) {
+void CatalogueWriter::keep(const CatalogueBlock& block) {
   CHECK(begun_ == 0);
-  return write(block.bytes, block.entries);
+  write(block.bytes, block.entries);
 }
 
-Status CatalogueWriter::write(ByteView block, std::uint32_t entries) {
-  TRY(draft_->file().write_at(offset_, block));
+void CatalogueWriter::write(ByteView block, std::uint32_t entries) {
+  if (failure_.has_value()) return;
+  Status written = draft_->file().write_at(offset_, block);
+  if (!written.ok()) {
+    failure_ = written.take_error();
+    draft_.reset();
+    return;
+  }
   offset_ += block.size();
   entries_ += entries;
-  return {};
 }
 
 Status CatalogueWriter::commit(const CatalogueHeader& header) && {
   CHECK(begun_ == 0);
+  if (failure_.has_value()) return *failure_;
   format::BinaryWriter trailer;
   trailer.u32(kEndMark);
   trailer.u64(entries_);

@@ -17,6 +17,8 @@
 //     data.
 // I3  A block that stands alone (no entry shared with its neighbours, ended by the rule) is the same chunk again
 //     wherever a chunk begins in a later listing and the same entries follow.
+// I4  What cannot be written is told by commit() alone: a capture does not end for what only makes the next one cheaper. The
+//     room that was taken is given back at once: a disk that is full has better uses for it.
 // Threads: a reader or writer by one thread.
 // Durability: after commit() returned.
 // Errors: Corrupt (the caller goes on without), NotFound, Exhausted.
@@ -78,17 +80,18 @@ class CatalogueWriter {
   // An entry whose records come next.
   void begin_entry(const LocalFacts& facts);
   // The listing chunk that holds the records of all entries begun since the last one.
-  Status end_chunk(const format::ChunkId& id, ByteView records, ChunkEnd end);
+  void end_chunk(const format::ChunkId& id, ByteView records, ChunkEnd end);
   // A block of an earlier catalogue. Precondition: no entry was begun since the last chunk.
-  Status keep(const CatalogueBlock& block);
-  // DURABLE. Replaces DIRECTORY/<dataset>.catalogue.
+  void keep(const CatalogueBlock& block);
+  // DURABLE. Replaces DIRECTORY/<dataset>.catalogue. The first error of a write before, if there was one (I4).
   Status commit(const CatalogueHeader& header) &&;
 
  private:
   explicit CatalogueWriter(std::unique_ptr<env::FileSystem::Draft> draft);
-  Status write(ByteView block, std::uint32_t entries);
+  void write(ByteView block, std::uint32_t entries);
 
-  std::unique_ptr<env::FileSystem::Draft> draft_;
+  std::unique_ptr<env::FileSystem::Draft> draft_;  // none after a failure
+  std::optional<Error> failure_;
   format::BinaryWriter facts_;
   std::uint32_t begun_ = 0;
   std::uint64_t entries_ = 0;

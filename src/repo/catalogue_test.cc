@@ -47,22 +47,19 @@ CatalogueHeader header_of(std::uint64_t files) {
 class Listing {
  public:
   explicit Listing(CatalogueWriter& writer) : writer_(writer) {}
-  Status add(const CatalogueEntry& entry) {
-    Status ended;
+  void add(const CatalogueEntry& entry) {
     writer_.begin_entry(entry.facts);
     encoder_.append(entry.entry, records_, [&](ByteView record) {
       if (!cutter_.ends_after(record)) return false;
-      if (ended.ok()) ended = end(ChunkEnd::ByRule);
+      end(ChunkEnd::ByRule);
       return true;
     });
-    return ended;
   }
-  Status end(ChunkEnd end) {
-    if (records_.size() == 0) return {};
+  void end(ChunkEnd end) {
+    if (records_.size() == 0) return;
     chunks_.push_back(format::ChunkId(crypto::sha256(records_.view()).array()));
-    TRY(writer_.end_chunk(chunks_.back(), records_.view(), end));
+    writer_.end_chunk(chunks_.back(), records_.view(), end);
     records_.clear();
-    return {};
   }
   std::vector<format::ChunkId> chunks_;
 
@@ -80,8 +77,8 @@ class CatalogueTest : public ::testing::Test {
   std::vector<format::ChunkId> write(const std::vector<CatalogueEntry>& entries) {
     auto writer = CatalogueWriter::create(env_.files, "/state").take();
     Listing listing(writer);
-    for (const CatalogueEntry& entry : entries) must(listing.add(entry));
-    must(listing.end(ChunkEnd::WithListing));
+    for (const CatalogueEntry& entry : entries) listing.add(entry);
+    listing.end(ChunkEnd::WithListing);
     commit(std::move(writer), entries.size());
     return listing.chunks_;
   }
@@ -151,7 +148,7 @@ TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {
     const std::size_t in_block = reader.entries().size();
     for (const CatalogueEntry& entry : reader.entries()) EXPECT_EQ(entry.entry, entry_of(count++).entry);
     if (!reader.stands_alone()) {
-      for (const CatalogueEntry& entry : reader.entries()) must(rest.add(entry));
+      for (const CatalogueEntry& entry : reader.entries()) rest.add(entry);
       continue;
     }
     const CatalogueBlock block = reader.take_block();
@@ -162,12 +159,12 @@ TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {
       EXPECT_EQ(decoded[i].entry, entry_of(count - in_block + i).entry);
       EXPECT_EQ(decoded[i].facts, entry_of(count - in_block + i).facts);
     }
-    ASSERT_TRUE(writer.keep(block).ok());
+    writer.keep(block);
   }
   EXPECT_EQ(count, 5000U);
   EXPECT_EQ(seen.size(), chunks.size() - 1) << "the last one ends with the listing";
   EXPECT_TRUE(std::equal(seen.begin(), seen.end(), chunks.begin()));
-  must(rest.end(ChunkEnd::WithListing));
+  rest.end(ChunkEnd::WithListing);
   commit(std::move(writer), 5000);
   EXPECT_EQ(env_.files.read_file(kPath, 1 << 24).take(), before);
 }
@@ -243,11 +240,26 @@ TEST_F(CatalogueTest, an_abandoned_writer_leaves_the_old_one) {
   {
     auto writer = CatalogueWriter::create(env_.files, "/state").take();
     Listing listing(writer);
-    must(listing.add(entry_of(0)));
-    must(listing.end(ChunkEnd::WithListing));
+    listing.add(entry_of(0));
+    listing.end(ChunkEnd::WithListing);
   }
   EXPECT_EQ(read_all().take(), 10U);
   EXPECT_EQ(env_.files.list("/state").take().size(), 1U);
+}
+
+TEST_F(CatalogueTest, what_a_full_disk_refused_is_told_at_the_end_and_takes_no_room_until_then) {
+  constexpr std::uint64_t kCapacity = std::uint64_t{1} << 20;
+  universe_.machine("home").disk().set_capacity_bytes(kCapacity);
+  auto writer = CatalogueWriter::create(env_.files, "/state").take();
+  Listing listing(writer);
+  for (std::uint64_t number = 0; number < 20'000; ++number) listing.add(entry_of(number));  // some 4 MB
+  const Bytes other(kCapacity * 3 / 4);
+  EXPECT_TRUE(env::create_file_durably(env_.files, "/state/other", other, 0600).ok()) << "the room is free again";
+  listing.end(ChunkEnd::WithListing);
+  const Status done = std::move(writer).commit(header_of(20'000));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), Code::Exhausted);
+  EXPECT_EQ(read_all().error().code(), Code::NotFound);
 }
 
 TEST_F(CatalogueTest, another_datasets_catalogue_is_refused_and_a_missing_one_is_not_found) {
@@ -294,8 +306,8 @@ class CatalogueInWeather final : public conformance::Tenant {
   static Status replace(env::FileSystem& files, std::uint64_t count) {
     auto writer = TRY(CatalogueWriter::create(files, "/state"));
     Listing listing(writer);
-    for (std::uint64_t number = 0; number < count; ++number) TRY(listing.add(entry_of(number)));
-    TRY(listing.end(ChunkEnd::WithListing));
+    for (std::uint64_t number = 0; number < count; ++number) listing.add(entry_of(number));
+    listing.end(ChunkEnd::WithListing);
     return std::move(writer).commit(header_of(count));
   }
   // Of a whole catalogue whose entries are right.

@@ -63,6 +63,7 @@ Bytes encode_summary(const SnapshotSummary& summary) {
   format::BinaryWriter writer;
   writer.id(summary.name);
   writer.text(summary.dataset);
+  writer.u8(static_cast<std::uint8_t>(summary.kind));
   writer.u64(summary.number);
   writer.i64(summary.started_ns);
   writer.i64(summary.finished_ns);
@@ -79,6 +80,10 @@ Result<SnapshotSummary> decode_summary(ByteView value) {
   SnapshotSummary summary;
   summary.name = TRY(reader.id<format::ObjectName>());
   summary.dataset = TRY(reader.text(256));
+  const auto kind = TRY(reader.u8());
+  if (kind < 1 || kind > static_cast<std::uint8_t>(format::DatasetKind::Database))
+    return Error(Code::Corrupt, "agent state: snapshot row: is of kind " + std::to_string(kind));
+  summary.kind = static_cast<format::DatasetKind>(kind);
   summary.number = TRY(reader.u64());
   summary.started_ns = TRY(reader.i64());
   summary.finished_ns = TRY(reader.i64());

@@ -41,6 +41,7 @@ struct PackRecord {
 struct SnapshotSummary {
   format::ObjectName name;
   std::string dataset;
+  format::DatasetKind kind = format::DatasetKind::Tree;
   std::uint64_t number = 0;
   std::int64_t started_ns = 0;
   std::int64_t finished_ns = 0;

@@ -123,6 +123,7 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
   std::string away;
   std::optional<Code> worst;
   bool all_missing = true;
+  bool all_told_to_stop = true;
   for (const std::size_t index : order()) {
     Source& source = *sources_[index];
     {
@@ -145,6 +146,7 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
     ++source.statistics.failures;
     source.note_failure(result.error().code(), start, end, cost_bytes);
     const Code code = code_of_copy(result.error());
+    if (result.error().code() != Code::Cancelled) all_told_to_stop = false;
     if (code != Code::NotFound) all_missing = false;
     if (code == Code::Unavailable) away += (away.empty() ? "" : " and ") + source.statistics.vault;
     append_item(reasons, store::in_list(source.statistics.vault, result.error()), "; ");
@@ -152,6 +154,10 @@ Status CopiesReader::try_each(const format::ObjectName& name, std::size_t bytes,
     // A vault that cannot answer may hold what the others lack: missing is only what all of them miss.
     if (!worst.has_value() || worst == Code::NotFound || code == Code::Corrupt) worst = code;
   }
+  // The vaults are not to blame.
+  if (worst.has_value() && all_told_to_stop)
+    return Error(Code::Cancelled, "interrupted while " + format::object_words(name) + " was read")
+        .hint("run it again to go on");
   const Code code = all_missing ? Code::NotFound : *worst;
   if (!away.empty()) away = ", and " + away + " may have one but gave no answer";
   return Error(code, format::object_words(name) + ": no vault gave a good copy" + away + " (" + reasons + ")")

@@ -30,11 +30,12 @@ class Spread : public ::testing::Test {
     for (const auto& vault : vaults_) pointers.push_back(vault.get());
     return pointers;
   }
-  Result<std::unique_ptr<StreamWriter>> open(std::uint32_t k = 2) {
+  Result<std::unique_ptr<StreamWriter>> open(std::uint32_t k = 2, SlowVaults slow = SlowVaults::LeftBehind) {
     format::StreamDescriptor descriptor;
     descriptor.writer = key_.public_key();
     descriptor.era = format::EraNumber(1);
-    return StreamWriter::open(env_.threads, env_.clock, all(), k, format::SignedStream::sign(descriptor, key_), key_);
+    return StreamWriter::open(env_.threads, env_.clock, all(), k, format::SignedStream::sign(descriptor, key_), key_,
+                              slow);
   }
   static store::SealedObject object(std::uint64_t number) {
     format::ObjectName name;
@@ -105,6 +106,44 @@ TEST_F(Spread, a_slow_vault_slows_the_capture_and_bounds_its_memory) {
     EXPECT_TRUE(writer->wait_durable(kQueueDepth + 3).ok());
     writer->finish(env_.clock.monotonic() + seconds(1));
     EXPECT_LT(of(*writer, "che").head, kQueueDepth + 3) << "nobody waited for it";
+  });
+}
+
+TEST_F(Spread, H9_a_vault_that_takes_each_object_just_in_time_does_not_hold_up_a_capture_for_days) {
+  run([&] {
+    vaults_[0]->takes = milliseconds(100);
+    vaults_[1]->takes = milliseconds(100);
+    vaults_[2]->takes = seconds(25);
+    const auto writer = open().take();
+    const env::Instant start = env_.clock.monotonic();
+    push(*writer, 1000);
+    EXPECT_TRUE(writer->wait_durable(1000).ok());
+    EXPECT_LT(env_.clock.monotonic() - start, seconds(180)) << "100 without it, with it 25,000";
+    writer->finish(std::nullopt);
+    EXPECT_EQ(of(*writer, "che").failure->code(), Code::Unavailable);
+    EXPECT_THAT(of(*writer, "che").failure->message(), ::testing::HasSubstr("left behind"));
+    EXPECT_GE(of(*writer, "che").head, 2U) << "a minute is waited for";
+  });
+}
+
+TEST_F(Spread, a_vault_that_is_slower_by_a_little_or_that_is_wanted_or_needed_is_waited_for) {
+  struct Case {
+    std::uint32_t k;
+    SlowVaults slow;
+    seconds takes;
+  };
+  run([&] {
+    for (const Case& each : {Case{2, SlowVaults::LeftBehind, seconds(1)}, Case{2, SlowVaults::WaitedFor, seconds(25)},
+                             Case{3, SlowVaults::LeftBehind, seconds(25)}}) {
+      vaults_[0]->takes = milliseconds(100);
+      vaults_[1]->takes = milliseconds(100);
+      vaults_[2]->takes = each.takes;
+      const auto writer = open(each.k, each.slow).take();
+      push(*writer, 100);
+      EXPECT_TRUE(writer->wait_durable(100).ok());
+      writer->finish(std::nullopt);
+      EXPECT_EQ(of(*writer, "che").head, 100U);
+    }
   });
 }
 

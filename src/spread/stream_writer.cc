@@ -14,24 +14,28 @@ struct StreamWriter::Lane {
   VaultProgress progress;
   std::deque<Item> queue;
   std::unique_ptr<env::Thread> thread;
+  std::chrono::nanoseconds held_up{};  // how long it alone was waited for
 };
 
 StreamWriter::StreamWriter(env::Threads& threads, env::Clock& clock, std::uint32_t durable_copies,
-                           const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key)
+                           const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key,
+                           SlowVaults slow)
     : clock_(clock),
       durable_copies_(durable_copies),
       stream_id_(stream.descriptor.id()),
       writer_key_(writer_key),
+      slow_(slow),
+      opened_(clock.monotonic()),
       monitor_(threads.make_monitor()) {}
 
 Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, env::Clock& clock,
                                                          std::vector<store::VaultApi*> vaults,
                                                          std::uint32_t durable_copies,
                                                          const format::SignedStream& stream,
-                                                         const crypto::Ed25519SigningKey& writer_key,
+                                                         const crypto::Ed25519SigningKey& writer_key, SlowVaults slow,
                                                          const std::map<std::string, Error>& away) {
   CHECK(durable_copies >= 1);
-  std::unique_ptr<StreamWriter> writer(new StreamWriter(threads, clock, durable_copies, stream, writer_key));
+  std::unique_ptr<StreamWriter> writer(new StreamWriter(threads, clock, durable_copies, stream, writer_key, slow));
   for (store::VaultApi* vault : vaults) {
     auto lane = std::make_unique<Lane>();
     lane->vault = vault;
@@ -158,7 +162,7 @@ Result<format::EntryIndex> StreamWriter::push(store::SealedObject object,
   const Item item{format::SignedEntry::sign(entry, writer_key_), std::move(object)};
   const env::MonitorLock lock(*monitor_);
   for (const auto& lane : lanes_) {
-    while (lane->queue.size() >= kQueueDepth && !lane->progress.failure.has_value()) monitor_->wait();
+    wait_for_room_locked(*lane);
     if (!lane->progress.failure.has_value()) lane->queue.push_back(item);
   }
   monitor_->notify_all();
@@ -169,6 +173,42 @@ Result<format::EntryIndex> StreamWriter::push(store::SealedObject object,
 std::uint64_t StreamWriter::durable_count() {
   const env::MonitorLock lock(*monitor_);
   return durable_count_locked();
+}
+
+bool StreamWriter::is_holding_up_locked(const Lane& lane) const {
+  const auto ready = std::ranges::count_if(lanes_, [&](const auto& each) {
+    return each.get() != &lane && each->queue.size() < kQueueDepth && !each->progress.failure.has_value();
+  });
+  return ready >= static_cast<std::ptrdiff_t>(durable_copies_);
+}
+
+// How long k of the others were at work: while this one was waited for, too.
+std::chrono::nanoseconds StreamWriter::time_without_locked(const Lane& lane) const {
+  std::vector<std::chrono::nanoseconds> times;
+  for (const auto& each : lanes_) {
+    if (each.get() != &lane && !each->progress.failure.has_value()) times.push_back(each->progress.send_time);
+  }
+  std::ranges::sort(times);
+  return times.at(durable_copies_ - 1);
+}
+
+void StreamWriter::wait_for_room_locked(Lane& lane) {
+  while (lane.queue.size() >= kQueueDepth && !lane.progress.failure.has_value()) {
+    if (slow_ == SlowVaults::WaitedFor || !is_holding_up_locked(lane)) {
+      monitor_->wait();
+      continue;
+    }
+    const env::Instant began = clock_.monotonic();
+    const auto all_else = std::max(began - opened_ - lane.held_up, time_without_locked(lane));
+    const auto patience = std::max<std::chrono::nanoseconds>(kTimesAsLong * all_else, kAtLeast) - lane.held_up;
+    if (patience <= std::chrono::nanoseconds{}) {
+      lane.progress.failure =
+          Error(Code::Unavailable, "it takes objects much more slowly than the others; it was left behind");
+      return;
+    }
+    monitor_->wait_until(began + patience);
+    lane.held_up += clock_.monotonic() - began;
+  }
 }
 
 Status StreamWriter::wait_durable(std::uint64_t count) {

@@ -10,6 +10,9 @@
 //     its error, and repaired later from another vault. With fewer than k vaults left push and wait fail at once.
 // I3  A vault that gives a receipt for another chain than ours is dropped the same way, as Corrupt: an alarm.
 // I4  Memory: kQueueDepth objects per vault at most, shared between the vaults; a slow vault slows the capture.
+// I5  Unless the caller wants every vault: one that alone holds up the capture, k others having room, for kTimesAsLong as long
+//     as the capture and k others were at work, and kAtLeast, is left behind like one that failed. A hostile vault must not
+//     decide how long a capture takes.
 // Threads: StreamSink's rule; one sender thread per vault, named "send-<vault>", joined by finish() or the destructor.
 // Errors: Unavailable (too few vaults), Exhausted, Denied, Corrupt: the message names every vault's own reason.
 // Source: docs/formats/stream.md.
@@ -28,6 +31,10 @@
 namespace exclave::spread {
 
 inline constexpr std::size_t kQueueDepth = 2;
+inline constexpr int kTimesAsLong = 20;
+inline constexpr std::chrono::seconds kAtLeast{60};
+
+enum class SlowVaults { LeftBehind, WaitedFor };
 
 struct VaultProgress {
   std::string vault;
@@ -45,6 +52,7 @@ class StreamWriter : public store::StreamSink {
                                                     std::vector<store::VaultApi*> vaults, std::uint32_t durable_copies,
                                                     const format::SignedStream& stream,
                                                     const crypto::Ed25519SigningKey& writer_key,
+                                                    SlowVaults slow = SlowVaults::LeftBehind,
                                                     const std::map<std::string, Error>& away = {});
   ~StreamWriter() override;  // abandons what is queued
 
@@ -65,8 +73,11 @@ class StreamWriter : public store::StreamSink {
   };
   struct Lane;  // one vault's queue, thread and head
   StreamWriter(env::Threads& threads, env::Clock& clock, std::uint32_t durable_copies,
-               const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key);
+               const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key, SlowVaults slow);
   void run_lane(Lane& lane);
+  void wait_for_room_locked(Lane& lane);
+  bool is_holding_up_locked(const Lane& lane) const;  // so k others have not failed
+  std::chrono::nanoseconds time_without_locked(const Lane& lane) const;
   Status accept_receipt(const Lane& lane, const format::SignedReceipt& receipt) const;
   std::uint64_t durable_count_locked() const;
   std::optional<Error> too_few_left_locked() const;
@@ -75,6 +86,8 @@ class StreamWriter : public store::StreamSink {
   const std::uint32_t durable_copies_;
   const format::StreamId stream_id_;
   const crypto::Ed25519SigningKey& writer_key_;
+  const SlowVaults slow_;
+  const env::Instant opened_;
   const std::unique_ptr<env::Monitor> monitor_;
   // Under monitor_:
   std::vector<std::unique_ptr<Lane>> lanes_;

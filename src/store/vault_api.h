@@ -167,6 +167,8 @@ class VaultApi : public ObjectReader {
 
 inline constexpr std::size_t kMaxEntriesPerCall = 1000;
 inline constexpr std::size_t kMaxAppendBytes = std::size_t{4} << 20;
+// The streams that one registry may open in its life, at a vault: each capture opens one, and each start of an agent's journal.
+inline constexpr std::uint64_t kMostStreams = 100'000;
 // The segments of one stream that may be open at once: the one that is filled, and the next.
 inline constexpr std::uint64_t kMostOpenSegments = 2;
 

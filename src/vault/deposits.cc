@@ -77,7 +77,7 @@ Status Deposits::open_stream(const Origin& origin, const format::SignedStream& s
   if (TRY(parts_.records.stream(id)).has_value()) return {};
 
   RegistryRow row = TRY(parts_.records.registry(registry->id));
-  if (row.streams >= kMaxStreamsPerRegistry) {
+  if (row.streams >= store::kMostStreams) {
     return Error(Code::Exhausted,
                  "registry " + registry->name + " has " + std::to_string(row.streams) + " streams, which is the limit");
   }

@@ -7,7 +7,7 @@
 //   entries      0 1 2 3 . 5 6 . . 9       held, in any order of arrival, at most kMaxIndexGap beyond the head
 //   head               ^ next = 4          everything below it is held; put of 4 moves it to 7
 //
-// Units/limits: bytes. An index is at most 65,536 beyond the head; a registry has at most 100,000 streams.
+// Units/limits: bytes. An index is at most 65,536 beyond the head; a registry has at most kMostStreams (store/vault_api.h) streams.
 //   A registry has at most kMostOpenSegmentsPerRegistry segments open. Quota: an object counts with its size, once per name; a stream counts 4,096 bytes, an entry 512, so that rows
 //   cannot be made without end.
 // I1  A head row in the table means: entries 0..next-1, their objects and the rows for them survive power loss.
@@ -46,7 +46,6 @@
 namespace exclave::vault {
 
 inline constexpr std::uint64_t kMaxIndexGap = 65536;
-inline constexpr std::uint64_t kMaxStreamsPerRegistry = 100'000;
 inline constexpr std::uint64_t kMostOpenSegmentsPerRegistry = 1024;
 inline constexpr std::uint64_t kStreamCharge = 4096;
 inline constexpr std::uint64_t kEntryCharge = 512;

@@ -14,10 +14,10 @@ namespace {
 
 constexpr std::uint64_t kMaxDocumentBytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t kMaxReceiptBytes = 16 * 1024;
-constexpr std::size_t kMaxStreams = 100'000;
 // For bytes of which the network said that it takes them at once.
 constexpr std::chrono::milliseconds kSendTime{10};
 constexpr std::chrono::minutes kLongLookEvery{1};
+constexpr unsigned kMostRunOut = 2;
 
 std::string object_target(const format::ObjectName& name) {
   return "/v1/objects/" + name.hex();
@@ -111,7 +111,8 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     ++failed;
     const std::chrono::nanoseconds pause = TRY(pause_before(failed));
     const env::Instant next = world_.clock.monotonic() + pause;
-    if (failed >= attempts || next >= deadline) {
+    const bool hangs = lets_time_run_out_ && failed >= kMostRunOut;
+    if (failed >= attempts || hangs || next >= deadline) {
       is_out_of_reach_ = true;
       // Every call may be repeated: whether it happened does not matter to whoever tries again later.
       return store::of_vault(pinned_.name,
@@ -393,7 +394,7 @@ Result<std::vector<store::StreamHead>> HttpVault::heads(const format::RegistryId
       heads.push_back(std::move(head));
     }
     const bool is_full = page.heads.size() == kHeadsPerPage;
-    if (page.next.has_value() && (!is_full || *page.next <= *previous || heads.size() > kMaxStreams)) {
+    if (page.next.has_value() && (!is_full || *page.next <= *previous || heads.size() > store::kMostStreams)) {
       return nonsense("lists streams without end");
     }
     from = page.next;

@@ -421,6 +421,13 @@ TEST_F(HttpVaultTest, a_vault_that_hangs_is_given_a_glance_at_each_call_and_the_
     EXPECT_EQ(seconds_of_a_call(), 2);
     listener->close();
     EXPECT_EQ(seconds_of_a_call(), 0) << "refused at once";
+    const auto hangs = must(env.network.listen("127.0.0.1:0"));
+    entry.address = hangs->address();
+    HttpVault patient({env.clock, env.random, env.network, env.threads}, transport_, entry, kRealm,
+                      {.attempts = 6, .glance_time = seconds(2)});
+    const env::Instant begin = env.clock.monotonic();
+    EXPECT_TRUE(failed_with(patient.status(), Code::Unavailable));
+    EXPECT_EQ(std::chrono::round<seconds>(env.clock.monotonic() - begin).count(), 12) << "and not six attempts";
   });
   universe_.run();
 }

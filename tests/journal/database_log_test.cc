@@ -247,7 +247,10 @@ TEST_F(DatabaseLogTest, a_position_ends_the_log_at_the_last_record_before_it) {
     EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[6]})).reached.end, ends[6]);
     EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{ends[6] + 1})).reached.end, ends[6]);
     EXPECT_EQ(must(bench.fetch(engine::ToLogPosition{pg::Lsn(ends[6].value() - 1)})).reached.end, ends[5]);
-    EXPECT_TRUE(failed_with(bench.fetch(engine::ToLogPosition{ends[9] + 1}), Code::Precondition)) << "beyond the log";
+    const auto beyond = bench.fetch(engine::ToLogPosition{ends[9] + 1});
+    EXPECT_TRUE(failed_with(beyond, Code::Precondition)) << "beyond the log";
+    EXPECT_EQ(beyond.error().hint_text(),
+              "ask for " + pg::to_text(ends[9]) + " or a place before it, or for all of the log: --to latest");
     const auto before = must(bench.fetch(engine::ToLogPosition{ends[3]}));
     EXPECT_TRUE(before.needs_older_base) << "the backup is consistent from the fifth record's end on";
     EXPECT_FALSE(before.why_older.has_value());
@@ -281,7 +284,8 @@ TEST_F(DatabaseLogTest, a_hole_between_two_journals_ends_the_log_and_its_end_is_
     const auto log = must(bench.fetch(engine::ToProvenEnd{}));
     EXPECT_FALSE(log.is_proven);
     EXPECT_EQ(log.reached.end, end);
-    EXPECT_NE(log.why_not_proven.find("newer base backups reach further"), std::string::npos) << log.why_not_proven;
+    EXPECT_NE(log.why_not_proven.find("only a base backup taken behind that reaches further"), std::string::npos)
+        << log.why_not_proven;
   });
 }
 

@@ -357,6 +357,28 @@ TEST_F(Damage, verify_finds_nothing_where_nothing_is_wrong) {
   EXPECT_EQ(read.entries, 8U);
 }
 
+TEST_F(Damage, verify_holds_what_a_vault_signs_for_against_what_it_says_at_that_moment) {
+  static_cast<void>(capture_noise());
+  const auto findings_with = [&](const std::function<void(store::StreamHead&)>& reheads) {
+    site_taps_[1]->reheads = reheads;
+    const auto verdict =
+        must(engine::verify_holdings(env_, keys().pinned(), pointers(site_taps_), engine::Reading::HeadersOnly, {}));
+    std::string all;
+    for (const auto& vault : verdict.vaults) {
+      for (const std::string& finding : vault.findings) all += vault.vault + ": " + finding + "; ";
+    }
+    return all;
+  };
+  const auto before_the_first_entry = [](store::StreamHead& head) {
+    head.entries = 0;
+    head.receipt.reset();
+  };
+  EXPECT_EQ(findings_with(before_the_first_entry), "") << "a writer was quicker than verify";
+  EXPECT_THAT(findings_with([](store::StreamHead& head) { head.receipt.reset(); }),
+              ::testing::HasSubstr("gives no receipt"));
+  EXPECT_THAT(findings_with([](store::StreamHead& head) { ++head.entries; }), ::testing::HasSubstr("est: stream"));
+}
+
 TEST_F(Damage, a_capture_with_one_vault_away_is_durable_and_names_it) {
   writer_taps_[1]->is_down = true;
   const auto report = capture_noise();

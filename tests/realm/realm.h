@@ -211,7 +211,8 @@ class TapVault final : public store::VaultApi {
     std::uint64_t end = 0;
   };
   std::map<format::ObjectName, Swap> swaps;
-  std::function<void(store::HeldEntry&)> retells;  // what it says of each entry
+  std::function<void(store::HeldEntry&)> retells;   // what it says of each entry
+  std::function<void(store::StreamHead&)> reheads;  // and of each stream
   // Changes an answer as it likes. Set before use; called by all who read.
   std::function<void(const format::ObjectName&, std::uint64_t offset, MutableByteView answer)> alters;
   std::uint64_t pretended_bytes = 0;  // if any: how large it says that objects are; it makes them up
@@ -265,7 +266,9 @@ class TapVault final : public store::VaultApi {
   }
   Result<std::vector<store::StreamHead>> heads(const format::RegistryId& registry) override {
     TRY(check_up());
-    return inner_->heads(registry);
+    auto heads = TRY(inner_->heads(registry));
+    if (reheads) std::for_each(heads.begin(), heads.end(), reheads);
+    return heads;
   }
   Result<std::vector<store::HeldEntry>> entries(const format::StreamId& stream, format::EntryIndex from,
                                                 std::size_t limit) override {

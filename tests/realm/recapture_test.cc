@@ -395,7 +395,8 @@ TEST_F(Recapture, what_no_reader_would_take_is_left_out_of_the_listing_whoever_b
   must(agent_->open());
   const engine::CaptureContext context = agent_->context();
   engine::StageTimes times;
-  const auto session = must(engine::CaptureSession::begin(context, "files", nullptr, times));
+  const auto session =
+      must(engine::CaptureSession::begin(context, "files", nullptr, engine::Behind::GracePeriod, times));
   engine::CaptureSession::Facts facts;
   const auto add = [&](std::string path, format::EntryType type, std::uint32_t mode) {
     engine::PendingEntry pending;
@@ -438,7 +439,7 @@ void take_blocks_apart(env::FileSystem& files, const std::string& directory) {
     format::BinaryWriter records;
     writer.begin_entry(entry->facts);
     encoder.append(entry->entry, records);
-    must(writer.end_chunk(format::ChunkId(), records.view(), repo::ChunkEnd::WithListing));
+    writer.end_chunk(format::ChunkId(), records.view(), repo::ChunkEnd::WithListing);
   }
   must(std::move(writer).commit(header));
 }
@@ -589,6 +590,19 @@ TEST_F(Recapture, a_stream_comes_back_byte_for_byte) {
     const std::string target = restored(report.snapshot);
     EXPECT_EQ(must(files().read_file(target + "/dump", 1 << 30)), bytes);
   }
+}
+
+TEST_F(Recapture, a_dataset_is_of_one_kind) {
+  write("a", "one");
+  static_cast<void>(capture());
+  const Bytes bytes = noise(1000, 4);
+  std::size_t at_byte = 0;
+  const auto stream =
+      agent_->capture_stream({.dataset = engine::TreeCaptureOptions().dataset, .source = "a test", .behind = {}},
+                             reader_of(bytes, at_byte), [] { return Status(); });
+  ASSERT_TRUE(failed_with(stream, Code::InvalidInput));
+  EXPECT_NE(stream.error().message().find("holds a tree of files, and this is a stream of bytes"), std::string::npos);
+  EXPECT_EQ(at_byte, 0U) << "nothing was read";
 }
 
 TEST_F(Recapture, a_producer_that_fails_leaves_no_snapshot) {

@@ -113,7 +113,11 @@ TEST_F(Repair, L6_a_scrub_finds_every_kind_of_rot_and_replaces_it_from_another_v
   const Bytes whole = must(files().read_file(est.path_of(names[1]), 1 << 25));
   overwrite(est.path_of(names[1]), ByteView(whole).first(whole.size() / 2));
   must(files().remove_file(est.path_of(names[2])));
-  EXPECT_TRUE(verdict().is_damaged());
+  const auto damaged = verdict();
+  EXPECT_TRUE(damaged.is_damaged());
+  std::vector<std::string> findings;
+  for (const auto& each : damaged.vaults) findings.insert(findings.end(), each.findings.begin(), each.findings.end());
+  EXPECT_THAT(findings, Contains(format::object_words(names[2]) + " is missing"));
 
   const auto report = repair_est(vault::Scrub::FromTheStart);
   EXPECT_TRUE(report.is_whole());

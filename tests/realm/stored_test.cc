@@ -76,6 +76,22 @@ TEST_F(Stored, nothing_is_endangered_while_every_vault_holds_what_it_signed_for)
   EXPECT_THAT(check().lacking, IsEmpty());
 }
 
+// The most that any vault shows counts: at its limit it takes no more.
+TEST_F(Stored, the_registrys_streams_are_counted_and_told_of_before_there_are_too_many) {
+  EXPECT_EQ(check().streams, 0U);
+  for (std::size_t captures = 1; captures <= 3; ++captures) {
+    write("a", std::string(captures, 'x'));
+    writer_taps_[2]->is_down = captures == 3;
+    static_cast<void>(capture());
+    writer_taps_[2]->is_down = false;
+    EXPECT_EQ(check().streams, captures);
+  }
+  engine::StoredCheck stored = check();
+  EXPECT_FALSE(stored.has_nearly_all_streams());
+  stored.streams = store::kMostStreams / 10 * 8;
+  EXPECT_TRUE(stored.has_nearly_all_streams());
+}
+
 // The vault that has everything else green: two of three confirm each capture, and one alone holds what they share.
 TEST_F(Stored, L1_what_a_replaced_vault_had_signed_for_is_endangered_where_no_other_holds_it) {
   write("a", noise(3 << 20, 7));

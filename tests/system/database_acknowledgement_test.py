@@ -163,6 +163,14 @@ class Acknowledgements(DatabaseTest):
         status = self.agent.wait("people", lambda s: s["alarms"], "alarmed")
         self.assertIn("the server is another one than before", status["alarms"][-1])
         self.refused_by_status("the server is another one than before")
+        base = self.realm.exclave("backup", "--home", self.realm.home, "--database", "people")
+        self.assertEqual(1, base.code, str(base))
+        self.assertIn("the server is another one than before", base.err)
+        self.assertIn("name a new dataset", base.err)
+        # Nor may anything else take the name, which a restore of the latest would find.
+        tree = self.realm.exclave("backup", "--home", self.realm.home, self.scratch, "--dataset", "people")
+        self.assertEqual(1, tree.code, str(tree))
+        self.assertIn("dataset 'people' is of a database", tree.err)
 
     def refused_by_status(self, text):
         told = self.realm.exclave("status", "--home", self.realm.home)

@@ -155,7 +155,7 @@ class Failover(StandbyTest):
         # The base from before reaches up to the hole, and says so.
         release = self.realm.release("older")
         refused = self.realm.restore(release, self.scratch / "older", "--dataset", "people", "--snapshot", first[:12])
-        self.refused(refused, harness.UNREACHABLE, "is missing from", "newer base backups reach further")
+        self.refused(refused, harness.UNREACHABLE, "is missing from", "only a base backup taken behind that reaches further")
         older = self.scratch / "older-to"
         older.mkdir()
         postgres.give_to_server(older)

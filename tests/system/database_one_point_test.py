@@ -77,6 +77,13 @@ class OnePoint(DatabaseTest):
         self.assertRegex(latest.err, "dataset papers is older than the point: .* documents written since it began may be missing")
         whole = latest.err.split("--to ")[1].split()[0]
         self.ok(self.restore_all(release, "whole", "--to", whole))
+        # A dataset that cannot come back need not keep the others away.
+        left = self.ok(self.restore_all(release, "left", "--leave-out", "papers"))
+        self.assertIn("dataset papers is left out", left.err)
+        self.assertEqual({"people", "people.wal"}, {path.name for path in (self.scratch / "left").iterdir()})
+        self.refused(self.realm.restore(release, self.scratch / "none", "--all", "--leave-out", "paper"), harness.NOT_FOUND,
+                     "no dataset 'paper'", "there are: papers, people")
+        self.assertEqual(harness.USAGE, self.realm.restore(release, self.scratch / "none", "--leave-out", "papers").code)
         # What stands in the way is refused before anything is fetched, or no server may be started on a part; and when it is
         # gone, the same command goes on.
         half = self.scratch / "half"

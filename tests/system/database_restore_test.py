@@ -206,7 +206,7 @@ class Restores(DatabaseTest):
         postgres.give_to_server(target)
         ended = self.realm.restore(self.realm.release("late"), target, "--dataset", "people", "--json")
         self.ok(ended)
-        self.assertRegex(ended.err, "the base backup of 20.*Z is of no use: the vaults hold no log of dataset 'people' from this "
+        self.assertRegex(ended.err, "base backup [0-9a-f]{12} of 20.*Z is of no use: the vaults hold no log of dataset 'people' from this "
                                     "backup's start .* an older one is looked for")
         self.assertTrue(ended.json()["proven"])
         self.assertEqual("1", self.recover().sql("select string_agg(id::text, ' ') from t"))

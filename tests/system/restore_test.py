@@ -33,7 +33,7 @@ class Restore(harness.SystemTest):
         """The mark of what is unfinished, and a database's log, lie beside a target under its name."""
         (self.scratch / "target").mkdir()
         for target in ("target/.", "target/..", ".", "..", "/"):
-            self.refused(self.realm.restore([], target), FAILED, "does not say the directory's name",
+            self.refused(self.realm.restore(["--release", "none"], target), FAILED, "does not say the directory's name",
                          "name the directory itself")
         self.assertEqual([], list((self.scratch / "target").iterdir()))
         self.assertEqual(OK, self.realm.restore(self.realm.release(), "target/").code)

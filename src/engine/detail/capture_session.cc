@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "engine/detail/stream_order.h"
 #include "engine/period_keeper.h"
 #include "repo/relied_entries.h"
@@ -27,6 +28,18 @@ void count_left_out(const ContentPipeline::Outcome& outcome, format::SnapshotTot
   }
 }
 
+std::string_view in_words(format::DatasetKind kind) {
+  switch (kind) {
+    case format::DatasetKind::Tree:
+      return "a tree of files";
+    case format::DatasetKind::ByteStream:
+      return "a stream of bytes";
+    case format::DatasetKind::Database:
+      return "a database";
+  }
+  return "something else";
+}
+
 }  // namespace
 
 std::vector<std::string> CaptureReport::vaults_behind() const {
@@ -49,9 +62,21 @@ format::PeriodNumber current_period(const CaptureContext& context,
   return period;
 }
 
+Status check_kind(const CaptureContext& context, std::string_view dataset, format::DatasetKind kind) {
+  for (const repo::SnapshotSummary& summary : TRY(repo::snapshots_in(context.table))) {
+    if (summary.dataset != dataset || summary.kind == kind) continue;
+    return Error(Code::InvalidInput, "dataset '" + printable(dataset) + "' holds " +
+                                         std::string(in_words(summary.kind)) + ", and this is " +
+                                         std::string(in_words(kind)))
+        .hint("give it a dataset of its own, by another name");
+  }
+  return {};
+}
+
 Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureContext& context, std::string_view dataset,
-                                                              repo::CatalogueWriter* catalogue, StageTimes& times) {
-  std::unique_ptr<CaptureSession> session(new CaptureSession(context, dataset, times));
+                                                              repo::CatalogueWriter* catalogue, Behind behind,
+                                                              StageTimes& times) {
+  std::unique_ptr<CaptureSession> session(new CaptureSession(context, dataset, behind, times));
   session->catalogue_ = catalogue;
   session->index_ = TRY(repo::DedupIndex::open(context.table));
   const VaultSurvey survey = survey_vaults(context.env.threads, context.vaults);
@@ -69,9 +94,10 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   descriptor.registry = context.registry.id;
   descriptor.era = context.era.number;
   descriptor.start = TRY(next_stream_start(context, *session->index_, survey.away));
-  session->stream_ = TRY(
-      spread::StreamWriter::open(context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
-                                 format::SignedStream::sign(descriptor, context.writer), context.writer, survey.away));
+  session->stream_ = TRY(spread::StreamWriter::open(
+      context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
+      format::SignedStream::sign(descriptor, context.writer), context.writer,
+      behind == Behind::WaitForAll ? spread::SlowVaults::WaitedFor : spread::SlowVaults::LeftBehind, survey.away));
   CaptureSession* raw = session.get();
   session->packs_ = std::make_unique<repo::PackWriter>(
       context.env.threads, context.env.clock, repo::Sealer(context.policy.realm, context.env.random),
@@ -166,6 +192,7 @@ repo::SnapshotSummary CaptureSession::summary_of(const format::Snapshot& snapsho
   repo::SnapshotSummary summary;
   summary.name = written.name;
   summary.dataset = snapshot.dataset;
+  summary.kind = snapshot.kind;
   summary.number = snapshot.number;
   summary.started_ns = snapshot.started_ns;
   summary.finished_ns = snapshot.finished_ns;
@@ -196,7 +223,7 @@ Status CaptureSession::finish(Facts facts, CaptureReport& report) {
   TRY(index_->finish_snapshot(summary_of(snapshot, written), new_indexes));
 
   // 4. Vaults that are still receiving.
-  const bool for_all = facts.behind == Behind::WaitForAll;
+  const bool for_all = behind_ == Behind::WaitForAll;
   stream_->finish(for_all ? std::nullopt : std::optional(context_.env.clock.monotonic() + kGraceForSlowVaults));
 
   // 5. What makes the next capture cheaper. It is done without, and says so: the snapshot is durable whatever happens.

@@ -19,11 +19,16 @@
 
 namespace exclave::engine {
 
+// InvalidInput: the dataset's snapshots of this era are of another kind. Whoever restores the latest, or a log, would find the
+// wrong one.
+Status check_kind(const CaptureContext& context, std::string_view dataset, format::DatasetKind kind);
+
 class CaptureSession {
  public:
   // `catalogue` (or null) takes the listing's entries until finish() commits it; it outlives the session.
   static Result<std::unique_ptr<CaptureSession>> begin(const CaptureContext& context, std::string_view dataset,
-                                                       repo::CatalogueWriter* catalogue, StageTimes& times);
+                                                       repo::CatalogueWriter* catalogue, Behind behind,
+                                                       StageTimes& times);
 
   ContentPipeline& pipeline() { return *pipeline_; }
   std::uint64_t object_bytes() const { return packs_->object_bytes(); }  // so far; while workers make more
@@ -35,16 +40,15 @@ class CaptureSession {
     std::int64_t started_ns = 0;
     std::optional<format::ObjectName> previous;
     std::optional<format::PeriodNumber> reused_oldest;  // of a catalogue whose slices were reused
-    Behind behind = Behind::GracePeriod;
-    std::optional<format::BaseBackupFacts> base;  // of a database
+    std::optional<format::BaseBackupFacts> base;        // of a database
   };
   // Fills report.snapshot, number, packs, vaults, entries, notes, not_kept, and totals and problems with what the
   // pipeline left out.
   Status finish(Facts facts, CaptureReport& report);
 
  private:
-  CaptureSession(const CaptureContext& context, std::string_view dataset, StageTimes& times)
-      : context_(context), dataset_(dataset), times_(times) {}
+  CaptureSession(const CaptureContext& context, std::string_view dataset, Behind behind, StageTimes& times)
+      : context_(context), dataset_(dataset), behind_(behind), times_(times) {}
   // The running period, as the vaults and this machine's clock tell it.
   Status find_period(const VaultSurvey& survey);
   Result<std::vector<format::ObjectReference>> write_index_objects();
@@ -56,6 +60,7 @@ class CaptureSession {
 
   const CaptureContext& context_;
   std::string dataset_;
+  const Behind behind_;
   StageTimes& times_;
   repo::CatalogueWriter* catalogue_ = nullptr;
   format::PeriodNumber period_;

@@ -225,7 +225,8 @@ Status ContentPipeline::emit(const PendingBlock& pending) {
   last_path_ = pending.last;
   outcome_.oldest_period = std::min(outcome_.oldest_period, *known);
   outcome_.listing.push_back(block.listing);
-  return catalogue_->keep(block);
+  catalogue_->keep(block);
+  return {};
 }
 
 Status ContentPipeline::end_listing_chunk(repo::ChunkEnd end) {
@@ -242,7 +243,7 @@ Status ContentPipeline::end_listing_chunk(repo::ChunkEnd end) {
   }
   if (known.has_value()) outcome_.oldest_period = std::min(outcome_.oldest_period, *known);
   outcome_.listing.push_back({id, static_cast<std::uint32_t>(plain.size())});
-  if (catalogue_ != nullptr) TRY(catalogue_->end_chunk(id, plain, end));
+  if (catalogue_ != nullptr) catalogue_->end_chunk(id, plain, end);
   listing_bytes_.clear();
   return {};
 }

@@ -15,7 +15,7 @@
 //     make the whole snapshot unreadable.
 // I3  A chunk is stored once per era: known to the index, or claimed by this capture, means skipped before compression.
 // Threads: one caller; workers inside.
-// Errors: those of packs, index, catalogue.
+// Errors: those of packs and index; the catalogue's come with its commit.
 #pragma once
 
 #include <deque>

@@ -56,6 +56,33 @@ Answer read_rows(const PGresult* result) {
   return answer;
 }
 
+bool is_part_of_keyword(char c) {
+  return (c >= 'a' && c <= 'z') || c == '_';
+}
+
+// libpq names a keyword that it does not know in quotation marks. It may as well quote a password: of one with a space
+// in it, it takes the rest for a keyword. So only what stands before any password is told. Empty: nothing can be.
+std::string unknown_keyword(std::string_view conninfo, std::string_view complaint) {
+  const std::size_t begin = complaint.find('"');
+  if (begin == std::string_view::npos) return "";
+  const std::string_view keyword = complaint.substr(begin + 1, complaint.find('"', begin + 1) - begin - 1);
+  if (keyword.empty() || !std::all_of(keyword.begin(), keyword.end(), is_part_of_keyword)) return "";
+  const std::size_t at = conninfo.find(keyword);
+  if (at == std::string_view::npos || conninfo.find("://") != std::string_view::npos) return "";
+  if (conninfo.substr(0, at).find("password") != std::string_view::npos) return "";
+  const std::size_t behind = conninfo.find_first_not_of(' ', at + keyword.size());
+  return behind != std::string_view::npos && conninfo[behind] == '=' ? std::string(keyword) : "";
+}
+
+Error malformed(std::string_view conninfo, std::string_view complaint) {
+  const std::string unknown = unknown_keyword(conninfo, complaint);
+  return Error(Code::InvalidInput, "the connection settings are malformed" +
+                                       (unknown.empty() ? "" : ": there is no setting '" + unknown + "'"))
+      .hint(
+          "Look at `connection` in agent.toml. It is \"host=... port=... user=... passfile=...\", values with spaces "
+          "in single quotes.");
+}
+
 // The caller's settings with ours over them, as libpq wants them: two arrays that end with null.
 class Parameters {
  public:
@@ -63,11 +90,9 @@ class Parameters {
     char* complaint = nullptr;
     const std::unique_ptr<PQconninfoOption, OptionsDeleter> options(
         PQconninfoParse(endpoint.conninfo.c_str(), &complaint));
-    PQfreemem(complaint);  // it may quote a password
-    if (!options) {
-      return Error(Code::InvalidInput, "the connection settings are malformed")
-          .hint("Write them as \"host=... port=... user=... password=...\", values with spaces in single quotes.");
-    }
+    const std::string complained = complaint == nullptr ? "" : complaint;
+    PQfreemem(complaint);
+    if (!options) return malformed(endpoint.conninfo, complained);
     Parameters parameters;
     bool has_database = false;
     for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
@@ -197,6 +222,11 @@ std::string Connection::cleaned(std::string text) const {
 Error Connection::connect_error() {
   const Refusal refusal = parse_refusal(PQerrorMessage(connection_));
   last_state_ = refusal.state;
+  if (refusal.state.empty() && PQconnectionNeedsPassword(connection_) != 0) {
+    return Error(Code::Denied, cleaned(trimmed(refusal.text)))
+        .hint("Name a passfile in the connection, passfile=FILE, with the line \"HOST:PORT:*:" + role_ +
+              ":PASSWORD\". Its mode must be 0600: libpq passes over one that others may read.");
+  }
   return error_for(refusal.state, cleaned(trimmed(refusal.text)), role_);
 }
 
