@@ -33,7 +33,7 @@ void read_all(ByteView content) {
 
 Bytes good_header() {
   env::testing::OneFile files({});
-  auto writer = repo::CatalogueWriter::create(files, "").take();
+  auto writer = repo::CatalogueWriter::create(files, "");
   repo::CatalogueHeader header;
   header.dataset = kDataset;
   header.root = "/srv";

@@ -111,7 +111,7 @@ Result<std::optional<std::string>> StreamMemory::read(std::string_view file, std
 Status StreamMemory::check_system(pg::SystemIdentifier system) {
   if (TRY(read(kSystemFile, kMostNumberBytes)).has_value()) return check_known_system(system);
   TRY(forget_position());
-  return env::create_file_durably(files_, path_of(kSystemFile), as_bytes(system_line(system)), env::kPrivateFile);
+  return env::create_file_durably(files_, system_path(), as_bytes(system_line(system)), env::kPrivateFile);
 }
 
 Status StreamMemory::check_known_system(pg::SystemIdentifier system) const {
@@ -121,7 +121,11 @@ Status StreamMemory::check_known_system(pg::SystemIdentifier system) const {
                                        pg::to_text(system) + ", and dataset " + dataset_ + " is of " +
                                        printable(known->substr(0, known->find('\n'))))
       .hint("name a new dataset for a new server; if this one replaces the old for good, remove '" +
-            printable(path_of(kSystemFile)) + "'");
+            printable(system_path()) + "'");
+}
+
+std::string StreamMemory::system_path() const {
+  return path_of(kSystemFile);
 }
 
 Result<bool> StreamMemory::knows_system() const {

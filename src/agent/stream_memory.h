@@ -62,6 +62,7 @@ class StreamMemory {
   Status check_known_system(pg::SystemIdentifier system) const;
 
   Result<bool> knows_system() const;  // whether a server was ever streamed into the dataset
+  std::string system_path() const;    // where that stands
 
   Result<std::optional<StreamPosition>> position() const;
   Status keep(const StreamPosition& position);

@@ -21,8 +21,10 @@ Status check_is_no_database(const Context& context, const std::string& home, con
   const agent::StreamMemory memory(context.env.files, agent::database_directory(home, dataset), dataset);
   if (!TRY(memory.knows_system())) return {};
   return Error(Code::InvalidInput, "dataset '" + printable(dataset) + "' is of a database, whose log the agent streams")
-      .hint("give this one another name; a base backup of the database: exclave backup --database " +
-            printable(dataset));
+      .hint(
+          "give this one another name; if the database is protected no longer, and never again under this one, remove "
+          "'" +
+          printable(memory.system_path()) + "'");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "config/json.h"
 #include "config/section.h"
 #include "engine/database_capture.h"
+#include "engine/dataset_kind.h"
 #include "engine/log_terms.h"
 #include "engine/wal_directory.h"
 
@@ -33,6 +34,17 @@ Result<agent::AgentConfig> read_config(const Context& context, const std::string
         .hint("name the databases there: [[database]] with dataset and connection; see docs/operations/databases.md");
   }
   return agent::parse_agent_config(TRY(std::move(text)), file);
+}
+
+// Before anything of a server is remembered under a name that a tree has: then neither could be captured. What cannot be read
+// here keeps no log at home.
+Status check_names(const Context& context, const std::string& directory, const agent::AgentConfig& config) {
+  const auto home = TRY(AgentHome::open(context, directory, HomeUse::Looks));
+  const auto memory = home->look(context);
+  if (!memory.ok()) return {};
+  for (const agent::DatabaseConfig& each : config.databases)
+    TRY(engine::check_kind(memory.value().snapshots, each.stream.dataset, format::DatasetKind::Database));
+  return {};
 }
 
 pg::Until until(const Context& context, std::chrono::nanoseconds time) {
@@ -116,6 +128,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
 Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.home, HomeUse::Journals));
   const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
+  TRY(check_names(context, settings.home, config));
   const auto transport = wire::make_tls_transport(tls::Identity::from_key(home->writer()));
   const agent::AgentPlace place{context.env,          *transport,        home->policy(),
                                 home->registry(),     home->era().era,   home->writer(),

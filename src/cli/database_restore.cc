@@ -36,11 +36,13 @@ bool may_serve(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& 
   return true;
 }
 
-// As --to takes it. A base is finished within the second that is named by its beginning.
-std::string earliest_place_behind(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& goal) {
+// As --to takes it; of several databases no position. A base is finished within the second that is named by its beginning.
+std::string earliest_place_behind(const engine::DatasetSnapshot& base, const engine::RecoveryGoal& goal, bool of_all) {
+  if (std::holds_alternative<engine::ToCut>(goal)) return "a later cut";
+  if (of_all && std::holds_alternative<engine::ToRestorePoint>(goal)) return "a later point";
   if (std::holds_alternative<engine::ToCommitTime>(goal))
-    return env::to_rfc3339(env::Timestamp::from_seconds(base.finished.seconds() + 1));
-  return pg::to_text(engine::lsn(base.base->end));
+    return env::to_rfc3339(env::Timestamp::from_seconds(base.finished.seconds() + 1)) + " or a later place";
+  return pg::to_text(engine::lsn(base.base->end)) + " or a later place";
 }
 
 std::string end_in_words(const engine::LogEnd& end) {
@@ -249,7 +251,7 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
   std::optional<Error> unusable;
   std::string earliest;
   while (auto base = next_base()) {
-    earliest = earliest_place_behind(*base, goal);
+    earliest = earliest_place_behind(*base, goal, settings.all);
     if (!may_serve(*base, goal, place)) continue;
     const env::Instant begin = context.env.clock.monotonic();
     engine::DatabaseLog log = TRY(fetch(context, site, released, settings, goal, *base, directory));
@@ -269,12 +271,11 @@ Result<FoundLog> find_log(const Context& context, SiteFolder& site, const Releas
     if (!std::holds_alternative<engine::ToCommitTime>(goal)) in_words = ", which lies at " + pg::to_text(*place);
   }
   return no_base(released.holdings,
-                 unusable.has_value()
-                     ? *unusable
-                     : Error(Code::Precondition,
-                             "no base backup that the release opens ends before " + printable(settings.to) + in_words)
-                           .hint("ask for " + (earliest.empty() ? "a later place" : earliest + " or a later place") +
-                                 ", or release older periods: exclave snapshots --site DIRECTORY"));
+                 unusable.has_value() ? *unusable
+                                      : Error(Code::Precondition, "no base backup that the release opens ends before " +
+                                                                      printable(settings.to) + in_words)
+                                            .hint("ask for " + (earliest.empty() ? "a later place" : earliest) +
+                                                  ", or release older periods: exclave snapshots --site DIRECTORY"));
 }
 
 Result<RestoreTarget> claim_restore_target(env::FileSystem& files, const std::string& path,

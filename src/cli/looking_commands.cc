@@ -269,8 +269,9 @@ LastBases find_last_bases(const Context& context, const std::string& home, const
   LastBases bases;
   for (const config::Json& each : databases["databases"].elements()) {
     const std::string dataset = each["dataset"].string();
-    const auto last = std::find_if(snapshots.rbegin(), snapshots.rend(),
-                                   [&](const repo::SnapshotSummary& snapshot) { return snapshot.dataset == dataset; });
+    const auto last = std::find_if(snapshots.rbegin(), snapshots.rend(), [&](const repo::SnapshotSummary& snapshot) {
+      return snapshot.dataset == dataset && snapshot.kind == format::DatasetKind::Database;
+    });
     if (last == snapshots.rend()) continue;
     bases.emplace(dataset, LastBase{last->name.hex(), env::Timestamp{last->started_ns}.seconds(),
                                     noted_base_end(context, home, dataset)});

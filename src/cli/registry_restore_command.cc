@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -403,7 +404,8 @@ Status place_beside_others(env::FileSystem& files, Part& part) {
 
 // A dataset that cannot come back must not keep all others away.
 Status leave_out(const Context& context, Part& part) {
-  for (const std::string& name : part.settings.leave_out) {
+  const std::set<std::string> names(part.settings.leave_out.begin(), part.settings.leave_out.end());
+  for (const std::string& name : names) {
     if (!name.starts_with(part.prefix)) continue;  // another registry's
     const std::string dataset = name.substr(part.prefix.size());
     if (part.survey.datasets.erase(dataset) == 0) {
@@ -429,6 +431,13 @@ Result<Part> open_part(const Context& context, RestoreSettings settings) {
   if (!part.not_released.empty())
     context.note("what they hold is left out: " + not_released_in_words(part.not_released));
   part.survey = TRY(survey_of(context, part.released));
+  std::map<std::string, const engine::DatasetSnapshot*> others;  // the newest of each
+  for (const engine::DatasetSnapshot& each : part.survey.of_other_kinds) others[each.dataset] = &each;
+  for (const auto& [dataset, newest] : others) {
+    context.note("dataset " + dataset + " was another thing, too: a " + std::string(kind_in_words(newest->kind)) +
+                 ", which is not restored; its newest snapshot is " + short_hex(newest->found.object.name.view()) +
+                 " (--dataset " + dataset + " --snapshot)");
+  }
   part.released.holdings.lost = part.survey.lost;
   if (!part.settings.leave_out.empty()) TRY(leave_out(context, part));
   return part;

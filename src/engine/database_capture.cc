@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "engine/dataset_kind.h"
 #include "engine/detail/capture_session.h"
 #include "engine/detail/slab_cutter.h"
 
@@ -178,7 +179,7 @@ Result<DatabaseCaptureReport> capture_database(const CaptureContext& context, pg
                                                StageTimes& times, const OnProgress& on_progress, std::stop_token stop) {
   const env::Instant start = context.env.clock.monotonic();
   TRY(format::check_name("dataset", options.dataset));
-  TRY(check_kind(context, options.dataset, format::DatasetKind::Database));
+  TRY(check_kind(TRY(repo::snapshots_in(context.table)), options.dataset, format::DatasetKind::Database));
   CaptureSession::Facts snapshot;
   snapshot.kind = format::DatasetKind::Database;
   snapshot.source = options.source;

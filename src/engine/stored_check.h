@@ -48,10 +48,12 @@ struct StoredMemory {
   std::function<std::optional<std::set<std::uint64_t>>()> journals_at_home;
 };
 
+inline constexpr std::uint64_t kNearlyAllStreams = store::kMostStreams / 10 * 8;
+
 struct StoredCheck {
   // Of the registry, in all its eras: as many as one vault shows at most, of the store::kMostStreams that it takes.
   std::uint64_t streams = 0;
-  bool has_nearly_all_streams() const { return streams >= store::kMostStreams / 10 * 8; }
+  bool has_nearly_all_streams() const { return streams >= kNearlyAllStreams; }
   // Vaults that answer, and lack entries which k vaults hold, or held: later snapshots may refer to them.
   std::vector<std::string> lacking;
   // Entries that were durable, and that fewer than k vaults hold now.

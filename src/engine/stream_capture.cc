@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "engine/capture.h"
+#include "engine/dataset_kind.h"
 #include "engine/detail/capture_session.h"
 #include "engine/detail/slab_cutter.h"
 
@@ -15,7 +16,7 @@ Result<CaptureReport> capture_stream(const CaptureContext& context, const ByteSt
   facts.source = options.source;
   facts.started_ns = context.env.clock.now().nanoseconds;
   TRY(format::check_name("dataset", options.dataset));
-  TRY(check_kind(context, options.dataset, format::DatasetKind::ByteStream));
+  TRY(check_kind(TRY(repo::snapshots_in(context.table)), options.dataset, format::DatasetKind::ByteStream));
   const auto session = TRY(CaptureSession::begin(context, options.dataset, nullptr, options.behind, times));
   ContentPipeline& pipeline = session->pipeline();
 

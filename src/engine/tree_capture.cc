@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "engine/capture.h"
+#include "engine/dataset_kind.h"
 #include "engine/detail/capture_session.h"
 #include "engine/detail/progress_pace.h"
 #include "engine/detail/tree_reader.h"
@@ -101,7 +102,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
 
   // 1. Open the source, the last listing, and the stream to the vaults.
   TRY(format::check_name("dataset", options.dataset));
-  TRY(check_kind(context, options.dataset, format::DatasetKind::Tree));
+  TRY(check_kind(TRY(repo::snapshots_in(context.table)), options.dataset, format::DatasetKind::Tree));
   const std::string source = TRY(context.env.files.canonical(options.source).in([] { return "source"; }));
   TRY(check_root(context, options, source));
   TreeWalker walker =
@@ -119,7 +120,7 @@ Result<CaptureReport> capture_tree(const CaptureContext& context, const TreeCapt
     TreeScanner scanner(context.env, std::move(walker), std::move(previous), options.rereading, times);
     return count_tree(scanner, source, on_progress, stop);
   }
-  repo::CatalogueWriter catalogue = TRY(repo::CatalogueWriter::create(context.env.files, context.state_directory));
+  repo::CatalogueWriter catalogue = repo::CatalogueWriter::create(context.env.files, context.state_directory);
   const auto session = TRY(CaptureSession::begin(context, options.dataset, &catalogue, options.behind, times));
 
   // 2. Walk, read and cut; the pipeline does the rest behind.

@@ -62,12 +62,15 @@ std::string catalogue_file_name(std::string_view dataset) {
   return std::string(dataset) + ".catalogue";
 }
 
-CatalogueWriter::CatalogueWriter(std::unique_ptr<env::FileSystem::Draft> draft) : draft_(std::move(draft)) {}
-
-Result<CatalogueWriter> CatalogueWriter::create(env::FileSystem& files, std::string_view directory) {
-  CatalogueWriter writer(TRY(files.draft(directory, env::kPrivateFile)));
-  TRY(writer.draft_->file().write_at(0, Bytes(kHeaderRoom)));
-  writer.offset_ = kHeaderRoom;
+CatalogueWriter CatalogueWriter::create(env::FileSystem& files, std::string_view directory) {
+  CatalogueWriter writer;
+  auto draft = files.draft(directory, env::kPrivateFile);
+  if (draft.ok()) {
+    writer.draft_ = draft.take();
+    writer.write(Bytes(kHeaderRoom), 0);
+  } else {
+    writer.failure_ = draft.take_error();
+  }
   return writer;
 }
 

@@ -76,7 +76,7 @@ struct CatalogueBlock {
 class CatalogueWriter {
  public:
   // Builds beside the present catalogue; nothing is visible before commit().
-  static Result<CatalogueWriter> create(env::FileSystem& files, std::string_view directory);
+  static CatalogueWriter create(env::FileSystem& files, std::string_view directory);
   // An entry whose records come next.
   void begin_entry(const LocalFacts& facts);
   // The listing chunk that holds the records of all entries begun since the last one.
@@ -87,7 +87,7 @@ class CatalogueWriter {
   Status commit(const CatalogueHeader& header) &&;
 
  private:
-  explicit CatalogueWriter(std::unique_ptr<env::FileSystem::Draft> draft);
+  CatalogueWriter() = default;
   void write(ByteView block, std::uint32_t entries);
 
   std::unique_ptr<env::FileSystem::Draft> draft_;  // none after a failure

@@ -75,7 +75,7 @@ class CatalogueTest : public ::testing::Test {
   CatalogueTest() { CHECK(env_.files.make_directories("/state", 0700).ok()); }
 
   std::vector<format::ChunkId> write(const std::vector<CatalogueEntry>& entries) {
-    auto writer = CatalogueWriter::create(env_.files, "/state").take();
+    auto writer = CatalogueWriter::create(env_.files, "/state");
     Listing listing(writer);
     for (const CatalogueEntry& entry : entries) listing.add(entry);
     listing.end(ChunkEnd::WithListing);
@@ -140,7 +140,7 @@ TEST_F(CatalogueTest, all_blocks_but_the_last_stand_alone_and_can_be_kept) {
   const auto chunks = write(5000);
   const Bytes before = env_.files.read_file(kPath, 1 << 24).take();
   auto reader = CatalogueReader::open(env_.files, "/state", "files").take();
-  auto writer = CatalogueWriter::create(env_.files, "/state").take();
+  auto writer = CatalogueWriter::create(env_.files, "/state");
   Listing rest(writer);
   std::vector<format::ChunkId> seen;
   std::uint64_t count = 0;
@@ -238,7 +238,7 @@ TEST_F(CatalogueTest, a_block_that_claims_more_than_the_file_holds_is_corrupt_an
 TEST_F(CatalogueTest, an_abandoned_writer_leaves_the_old_one) {
   write(10);
   {
-    auto writer = CatalogueWriter::create(env_.files, "/state").take();
+    auto writer = CatalogueWriter::create(env_.files, "/state");
     Listing listing(writer);
     listing.add(entry_of(0));
     listing.end(ChunkEnd::WithListing);
@@ -250,7 +250,7 @@ TEST_F(CatalogueTest, an_abandoned_writer_leaves_the_old_one) {
 TEST_F(CatalogueTest, what_a_full_disk_refused_is_told_at_the_end_and_takes_no_room_until_then) {
   constexpr std::uint64_t kCapacity = std::uint64_t{1} << 20;
   universe_.machine("home").disk().set_capacity_bytes(kCapacity);
-  auto writer = CatalogueWriter::create(env_.files, "/state").take();
+  auto writer = CatalogueWriter::create(env_.files, "/state");
   Listing listing(writer);
   for (std::uint64_t number = 0; number < 20'000; ++number) listing.add(entry_of(number));  // some 4 MB
   const Bytes other(kCapacity * 3 / 4);
@@ -260,6 +260,19 @@ TEST_F(CatalogueTest, what_a_full_disk_refused_is_told_at_the_end_and_takes_no_r
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(done.error().code(), Code::Exhausted);
   EXPECT_EQ(read_all().error().code(), Code::NotFound);
+}
+
+TEST_F(CatalogueTest, a_disk_that_is_full_from_the_beginning_on_is_told_of_at_the_end_too) {
+  write(10);
+  universe_.machine("home").disk().set_capacity_bytes(1);
+  auto writer = CatalogueWriter::create(env_.files, "/state");
+  Listing listing(writer);
+  listing.add(entry_of(0));
+  listing.end(ChunkEnd::WithListing);
+  const Status done = std::move(writer).commit(header_of(1));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), Code::Exhausted);
+  EXPECT_EQ(read_all().take(), 10U) << "the one before is still there";
 }
 
 TEST_F(CatalogueTest, another_datasets_catalogue_is_refused_and_a_missing_one_is_not_found) {
@@ -304,7 +317,7 @@ class CatalogueInWeather final : public conformance::Tenant {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
 
   static Status replace(env::FileSystem& files, std::uint64_t count) {
-    auto writer = TRY(CatalogueWriter::create(files, "/state"));
+    auto writer = CatalogueWriter::create(files, "/state");
     Listing listing(writer);
     for (std::uint64_t number = 0; number < count; ++number) listing.add(entry_of(number));
     listing.end(ChunkEnd::WithListing);

@@ -126,6 +126,21 @@ TEST_F(Spread, H9_a_vault_that_takes_each_object_just_in_time_does_not_hold_up_a
   });
 }
 
+TEST_F(Spread, H9_vaults_that_take_turns_in_that_are_left_behind_too) {
+  run([&] {
+    for (const std::string name : {"fra", "ger"}) vaults_.push_back(std::make_unique<FakeVault>(name, env_.clock));
+    for (const auto& vault : vaults_) vault->takes = milliseconds(100);
+    vaults_[0]->takes = vaults_[4]->takes = seconds(25);
+    const auto writer = open(3).take();
+    const env::Instant start = env_.clock.monotonic();
+    push(*writer, 1000);
+    EXPECT_TRUE(writer->wait_durable(1000).ok());
+    EXPECT_LT(env_.clock.monotonic() - start, seconds(300)) << "100 without them, with them 25,000";
+    writer->finish(std::nullopt);
+    for (const std::string_view name : {"lux", "ger"}) EXPECT_TRUE(of(*writer, name).failure.has_value()) << name;
+  });
+}
+
 TEST_F(Spread, a_vault_that_is_slower_by_a_little_or_that_is_wanted_or_needed_is_waited_for) {
   struct Case {
     std::uint32_t k;

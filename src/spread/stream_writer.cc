@@ -199,7 +199,7 @@ void StreamWriter::wait_for_room_locked(Lane& lane) {
       continue;
     }
     const env::Instant began = clock_.monotonic();
-    const auto all_else = std::max(began - opened_ - lane.held_up, time_without_locked(lane));
+    const auto all_else = std::max(began - opened_ - held_up_, time_without_locked(lane));
     const auto patience = std::max<std::chrono::nanoseconds>(kTimesAsLong * all_else, kAtLeast) - lane.held_up;
     if (patience <= std::chrono::nanoseconds{}) {
       lane.progress.failure =
@@ -207,7 +207,9 @@ void StreamWriter::wait_for_room_locked(Lane& lane) {
       return;
     }
     monitor_->wait_until(began + patience);
-    lane.held_up += clock_.monotonic() - began;
+    const auto waited = clock_.monotonic() - began;
+    lane.held_up += waited;
+    held_up_ += waited;
   }
 }
 

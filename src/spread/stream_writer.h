@@ -92,6 +92,7 @@ class StreamWriter : public store::StreamSink {
   // Under monitor_:
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<format::ChainHash> chain_;  // h_i of every pushed entry
+  std::chrono::nanoseconds held_up_{};    // by single vaults, one after the other
   bool closed_ = false;
 };
 

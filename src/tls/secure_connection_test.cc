@@ -505,7 +505,7 @@ TEST_F(Tls, cuts_a_peer_that_hides_key_updates_among_bytes_of_data) {
   server->value()->shutdown();
   ASSERT_FALSE(got.ok());
   EXPECT_THAT(got.error().message(), HasSubstr("TLS records without data"));
-  EXPECT_LT(bytes, 30U) << "256 KiB are 9,700 key updates";
+  EXPECT_LT(bytes, 300U) << "256 KiB are 9,700 key updates, of which a busy machine sends fewer between two bytes";
 }
 
 TEST_F(Tls, reads_bytes_that_come_one_in_a_record_for_as_long_as_they_come) {

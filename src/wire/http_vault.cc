@@ -99,6 +99,7 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     auto result = attempt_once(attempt, deadline, was_stale);
     if (result.ok() || !may_pass(result.error().code())) {
       is_out_of_reach_ = false;
+      has_answered_ = true;
       if (result.ok()) return result;
       return store::of_vault(pinned_.name, result.error());
     }
@@ -111,7 +112,7 @@ auto HttpVault::call(const Attempt& attempt, unsigned attempts) -> decltype(atte
     ++failed;
     const std::chrono::nanoseconds pause = TRY(pause_before(failed));
     const env::Instant next = world_.clock.monotonic() + pause;
-    const bool hangs = lets_time_run_out_ && failed >= kMostRunOut;
+    const bool hangs = !has_answered_ && lets_time_run_out_ && failed >= kMostRunOut;
     if (failed >= attempts || hangs || next >= deadline) {
       is_out_of_reach_ = true;
       // Every call may be repeated: whether it happened does not matter to whoever tries again later.

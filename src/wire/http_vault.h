@@ -8,8 +8,9 @@
 // Units/limits: at most `connections` requests at a time, further callers wait. A call makes at most `attempts`
 //     attempts within `call_time`; once a vault has not been reached, later calls make one attempt each until one
 //     succeeds. A vault that let a connection's time run out is given `glance_time` for the next ones, and once a minute
-//     the whole `connect_time`: one that hangs does not hold up every step of a restore, one that is slow comes back. A call in
-//     which a connection's time ran out makes two attempts at most.
+//     the whole `connect_time`: one that hangs does not hold up every step of a restore, one that is slow comes back. A vault that
+//     has not answered yet, and lets a connection's time run out, gets two attempts at most: it hangs. One that had answered is
+//     away for a moment.
 //     Answers are bounded: documents 4 MiB, heads 100,000 streams.
 // I1  A receipt is returned only after it was checked (receipts.h); an act only if it bears the hash asked for.
 // I2  The other end holds the vault's pinned identity key, in every connection.
@@ -121,6 +122,7 @@ class HttpVault final : public store::VaultApi {
   ConnectionPool pool_;
   ReceiptMemory receipts_;
   std::atomic<bool> is_out_of_reach_ = false;
+  std::atomic<bool> has_answered_ = false;  // ever
   std::atomic<bool> is_shut_down_ = false;
   std::atomic<bool> lets_time_run_out_ = false;  // the last connection that it was to take
   std::atomic<env::Instant> next_long_look_{};   // from then on it is given the whole connect_time again

@@ -432,7 +432,7 @@ TEST_F(Recapture, what_no_reader_would_take_is_left_out_of_the_listing_whoever_b
 // Every block of `path` as one that cannot go on as a whole: the same entries, other ends.
 void take_blocks_apart(env::FileSystem& files, const std::string& directory) {
   auto reader = must(repo::CatalogueReader::open(files, directory, "files"));
-  auto writer = must(repo::CatalogueWriter::create(files, directory));
+  auto writer = repo::CatalogueWriter::create(files, directory);
   const repo::CatalogueHeader header = reader.header();
   while (const auto entry = must(reader.next())) {
     format::ListingEncoder encoder;
@@ -574,7 +574,8 @@ TEST_F(Recapture, what_the_agent_cannot_write_down_after_its_snapshot_is_durable
   must(files().make_directories(agent_->catalogues() + "/files.catalogue", 0700));
   const auto report = must(agent_->capture(source()));
   ASSERT_EQ(report.not_kept.size(), 1U);
-  EXPECT_NE(report.not_kept.front().find("the next capture reads the whole tree"), std::string::npos);
+  EXPECT_NE(report.not_kept.front().find("the next capture reads again what changed since the catalogue before"),
+            std::string::npos);
   EXPECT_TRUE(report.is_partial());
   EXPECT_TRUE(report.vaults_behind().empty());
   EXPECT_EQ(must(files().read_file(restored(report.snapshot) + "/a", 100)), to_bytes("one"));

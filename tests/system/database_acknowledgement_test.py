@@ -172,6 +172,18 @@ class Acknowledgements(DatabaseTest):
         self.assertEqual(1, tree.code, str(tree))
         self.assertIn("dataset 'people' is of a database", tree.err)
 
+    def test_an_agent_does_not_take_the_name_of_a_tree(self):
+        """It would remember the server under it; then neither could be captured."""
+        self.make_source()
+        realm = self.realm = self.make_realm()
+        back_up = ("backup", "--home", realm.home, "source", "--dataset", "people")
+        self.ok(realm.exclave(*back_up))
+        (realm.home / "agent.toml").write_text('[[database]]\ndataset = "people"\nconnection = "host=/nowhere"\n')
+        refused = realm.exclave("agent", "run", "--home", realm.home)
+        self.assertEqual(1, refused.code, str(refused))
+        self.assertIn("dataset 'people' holds a tree of files, and this is a database", refused.err)
+        self.ok(realm.exclave(*back_up))
+
     def refused_by_status(self, text):
         told = self.realm.exclave("status", "--home", self.realm.home)
         self.assertEqual(harness.PARTIAL, told.code, str(told))

@@ -28,18 +28,6 @@ void count_left_out(const ContentPipeline::Outcome& outcome, format::SnapshotTot
   }
 }
 
-std::string_view in_words(format::DatasetKind kind) {
-  switch (kind) {
-    case format::DatasetKind::Tree:
-      return "a tree of files";
-    case format::DatasetKind::ByteStream:
-      return "a stream of bytes";
-    case format::DatasetKind::Database:
-      return "a database";
-  }
-  return "something else";
-}
-
 }  // namespace
 
 std::vector<std::string> CaptureReport::vaults_behind() const {
@@ -60,17 +48,6 @@ format::PeriodNumber current_period(const CaptureContext& context,
   // Keys of earlier periods have been erased: what is left starts at the oldest one held.
   if (!context.keys.periods.empty()) return std::max(period, context.keys.periods.front().id.period);
   return period;
-}
-
-Status check_kind(const CaptureContext& context, std::string_view dataset, format::DatasetKind kind) {
-  for (const repo::SnapshotSummary& summary : TRY(repo::snapshots_in(context.table))) {
-    if (summary.dataset != dataset || summary.kind == kind) continue;
-    return Error(Code::InvalidInput, "dataset '" + printable(dataset) + "' holds " +
-                                         std::string(in_words(summary.kind)) + ", and this is " +
-                                         std::string(in_words(kind)))
-        .hint("give it a dataset of its own, by another name");
-  }
-  return {};
 }
 
 Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureContext& context, std::string_view dataset,
@@ -234,7 +211,7 @@ Status CaptureSession::finish(Facts facts, CaptureReport& report) {
     note(std::move(*catalogue_)
              .commit({context_.policy.realm, context_.registry.id, context_.era.number, dataset_, written.name,
                       snapshot.oldest_period, facts.source, facts.totals}),
-         "the next capture reads the whole tree");
+         "the next capture reads again what changed since the catalogue before, or the whole tree if there is none");
   }
   note(keep_receipts(), "what slower vaults confirmed is not remembered");
   report.notes = notes_;

@@ -19,10 +19,6 @@
 
 namespace exclave::engine {
 
-// InvalidInput: the dataset's snapshots of this era are of another kind. Whoever restores the latest, or a log, would find the
-// wrong one.
-Status check_kind(const CaptureContext& context, std::string_view dataset, format::DatasetKind kind);
-
 class CaptureSession {
  public:
   // `catalogue` (or null) takes the listing's entries until finish() commits it; it outlives the session.
