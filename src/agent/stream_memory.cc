@@ -109,7 +109,7 @@ Result<std::optional<std::string>> StreamMemory::read(std::string_view file, std
 }
 
 Status StreamMemory::check_system(pg::SystemIdentifier system) {
-  if (TRY(read(kSystemFile, kMostNumberBytes)).has_value()) return check_known_system(system);
+  if (TRY(knows_system())) return check_known_system(system);
   TRY(forget_position());
   return env::create_file_durably(files_, system_path(), as_bytes(system_line(system)), env::kPrivateFile);
 }

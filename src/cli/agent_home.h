@@ -51,10 +51,11 @@ class AgentHome {
   const policy::Registry& registry() const { return *registry_; }
   engine::PinnedRegistry pinned() const { return acts_.pinned(*registry_); }
   const policy::SignedEra& era() const { return *era_; }
+  const std::string& directory() const { return directory_; }
   const std::string& state_directory() const { return state_; }
   VaultSet& vaults() { return *vaults_; }    // not of Looks
   table::Table& table() { return *table_; }  // of Captures
-  // Beside whoever captures. Of Looks.
+  // Beside whoever captures. Of Looks and Journals.
   Result<EraMemory> look(const Context& context) const;
   const crypto::Ed25519SigningKey& writer() const { return *writer_; }
   std::string keys_path() const { return env::join_path(directory_, era_keys_name(keys_.era)); }

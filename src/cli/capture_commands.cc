@@ -17,8 +17,8 @@ namespace exclave::cli {
 namespace {
 
 // A database has the name from its first log on; its first base may come later.
-Status check_is_no_database(const Context& context, const std::string& home, const std::string& dataset) {
-  const agent::StreamMemory memory(context.env.files, agent::database_directory(home, dataset), dataset);
+Status check_is_no_database(const Context& context, const AgentHome& home, const std::string& dataset) {
+  const agent::StreamMemory memory(context.env.files, agent::database_directory(home.directory(), dataset), dataset);
   if (!TRY(memory.knows_system())) return {};
   return Error(Code::InvalidInput, "dataset '" + printable(dataset) + "' is of a database, whose log the agent streams")
       .hint(
@@ -44,7 +44,7 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
         .hint("name its directory, or send one file's bytes: exclave ingest --home DIRECTORY NAME < FILE");
   }
   const auto home = TRY(AgentHome::open(context, settings.home));
-  TRY(check_is_no_database(context, settings.home, settings.dataset));
+  TRY(check_is_no_database(context, *home, settings.dataset));
   engine::TreeCaptureOptions options;
   options.dataset = settings.dataset;
   options.source = settings.source;
@@ -92,7 +92,7 @@ Result<ExitCode> run(const Context& context, const BackupSettings& settings) {
 
 Result<ExitCode> run(const Context& context, const IngestSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.home));
-  TRY(check_is_no_database(context, settings.home, settings.dataset));
+  TRY(check_is_no_database(context, *home, settings.dataset));
   engine::ByteStreamOptions options;
   options.dataset = settings.dataset;
   options.source = "standard input";

@@ -38,9 +38,8 @@ Result<agent::AgentConfig> read_config(const Context& context, const std::string
 
 // Before anything of a server is remembered under a name that a tree has: then neither could be captured. What cannot be read
 // here keeps no log at home.
-Status check_names(const Context& context, const std::string& directory, const agent::AgentConfig& config) {
-  const auto home = TRY(AgentHome::open(context, directory, HomeUse::Looks));
-  const auto memory = home->look(context);
+Status check_names(const Context& context, const AgentHome& home, const agent::AgentConfig& config) {
+  const auto memory = home.look(context);
   if (!memory.ok()) return {};
   for (const agent::DatabaseConfig& each : config.databases)
     TRY(engine::check_kind(memory.value().snapshots, each.stream.dataset, format::DatasetKind::Database));
@@ -69,7 +68,7 @@ bool wait_for_log(const Context& context, const std::string& home, const std::st
   return false;
 }
 
-Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home, const std::string& directory,
+Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome& home,
                                               const agent::DatabaseConfig& config,
                                               engine::DatabaseCaptureOptions options, engine::StageTimes& times,
                                               const engine::OnProgress& on_progress) {
@@ -79,7 +78,7 @@ Result<engine::DatabaseCaptureReport> capture(const Context& context, AgentHome&
   const pg::ServerFacts facts = TRY(pg::read_server_facts(clock, endpoint, "", until(context, kCommandTime)));
   TRY(pg::check_server_facts(facts, std::nullopt));
   const std::string& dataset = config.stream.dataset;
-  const agent::StreamMemory memory(context.env.files, agent::database_directory(directory, dataset), dataset);
+  const agent::StreamMemory memory(context.env.files, agent::database_directory(home.directory(), dataset), dataset);
   TRY(memory.check_known_system(facts.system));  // the base of another server fits no log of this dataset
   auto connection = TRY(pg::ReplicationConnection::open(clock, endpoint, until(context, kCommandTime)));
   options.dataset = dataset;
@@ -100,7 +99,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
   engine::StageTimes times;
   ProgressLine progress(context, "base backup");
   const engine::DatabaseCaptureReport report =
-      TRY(capture(context, *home, settings.home, *database, options, times, progress.callback()));
+      TRY(capture(context, *home, *database, options, times, progress.callback()));
   note_base(context, settings.home, settings.database, report);
   const pg::Lsn end(report.base.end.value());
   const bool usable = wait_for_log(context, settings.home, settings.database, end);
@@ -128,7 +127,7 @@ Result<ExitCode> backup_database(const Context& context, const BackupSettings& s
 Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
   const auto home = TRY(AgentHome::open(context, settings.home, HomeUse::Journals));
   const agent::AgentConfig config = TRY(read_config(context, settings.home, settings.config));
-  TRY(check_names(context, settings.home, config));
+  TRY(check_names(context, *home, config));
   const auto transport = wire::make_tls_transport(tls::Identity::from_key(home->writer()));
   const agent::AgentPlace place{context.env,          *transport,        home->policy(),
                                 home->registry(),     home->era().era,   home->writer(),
@@ -138,8 +137,7 @@ Result<ExitCode> run(const Context& context, const AgentRunSettings& settings) {
   const agent::TakeBase take_base = [&](const agent::DatabaseConfig& database) -> Status {
     const auto captures = TRY(AgentHome::open(context, settings.home));
     engine::StageTimes times;
-    const engine::DatabaseCaptureReport report =
-        TRY(capture(context, *captures, settings.home, database, {}, times, {}));
+    const engine::DatabaseCaptureReport report = TRY(capture(context, *captures, database, {}, times, {}));
     note_base(context, settings.home, database.stream.dataset, report);
     return log_capture(context, *captures, report.capture,
                        "base backup " + short_hex(report.capture.snapshot.view()) + " of " + database.stream.dataset);

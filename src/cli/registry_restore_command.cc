@@ -420,6 +420,16 @@ Status leave_out(const Context& context, Part& part) {
   return Error(Code::InvalidInput, "every dataset is left out").hint("name fewer of them with --leave-out");
 }
 
+void note_other_kinds(const Context& context, const engine::DatasetSurvey& survey) {
+  std::map<std::string, const engine::DatasetSnapshot*> others;  // the newest of each
+  for (const engine::DatasetSnapshot& each : survey.of_other_kinds) others[each.dataset] = &each;
+  for (const auto& [dataset, newest] : others) {
+    context.note("dataset " + dataset + " was another thing, too: a " + std::string(kind_in_words(newest->kind)) +
+                 ", which is not restored; its newest snapshot is " + short_hex(newest->found.object.name.view()) +
+                 " (--dataset " + dataset + " --snapshot)");
+  }
+}
+
 // What a registry's release opens.
 Result<Part> open_part(const Context& context, RestoreSettings settings) {
   Part part;
@@ -431,13 +441,7 @@ Result<Part> open_part(const Context& context, RestoreSettings settings) {
   if (!part.not_released.empty())
     context.note("what they hold is left out: " + not_released_in_words(part.not_released));
   part.survey = TRY(survey_of(context, part.released));
-  std::map<std::string, const engine::DatasetSnapshot*> others;  // the newest of each
-  for (const engine::DatasetSnapshot& each : part.survey.of_other_kinds) others[each.dataset] = &each;
-  for (const auto& [dataset, newest] : others) {
-    context.note("dataset " + dataset + " was another thing, too: a " + std::string(kind_in_words(newest->kind)) +
-                 ", which is not restored; its newest snapshot is " + short_hex(newest->found.object.name.view()) +
-                 " (--dataset " + dataset + " --snapshot)");
-  }
+  note_other_kinds(context, part.survey);
   part.released.holdings.lost = part.survey.lost;
   if (!part.settings.leave_out.empty()) TRY(leave_out(context, part));
   return part;

@@ -65,7 +65,7 @@ struct CaptureProgress {
 // Called now and then from the capturing thread; cheap.
 using OnProgress = std::function<void(const CaptureProgress&)>;
 
-enum class Behind { GracePeriod, WaitForAll };
+using spread::Behind;
 enum class Rereading { ChangedOnly, Everything };
 enum class CaptureMode { Real, DryRun };
 // What to do where the dataset's last capture was of another directory. "The latest" of a dataset is one tree: of two

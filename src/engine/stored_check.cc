@@ -69,12 +69,12 @@ std::optional<std::vector<store::StreamHead>> ask(const PinnedRegistry& registry
   auto heads = vault.heads(registry.registry.id);
   if (!heads.ok()) return std::nullopt;
   std::vector<store::StreamHead> own = heads.take();
-  // Whose signatures are no writer's are made up.
-  if (own.size() >= kNearlyAllStreams)
-    std::erase_if(own, [&](const store::StreamHead& head) { return !registry.is_own(head.stream); });
+  const auto is_made_up = [&](const store::StreamHead& head) { return !registry.is_own(head.stream); };
+  const bool are_proven = own.size() >= kNearlyAllStreams;  // a signature costs time: otherwise of this era's alone
+  if (are_proven) std::erase_if(own, is_made_up);
   streams = std::max<std::uint64_t>(streams, own.size());
   std::erase_if(own, [&](const store::StreamHead& head) {
-    return head.stream.descriptor.era != era || !registry.is_own(head.stream);
+    return head.stream.descriptor.era != era || (!are_proven && is_made_up(head));
   });
   const bool is_signed = std::ranges::all_of(
       own, [](const store::StreamHead& head) { return head.receipt.has_value() || head.entries == 0; });

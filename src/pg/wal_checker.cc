@@ -256,11 +256,9 @@ Status WalChecker::take_record_bytes(ByteView& bytes) {
         take_unknown(bytes);
         break;
       case State::Padding:
-      case State::Zeros:
-        TRY(take_zeros(bytes));
-        break;
       case State::Switched:
-        take_switched(bytes);
+      case State::Zeros:
+        TRY(take_filling(bytes));
         break;
       case State::Header:
         TRY(take_record_header(bytes));
@@ -299,9 +297,10 @@ void WalChecker::expect(State state, std::uint64_t count) {
   if (count == 0) complete_record();
 }
 
-Status WalChecker::take_zeros(ByteView& bytes) {
+// What stands between records.
+Status WalChecker::take_filling(ByteView& bytes) {
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), remaining_));
-  if (!is_all_zero(bytes.first(size))) {
+  if (state_ != State::Switched && !is_all_zero(bytes.first(size))) {
     return corrupt(position_, state_ == State::Zeros ? "bytes after a log switch" : "bytes after the end of a record");
   }
   position_ = position_ + size;
@@ -309,14 +308,6 @@ Status WalChecker::take_zeros(ByteView& bytes) {
   remaining_ -= size;
   if (remaining_ == 0) complete_record();
   return {};
-}
-
-void WalChecker::take_switched(ByteView& bytes) {
-  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), remaining_));
-  position_ = position_ + size;
-  bytes = bytes.subspan(size);
-  remaining_ -= size;
-  if (remaining_ == 0) complete_record();
 }
 
 Status WalChecker::take_record_header(ByteView& bytes) {

@@ -126,8 +126,7 @@ class WalChecker {
   Status check_record_header();
   Status take_data(ByteView& bytes);
   void take_unknown(ByteView& bytes);
-  Status take_zeros(ByteView& bytes);
-  void take_switched(ByteView& bytes);
+  Status take_filling(ByteView& bytes);
   bool is_behind_switch() const { return state_ == State::Switched || state_ == State::Zeros; }
   Status finish_record();
   void expect(State state, std::uint64_t count);

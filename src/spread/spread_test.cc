@@ -30,12 +30,12 @@ class Spread : public ::testing::Test {
     for (const auto& vault : vaults_) pointers.push_back(vault.get());
     return pointers;
   }
-  Result<std::unique_ptr<StreamWriter>> open(std::uint32_t k = 2, SlowVaults slow = SlowVaults::LeftBehind) {
+  Result<std::unique_ptr<StreamWriter>> open(std::uint32_t k = 2, Behind behind = Behind::GracePeriod) {
     format::StreamDescriptor descriptor;
     descriptor.writer = key_.public_key();
     descriptor.era = format::EraNumber(1);
     return StreamWriter::open(env_.threads, env_.clock, all(), k, format::SignedStream::sign(descriptor, key_), key_,
-                              slow);
+                              behind);
   }
   static store::SealedObject object(std::uint64_t number) {
     format::ObjectName name;
@@ -144,16 +144,16 @@ TEST_F(Spread, H9_vaults_that_take_turns_in_that_are_left_behind_too) {
 TEST_F(Spread, a_vault_that_is_slower_by_a_little_or_that_is_wanted_or_needed_is_waited_for) {
   struct Case {
     std::uint32_t k;
-    SlowVaults slow;
+    Behind behind;
     seconds takes;
   };
   run([&] {
-    for (const Case& each : {Case{2, SlowVaults::LeftBehind, seconds(1)}, Case{2, SlowVaults::WaitedFor, seconds(25)},
-                             Case{3, SlowVaults::LeftBehind, seconds(25)}}) {
+    for (const Case& each : {Case{2, Behind::GracePeriod, seconds(1)}, Case{2, Behind::WaitForAll, seconds(25)},
+                             Case{3, Behind::GracePeriod, seconds(25)}}) {
       vaults_[0]->takes = milliseconds(100);
       vaults_[1]->takes = milliseconds(100);
       vaults_[2]->takes = each.takes;
-      const auto writer = open(each.k, each.slow).take();
+      const auto writer = open(each.k, each.behind).take();
       push(*writer, 100);
       EXPECT_TRUE(writer->wait_durable(100).ok());
       writer->finish(std::nullopt);

@@ -19,12 +19,12 @@ struct StreamWriter::Lane {
 
 StreamWriter::StreamWriter(env::Threads& threads, env::Clock& clock, std::uint32_t durable_copies,
                            const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key,
-                           SlowVaults slow)
+                           Behind behind)
     : clock_(clock),
       durable_copies_(durable_copies),
       stream_id_(stream.descriptor.id()),
       writer_key_(writer_key),
-      slow_(slow),
+      behind_(behind),
       opened_(clock.monotonic()),
       monitor_(threads.make_monitor()) {}
 
@@ -32,10 +32,10 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(env::Threads& threads, 
                                                          std::vector<store::VaultApi*> vaults,
                                                          std::uint32_t durable_copies,
                                                          const format::SignedStream& stream,
-                                                         const crypto::Ed25519SigningKey& writer_key, SlowVaults slow,
+                                                         const crypto::Ed25519SigningKey& writer_key, Behind behind,
                                                          const std::map<std::string, Error>& away) {
   CHECK(durable_copies >= 1);
-  std::unique_ptr<StreamWriter> writer(new StreamWriter(threads, clock, durable_copies, stream, writer_key, slow));
+  std::unique_ptr<StreamWriter> writer(new StreamWriter(threads, clock, durable_copies, stream, writer_key, behind));
   for (store::VaultApi* vault : vaults) {
     auto lane = std::make_unique<Lane>();
     lane->vault = vault;
@@ -194,7 +194,7 @@ std::chrono::nanoseconds StreamWriter::time_without_locked(const Lane& lane) con
 
 void StreamWriter::wait_for_room_locked(Lane& lane) {
   while (lane.queue.size() >= kQueueDepth && !lane.progress.failure.has_value()) {
-    if (slow_ == SlowVaults::WaitedFor || !is_holding_up_locked(lane)) {
+    if (behind_ == Behind::WaitForAll || !is_holding_up_locked(lane)) {
       monitor_->wait();
       continue;
     }

@@ -34,7 +34,8 @@ inline constexpr std::size_t kQueueDepth = 2;
 inline constexpr int kTimesAsLong = 20;
 inline constexpr std::chrono::seconds kAtLeast{60};
 
-enum class SlowVaults { LeftBehind, WaitedFor };
+// What becomes of vaults that take longer than the others.
+enum class Behind { GracePeriod, WaitForAll };
 
 struct VaultProgress {
   std::string vault;
@@ -52,7 +53,7 @@ class StreamWriter : public store::StreamSink {
                                                     std::vector<store::VaultApi*> vaults, std::uint32_t durable_copies,
                                                     const format::SignedStream& stream,
                                                     const crypto::Ed25519SigningKey& writer_key,
-                                                    SlowVaults slow = SlowVaults::LeftBehind,
+                                                    Behind behind = Behind::GracePeriod,
                                                     const std::map<std::string, Error>& away = {});
   ~StreamWriter() override;  // abandons what is queued
 
@@ -73,7 +74,7 @@ class StreamWriter : public store::StreamSink {
   };
   struct Lane;  // one vault's queue, thread and head
   StreamWriter(env::Threads& threads, env::Clock& clock, std::uint32_t durable_copies,
-               const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key, SlowVaults slow);
+               const format::SignedStream& stream, const crypto::Ed25519SigningKey& writer_key, Behind behind);
   void run_lane(Lane& lane);
   void wait_for_room_locked(Lane& lane);
   bool is_holding_up_locked(const Lane& lane) const;  // so k others have not failed
@@ -86,7 +87,7 @@ class StreamWriter : public store::StreamSink {
   const std::uint32_t durable_copies_;
   const format::StreamId stream_id_;
   const crypto::Ed25519SigningKey& writer_key_;
-  const SlowVaults slow_;
+  const Behind behind_;
   const env::Instant opened_;
   const std::unique_ptr<env::Monitor> monitor_;
   // Under monitor_:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/text.h"
 #include "engine/detail/stream_order.h"
 #include "engine/period_keeper.h"
 #include "repo/relied_entries.h"
@@ -73,8 +72,7 @@ Result<std::unique_ptr<CaptureSession>> CaptureSession::begin(const CaptureConte
   descriptor.start = TRY(next_stream_start(context, *session->index_, survey.away));
   session->stream_ = TRY(spread::StreamWriter::open(
       context.env.threads, context.env.clock, context.vaults, context.policy.quorum.k,
-      format::SignedStream::sign(descriptor, context.writer), context.writer,
-      behind == Behind::WaitForAll ? spread::SlowVaults::WaitedFor : spread::SlowVaults::LeftBehind, survey.away));
+      format::SignedStream::sign(descriptor, context.writer), context.writer, behind, survey.away));
   CaptureSession* raw = session.get();
   session->packs_ = std::make_unique<repo::PackWriter>(
       context.env.threads, context.env.clock, repo::Sealer(context.policy.realm, context.env.random),

@@ -2,7 +2,7 @@
 // Hides: the rule.
 //
 // I1  Until so many have answered that no other's word is needed, everybody is waited for. From then on whoever takes
-//     kTimesAsLong as long as they did, and kAtLeast, is asked nothing more: a vault that answers each of a thousand calls just
+//     spread::kTimesAsLong as long as they did, and spread::kAtLeast, is asked nothing more: a vault that answers each of a thousand calls just
 //     in time must not hold up a restore for days. A long line is no reason: it is not twenty times as slow.
 // Threads: any.
 #pragma once
@@ -13,14 +13,12 @@
 
 #include "base/result.h"
 #include "env/time.h"
+#include "spread/stream_writer.h"
 
 namespace exclave::engine::detail {
 
 class Patience {
  public:
-  static constexpr int kTimesAsLong = 20;
-  static constexpr std::chrono::seconds kAtLeast{60};
-
   // `enough`: vaults. Begins now.
   Patience(env::Clock& clock, std::size_t enough)
       : clock_(clock), missing_(static_cast<std::int64_t>(enough)), began_(clock.monotonic()) {}
@@ -32,7 +30,8 @@ class Patience {
   // Asked between two calls of one vault. Unavailable: no more of it is waited for.
   Status check() const {
     if (missing_ > 0) return {};
-    const auto limit = std::max<std::chrono::nanoseconds>(kTimesAsLong * std::chrono::nanoseconds(took_), kAtLeast);
+    const auto limit =
+        std::max<std::chrono::nanoseconds>(spread::kTimesAsLong * std::chrono::nanoseconds(took_), spread::kAtLeast);
     if (clock_.monotonic() - began_ <= limit) return {};
     return Error(Code::Unavailable, "it answers much more slowly than the others; it is not waited for any longer");
   }
