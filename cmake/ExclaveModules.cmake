@@ -21,7 +21,8 @@ function(exclave_add_test_binary name)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}")
   target_compile_definitions(${name} PRIVATE EXCLAVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
-  if(EXCLAVE_SANITIZE)  # the program's code is optimised, a test's own is not: it runs once and took most of the build
+  # The program's code is optimised, a unit test's own is not: it runs once, and took half of the build.
+  if(EXCLAVE_SANITIZE OR ARG_LABEL MATCHES "^unit")
     target_compile_options(${name} PRIVATE -O0)
   endif()
   target_link_libraries(${name} PRIVATE ${ARG_LINK} exclave_build_kind GTest::gmock GTest::gtest_main Threads::Threads)

@@ -89,9 +89,10 @@ class DatabaseTest(harness.SystemTest):
         self.agent.wait("people", lambda s: postgres.number_of(s["durable"]) >= postgres.number_of(end), f"durable up to {end}")
 
     def wait_for(self, condition, what):
+        """`what`: the condition in words, or what gives them."""
         deadline = time.monotonic() + 60
         while not condition():
-            self.assertLess(time.monotonic(), deadline, f"not {what}")
+            self.assertLess(time.monotonic(), deadline, f"not {what() if callable(what) else what}")
             time.sleep(0.2)
 
     def end_of_history(self, cluster):
