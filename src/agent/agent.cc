@@ -108,6 +108,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   TRY(env.files.make_directories(status_folder, env::kPrivateDirectory));
   TRY(env.files.remove_temporaries(status_folder));
   VaultClocks clocks(env, place.policy.quorum.k, place.vaults);
+  WriterWatch watch(env, place.writer.public_key(), place.registry.id, place.vaults);
   std::vector<detail::Running> databases;
   for (const DatabaseConfig& each : config.databases) {
     detail::Running database;
@@ -118,7 +119,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     TRY(env.files.remove_temporaries(directory));
     database.stream = std::make_unique<DatabaseStream>(
         DatabaseStream::Place{env, place.policy, place.registry, place.era, place.writer, place.vaults,
-                              *database.periods, directory},
+                              *database.periods, watch, directory},
         each.stream, TRY(env.network.make_waker()));
     databases.push_back(std::move(database));
   }
@@ -126,7 +127,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
   std::stop_source ending;
   const std::stop_callback when_stopped(stop, [&ending] { ending.request_stop(); });
   const std::stop_token end = ending.get_token();
-  detail::Keeper keeper(place, databases, clocks, take_base);
+  detail::Keeper keeper(place, databases, clocks, watch, take_base);
   std::optional<Error> failure;
   const auto start = [&](const std::string& name, std::function<void()> body) -> std::unique_ptr<env::Thread> {
     if (failure.has_value()) return nullptr;

@@ -101,6 +101,7 @@ Status DatabaseJournal::open_in_use(const format::LogSource& source, pg::Timelin
   options.sends_directly = true;
   options.waker = &stream_.waker;
   const format::StreamDescriptor descriptor = TRY(new_stream(place_in_order_));
+  place_.watch.is_ours(descriptor.id());
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
       format::SignedStream::sign(descriptor, place_.writer), place_.writer, [this] { return place_.periods.current(); },

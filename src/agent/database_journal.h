@@ -39,6 +39,7 @@
 #include "agent/resume_point.h"
 #include "agent/stream_memory.h"
 #include "agent/wait_notices.h"
+#include "agent/writer_watch.h"
 #include "pg/replication.h"
 #include "spread/journal_writer.h"
 
@@ -79,6 +80,7 @@ class DatabaseJournal {
     const crypto::Ed25519SigningKey& writer;
     std::vector<store::VaultApi*> vaults;
     PeriodSource& periods;
+    WriterWatch& watch;     // is told of each journal
     std::string directory;  // of this dataset in the agent's home: spool, and which server it is of
   };
   // Of the stream whose log it is; they outlive the journal, and learn from it of each frame.

@@ -71,6 +71,9 @@ void DatabaseStream::publish() {
   status.commits_outstanding = commits_.outstanding();
   const std::optional<LogStanding> log = journal_.standing();
   if (log.has_value()) status.log = *log;
+  for (const spread::JournalVaultProgress& vault : status.log.vaults.vaults) {
+    if (vault.breach.has_value()) raise("a vault did not keep its word: " + vault.breach->message());
+  }
   status.at_ns = place_.env.clock.now().nanoseconds;
   status.alarms = alarms_;
   for (std::string& alarm : journal_.alarms(log, status.is_waited_for)) status.alarms.push_back(std::move(alarm));

@@ -20,7 +20,7 @@ class DatabaseStreamTest : public ::testing::Test {
     options.endpoint.conninfo = "host=/nowhere";
     options.endpoint.application_name = "exclave_people";
     stream_ = std::make_unique<DatabaseStream>(
-        DatabaseStream::Place{env_, policy_, registry_, era_, writer_, {}, periods_, directory}, options,
+        DatabaseStream::Place{env_, policy_, registry_, era_, writer_, {}, periods_, watch_, directory}, options,
         env_.network.make_waker().take());
     return *stream_;
   }
@@ -35,6 +35,7 @@ class DatabaseStreamTest : public ::testing::Test {
   const crypto::Ed25519SigningKey writer_ = policy::testing::machine_key("writer");
   VaultClocks clocks_{env_, 1, {}};
   PeriodSource periods_{env_.files, era_, clocks_, ""};
+  WriterWatch watch_{env_, writer_.public_key(), registry_.id, {}};
   std::unique_ptr<DatabaseStream> stream_;
 };
 

@@ -55,6 +55,7 @@ Lsn lsn_of(std::string_view padded) {
 struct Dump {
   std::vector<Lsn> records;  // where each begins
   std::uint64_t commits = 0;
+  bool ends_with_commit = false;
 };
 
 // What PostgreSQL's own reader finds.
@@ -66,7 +67,8 @@ Dump dump_wal(env::Env env, const std::string& directory, Lsn start, Lsn end) {
     if (!line.starts_with("rmgr: ")) continue;
     dump.records.push_back(lsn_of(field_after(line, "lsn: ")));
     const bool is_commit = line.find("desc: COMMIT") != std::string_view::npos;
-    if (line.starts_with("rmgr: Transaction") && is_commit) ++dump.commits;
+    dump.ends_with_commit = line.starts_with("rmgr: Transaction") && is_commit;
+    if (dump.ends_with_commit) ++dump.commits;
   }
   return dump;
 }
@@ -86,16 +88,20 @@ Sample make_sample(env::Env env) {
   server->psql(fmt::format("select pg_create_restore_point('{}')", std::string(63, 'x')));
   server->psql("select pg_switch_wal()");
   server->psql("update t set b = b || 'z' where a < 50; checkpoint");
-  const Lsn end = lsn_of(server->psql("insert into t values (-3, ''); select pg_current_wal_flush_lsn()"));
   sample.system = SystemIdentifier(parse_u64(server->psql("select system_identifier from pg_control_system()")).take());
   const SegmentSize size = SegmentSize::of(kSegment).take();
   sample.start = size.segment_start(lsn_of(begin.substr(begin.find('\n') + 1)));
-  sample.end = end;
-  for (Lsn at = sample.start; at < end; at = at + kSegment) {
+  Dump dump;
+  for (int i = 3; !dump.ends_with_commit; ++i) {  // until none of the server's own records comes between the two
+    CHECK(i < 10);
+    sample.end =
+        lsn_of(server->psql(fmt::format("insert into t values (-{}, ''); select pg_current_wal_flush_lsn()", i)));
+    dump = dump_wal(env, server->data_directory() + "/pg_wal", sample.start, sample.end);
+  }
+  for (Lsn at = sample.start; at < sample.end; at = at + kSegment) {
     const std::string path = server->data_directory() + "/pg_wal/" + wal_file_name(Timeline(1), at, size);
     append(sample.bytes, env.files.read_file(path, kSegment).take());
   }
-  const Dump dump = dump_wal(env, server->data_directory() + "/pg_wal", sample.start, end);
   sample.records = dump.records;
   sample.commits = dump.commits;
   return sample;

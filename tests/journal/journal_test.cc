@@ -439,7 +439,12 @@ TEST_F(JournalTest, a_vault_that_has_lost_what_it_confirmed_is_an_alarm_and_gets
     EXPECT_TRUE(has_alarmed);
     forgets = false;
     EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
-    EXPECT_EQ(of(writer->progress(), 0).frames, next);
+    const auto healed = of(writer->progress(), 0);
+    EXPECT_EQ(healed.frames, next);
+    EXPECT_FALSE(healed.failure.has_value());
+    ASSERT_TRUE(healed.breach.has_value()) << "nobody hears of it who looks later";
+    EXPECT_THAT(healed.breach->message(), ::testing::HasSubstr("and holds 0"));
+    EXPECT_FALSE(of(writer->progress(), 1).breach.has_value());
   });
 }
 

@@ -45,11 +45,12 @@ class LogHome {
         env_(bench.env()),
         clocks_(env_, JournalBench::kCopies, bench.vaults()),
         periods_(env_.files, keys().era(), clocks_, kKeysPath),
+        watch_(env_, keys().writer().public_key(), keys().registry().id, bench.vaults()),
         memory_(env_.files, kAgentDirectory, "people"),
         resume_(memory_),
         waker_(env_.clock),
         journal_({env_, keys().policy(), keys().registry(), keys().era(), keys().writer(), bench.vaults(), periods_,
-                  kAgentDirectory},
+                  watch_, kAgentDirectory},
                  promise_of(policy), {memory_, resume_, commits_, waker_}) {
     must(env_.files.make_directories(kAgentDirectory, env::kPrivateDirectory));
     must(custody::write_agent_keys(env_.files, kKeysPath, keys().agent_keys()));
@@ -159,6 +160,7 @@ class LogHome {
   env::Env env_;
   agent::VaultClocks clocks_;
   agent::PeriodSource periods_;
+  agent::WriterWatch watch_;
   agent::StreamMemory memory_;
   agent::ResumePoint resume_;
   agent::CommitTally commits_;

@@ -43,6 +43,48 @@ class Trouble(DatabaseTest):
         self.restore("--dataset", "people")
         self.assertEqual("6001", self.recover().sql("select count(*) from t"))
 
+    def test_H7_a_vault_that_was_set_back_has_its_log_again_and_an_alarm_that_stays(self):
+        self.protect()
+        self.base()
+        earlier = self.scratch / "earlier"
+        self.realm.stop("rome")
+        shutil.copytree(self.realm.vault("rome"), earlier)
+        self.realm.start("rome")
+        self.home.sql("insert into t values (1, 'x')")
+        is_whole = lambda s: self.vault(s, "rome")["bytes_behind"] == 0 and "failure" not in self.vault(s, "rome")  # noqa: E731
+        self.assertEqual([], self.agent.wait("people", is_whole, "whole at rome")["alarms"])
+        self.realm.stop("rome")
+        shutil.rmtree(self.realm.vault("rome"))
+        earlier.rename(self.realm.vault("rome"))
+        self.realm.start("rome", options=())  # it repairs itself, as vaults do
+        alarm = r"a vault did not keep its word: vault rome had confirmed \d+ bytes of segment \d+ and holds \d+"
+        self.agent.wait("people", lambda s: is_whole(s) and any(re.match(alarm, a) for a in s["alarms"]), "an alarm of rome")
+        self.assertRegex(self.agent.log(), alarm)
+        self.assertRegex(self.status_at_home(), "(?m)^alarm: database people: " + alarm)
+
+    def test_C7_a_copy_of_home_that_runs_beside_the_real_one_is_an_alarm_for_both(self):
+        self.protect()
+        self.agent.stop()
+        self.home.stop()
+        machine = postgres.Cluster(self.scratch, "copied", create=False)
+        shutil.copytree(self.home.data, machine.data)
+        postgres.give_to_server(machine.data)
+        self.clusters.append(machine)
+        shutil.copytree(self.realm.home, self.realm.root / "home/copied")
+        self.home.start()
+        machine.start()
+        self.agent.start()
+        copy = postgres.Agent(self.realm, {"people": {"connection": machine.conninfo()}}, registry="copied")
+        self.agents.append(copy)
+        for agent, cluster in ((self.agent, self.home), (copy, machine)):
+            agent.wait_streaming("people")
+            cluster.sql("insert into t values (1, 'each has its own way')")
+        alarm = "somebody else writes with this agent's key: "
+        for agent in (self.agent, copy):
+            self.wait_for(lambda: any(a.startswith(alarm) for a in agent.statuses()["alarms"]), f"an alarm:\n{agent.log()}")  # noqa: B023
+            self.assertIn(alarm, agent.log())
+        self.assertIn("\nalarm: " + alarm, self.status_at_home())
+
     @staticmethod
     def vault(status, name):
         return next(v for v in status["vaults"] if v["vault"] == name)

@@ -55,6 +55,7 @@ void Keeper::run_spools(const std::stop_token& stop) {
     if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
     if (clock.monotonic() < next) continue;
     for (Running& database : databases_) recover_spools(database);
+    watch_.look();
     next = clock.monotonic() + kSpoolEvery;
   }
 }
@@ -99,7 +100,9 @@ Status Keeper::write_status() {
     if (!base.empty()) status.alarms.push_back(base);
     list.push(status_json(status));
   }
-  json.set("databases", std::move(list));
+  config::Json alarms = config::Json::array();
+  if (const auto alarm = watch_.alarm(); alarm.has_value()) alarms.push(*alarm);
+  json.set("databases", std::move(list)).set("alarms", std::move(alarms));
   return env::replace_file_durably(place_.env.files, agent_status_path(place_.home), as_bytes(json.dump() + "\n"),
                                    env::kPrivateFile);
 }

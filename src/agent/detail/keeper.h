@@ -1,5 +1,5 @@
-// Keeper: what an agent does beside its streams: clocks, the servers' settings, base backups that are due, old spools, the
-// status file.
+// Keeper: what an agent does beside its streams: clocks, the servers' settings, base backups that are due, old spools, a
+// look for who else writes with its key, the status file.
 //
 // Threads: run() on the agent's, and never waits for a vault; run_clocks() and run_spools() on threads of their own, because a
 //   silent one takes its time.
@@ -14,14 +14,16 @@
 #include "agent/detail/base_backups.h"
 #include "agent/detail/running.h"
 #include "agent/vault_clocks.h"
+#include "agent/writer_watch.h"
 
 namespace exclave::agent::detail {
 
 class Keeper {
  public:
   // All outlive it.
-  Keeper(const AgentPlace& place, std::vector<Running>& databases, VaultClocks& clocks, const TakeBase& take_base)
-      : place_(place), databases_(databases), clocks_(clocks), take_base_(take_base) {}
+  Keeper(const AgentPlace& place, std::vector<Running>& databases, VaultClocks& clocks, WriterWatch& watch,
+         const TakeBase& take_base)
+      : place_(place), databases_(databases), clocks_(clocks), watch_(watch), take_base_(take_base) {}
 
   // Until the stop.
   void run(const std::stop_token& stop);
@@ -41,6 +43,7 @@ class Keeper {
   const AgentPlace& place_;
   std::vector<Running>& databases_;
   VaultClocks& clocks_;
+  WriterWatch& watch_;
   const TakeBase& take_base_;
   BaseBackups base_;
   Mutex mutex_;  // also of every Running::spool_troubles

@@ -191,8 +191,9 @@ Result<std::shared_ptr<Bytes>> object_of(JournalState& state, const Job& job) {
 Status close(JournalState& state, JournalLane& lane, const Job& job) {
   auto receipt = lane.vault->put(*job.entry, {});
   if (!receipt.ok() && receipt.error().code() == Code::NotFound) {
-    const auto object = TRY(object_of(state, job));
-    receipt = lane.vault->put(*job.entry, *object);
+    const auto object = object_of(state, job);
+    if (!object.ok()) return Error(Code::Unavailable, object.error().message());  // no answer of the vault's
+    receipt = lane.vault->put(*job.entry, *object.value());
   }
   const env::MonitorLock lock(*state.monitor);
   if (!receipt.ok()) {
@@ -375,6 +376,7 @@ bool note(JournalState& state, JournalLane& lane, const LaneJob& job, const Stat
   lane.next_ask = now + state.options.heartbeat;
   if (!done.ok()) {
     lane.progress.failure = done.error();
+    if (done.error().code() == Code::Corrupt) lane.progress.breach = done.error();
     if (!was_behind) lane.progress.behind_since = state.world.clock.now();
     if (job.kind == LaneJob::Kind::Mark) return !was_behind;  // the next one is a second away, and frames need not wait
     lane.pause = longer(state, lane.pause);

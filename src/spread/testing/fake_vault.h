@@ -29,6 +29,7 @@ class FakeVault final : public store::VaultApi {
   std::function<void(format::Receipt&)> lies;
   std::optional<Error> refuses_reads;
   std::map<format::ObjectName, Bytes> objects;
+  std::optional<std::vector<store::OpenSegment>> shows_open;
 
   // --- what happened ---
   std::vector<std::uint64_t> received() const {
@@ -58,6 +59,10 @@ class FakeVault final : public store::VaultApi {
     receipt.term = format::Term(1);
     if (lies) lies(receipt);
     return std::optional(format::SignedReceipt::sign(receipt, key_));
+  }
+  Result<std::vector<store::OpenSegment>> open_segments(const format::RegistryId&) override {
+    if (!shows_open.has_value()) return Error(Code::Unavailable, "vault " + name_ + " has no power");
+    return *shows_open;
   }
   Result<std::uint64_t> size_of(const format::ObjectName& object) override {
     if (refuses_reads.has_value()) return *refuses_reads;
