@@ -150,6 +150,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
     if (!started.ok()) failure = started.error();
   }
   const auto spools = start("spools", [&keeper, end] { keeper.run_spools(end); });
+  const auto watching = start("watch", [&keeper, end] { keeper.run_watch(end); });
   if (!failure.has_value()) keeper.run(end);
   ending.request_stop();
   cuts.stop();
@@ -159,6 +160,7 @@ Status run_agent(const AgentPlace& place, const AgentConfig& config, const TakeB
       if (database.thread != nullptr) database.thread->join();
     }
     if (spools != nullptr) spools->join();
+    if (watching != nullptr) watching->join();
     if (clock_thread != nullptr) clock_thread->join();
   }
   TRY(keeper.write_status());

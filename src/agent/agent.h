@@ -6,7 +6,8 @@
 //   door             what coordinators of other registries ask (cut_service.h), with wire::Server's threads
 //   keeper           the servers' settings, the status file
 //   clocks           every vault's clock
-//   spools           what earlier journals left for vaults that lack it; whether somebody else writes with our key
+//   spools           what earlier journals left for vaults that lack it
+//   watch            whether somebody else writes with our key (writer_watch.h)
 //   base-DATASET     a base backup that is due, one at a time
 //
 // I1  A database that cannot go on (another server, say) stops alone, with an alarm; the others go on. Where the disk is full it

@@ -19,6 +19,7 @@ constexpr auto kShortFinish = 1s;       // once k vaults have everything: what t
 constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
 constexpr auto kLongWait = 10s;
 constexpr std::string_view kSpoolFolder = "spool";
+constexpr std::string_view kBrokenWord = "a vault did not keep its word: ";
 
 Exposure to_exposure(const format::LossExposure& told) {
   return {engine::lsn(told.from),
@@ -101,11 +102,11 @@ Status DatabaseJournal::open_in_use(const format::LogSource& source, pg::Timelin
   options.sends_directly = true;
   options.waker = &stream_.waker;
   const format::StreamDescriptor descriptor = TRY(new_stream(place_in_order_));
-  place_.watch.is_ours(descriptor.id());
   auto journal = TRY(spread::JournalWriter::open(
       {env.clock, env.random, env.files, env.threads}, place_.vaults,
       format::SignedStream::sign(descriptor, place_.writer), place_.writer, [this] { return place_.periods.current(); },
       options));
+  place_.writer_watch.note_own(descriptor.id());  // no vault has a mark of it before it has a frame
   format::JournalOpening opening;
   opening.dataset = promise_.dataset;
   opening.source = source;
@@ -155,6 +156,7 @@ Status DatabaseJournal::finish() {
 Status DatabaseJournal::end() {
   if (!is_open()) return {};
   const Status finished = finish();
+  note_breaches(journal_->progress());
   note_durable();
   left_exposure_ = exposed();
   past_exposures_.clear();
@@ -372,7 +374,15 @@ std::optional<LogStanding> DatabaseJournal::standing() {
   if (const auto oldest = ledger_->oldest_outstanding()) standing.oldest_outstanding = now - *oldest;
   standing.waits = ledger_->waits().summary(now);
   standing.vaults = journal_->progress();
+  note_breaches(standing.vaults);
   return standing;
+}
+
+void DatabaseJournal::note_breaches(const spread::JournalProgress& vaults) {
+  for (const spread::JournalVaultProgress& vault : vaults.vaults) {
+    if (vault.breach.has_value() && breaches_.try_emplace(vault.vault, *vault.breach).second)
+      log(env::LogLevel::Error, std::string(kBrokenWord) + *vault.breach);
+  }
 }
 
 std::vector<std::string> DatabaseJournal::alarms(const std::optional<LogStanding>& standing, bool is_waited_for) const {
@@ -395,6 +405,7 @@ std::vector<std::string> DatabaseJournal::alarms(const std::optional<LogStanding
       alarms.emplace_back("commits are acknowledged that the vaults do not hold: protection is degraded");
     }
   }
+  for (const auto& [vault, breach] : breaches_) alarms.push_back(std::string(kBrokenWord) + breach);
   if (left_exposure_.has_value()) {
     alarms.push_back("commits from " + pg::to_text(left_exposure_->from) + " to " + pg::to_text(left_exposure_->to) +
                      " were acknowledged without the vaults, in a journal that has ended, and the vaults do not hold "

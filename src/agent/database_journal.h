@@ -24,6 +24,7 @@
 // See: docs/formats/database-journal.md, ADR-0025.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,8 +81,8 @@ class DatabaseJournal {
     const crypto::Ed25519SigningKey& writer;
     std::vector<store::VaultApi*> vaults;
     PeriodSource& periods;
-    WriterWatch& watch;     // is told of each journal
-    std::string directory;  // of this dataset in the agent's home: spool, and which server it is of
+    WriterWatch& writer_watch;  // is told of each journal
+    std::string directory;      // of this dataset in the agent's home: spool, and which server it is of
   };
   // Of the stream whose log it is; they outlive the journal, and learn from it of each frame.
   struct Stream {
@@ -173,6 +174,8 @@ class DatabaseJournal {
   // What k vaults hold.
   void note_durable();
   void note_mode();
+  // Where a vault did not keep its word: into the log, once for each vault.
+  void note_breaches(const spread::JournalProgress& vaults);
   void tell_waits(bool is_waited_for);
   // Of journals that have ended: once k vaults have all of these.
   void look_at_left_exposure();
@@ -210,6 +213,7 @@ class DatabaseJournal {
   std::uint64_t frames_at_roll_ = 0;
   KeptCuts cuts_;
   std::uint64_t journals_opened_ = 0;
+  std::map<std::string, std::string> breaches_;  // the first of each vault, in any journal
 };
 
 }  // namespace exclave::agent

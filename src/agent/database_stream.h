@@ -19,6 +19,8 @@
 //     before that.
 // I8  What takes the place of a journal begins no later than what is safe of that (I1): a branch that is left, a spool whose
 //     disk was full.
+// I9  A server that has stopped but for us is let go: while a receiver is connected that does not report all of the log as
+//     flushed, it waits without end. Its slot keeps what the vaults lack.
 // Threads: run() on one thread, once; the rest from any.
 // Errors: run returns only after a stop, or with what cannot mend itself (I3, keys, a broken spool); all else is retried, also a
 //   full disk, and told in status().
@@ -120,6 +122,8 @@ class DatabaseStream {
   Result<pg::WalEvent> wait(pg::ReplicationConnection& connection, const std::stop_token& stop);
   Status take(const pg::WalData& data);
   Status flush_frame();
+  // The server has stopped but for us, and that lasts (I9).
+  bool holds_up_a_stop(const pg::ReplicationConnection& connection) const;
   Status acknowledge(pg::ReplicationConnection& connection, bool now, const std::stop_token& stop);
   void raise(std::string alarm);
   void note_trouble(std::string text);
@@ -138,7 +142,8 @@ class DatabaseStream {
   pg::Timeline timeline_;
   pg::ReplicationConnection::RawHistory history_;  // of the timeline that streams
   pg::Lsn server_end_;
-  pg::Lsn slot_restart_;  // when this connection began
+  env::Instant last_data_;  // when log came last
+  pg::Lsn slot_restart_;    // when this connection began
   pg::SegmentSize segment_size_;
   std::optional<pg::SystemIdentifier> system_;
   StreamState state_ = StreamState::Connecting;

@@ -56,7 +56,7 @@ TEST_F(WriterWatchTest, C7_a_journal_that_somebody_else_marked_with_our_key_is_a
 }
 
 TEST_F(WriterWatchTest, journals_of_ours_and_of_earlier_runs_and_a_vaults_inventions_are_none) {
-  watch_.is_ours(journal(1));
+  watch_.note_own(journal(1));
   show({});
   store::OpenSegment unmarked;
   unmarked.stream = journal(4);
@@ -71,8 +71,20 @@ TEST_F(WriterWatchTest, journals_of_ours_and_of_earlier_runs_and_a_vaults_invent
 TEST_F(WriterWatchTest, what_a_clock_that_was_ahead_has_left_is_none_until_it_goes_on) {
   show({marked(1, 100, writer_)});
   show({marked(1, 100, writer_)});
+  show({marked(1, 99, writer_)});  // by a vault that was set back
   EXPECT_EQ(watch_.alarm(), std::nullopt);
   show({marked(1, 101, writer_)});
+  EXPECT_NE(watch_.alarm(), std::nullopt);
+}
+
+TEST_F(WriterWatchTest, a_vault_that_shows_marks_without_end_costs_a_bounded_time) {
+  show({});
+  std::vector<store::OpenSegment> many(WriterWatch::kMostMarks, marked(3, 100, other_));
+  many.push_back(marked(1, 100, writer_));
+  show(many);
+  EXPECT_EQ(watch_.alarm(), std::nullopt) << "it was not looked at";
+  many.erase(many.begin());
+  show(many);
   EXPECT_NE(watch_.alarm(), std::nullopt);
 }
 

@@ -131,7 +131,9 @@ std::string databases_in_words(const config::Json& status, const LastBases& last
     for (const config::Json& caution : each["cautions"].elements())
       cautions += "caution: database " + dataset + ": " + printable(caution.string()) + "\n";
   }
-  for (const config::Json& alarm : status["alarms"].elements()) alarms.push_back(printable(alarm.string()));
+  if (status["alarms"].is_array()) {  // the agent's program may be older than this one
+    for (const config::Json& alarm : status["alarms"].elements()) alarms.push_back(printable(alarm.string()));
+  }
   return render_table(rows, "lllrrrrrll") + cautions;
 }
 

@@ -388,6 +388,7 @@ void WalChecker::complete_record() {
   previous_ = last_record_ = record_start_;
   end_of_last_record_ = position_;
   if (is_switch()) last_switch_ = position_;
+  is_at_stop_ = header_[17] == kResourceXlog && (header_[16] & kInfoMask) == kInfoShutdownCheckpoint;
   note_commit();
   note_restore_point();
   note_time();

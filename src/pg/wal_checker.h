@@ -95,6 +95,9 @@ class WalChecker {
   const std::optional<RestorePoint>& last_restore_point() const { return last_restore_point_; }
   // The end of the last log switch record, with the rest of its segment: the next record is in the next one.
   std::optional<Lsn> last_switch() const { return last_switch_; }
+  // The last whole record is the checkpoint of a server that stops: nothing follows until it starts again. (One that has just
+  // recovered from a crash writes the same.)
+  bool is_at_stop() const { return is_at_stop_; }
   // Records that a crash of the server cut off and its next start declared void (XLP_FIRST_IS_OVERWRITE_CONTRECORD).
   std::uint64_t overwritten_records() const { return overwritten_; }
 
@@ -164,6 +167,7 @@ class WalChecker {
   std::optional<Lsn> last_record_;
   std::optional<Lsn> previous_;  // what the next record's prev-link must say
   std::optional<Lsn> last_switch_;
+  bool is_at_stop_ = false;
   std::optional<LastCommit> last_commit_;
   std::optional<Lsn> last_timed_;
   std::optional<RestorePoint> last_restore_point_;

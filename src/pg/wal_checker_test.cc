@@ -147,6 +147,7 @@ TEST(WalChecker, finds_the_records_and_commits_that_pg_waldump_finds) {
   EXPECT_EQ(checker.end_of_last_record(), wal.end);
   ASSERT_TRUE(checker.last_commit().has_value());
   EXPECT_EQ(checker.last_commit()->end, wal.end);
+  EXPECT_FALSE(checker.is_at_stop());
   EXPECT_GT(checker.last_commit()->transaction.value(), 700U);
   posix::World world;
   const auto age = world.env().clock.now() - checker.last_commit()->time;

@@ -21,8 +21,8 @@
 // I2  append waits for no vault. It waits for the spool's disk only to write into its cache, and, if a segment fills up
 //     before the next one has been opened ahead, for that.
 // I3  A frame counts as durable at a vault only when the vault confirmed it (append_frames) or gave a receipt, checked
-//     against our chain, for its segment. A vault that says anything else, or holds less than it had confirmed, is behind with
-//     a Corrupt failure, and progress() keeps that when it has caught up: an alarm.
+//     against our chain, for its segment. A vault that says anything else, or is seen to hold less than it had confirmed, is
+//     behind with a Corrupt failure, and progress() keeps that when it has caught up: an alarm.
 // I4  A spool file is removed when every vault has a receipt for its segment; that of the newest closed one with the spool.
 //     When the spool exceeds spool_limit_bytes, the oldest closed segments that k vaults have receipts for go first; a vault
 //     that lacks one gets it by repair from the others, and progress() counts it.
@@ -92,7 +92,7 @@ struct JournalVaultProgress {
   std::optional<format::SignedMarkReceipt> mark_receipt;  // of the segment behind that
   std::uint64_t vouched = 0;                              // frames that the two vouch for
   std::optional<Error> failure;                           // of the last call, while it is behind
-  std::optional<Error> breach;                            // of the last answer against its word (I3); stays
+  std::optional<std::string> breach;                      // the first answer against its word (I3); stays
   std::optional<env::Timestamp> behind_since;
   std::uint64_t bytes_behind = 0;      // sealed bytes appended here that it has not confirmed
   std::uint64_t dropped_segments = 0;  // that left the spool (I4) before it had them

@@ -405,6 +405,7 @@ TEST_F(JournalTest, a_vault_whose_disk_failed_once_is_back_as_soon_as_its_segmen
     EXPECT_FALSE(writer->wants_roll());
     EXPECT_TRUE(is_ok(writer->wait_beyond(position, bench.in(11s))));
     EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 2), bench.in(1s))));
+    EXPECT_FALSE(of(writer->progress(), 0).breach.has_value()) << "it holds all that it confirmed";
     bench.door(2).is_shut = false;
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     std::vector<Bytes> frames;
@@ -443,8 +444,29 @@ TEST_F(JournalTest, a_vault_that_has_lost_what_it_confirmed_is_an_alarm_and_gets
     EXPECT_EQ(healed.frames, next);
     EXPECT_FALSE(healed.failure.has_value());
     ASSERT_TRUE(healed.breach.has_value()) << "nobody hears of it who looks later";
-    EXPECT_THAT(healed.breach->message(), ::testing::HasSubstr("and holds 0"));
+    EXPECT_THAT(*healed.breach, ::testing::HasSubstr("and holds 0"));
     EXPECT_FALSE(of(writer->progress(), 1).breach.has_value());
+  });
+}
+
+TEST_F(JournalTest, H7_a_vault_that_was_set_back_while_its_segment_was_closed_elsewhere_is_an_alarm) {
+  run([](JournalBench& bench) {
+    VaultHost earlier(bench.env(), "/vault-0-earlier", keys(), 0);
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    bench.door(0).is_shut = true;
+    EXPECT_TRUE(is_ok(writer->roll()));
+    EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 1), bench.in(1min))));
+    bench.door(0).replace(earlier.door(keys().writer()));
+    bench.door(0).is_shut = false;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
+    const auto healed = of(writer->progress(), 0);
+    EXPECT_EQ(healed.frames, next);
+    EXPECT_THAT(healed.breach, ::testing::Optional(HasSubstr("segment 0 and does not hold them")));
+    writer.reset();
+    bench.door(0).replace(bench.host(0).door(keys().writer()));
   });
 }
 

@@ -35,6 +35,19 @@ class Hosts(DatabaseTest):
 
 
 class Acknowledgements(DatabaseTest):
+    def test_a_server_stops_at_once_though_too_few_vaults_answer_and_goes_on_later(self):
+        self.protect()
+        self.home.sql("insert into t values (1, 'x')")
+        self.realm.stop("oslo", "rome")
+        began = time.monotonic()
+        self.assertEqual(0, self.home.stop())  # a fast shutdown waits for whoever receives its log, without end
+        self.assertLess(time.monotonic() - began, 30)
+        self.realm.start("oslo", "rome")
+        self.home.start()
+        self.agent.wait_streaming("people")
+        self.home.sql("insert into t values (2, 'y')")
+        self.assertNotIn("damaged", self.agent.log())
+
     def test_without_k_vaults_commits_wait_and_go_on_when_they_are_back(self):
         self.protect()
         self.base()

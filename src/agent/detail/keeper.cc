@@ -16,6 +16,7 @@ constexpr auto kClocksEvery = 30s;
 constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
 constexpr auto kSpoolEvery = 15s;
 constexpr auto kFirstSpool = 1s;
+constexpr auto kWatchEvery = 15s;
 constexpr auto kBaseAgain = 60s;  // after one that failed
 constexpr auto kStopLook = 100ms;
 
@@ -55,8 +56,18 @@ void Keeper::run_spools(const std::stop_token& stop) {
     if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
     if (clock.monotonic() < next) continue;
     for (Running& database : databases_) recover_spools(database);
-    watch_.look();
     next = clock.monotonic() + kSpoolEvery;
+  }
+}
+
+void Keeper::run_watch(const std::stop_token& stop) {
+  env::Clock& clock = place_.env.clock;
+  env::Instant next = clock.monotonic() + kFirstSpool;
+  while (!stop.stop_requested() && !watch_.alarm().has_value()) {  // it stays
+    if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
+    if (clock.monotonic() < next) continue;
+    watch_.look();
+    next = clock.monotonic() + kWatchEvery;
   }
 }
 

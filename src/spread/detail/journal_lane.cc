@@ -78,6 +78,13 @@ void confirm(JournalLane& lane, std::uint64_t frames) {
   lane.progress.frames = std::max(lane.progress.frames, frames);
 }
 
+// Under the monitor: what it says now and what it confirmed cannot both be so.
+Error breach_of(JournalLane& lane, const std::string& what) {
+  Error breach(Code::Corrupt, "vault " + lane.progress.vault + " " + what);
+  if (!lane.progress.breach.has_value()) lane.progress.breach = breach.message();
+  return breach;
+}
+
 Status learn(JournalState& state, JournalLane& lane) {
   TRY(lane.vault->open_stream(state.stream));
   const auto open = TRY(lane.vault->open_segments(state.stream.descriptor.registry));
@@ -87,15 +94,14 @@ Status learn(JournalState& state, JournalLane& lane) {
     if (held.stream != state.id) continue;
     const std::uint64_t index = held.index.value();
     if (index < lane.progress.segments) {
-      return Error(Code::Corrupt, "vault " + lane.progress.vault + " gave a receipt for segment " +
-                                      std::to_string(index) + " and says that it is open");
+      return breach_of(lane, "gave a receipt for segment " + std::to_string(index) + " and says that it is open");
     }
     if (index < lane.closed) continue;  // it left the spool before this vault had it: its own repair closes it
     const auto tried = lane.tried.find(index);
     if (held.end > (tried == lane.tried.end() ? 0 : tried->second)) {
-      return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that it holds more of " +
-                                      format::to_string(format::SegmentPlace{held.stream, held.index}) +
-                                      " than was ever sent");
+      return breach_of(lane, "says that it holds more of " +
+                                 format::to_string(format::SegmentPlace{held.stream, held.index}) +
+                                 " than was ever sent");
     }
     sent[index] = held.end;
   }
@@ -107,14 +113,15 @@ Status learn(JournalState& state, JournalLane& lane) {
     const std::uint64_t has = sent.contains(index) ? sent[index] : 0;
     if (segment == nullptr || segment->bytes == nullptr) break;
     if (!is_step(*segment->bytes, has)) {
-      return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(index) +
-                                      " ends at " + std::to_string(has) + ", in the midst of a frame");
+      return breach_of(lane, "says that segment " + std::to_string(index) + " ends at " + std::to_string(has) +
+                                 ", in the midst of a frame");
     }
     frames = frames_below(*segment->bytes, has, frames);
-    if (has < sent_of(lane, index) && !segment->entry.has_value()) {
-      lost = Error(Code::Corrupt, "vault " + lane.progress.vault + " had confirmed " +
-                                      std::to_string(sent_of(lane, index)) + " bytes of segment " +
-                                      std::to_string(index) + " and holds " + std::to_string(has));
+    // A closed one that is not listed may have been closed there, too.
+    const bool is_open = sent.contains(index) || !segment->entry.has_value();
+    if (has < sent_of(lane, index) && is_open) {
+      lost = breach_of(lane, "had confirmed " + std::to_string(sent_of(lane, index)) + " bytes of segment " +
+                                 std::to_string(index) + " and holds " + std::to_string(has));
     }
     if (has < segment->end) break;
   }
@@ -188,9 +195,27 @@ Result<std::shared_ptr<Bytes>> object_of(JournalState& state, const Job& job) {
   return bytes;
 }
 
+// The vault does not hold the segment as it was closed. That says nothing where it may lack some of it; but what it had
+// confirmed it must know, also if it takes no more of it since a sync failed.
+void note_if_lost(JournalState& state, JournalLane& lane, const Job& job) {
+  std::uint64_t confirmed = 0;
+  {
+    const env::MonitorLock lock(*state.monitor);
+    confirmed = sent_of(lane, job.index);
+  }
+  if (confirmed == 0) return;
+  const auto end = lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, confirmed, {});
+  if (end.ok() || (end.error().code() != Code::NotFound && end.error().code() != Code::Precondition)) return;
+  const env::MonitorLock lock(*state.monitor);
+  const Error lost = breach_of(lane, "had confirmed " + std::to_string(confirmed) + " bytes of segment " +
+                                         std::to_string(job.index) + " and does not hold them");
+  lane.progress.failure = lost;  // it is sent the whole of it now
+}
+
 Status close(JournalState& state, JournalLane& lane, const Job& job) {
   auto receipt = lane.vault->put(*job.entry, {});
   if (!receipt.ok() && receipt.error().code() == Code::NotFound) {
+    note_if_lost(state, lane, job);
     const auto object = object_of(state, job);
     if (!object.ok()) return Error(Code::Unavailable, object.error().message());  // no answer of the vault's
     receipt = lane.vault->put(*job.entry, *object.value());
@@ -201,11 +226,10 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
     return receipt.error();
   }
   if (receipt.value().has_value()) {
-    TRY(check_receipt(state.id, state.chain, lane.progress.vault, *receipt.value()));
+    const Status fits = check_receipt(state.id, state.chain, lane.progress.vault, *receipt.value());
+    if (!fits.ok()) return breach_of(lane, "gave a receipt for something that was not sent");
     const std::uint64_t index = receipt.value()->receipt.index.value();
-    if (index < job.index) {
-      return Error(Code::Corrupt, "vault " + lane.progress.vault + " gave a receipt that does not reach its entry");
-    }
+    if (index < job.index) return breach_of(lane, "gave a receipt that does not reach its entry");
     if (index + 1 > lane.progress.segments) {
       lane.progress.segments = index + 1;
       lane.progress.receipt = *receipt.value();
@@ -356,9 +380,8 @@ void note_sending(JournalLane& lane, const LaneJob& job) {
 Status appended(JournalState& state, JournalLane& lane, const LaneJob& job, std::uint64_t end) {
   const env::MonitorLock lock(*state.monitor);
   if (end < job.end || end > lane.tried[job.index]) {
-    return Error(Code::Corrupt, "vault " + lane.progress.vault + " says that segment " + std::to_string(job.index) +
-                                    " ends at " + std::to_string(end) + ", after bytes up to " +
-                                    std::to_string(job.end) + " were sent");
+    return breach_of(lane, "says that segment " + std::to_string(job.index) + " ends at " + std::to_string(end) +
+                               ", after bytes up to " + std::to_string(job.end) + " were sent");
   }
   lane.sent[job.index] = job.end;
   lane.has_just_learned = false;
@@ -376,7 +399,6 @@ bool note(JournalState& state, JournalLane& lane, const LaneJob& job, const Stat
   lane.next_ask = now + state.options.heartbeat;
   if (!done.ok()) {
     lane.progress.failure = done.error();
-    if (done.error().code() == Code::Corrupt) lane.progress.breach = done.error();
     if (!was_behind) lane.progress.behind_since = state.world.clock.now();
     if (job.kind == LaneJob::Kind::Mark) return !was_behind;  // the next one is a second away, and frames need not wait
     lane.pause = longer(state, lane.pause);
