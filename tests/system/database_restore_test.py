@@ -353,49 +353,107 @@ class SeveralTargets(DatabaseTest):
 class Truncation(DatabaseTest):
     """No failure of the way back may look like the end of the log: a server would open the database without the rest."""
 
-    def test_a_log_that_cannot_be_read_stops_recovery_and_never_opens_the_database_early(self):
+    def restore_with_a_log(self):
+        """A database at `back` with three segments and more to replay, kept at `pristine` as well; what the restore reported."""
         self.protect()
         self.base()
         for i in range(3):
             self.home.sql(f"insert into t select i, (select string_agg(md5(random()::text), '') from generate_series(1, 60 + i % 2)) from generate_series({i * 9000}, {i * 9000 + 8999}) i")
         self.lose_home()
         restored = self.restore("--dataset", "people")
-        log = self.scratch / "back.wal"
-        segments = sorted(p for p in log.iterdir() if len(p.name) == 24)
-        self.assertGreater(len(segments), 3)
-        pristine = self.scratch / "pristine"
-        shutil.copytree(self.scratch / "back", pristine, symlinks=True)
+        self.log = self.scratch / "back.wal"
+        self.segments = sorted(p for p in self.log.iterdir() if len(p.name) == 24)
+        self.assertGreater(len(self.segments), 3)
+        shutil.copytree(self.scratch / "back", self.scratch / "pristine", symlinks=True)
+        return restored
 
-        def put_back():
-            shutil.rmtree(self.scratch / "back")
-            shutil.copytree(pristine, self.scratch / "back", symlinks=True)
-            postgres.give_to_server(self.scratch / "back")
+    def put_back(self):
+        shutil.rmtree(self.scratch / "back")
+        shutil.copytree(self.scratch / "pristine", self.scratch / "back", symlinks=True)
+        postgres.give_to_server(self.scratch / "back")
 
-        def does_not_open():
-            put_back()
-            back = self.make_cluster("back", create=False)
-            back.launch()
-            self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
-            self.assertFalse(list((self.scratch / "back/pg_wal").glob("*.history")), "a new timeline: it was opened")
-            return back.log()
+    def does_not_open(self):
+        """What the server says."""
+        back = self.make_cluster("back", create=False)
+        back.launch()
+        self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
+        self.assertFalse(list((self.scratch / "back/pg_wal").glob("*.history")), "a new timeline: it was opened")
+        return back.log()
 
+    def test_a_log_that_cannot_be_read_stops_recovery_and_never_opens_the_database_early(self):
+        restored = self.restore_with_a_log()
         away = self.scratch / "away"
-        for lost in [log / "wal.plan", *segments]:
+        for lost in [self.log / "wal.plan", *self.segments]:
             with self.subTest(lost=lost.name):
                 lost.rename(away)
-                does_not_open()
+                self.put_back()
+                self.does_not_open()
                 away.rename(lost)
+        with self.subTest("the whole of it"):
+            self.log.chmod(0)
+            self.put_back()
+            self.assertIn("Permission denied", self.does_not_open())
+            self.log.chmod(0o755)
         # What the disk spoils after the restore has checked it, a server takes for the end of its log.
-        size = segments[0].stat().st_size
-        places = {each: size // 2 for each in segments[1:-1]}
-        places[segments[-1]] = postgres.number_of(restored["recovers_to"]["position"]) % size - 30
+        size = self.segments[0].stat().st_size
+        places = {each: size // 2 for each in self.segments[1:-1]}
+        places[self.segments[-1]] = postgres.number_of(restored["recovers_to"]["position"]) % size - 30
         for segment, place in places.items():
             with self.subTest(spoiled=segment.name, at=place):
                 self.flip_a_byte(segment, place)
-                self.assertIn("recovery ended before configured recovery target was reached", does_not_open())
+                self.put_back()
+                self.assertIn("recovery ended before configured recovery target was reached", self.does_not_open())
                 self.flip_a_byte(segment, place)
-        put_back()
+        self.put_back()
         self.assertEqual("27000", self.recover().sql("select count(*) from t"))
+
+    def test_what_stopped_recovery_in_its_midst_and_is_mended_costs_nothing(self):
+        self.restore_with_a_log()
+        away = self.scratch / "away"
+        lost = self.segments[-2]
+        lost.rename(away)
+        self.does_not_open()
+        away.rename(lost)
+        self.assertEqual("27000", self.recover().sql("select count(*) from t"))  # from where it stopped
+
+    def test_a_command_that_cannot_run_or_dies_is_no_end_of_the_log(self):
+        self.restore_with_a_log()
+        config = self.scratch / "back/postgresql.auto.conf"
+        command = self.scratch / "command"
+        postgres.let_pass(self.scratch)
+        for name, script in (("is gone", None), ("may not be run", ""), ("is no program", "\0"),
+                             ("is killed", "#!/bin/sh\nkill -KILL $$\n"), ("is ended", "#!/bin/sh\nkill -TERM $$\n"),
+                             ("crashes", "#!/bin/sh\nkill -SEGV $$\n")):
+            with self.subTest(name):
+                command.unlink(missing_ok=True)
+                if script is not None:
+                    command.write_text(script)
+                    command.chmod(0o755 if script else 0o644)
+                self.put_back()
+                text = config.read_text()
+                self.assertIn(str(harness.program()), text)
+                config.write_text(text.replace(str(harness.program()), str(command)))
+                self.does_not_open()
+        self.put_back()
+        self.assertEqual("27000", self.recover().sql("select count(*) from t"))
+
+    def test_a_history_that_is_lost_on_the_way_stops_recovery(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'on timeline 1')")
+        self.promote_home()
+        self.home.sql("insert into t values (2, 'on timeline 2')")
+        self.wait_until_durable()
+        self.lose_home()
+        self.restore("--dataset", "people")
+        history, away = self.scratch / "back.wal/00000002.history", self.scratch / "away"
+        history.rename(away)
+        back = self.make_cluster("back", create=False)
+        back.launch()
+        self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
+        self.assertFalse((self.scratch / "back/pg_wal/00000003.history").exists(), "a new timeline: it was opened")
+        away.rename(history)
+        self.assertEqual("2", self.recover().sql("select count(*) from t"))
 
     @staticmethod
     def flip_a_byte(path, place):

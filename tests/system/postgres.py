@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
-from clusters import Cluster, as_server_user, binaries, give_to_server, number_of  # noqa: E402,F401 (for the tests)
+from clusters import Cluster, as_server_user, binaries, give_to_server, let_pass, number_of  # noqa: E402,F401 (for the tests)
 
 
 class Agent:
