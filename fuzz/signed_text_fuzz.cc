@@ -1,4 +1,4 @@
-// Stream descriptor, entry, receipt, mark and mark receipt: rejected, or the document is written back byte for byte.
+// Stream descriptor, entry, receipt, reading, mark and mark receipt: rejected, or the document is written back byte for byte.
 #include "base/check.h"
 #include "format/mark.h"
 
@@ -13,6 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (entry.ok()) CHECK(entry.value().document() == exclave::as_text(input));
   const auto receipt = exclave::format::SignedReceipt::parse(input, "input");
   if (receipt.ok()) CHECK(receipt.value().document() == exclave::as_text(input));
+  const auto reading = exclave::format::SignedReading::parse(input, "input");
+  if (reading.ok()) CHECK(reading.value().document() == exclave::as_text(input));
   const auto mark = exclave::format::SignedMark::parse(input, "input");
   if (mark.ok()) CHECK(mark.value().document() == exclave::as_text(input));
   const auto mark_receipt = exclave::format::SignedMarkReceipt::parse(input, "input");

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "repo/dedup_index.h"
+#include "repo/relied_entries.h"
 #include "vault/records.h"
 
 namespace {
@@ -103,17 +104,34 @@ void read_records(OneRow& table) {
     CHECK(has_written([](auto& change, auto& row) { change.put_segment({}, row); }, *segment.value(), 'j'));
   const auto mark = records.mark({});
   if (mark.ok()) CHECK(has_written([](auto& change, auto& row) { change.put_mark(row); }, *mark.value(), 'm'));
+  const auto reader = records.reader({});
+  if (reader.ok())
+    CHECK(has_written([](auto& change, auto& row) { change.put_reader({}, row); }, *reader.value(), 'p'));
+  const auto reading = records.reading({}, {});
+  if (reading.ok()) CHECK(has_written([](auto& change, auto& row) { change.put_reading(row); }, *reading.value(), 'w'));
+  const auto scrub = records.scrub();
+  if (scrub.ok()) CHECK(has_written([](auto& change, auto& row) { change.put_scrub(row); }, *scrub.value(), 'c'));
   const auto see_entry = [](format::EntryIndex, const vault::EntryRow&) -> Result<table::Visit> {
     return table::Visit::Continue;
   };
   ignore(records.scan_entries(stream, format::EntryIndex(0), see_entry), "only that it returns matters");
   const auto see_stream = [](const format::StreamId&) -> Result<table::Visit> { return table::Visit::Continue; };
   ignore(records.scan_streams({}, stream, see_stream), "only that it returns matters");
+  const auto see_row = [](const auto&, const auto&) -> Result<table::Visit> { return table::Visit::Continue; };
+  ignore(records.scan_readers(see_row), "only that it returns matters");
+  ignore(records.scan_objects({}, see_row), "only that it returns matters");
+  ignore(records.scan_segments(see_row), "only that it returns matters");
+  const auto see_damage = [](const auto&, const auto&, const auto&) -> Result<table::Visit> {
+    return table::Visit::Continue;
+  };
+  ignore(records.scan_damages(see_damage), "only that it returns matters");
 }
 
 void read_index(ByteView input) {
   OneRow counter(input);
   CHECK(repo::DedupIndex::open(counter).ok() == (input.size() == 8));
+
+  ignore(repo::relied_in(counter), "only that it returns matters");
 
   AgentRow table(input);
   auto opened = repo::DedupIndex::open(table);

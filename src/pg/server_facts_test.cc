@@ -116,7 +116,9 @@ TEST_F(ServerFactsTest, what_works_and_is_not_wise_is_said) {
   ServerFacts found;
   found.version = {ServerMajor(15), 12};
   found.synchronous_commit = "remote_apply";
-  EXPECT_EQ(cautions(found).size(), 5U);
+  EXPECT_EQ(cautions(found).size(), 6U);
+  found.version.minor = 14;
+  EXPECT_EQ(cautions(found).size(), 4U);
   found.version.minor = 20;
   found.slot_keep_bytes = 1;
   found.has_data_checksums = true;

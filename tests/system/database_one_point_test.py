@@ -35,6 +35,36 @@ class OnePoint(DatabaseTest):
     def documents(self, target):
         return sorted(path.name for path in (self.scratch / target / "papers").iterdir())
 
+    def test_one_agent_protects_two_clusters_and_each_comes_back_whole(self):
+        self.realm = self.make_realm()
+        clusters = {name: self.make_cluster(f"{name}-pg").start() for name in ("people", "land")}
+        self.agent = postgres.Agent(self.realm, {name: {"connection": cluster.conninfo()} for name, cluster in clusters.items()})
+        self.agents.append(self.agent)
+        for name, cluster in clusters.items():
+            cluster.sql("create table t (id bigint primary key)")
+            self.agent.wait_streaming(name)
+            cluster.sql(f"alter system set synchronous_standby_names = 'exclave_{name}'")
+            cluster.sql("select pg_reload_conf()")
+            self.agent.wait(name, lambda s: s["waited_for"], "waited for")
+            self.ok(self.realm.exclave("backup", "--home", self.realm.home, "--database", name))
+        for i in range(10):
+            clusters["people"].sql(f"insert into t values ({i})")
+            clusters["land"].sql(f"insert into t values ({100 + i})")
+        # One that is down holds up no other, and goes on when it is back.
+        clusters["land"].kill()
+        self.agent.wait("land", lambda s: s["state"] == "connecting", "without its server")
+        clusters["people"].sql("insert into t values (10)")
+        clusters["land"].start()
+        clusters["land"].sql("insert into t values (110)")
+        self.agent.kill()
+        for cluster in clusters.values():
+            cluster.destroy()
+        self.ok(self.restore_all(self.realm.release("both", request_options=("--all",)), "back"))
+        for name, first in (("people", 0), ("land", 100)):
+            back = self.recover(f"back/{name}")
+            self.assertEqual(f"11|{first}|{first + 10}", back.sql("select count(*), min(id), max(id) from t"))
+            back.stop()
+
     def test_all_datasets_come_back_to_one_point_and_what_is_older_is_said(self):
         self.protect()
         self.base()

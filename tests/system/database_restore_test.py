@@ -58,6 +58,14 @@ class Restores(DatabaseTest):
                 if goal == position:
                     self.assertEqual(position, restored["recovers_to"]["position"])
                 back.stop()
+        # PostgreSQL alone ends with an error where no commit is later than the time asked for.
+        quiet = self.scratch / "quiet"
+        quiet.mkdir()
+        postgres.give_to_server(quiet)
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        ended = self.ok(self.realm.restore(self.realm.release("for-quiet"), quiet, "--dataset", "people", "--to", later))
+        self.assertIn(f"no commit in the log is later than {later}: this is the log's end\n", ended.err)
+        self.assertEqual("1 2 3", self.recover("quiet").sql("select string_agg(id::text, ' ' order by id) from t"))
 
     def test_a_base_and_what_pgbench_wrote_after_it_end_exactly_at_the_asked_position(self):
         """A few seconds of pgbench; with EXCLAVE_LONG_TESTS ten minutes."""
