@@ -166,7 +166,8 @@ std::vector<std::string> cautions(const ServerFacts& facts) {
     found.emplace_back("PostgreSQL before 15.14 may remove log at a checkpoint that only the slot keeps.");
   }
   if (facts.version.major == ServerMajor(15) && facts.version.minor < 20) {
-    found.emplace_back("PostgreSQL before 15.20 may put a torn pg_control, or a torn configuration file, into a base backup.");
+    found.emplace_back(
+        "PostgreSQL before 15.20 may put a torn pg_control, or a torn configuration file, into a base backup.");
   }
   return found;
 }
