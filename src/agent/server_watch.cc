@@ -51,7 +51,9 @@ Result<pg::ServerFacts> ServerWatch::read(const std::stop_token& stop) const {
 
 void ServerWatch::note(const pg::ServerFacts& facts) {
   // What a standby is set to says nothing about whom its primary waits for.
-  const bool is_waited = !facts.is_in_recovery && names_alone(facts.synchronous_standby_names, own_name_);
+  const bool has_namesake = facts.slot.has_value() && facts.slot->has_namesake;
+  const bool is_waited =
+      !facts.is_in_recovery && !has_namesake && names_alone(facts.synchronous_standby_names, own_name_);
   const MutexLock lock(mutex_);
   const bool has_changed = std::exchange(settings_loaded_, facts.settings_loaded) != facts.settings_loaded;
   if (is_waited && (has_changed || !is_waited_for_)) {
@@ -74,7 +76,9 @@ Status ServerWatch::confirm(const format::CutId& cut) {
   TRY(gate_.check_held(cut));  // a look costs the server a connection
   const pg::ServerFacts facts = TRY(read({}));
   note(facts);
-  return gate_.confirm(cut, facts.settings_loaded);
+  TRY(gate_.confirm(cut, facts.settings_loaded));
+  if (!is_waited_for()) return Error(Code::Precondition, "commits do not wait for the vaults alone");
+  return {};
 }
 
 std::vector<std::string> ServerWatch::cautions() const {

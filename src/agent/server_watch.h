@@ -37,7 +37,8 @@ class ServerWatch {
   // What somebody else has read.
   void note(const pg::ServerFacts& facts);
 
-  // Whether synchronous_standby_names can be satisfied by us alone, on a server that is no standby.
+  // Whether synchronous_standby_names can be satisfied by us alone, on a server that is no standby and has no other receiver of
+  // our name.
   bool is_waited_for() const { return is_waited_for_; }
   bool was_seen() const { return was_seen_; }  // since this began
   std::vector<std::string> cautions() const;

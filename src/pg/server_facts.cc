@@ -31,7 +31,10 @@ constexpr std::string_view kFactsQuery =
     " then greatest(0, extract(epoch from clock_timestamp() - pg_conf_load_time()))::bigint end";
 
 constexpr std::string_view kSlotQuery =
-    "select active, restart_lsn, coalesce(wal_status, ''), safe_wal_size, slot_type"
+    "select active, restart_lsn, coalesce(wal_status, ''), safe_wal_size, slot_type,"
+    " exists (select from pg_stat_replication own join pg_stat_replication other"
+    " on lower(other.application_name) = lower(own.application_name) and other.pid <> own.pid"
+    " where own.pid = active_pid and other.state in ('catchup', 'streaming'))"
     " from pg_replication_slots where slot_name = ";
 
 Error senseless_answer(std::string_view what) {
@@ -59,6 +62,7 @@ Result<std::optional<SlotFacts>> read_slot_facts(detail::Connection& connection,
   }
   SlotFacts facts;
   facts.is_active = TRY(cell(answer, 0)) == "t";
+  facts.has_namesake = TRY(cell(answer, 5)) == "t";
   if (answer.rows[0][1]) facts.restart = TRY(parse_lsn(*answer.rows[0][1]));
   facts.wal = TRY(slot_wal_of(TRY(cell(answer, 2))));
   if (answer.rows[0][3]) facts.safe_bytes = TRY(parse_i64(*answer.rows[0][3]));
@@ -157,6 +161,11 @@ std::vector<std::string> cautions(const ServerFacts& facts) {
     found.emplace_back(
         "The slot keeps more than max_slot_wal_keep_size allows: the next checkpoint may remove log that only it "
         "keeps.");
+  }
+  if (facts.slot && facts.slot->has_namesake) {
+    found.emplace_back(
+        "Another receiver streams under this agent's application_name: it may release commits that no vault holds "
+        "(select * from pg_stat_replication; on the server shows who it is).");
   }
   if (!check_waits(facts.version).ok()) {
     found.emplace_back(

@@ -45,6 +45,9 @@ enum class SlotWal { Reserved, Extended, Unreserved, Lost, None };  // pg_replic
 
 struct SlotFacts {
   bool is_active = false;
+  // Beside its receiver another one streams under the same application_name: a server that waits for that name waits for
+  // either. As far as the role may see others (its own, and with pg_read_all_stats all).
+  bool has_namesake = false;
   std::optional<Lsn> restart;              // what is kept from; none before the slot was first used
   SlotWal wal = SlotWal::None;             // Lost: only a new base backup helps
   std::optional<std::int64_t> safe_bytes;  // what may be written before WAL is removed; none = no limit
@@ -83,7 +86,7 @@ Status check_server_facts(const ServerFacts& facts, std::optional<SystemIdentifi
 Status check_waits(const ServerVersion& version);
 
 // Warning text for an operator, one sentence each, for what works and is not wise: no data checksums, no limit to what a
-// slot keeps, a slot about to lose log, a minor version with known faults.
+// slot keeps, a slot about to lose log, a receiver's namesake, a minor version with known faults.
 std::vector<std::string> cautions(const ServerFacts& facts);
 
 }  // namespace exclave::pg

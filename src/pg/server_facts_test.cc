@@ -119,6 +119,10 @@ TEST_F(ServerFactsTest, what_works_and_is_not_wise_is_said) {
   EXPECT_EQ(cautions(found).size(), 6U);
   found.version.minor = 14;
   EXPECT_EQ(cautions(found).size(), 4U);
+  found.slot = SlotFacts{};
+  found.slot->has_namesake = true;
+  EXPECT_EQ(cautions(found).size(), 5U);
+  found.slot->has_namesake = false;
   found.version.minor = 20;
   found.slot_keep_bytes = 1;
   found.has_data_checksums = true;

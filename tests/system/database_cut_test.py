@@ -2,6 +2,7 @@
 import json
 import pathlib
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -120,6 +121,31 @@ class Cuts(DatabaseTest):
         self.assertNotIn("alarm", told)
         self.assertNotIn(caution, told)
         self.assertNotIn(last[:12], told)
+
+    def test_a_namesake_of_the_agent_at_the_server_is_told_and_no_cut_is_taken_beside_it(self):
+        self.realm, self.home = self.make_realm(), self.make_cluster().start()
+        self.agent = postgres.Agent(self.realm, {"people": {"connection": self.home.conninfo()}}, more=self.group("1 h", "people"))
+        self.agents.append(self.agent)
+        self.agent.wait_streaming("people")
+        self.wait_for_commits(self.home)
+        cut = lambda: self.realm.exclave("cut", "--home", self.realm.home, "realm", "--json")  # noqa: E731
+        self.wait_for(lambda: cut().code == harness.OK, "a cut")
+        received = self.scratch / "received"
+        received.mkdir()
+        postgres.give_to_server(received)
+        namesake = subprocess.Popen(
+            postgres.as_server_user([postgres.binaries() / "pg_receivewal", "-D", received, "-d",
+                                     self.home.conninfo() + " application_name=Exclave_People"]),
+            cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        try:
+            told = self.agent.wait("people", lambda s: not s["waited_for"], "aware of another of its name")
+            self.assertIn("Another receiver streams under this agent's application_name", "".join(told["cautions"]))
+            self.refused(cut(), harness.LOCKED, "no cut: people: commits do not wait for the vaults alone")
+        finally:
+            namesake.kill()
+            namesake.wait()
+        self.agent.wait("people", lambda s: s["waited_for"], "alone again")
+        self.wait_for(lambda: cut().code == harness.OK, "cuts again")
 
     def name_waited_for(self, names, is_alone):
         self.home.sql(f"alter system set synchronous_standby_names = '{names}'")
