@@ -43,7 +43,12 @@ void NetworkControl::set_cuts_per_million(std::uint32_t rate) {
 }
 
 void NetworkControl::set_delay(std::chrono::nanoseconds min, std::chrono::nanoseconds max) {
-  world_.fabric.set_delay(min.count(), max.count());
+  world_.fabric.set_delay({min.count(), max.count()});
+}
+
+void NetworkControl::set_delay_of(std::string_view machine, std::chrono::nanoseconds min,
+                                  std::chrono::nanoseconds max) {
+  world_.fabric.set_delay_of(id_of(machine), {min.count(), max.count()});
 }
 
 }  // namespace exclave::sim

@@ -40,6 +40,8 @@ class NetworkControl {
   void set_cuts_per_million(std::uint32_t rate);
   // From now on, one way, for each write and each half of a connection's making.
   void set_delay(std::chrono::nanoseconds min, std::chrono::nanoseconds max);
+  // The same, on top of that, of whatever goes to or from one machine: a slow one beside quick ones. Stays.
+  void set_delay_of(std::string_view machine, std::chrono::nanoseconds min, std::chrono::nanoseconds max);
 
  private:
   std::uint32_t id_of(std::string_view machine) const;

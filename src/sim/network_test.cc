@@ -216,5 +216,17 @@ TEST_P(NetworkTest, delays_are_as_set) {
   EXPECT_LT(universe.elapsed() - begin, 260ms);
 }
 
+TEST_P(NetworkTest, a_slow_machine_is_slow_to_everybody_else_alone) {
+  universe.network().set_delay(1ms, 1ms);
+  universe.network().set_delay_of("home", 100ms, 120ms);
+  start_echo();
+  universe.run_for(1s);
+  auto connection = connect().take();
+  const auto begin = universe.elapsed();
+  EXPECT_TRUE(ask(home, *connection, "q").ok());
+  EXPECT_GE(universe.elapsed() - begin, 202ms);
+  EXPECT_LT(universe.elapsed() - begin, 262ms);
+}
+
 }  // namespace
 }  // namespace exclave::sim

@@ -25,6 +25,7 @@ Probes campaign_probes() {
       "a producer died and left no snapshot",
       "an acknowledged snapshot was compared",
       "an unacknowledged snapshot was restored all the same",
+      "a vault was slow beside quick ones",
       "a vault died in the middle of somebody's work",
       "a vault died again while it started",
       "a vault was filled up by repair",
@@ -60,7 +61,7 @@ Campaign::Campaign(std::uint64_t seed, Probes& probes)
   // Mostly a tree that fits the smallest objects: what costs time is their bytes, at every vault.
   if (rng_.percent(85)) realm_.write("/data/deep/large", noise(100'000, seed));
   must(must(realm_.home().env().files.open_directory("/data"))->sync_all());
-  tell_shape();
+  take_shape();
 }
 
 MakeDoor Campaign::make_door(std::size_t number) {

@@ -5,13 +5,18 @@
 namespace exclave::realm_tests {
 namespace {
 
-RealmShape draw_shape(sim::detail::Rng& rng, std::span<const std::size_t> sizes) {
+// By the seed's number: a draw would change what all seeds mean.
+constexpr std::uint64_t kSlowOneIn = 5;
+constexpr std::uint64_t kSlowRest = 3;
+
+RealmShape draw_shape(std::uint64_t seed, sim::detail::Rng& rng, std::span<const std::size_t> sizes) {
   RealmShape shape;
   shape.vaults = sizes[rng.below(sizes.size())];
   shape.quorum = policy::default_quorum(shape.vaults);
   const std::size_t most = std::max<std::size_t>(shape.quorum.b, 1);
   const std::size_t liars = rng.percent(50) ? 0 : 1 + rng.below(most);
   while (shape.liars.size() < liars) shape.liars.insert(rng.below(shape.vaults));
+  if (seed % kSlowOneIn == kSlowRest) shape.slow = seed / kSlowOneIn % shape.vaults;
   return shape;
 }
 
@@ -19,15 +24,20 @@ RealmShape draw_shape(sim::detail::Rng& rng, std::span<const std::size_t> sizes)
 
 CampaignLife::CampaignLife(std::uint64_t seed, std::string_view purpose, Probes& probes,
                            std::span<const std::size_t> sizes)
-    : rng_(seed, purpose), probes_(probes), shape_(draw_shape(rng_, sizes)) {
+    : rng_(seed, purpose), probes_(probes), shape_(draw_shape(seed, rng_, sizes)) {
   probes_.hit("a realm of " + std::to_string(shape_.vaults) + " vaults");
   if (!shape_.liars.empty()) probes_.hit("a realm with a liar");
 }
 
-void CampaignLife::tell_shape(const std::string& more) {
+void CampaignLife::take_shape(const std::string& more) {
   std::string liars;
   for (const std::size_t liar : shape_.liars) liars += " " + call(liar);
-  note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars) + more);
+  note(std::to_string(shape_.vaults) + " vaults, liars:" + (liars.empty() ? " none" : liars) + more +
+       (shape_.slow.has_value() ? ", slow: " + call(*shape_.slow) : ""));
+  if (!shape_.slow.has_value()) return;
+  probes_.hit("a vault was slow beside quick ones");
+  realm().universe().network().set_delay_of(call(*shape_.slow), std::chrono::milliseconds(100),
+                                            std::chrono::milliseconds(700));
 }
 
 bool CampaignLife::wake_vault(std::size_t vault) {

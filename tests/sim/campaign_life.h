@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -27,6 +28,7 @@ struct RealmShape {
   std::size_t vaults = 3;
   policy::Quorum quorum;
   std::set<std::size_t> liars;
+  std::optional<std::size_t> slow;  // a vault that is ever far away, beside quick ones
 };
 
 class CampaignLife {
@@ -46,7 +48,8 @@ class CampaignLife {
   // `sizes`: of a realm, as often as each shall be drawn.
   CampaignLife(std::uint64_t seed, std::string_view purpose, Probes& probes, std::span<const std::size_t> sizes);
   virtual SimRealm& realm() = 0;
-  void tell_shape(const std::string& more = {});
+  // Once the realm is there.
+  void take_shape(const std::string& more = {});
 
   // --- vaults ---
   std::size_t any_vault() { return rng_.below(shape_.vaults); }

@@ -33,6 +33,7 @@ Probes journal_probes() {
       "what a dead writer left stayed: a vault holds more",
       "a recovery was cut short",
       "a period ended",
+      "a vault was slow beside quick ones",
       "a vault died in the midst of appends",
       "a vault died again while it started",
       "a vault was set back to an image",
@@ -85,7 +86,7 @@ JournalCampaign::JournalCampaign(std::uint64_t seed, Probes& probes)
               options.classes.largest = manner_.largest_class;
             }),
       vault_images_(shape_.vaults) {
-  tell_shape((manner_.sends_directly ? ", direct appends" : "") + std::string(", spool limit ") +
+  take_shape((manner_.sends_directly ? ", direct appends" : "") + std::string(", spool limit ") +
              std::to_string(manner_.spool_limit_bytes));
 }
 

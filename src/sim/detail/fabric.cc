@@ -20,20 +20,32 @@ bool connects(const Link& link, std::uint32_t a, std::uint32_t b) {
 Fabric::Fabric(World& world)
     : world_(world),
       rng_(world.seed, "network"),
-      min_delay_(world.options.network.min_delay.count()),
-      max_delay_(world.options.network.max_delay.count()),
+      delay_{world.options.network.min_delay.count(), world.options.network.max_delay.count()},
       cuts_per_million_(world.options.network.cuts_per_million) {
-  CHECK(min_delay_ >= 0 && min_delay_ <= max_delay_ && world.options.network.pipe_bytes >= 1);
+  CHECK(delay_.min >= 0 && delay_.min <= delay_.max && world.options.network.pipe_bytes >= 1);
 }
 
-void Fabric::set_delay(std::int64_t min, std::int64_t max) {
-  CHECK(min >= 0 && min <= max);
-  min_delay_ = min;
-  max_delay_ = max;
+void Fabric::set_delay(Delay delay) {
+  CHECK(delay.min >= 0 && delay.min <= delay.max);
+  delay_ = delay;
 }
 
-std::int64_t Fabric::draw_delay() {
-  return min_delay_ + static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(max_delay_ - min_delay_ + 1)));
+void Fabric::set_delay_of(std::uint32_t machine, Delay delay) {
+  CHECK(delay.min >= 0 && delay.min <= delay.max);
+  delays_of_[machine] = delay;
+}
+
+std::int64_t Fabric::draw(const Delay& delay) {
+  return delay.min + static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(delay.max - delay.min + 1)));
+}
+
+std::int64_t Fabric::draw_delay(std::uint32_t a, std::uint32_t b) {
+  std::int64_t delay = draw(delay_);
+  for (const std::uint32_t machine : {a, b}) {
+    const auto found = delays_of_.find(machine);
+    if (found != delays_of_.end()) delay += draw(found->second);
+  }
+  return delay;
 }
 
 std::size_t Fabric::draw_transfer(std::size_t possible) {
@@ -96,7 +108,8 @@ void Fabric::close_end(Link& link, unsigned end) {
     link.shut[end] = true;
     Pipe& pipe = link.pipe[end];
     pipe.closed = true;
-    pipe.last_arrival = std::max(pipe.last_arrival, world_.scheduler.now() + draw_delay());
+    pipe.last_arrival =
+        std::max(pipe.last_arrival, world_.scheduler.now() + draw_delay(link.machine[0]->id, link.machine[1]->id));
   }
   world_.scheduler.wake_all(link.changed);
 }

@@ -74,11 +74,16 @@ class Fabric {
   void unblock_all();
   void cut(std::uint32_t a, std::uint32_t b);
   void set_cuts_per_million(std::uint32_t rate) { cuts_per_million_ = rate; }
-  void set_delay(std::int64_t min, std::int64_t max);
+  struct Delay {
+    std::int64_t min = 0;
+    std::int64_t max = 0;
+  };
+  void set_delay(Delay delay);
+  void set_delay_of(std::uint32_t machine, Delay delay);
 
   // --- for connections ---
   bool is_blocked(std::uint32_t from, std::uint32_t to) const { return blocked_.contains({from, to}); }
-  std::int64_t draw_delay();
+  std::int64_t draw_delay(std::uint32_t a, std::uint32_t b);
   std::size_t draw_transfer(std::size_t possible);  // 1..possible
   bool draw_cut() { return rng_.per_million(cuts_per_million_); }
   bool draw_coin() { return rng_.percent(50); }
@@ -101,8 +106,9 @@ class Fabric {
 
   World& world_;
   Rng rng_;
-  std::int64_t min_delay_;
-  std::int64_t max_delay_;
+  std::int64_t draw(const Delay& delay);
+  Delay delay_;
+  std::map<std::uint32_t, Delay> delays_of_;  // by machine
   std::uint32_t cuts_per_million_;
   std::set<std::pair<std::uint32_t, std::uint32_t>> blocked_;
   std::map<Key, std::shared_ptr<Port>> ports_;  // owned with the listener, until either closes it

@@ -162,7 +162,9 @@ class SimConnection final : public env::Connection {
     const std::size_t room = core_.world.options.network.pipe_bytes - pipe.bytes;
     if (room == 0) return std::nullopt;
     const std::size_t count = fabric().draw_transfer(std::min(room, data.size()));
-    pipe.last_arrival = std::max(pipe.last_arrival, core_.world.scheduler.now() + fabric().draw_delay());
+    pipe.last_arrival =
+        std::max(pipe.last_arrival,
+                 core_.world.scheduler.now() + fabric().draw_delay(link_->machine[0]->id, link_->machine[1]->id));
     pipe.chunks.push_back({.arrives = pipe.last_arrival, .data = to_bytes(data.first(count))});
     pipe.bytes += count;
     core_.world.scheduler.wake_all(link_->changed);
@@ -259,7 +261,9 @@ class SimNetwork final : public env::Network {
     Scheduler& scheduler = core_.world.scheduler;
     Fabric& fabric = core_.world.fabric;
     const std::uint64_t incarnation = core_.incarnation;
-    std::int64_t wake_at = scheduler.now() + fabric.draw_delay() + fabric.draw_delay();  // there and back
+    const auto one_way = [&] { return fabric.draw_delay(core_.id, target.id); };
+    std::int64_t wake_at = scheduler.now() + one_way();
+    wake_at += one_way();  // and back
     while (true) {
       TRY(core_.check_up(incarnation));
       if (scheduler.now() >= wake_at) {
