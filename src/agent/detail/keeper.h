@@ -1,7 +1,7 @@
 // Keeper: what an agent does beside its streams: clocks, the servers' settings, base backups that are due, old spools, a
 // look for who else writes with its key, the status file.
 //
-// Threads: run() on the agent's, and never waits for a vault; run_clocks(), run_spools() and run_watch() on threads of their own, because a
+// Threads: run() on the agent's, and never waits for a vault; run_clocks(), run_spools(), run_watch() on threads of their own: a
 //   silent one takes its time.
 // Errors: write_status: the disk's. All else is told in the log and in the status.
 #pragma once
