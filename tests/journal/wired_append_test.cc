@@ -17,7 +17,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint64_t kCommits = 200;
-constexpr int kMostByLanes = 5;
+constexpr int kMostByLanes =
+    kCommits / 4;  // an answer that a busy machine hears late is its lane's; else there are none
 
 // A vault's daemon and the writer's client of it.
 class WiredVault {
