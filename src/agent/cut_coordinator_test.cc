@@ -41,7 +41,7 @@ class Member final : public CutMember {
     return held;
   }
   Result<HoldEnd> release(const format::CutId& cut) override { return gate_.release(cut); }
-  Status confirm(const format::CutId& cut) override { return gate_.confirm(cut, settings); }
+  Status confirm(const format::CutId& cut) override { return gate_.confirm(cut, settings, true); }
   Status keep(const format::Cut& cut) override {
     TRY(gate_.admit(cut.id, {pg::Timeline(1), own_position(cut)}));
     kept.push_back(cut);

@@ -93,7 +93,7 @@ Status CutGate::check_held(const format::CutId& cut) {
   return look_for_held(cut);
 }
 
-Status CutGate::confirm(const format::CutId& cut, const std::string& loaded) {
+Status CutGate::confirm(const format::CutId& cut, const std::string& loaded, bool is_waited_for) {
   const MutexLock lock(mutex_);
   TRY(look_for_held(cut));
   const Hold held = *std::exchange(held_, std::nullopt);
@@ -101,6 +101,7 @@ Status CutGate::confirm(const format::CutId& cut, const std::string& loaded) {
     return Error(Code::Precondition,
                  "the server loaded its settings meanwhile: commits may not have waited for the vaults all the time");
   }
+  if (!is_waited_for) return Error(Code::Precondition, "commits do not wait for the vaults alone");
   confirmed_ = held;
   return {};
 }

@@ -83,8 +83,8 @@ class CutGate {
   HoldEnd release(const format::CutId& cut);
   // Whether this is the cut that was released last as Held. Asked before anybody looks at the server for it.
   Status check_held(const format::CutId& cut);
-  // The settings were looked at after the release.
-  Status confirm(const format::CutId& cut, const std::string& loaded);
+  // The server was looked at after the release: its settings, and whether commits wait for us alone. Refused once, it stays so.
+  Status confirm(const format::CutId& cut, const std::string& loaded, bool is_waited_for);
   Status admit(const format::CutId& cut, const HeldPosition& position);
 
  private:

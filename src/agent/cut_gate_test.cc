@@ -106,16 +106,29 @@ TEST_F(CutGateTest, only_a_cut_that_was_held_and_confirmed_here_is_admitted_at_i
   report(150);
   format::CutId id;
   const HeldPosition position{pg::Timeline(1), pg::Lsn(150)};
-  EXPECT_EQ(gate_.confirm(id, "loaded at noon").error().code(), Code::Precondition) << "nobody held";
+  EXPECT_EQ(gate_.confirm(id, "loaded at noon", true).error().code(), Code::Precondition) << "nobody held";
   ASSERT_TRUE(gate_.hold(id).ok());
-  EXPECT_EQ(gate_.confirm(id, "loaded at noon").error().code(), Code::Precondition) << "not released";
+  EXPECT_EQ(gate_.confirm(id, "loaded at noon", true).error().code(), Code::Precondition) << "not released";
   ASSERT_EQ(gate_.release(id), HoldEnd::Held);
   EXPECT_EQ(gate_.admit(id, position).error().code(), Code::Precondition) << "not confirmed";
-  ASSERT_TRUE(gate_.confirm(id, "loaded at noon").ok());
+  ASSERT_TRUE(gate_.confirm(id, "loaded at noon", true).ok());
   EXPECT_EQ(gate_.admit(id, {pg::Timeline(1), pg::Lsn(151)}).error().code(), Code::Precondition);
   EXPECT_EQ(gate_.admit(id, {pg::Timeline(2), pg::Lsn(150)}).error().code(), Code::Precondition);
   EXPECT_TRUE(gate_.admit(id, position).ok());
   EXPECT_EQ(gate_.admit(id, position).error().code(), Code::Precondition) << "once";
+}
+
+TEST_F(CutGateTest, a_cut_beside_somebody_who_could_release_commits_is_refused_for_good) {
+  gate_.connected(pg::Timeline(1), pg::Lsn(100));
+  gate_.set_trusted(true);
+  gate_.saw_settings("loaded at noon");
+  report(150);
+  format::CutId id;
+  ASSERT_TRUE(gate_.hold(id).ok());
+  ASSERT_EQ(gate_.release(id), HoldEnd::Held);
+  EXPECT_EQ(gate_.confirm(id, "loaded at noon", false).error().code(), Code::Precondition);
+  EXPECT_EQ(gate_.confirm(id, "loaded at noon", true).error().code(), Code::Precondition) << "asked again";
+  EXPECT_EQ(gate_.admit(id, {pg::Timeline(1), pg::Lsn(150)}).error().code(), Code::Precondition);
 }
 
 }  // namespace

@@ -19,7 +19,6 @@ constexpr auto kShortFinish = 1s;       // once k vaults have everything: what t
 constexpr auto kLongestLanePause = 2s;  // a vault that is back is wanted soon
 constexpr auto kLongWait = 10s;
 constexpr std::string_view kSpoolFolder = "spool";
-constexpr std::string_view kBrokenWord = "a vault did not keep its word: ";
 
 Exposure to_exposure(const format::LossExposure& told) {
   return {engine::lsn(told.from),
@@ -380,8 +379,9 @@ std::optional<LogStanding> DatabaseJournal::standing() {
 
 void DatabaseJournal::note_breaches(const spread::JournalProgress& vaults) {
   for (const spread::JournalVaultProgress& vault : vaults.vaults) {
-    if (vault.breach.has_value() && breaches_.try_emplace(vault.vault, *vault.breach).second)
-      log(env::LogLevel::Error, std::string(kBrokenWord) + *vault.breach);
+    if (!vault.breach.has_value()) continue;
+    const auto [told, is_new] = breaches_.try_emplace(vault.vault, "a vault did not keep its word: " + *vault.breach);
+    if (is_new) log(env::LogLevel::Error, told->second);
   }
 }
 
@@ -405,7 +405,7 @@ std::vector<std::string> DatabaseJournal::alarms(const std::optional<LogStanding
       alarms.emplace_back("commits are acknowledged that the vaults do not hold: protection is degraded");
     }
   }
-  for (const auto& [vault, breach] : breaches_) alarms.push_back(std::string(kBrokenWord) + breach);
+  for (const auto& [vault, breach] : breaches_) alarms.push_back(breach);
   if (left_exposure_.has_value()) {
     alarms.push_back("commits from " + pg::to_text(left_exposure_->from) + " to " + pg::to_text(left_exposure_->to) +
                      " were acknowledged without the vaults, in a journal that has ended, and the vaults do not hold "

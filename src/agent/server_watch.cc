@@ -76,9 +76,7 @@ Status ServerWatch::confirm(const format::CutId& cut) {
   TRY(gate_.check_held(cut));  // a look costs the server a connection
   const pg::ServerFacts facts = TRY(read({}));
   note(facts);
-  TRY(gate_.confirm(cut, facts.settings_loaded));
-  if (!is_waited_for()) return Error(Code::Precondition, "commits do not wait for the vaults alone");
-  return {};
+  return gate_.confirm(cut, facts.settings_loaded, is_waited_for());
 }
 
 std::vector<std::string> ServerWatch::cautions() const {

@@ -40,7 +40,7 @@ class WriterWatch {
 
   // Before its first mark is made.
   void note_own(const format::StreamId& journal);
-  // Asks every vault; one that does not answer shows nothing. Logs the alarm.
+  // Asks every vault; one that does not answer shows nothing. Logs the alarm; once it stands, nobody is asked any more.
   void look();
   // For people.
   std::optional<std::string> alarm() const;

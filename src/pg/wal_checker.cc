@@ -376,8 +376,12 @@ Status WalChecker::finish_record() {
   return {};
 }
 
+bool WalChecker::is_xlog(Byte kind) const {
+  return header_[17] == kResourceXlog && (header_[16] & kInfoMask) == kind;
+}
+
 bool WalChecker::is_switch() const {
-  return header_[17] == kResourceXlog && (header_[16] & kInfoMask) == kInfoSwitch;
+  return is_xlog(kInfoSwitch);
 }
 
 void WalChecker::complete_record() {
@@ -388,7 +392,7 @@ void WalChecker::complete_record() {
   previous_ = last_record_ = record_start_;
   end_of_last_record_ = position_;
   if (is_switch()) last_switch_ = position_;
-  is_at_stop_ = header_[17] == kResourceXlog && (header_[16] & kInfoMask) == kInfoShutdownCheckpoint;
+  is_at_stop_ = is_xlog(kInfoShutdownCheckpoint);
   note_commit();
   note_restore_point();
   note_time();
@@ -401,7 +405,7 @@ ByteView WalChecker::own_data() const {
 }
 
 void WalChecker::note_restore_point() {
-  if (header_[17] != kResourceXlog || (header_[16] & kInfoMask) != kInfoRestorePoint) return;
+  if (!is_xlog(kInfoRestorePoint)) return;
   const ByteView data = own_data();
   if (data.size() < sizeof(std::uint64_t) + kPointNameBytes) return;
   const std::string_view field = as_text(data.subspan(sizeof(std::uint64_t), kPointNameBytes));
@@ -415,12 +419,9 @@ void WalChecker::note_time() {
   const Byte operation = header_[16] & kTransactionMask;
   const bool ends_transaction = operation == kInfoCommit || operation == kInfoCommitPrepared ||
                                 operation == kInfoAbort || operation == kInfoAbortPrepared;
-  const Byte info = header_[16] & kInfoMask;
-  const bool is_timed_event = info == kInfoShutdownCheckpoint || info == kInfoOnlineCheckpoint ||
-                              info == kInfoEndOfRecovery || info == kInfoRestorePoint;
-  const Byte resource = header_[17];
-  if ((resource == kResourceTransaction && ends_transaction) || (resource == kResourceXlog && is_timed_event))
-    last_timed_ = position_;
+  const bool is_timed_event = is_xlog(kInfoShutdownCheckpoint) || is_xlog(kInfoOnlineCheckpoint) ||
+                              is_xlog(kInfoEndOfRecovery) || is_xlog(kInfoRestorePoint);
+  if ((header_[17] == kResourceTransaction && ends_transaction) || is_timed_event) last_timed_ = position_;
 }
 
 void WalChecker::note_commit() {

@@ -139,6 +139,7 @@ class WalChecker {
   void note_time();
   // The first bytes of the record's own data, as far as they were kept.
   ByteView own_data() const;
+  bool is_xlog(Byte kind) const;  // of the record whose header was read
   bool is_switch() const;
   std::uint64_t bytes_to_alignment() const;
   std::uint64_t bytes_to_segment_end() const;

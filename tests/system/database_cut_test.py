@@ -91,14 +91,18 @@ class Cuts(DatabaseTest):
         self.assertRegex(void.out + void.err, "land: .*(the server (has )?loaded its settings|commits do not wait for the vaults alone)")
         self.wait_for(lambda: cut().code == harness.OK, "cuts again")
 
-    def test_an_agent_with_another_name_beside_its_own_is_not_waited_for_alone_and_takes_part_in_no_cut(self):
+    def protect_alone(self):
+        """One server, one agent, and a group of these; takes cuts of it."""
         self.realm, self.home = self.make_realm(), self.make_cluster().start()
         self.agent = postgres.Agent(self.realm, {"people": {"connection": self.home.conninfo()}}, more=self.group("1 h", "people"))
         self.agents.append(self.agent)
         self.agent.wait_streaming("people")
         self.wait_for_commits(self.home)
+        return lambda: self.realm.exclave("cut", "--home", self.realm.home, "realm", "--json")
+
+    def test_an_agent_with_another_name_beside_its_own_is_not_waited_for_alone_and_takes_part_in_no_cut(self):
+        cut = self.protect_alone()
         self.base()
-        cut = lambda: self.realm.exclave("cut", "--home", self.realm.home, "realm", "--json")  # noqa: E731
         status = lambda code=harness.OK: self.ok(self.realm.exclave("status", "--home", self.realm.home), code).out  # noqa: E731
         self.wait_for(lambda: cut().code == harness.OK, "a cut")
         last = json.loads((self.realm.home / "state/cut-realm.json").read_text())["cut"]
@@ -123,12 +127,7 @@ class Cuts(DatabaseTest):
         self.assertNotIn(last[:12], told)
 
     def test_a_namesake_of_the_agent_at_the_server_is_told_and_no_cut_is_taken_beside_it(self):
-        self.realm, self.home = self.make_realm(), self.make_cluster().start()
-        self.agent = postgres.Agent(self.realm, {"people": {"connection": self.home.conninfo()}}, more=self.group("1 h", "people"))
-        self.agents.append(self.agent)
-        self.agent.wait_streaming("people")
-        self.wait_for_commits(self.home)
-        cut = lambda: self.realm.exclave("cut", "--home", self.realm.home, "realm", "--json")  # noqa: E731
+        cut = self.protect_alone()
         self.wait_for(lambda: cut().code == harness.OK, "a cut")
         received = self.scratch / "received"
         received.mkdir()

@@ -15,7 +15,7 @@ constexpr auto kStatusEvery = 2s;
 constexpr auto kClocksEvery = 30s;
 constexpr auto kLookEvery = 3s;  // at settings that change while the log streams
 constexpr auto kSpoolEvery = 15s;
-constexpr auto kFirstSpool = 1s;
+constexpr auto kFirstTurn = 1s;  // of what is looked at beside the streams
 constexpr auto kWatchEvery = 15s;
 constexpr auto kBaseAgain = 60s;  // after one that failed
 constexpr auto kStopLook = 100ms;
@@ -37,38 +37,31 @@ void Keeper::recover_spools(Running& database) {
   }
 }
 
-void Keeper::run_clocks(const std::stop_token& stop) {
+void Keeper::repeat(const std::stop_token& stop, std::chrono::nanoseconds first, std::chrono::nanoseconds every,
+                    const std::function<void()>& turn) {
   env::Clock& clock = place_.env.clock;
-  env::Instant next = clock.monotonic();
+  env::Instant next = clock.monotonic() + first;
   while (!stop.stop_requested()) {
     if (clock.monotonic() >= next) {
-      clocks_.refresh();
-      next = clock.monotonic() + kClocksEvery;
+      turn();
+      next = clock.monotonic() + every;
     }
     if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
   }
 }
 
+void Keeper::run_clocks(const std::stop_token& stop) {
+  repeat(stop, 0s, kClocksEvery, [this] { clocks_.refresh(); });
+}
+
 void Keeper::run_spools(const std::stop_token& stop) {
-  env::Clock& clock = place_.env.clock;
-  env::Instant next = clock.monotonic() + kFirstSpool;
-  while (!stop.stop_requested()) {
-    if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
-    if (clock.monotonic() < next) continue;
+  repeat(stop, kFirstTurn, kSpoolEvery, [this] {
     for (Running& database : databases_) recover_spools(database);
-    next = clock.monotonic() + kSpoolEvery;
-  }
+  });
 }
 
 void Keeper::run_watch(const std::stop_token& stop) {
-  env::Clock& clock = place_.env.clock;
-  env::Instant next = clock.monotonic() + kFirstSpool;
-  while (!stop.stop_requested() && !watch_.alarm().has_value()) {  // it stays
-    if (!clock.sleep_until(clock.monotonic() + kStopLook).ok()) return;
-    if (clock.monotonic() < next) continue;
-    watch_.look();
-    next = clock.monotonic() + kWatchEvery;
-  }
+  repeat(stop, kFirstTurn, kWatchEvery, [this] { watch_.look(); });
 }
 
 void Keeper::run(const std::stop_token& stop) {

@@ -33,6 +33,9 @@ class Keeper {
   Status write_status();
 
  private:
+  // `turn`: at first after `first`, then `every` after it has ended, until the stop.
+  void repeat(const std::stop_token& stop, std::chrono::nanoseconds first, std::chrono::nanoseconds every,
+              const std::function<void()>& turn);
   // What earlier journals left in their spools goes to the vaults that lack it, beside the one that is written
   // (left_spools.h).
   void recover_spools(Running& database);

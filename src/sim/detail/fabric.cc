@@ -18,11 +18,9 @@ bool connects(const Link& link, std::uint32_t a, std::uint32_t b) {
 }  // namespace
 
 Fabric::Fabric(World& world)
-    : world_(world),
-      rng_(world.seed, "network"),
-      delay_{world.options.network.min_delay.count(), world.options.network.max_delay.count()},
-      cuts_per_million_(world.options.network.cuts_per_million) {
-  CHECK(delay_.min >= 0 && delay_.min <= delay_.max && world.options.network.pipe_bytes >= 1);
+    : world_(world), rng_(world.seed, "network"), cuts_per_million_(world.options.network.cuts_per_million) {
+  CHECK(world.options.network.pipe_bytes >= 1);
+  set_delay({world.options.network.min_delay.count(), world.options.network.max_delay.count()});
 }
 
 void Fabric::set_delay(Delay delay) {

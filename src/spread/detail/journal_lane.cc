@@ -79,9 +79,12 @@ void confirm(JournalLane& lane, std::uint64_t frames) {
 }
 
 // Under the monitor: what it says now and what it confirmed cannot both be so.
+void note_breach(JournalLane& lane, const Error& breach) {
+  if (!lane.progress.breach.has_value()) lane.progress.breach = breach.message();
+}
 Error breach_of(JournalLane& lane, const std::string& what) {
   Error breach(Code::Corrupt, "vault " + lane.progress.vault + " " + what);
-  if (!lane.progress.breach.has_value()) lane.progress.breach = breach.message();
+  note_breach(lane, breach);
   return breach;
 }
 
@@ -207,9 +210,9 @@ void note_if_lost(JournalState& state, JournalLane& lane, const Job& job) {
   const auto end = lane.vault->append_frames(state.id, format::EntryIndex(job.index), job.size_class, confirmed, {});
   if (end.ok() || (end.error().code() != Code::NotFound && end.error().code() != Code::Precondition)) return;
   const env::MonitorLock lock(*state.monitor);
-  const Error lost = breach_of(lane, "had confirmed " + std::to_string(confirmed) + " bytes of segment " +
-                                         std::to_string(job.index) + " and does not hold them");
-  lane.progress.failure = lost;  // it is sent the whole of it now
+  // It is sent the whole of it now.
+  lane.progress.failure = breach_of(lane, "had confirmed " + std::to_string(confirmed) + " bytes of segment " +
+                                              std::to_string(job.index) + " and does not hold them");
 }
 
 Status close(JournalState& state, JournalLane& lane, const Job& job) {
@@ -227,7 +230,10 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
   }
   if (receipt.value().has_value()) {
     const Status fits = check_receipt(state.id, state.chain, lane.progress.vault, *receipt.value());
-    if (!fits.ok()) return breach_of(lane, "gave a receipt for something that was not sent");
+    if (!fits.ok()) {
+      note_breach(lane, fits.error());
+      return fits;
+    }
     const std::uint64_t index = receipt.value()->receipt.index.value();
     if (index < job.index) return breach_of(lane, "gave a receipt that does not reach its entry");
     if (index + 1 > lane.progress.segments) {
