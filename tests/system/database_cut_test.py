@@ -14,20 +14,25 @@ from database_case import DatabaseTest  # noqa: E402
 
 
 class Cuts(DatabaseTest):
-    """Two registries, two servers, two agents: one instant."""
+    """Two registries, two servers or three, two agents: one instant."""
 
-    def protect_both(self, people_more, land_more):
-        """`more`: what each agent's configuration says about cuts."""
+    def protect_both(self, people_more, land_more, taxes=False):
+        """`more`: what each agent's configuration says about cuts. `taxes`: another dataset of the registry `people`, on a server of its own."""
         self.realm = self.make_realm(registry="people", extra=["--registry", "land"])
         self.people, self.land = self.make_cluster("people-pg").start(), self.make_cluster("land-pg").start()
         self.people.sql("create table t (id bigint primary key)")
         self.land.sql("create table t (id bigint primary key, owner bigint)")
         land = postgres.Agent(self.realm, {"land": {"connection": self.land.conninfo()}}, registry="land", more=land_more)
         self.agents.append(land)
-        people = postgres.Agent(self.realm, {"people": {"connection": self.people.conninfo()}}, registry="people",
-                                more=people_more)
+        databases = {"people": {"connection": self.people.conninfo()}}
+        if taxes:
+            self.taxes = self.make_cluster("taxes-pg").start()
+            self.taxes.sql("create table t (id bigint primary key, parcel bigint)")
+            databases["taxes"] = {"connection": self.taxes.conninfo()}
+        people = postgres.Agent(self.realm, databases, registry="people", more=people_more)
         self.agents.append(people)
-        for agent, cluster, name in ((people, self.people, "people"), (land, self.land, "land")):
+        for agent, cluster, name in ((people, self.people, "people"), (land, self.land, "land"),
+                                     *([(people, self.taxes, "taxes")] if taxes else [])):
             agent.wait_streaming(name)
             cluster.sql(f"alter system set synchronous_standby_names = 'exclave_{name}'")
             cluster.sql("select pg_reload_conf()")
@@ -151,26 +156,28 @@ class Cuts(DatabaseTest):
         self.home.sql("select pg_reload_conf()")
         self.agent.wait("people", lambda s: s["waited_for"] == is_alone, f"seen {names}")
 
-    def test_a_cut_and_the_proven_ends_keep_every_reference_between_two_databases(self):
+    def test_a_cut_and_the_proven_ends_keep_every_reference_between_three_databases(self):
         port = harness.free_port()
-        people, land = self.protect_both(self.group("1 h", "people", f"land/land@127.0.0.1:{port}"),
-                                         self.door(port, "people"))
-        for agent, name in ((people, "people"), (land, "land")):
+        people, land = self.protect_both(self.group("1 h", "people", "taxes", f"land/land@127.0.0.1:{port}"),
+                                         self.door(port, "people"), taxes=True)
+        for agent, name in ((people, "people"), (people, "taxes"), (land, "land")):
             self.ok(self.realm.exclave("backup", "--home", agent.home, "--database", name))
         acknowledged, cuts = self.work(people)
-        for agent, cluster in ((people, self.people), (land, self.land)):
+        for agent in (people, land):
             agent.kill()
+        for cluster in (self.people, self.taxes, self.land):
             cluster.destroy()
         self.nothing_is_opened_of_a_part("cut:" + cuts[0])
         for goal in ("latest", "cut:" + cuts[0], "cut:latest"):
             with self.subTest(goal=goal):
-                owners, parcels = self.restore_both(goal)
-                self.assertEqual(set(), {owner for _, owner in parcels} - owners, "a parcel whose owner is not there")
+                persons, parcels, taxes = self.restore_all_of_both(goal)
+                self.assertEqual(set(), {owner for _, owner in parcels} - {i for i, in persons}, "a parcel whose owner is not there")
+                self.assertEqual(set(), {parcel for _, parcel in taxes} - {i for i, _ in parcels}, "a tax whose parcel is not there")
                 if goal == "latest":
-                    self.assertEqual(set(), acknowledged - {i for i, _ in parcels})
+                    self.assertEqual(set(), acknowledged - {i for i, _ in taxes})
 
     def work(self, people):
-        """Persons, and parcels that name them, committed one after the other; cuts meanwhile."""
+        """Persons, parcels that name them and taxes on these, committed one after the other; cuts meanwhile."""
         acknowledged, stop = set(), threading.Event()
 
         def commit(first):
@@ -178,6 +185,7 @@ class Cuts(DatabaseTest):
             while not stop.is_set():
                 self.people.sql(f"insert into t values ({number})")
                 self.land.sql(f"insert into t values ({number}, {number})")
+                self.taxes.sql(f"insert into t values ({number}, {number})")
                 acknowledged.add(number)
                 number += 1
 
@@ -197,7 +205,7 @@ class Cuts(DatabaseTest):
                     not_taken = str(taken) + people.log()[-1500:]
                 return len(cuts) > 1 and len(acknowledged) > cuts[0][0] + 20
 
-            self.wait_for(is_enough, lambda: f"enough: {len(acknowledged)} pairs, {len(cuts)} cuts; {not_taken}")
+            self.wait_for(is_enough, lambda: f"enough: {len(acknowledged)} of each, {len(cuts)} cuts; {not_taken}")
         finally:
             stop.set()
             for writer in writers:
@@ -209,19 +217,21 @@ class Cuts(DatabaseTest):
         return [option for name in ("people", "land")
                 for option in self.realm.release(f"{label}-{name}", request_options=("--registry", name))]
 
-    def restore_both(self, goal):
+    def restore_all_of_both(self, goal):
+        """The rows of persons, parcels and taxes, as tuples."""
         label = goal[:10].replace(":", "-")
         directory = self.scratch / label
         directory.mkdir()
         postgres.give_to_server(directory)
         restored = self.ok(self.realm.restore(self.open_both(label), directory, "--all", "--to", goal, "--json")).json()
-        self.assertEqual([("people", "people"), ("land", "land")], [(d["registry"], d["dataset"]) for d in restored["datasets"]])
+        self.assertEqual([("people", "people"), ("people", "taxes"), ("land", "land")],
+                         [(d["registry"], d["dataset"]) for d in restored["datasets"]])
         rows = []
-        for name, columns in (("people", "id"), ("land", "id, owner")):
-            back = self.recover(f"{label}/{name}/{name}")
-            rows.append(back.sql(f"select {columns} from t").split())
+        for place, columns in (("people/people", "id"), ("land/land", "id, owner"), ("people/taxes", "id, parcel")):
+            back = self.recover(f"{label}/{place}")
+            rows.append({tuple(map(int, row.split("|"))) for row in back.sql(f"select {columns} from t").split()})
             back.stop()
-        return set(map(int, rows[0])), {tuple(map(int, row.split("|"))) for row in rows[1]}
+        return rows
 
     def nothing_is_opened_of_a_part(self, goal):
         """Where one member cannot be brought back, no other one can be started; when the cause is gone, the same command goes on."""

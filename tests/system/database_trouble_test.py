@@ -256,6 +256,13 @@ class Trouble(DatabaseTest):
         self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "minimal"), harness.FAILED, "wal_level")
         self.refused(self.realm.exclave("backup", "--home", self.realm.home, "--database", "none"), harness.FAILED,
                      "agent.toml has no database 'none'", "hint: it has: minimal")
+        for setting in ("wal_level = replica", "max_wal_senders = 10"):
+            minimal.sql(f"alter system set {setting}")
+        minimal.stop()
+        minimal.start()
+        weak.sql("alter role weak replication")
+        for dataset in ("minimal", "weak"):
+            self.assertEqual([], agent.wait(dataset, lambda s: s["state"] == "streaming", "streaming after the remedy")["alarms"])
 
     def test_a_page_that_does_not_bear_its_checksum_is_refused_or_kept_with_an_alarm(self):
         self.protect()
