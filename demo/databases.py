@@ -133,6 +133,7 @@ class Databases:
             time.sleep(2)
             cut = None
             for _ in range(20):
+                self.before_cut = set(workload.acknowledged)
                 taken = subprocess.run([str(self.demo.program), "cut", "--home", str(self.home("people")), "demoland", "--json"], capture_output=True, text=True)
                 if taken.returncode == 0:
                     cut = json.loads(taken.stdout.splitlines()[-1])
@@ -140,8 +141,7 @@ class Databases:
                 time.sleep(1.1)
             if cut is None:
                 raise RuntimeError(f"no cut was taken: {taken.stdout}{taken.stderr}")
-            before_cut = len(workload.acknowledged)
-            self.line.say(f"a cut over both databases: {cut['cut'][:12]}, commits held for {cut['held_us'] / 1000:.1f} ms; {before_cut} pairs acknowledged by then")
+            self.line.say(f"a cut over both databases: {cut['cut'][:12]}, commits held for {cut['held_us'] / 1000:.1f} ms; {len(self.before_cut)} pairs had been acknowledged before it was asked for")
             time.sleep(3)
             self.destroy_servers()
         self.acknowledged = workload.acknowledged
@@ -193,9 +193,11 @@ class Databases:
         lost = [number for number in self.acknowledged if number not in parcels or number not in persons]
         self.line.say(f"{len(self.acknowledged)} acknowledged pairs of commits: {len(lost)} lost; {len(parcels)} parcels, {len(dangling)} without their owner")
         _, cut_persons, cut_parcels, cut_dangling = self.open_both("cut:" + self.cut, "cut", openings)
-        self.line.say(f"at the cut: {len(cut_persons)} persons, {len(cut_parcels)} parcels, {len(cut_dangling)} without their owner")
-        self.figures.update(lost=len(lost), dangling=len(dangling), cut_dangling=len(cut_dangling), restore_seconds=round(seconds, 3))
-        return not lost and not dangling and not cut_dangling and 0 < len(cut_parcels) < len(parcels)
+        cut_lost = self.before_cut - cut_parcels
+        self.line.say(f"at the cut: {len(cut_persons)} persons, {len(cut_parcels)} parcels, {len(cut_dangling)} without their owner; "
+                      f"of the {len(self.before_cut)} pairs acknowledged before it {len(cut_lost)} lost")
+        self.figures.update(lost=len(lost), dangling=len(dangling), cut_lost=len(cut_lost), cut_dangling=len(cut_dangling), restore_seconds=round(seconds, 3))
+        return not lost and not dangling and not cut_lost and not cut_dangling and 0 < len(cut_parcels) < len(parcels)
 
     def stop_all(self):
         for process in self.agents.values():

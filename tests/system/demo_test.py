@@ -35,7 +35,7 @@ class Demo(harness.SystemTest):
         for figure in FIGURES:
             self.assertGreater(report[figure], 0, figure)
         databases = report["databases"]
-        self.assertEqual((0, 0, 0), (databases["lost"], databases["dangling"], databases["cut_dangling"]))
+        self.assertEqual((0, 0, 0, 0), tuple(databases[key] for key in ("lost", "dangling", "cut_lost", "cut_dangling")))
         self.assertGreater(databases["acknowledged"], 0)
         self.assertIn("\nok\n", result.stdout)
         self.assertEqual(before, subprocess.run(["find", str(tree), "-printf", "%P %s %T@ %C@\n"], check=True, capture_output=True).stdout)
