@@ -12,6 +12,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (front.ok()) {
     CHECK(equal(format::encode_header(front.value().header), input.first(format::kObjectHeaderBytes)));
   }
+  Bytes plaintext = to_bytes(input);
+  if (format::cut_to_content(plaintext).ok()) {
+    CHECK(equal(plaintext, input.first(plaintext.size())));
+    CHECK(format::frame_bytes(plaintext.size()) == format::kFrameHeadBytes + size + crypto::kTagBytes);
+  }
   const ByteView frames = input.subspan(std::min(size, format::kSegmentFrontBytes));
   const format::FrameScan scan = format::scan_frames(frames);
   CHECK(scan.bytes <= frames.size() && scan.bytes % format::kFrameStep == 0);

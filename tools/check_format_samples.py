@@ -95,7 +95,7 @@ def crc32c(data):
 
 
 def open_segment(data, realm, secret, place):
-    """The frames' plaintexts, of the stream's first segment."""
+    """The frames' contents, of the stream's first segment."""
     header, ct, here, commitment = data[:48], data[48:80], data[80:120], data[120:152]
     need(header[:12] == b"EXCLAVE\0\0\2\0\1" and len(data) == 1 << header[12], "segment: header")
     need(here == place and not any(data[152:4096]), "segment: place")
@@ -103,14 +103,17 @@ def open_segment(data, realm, secret, place):
     info = b"exclave/journal-commitment/v1" + place
     need(HKDFExpand(hashes.SHA512(), 32, info).derive(kek) == commitment, "segment: commitment")
     frames, at = [], 4096
-    while at < len(data) and (sealed := struct.unpack_from(">I", data, at)[0]):
+    while at < len(data) and (size := struct.unpack_from(">I", data, at)[0]):
         crc, number = struct.unpack_from(">IQ", data, at + 4)
-        end, where = at + 40 + sealed, struct.pack(">QQ", at, number)
+        end, where = at + size, struct.pack(">QQ", at, number)
+        need(size % 4096 == 0 and end <= len(data), f"frame {len(frames)}: size")
         need(number == len(frames) and crc == crc32c(data[at + 8:end]), f"frame {len(frames)}")
         key = HKDFExpand(hashes.SHA512(), 32, b"exclave/frame/v1" + where + data[at + 16:at + 40]).derive(kek)
-        frames.append(AESGCM(key).decrypt(bytes(12), data[at + 40:end], header + realm + where))
-        at = -(-end // 4096) * 4096
-        need(not any(data[end:at]), "frame: padding")
+        plain = AESGCM(key).decrypt(bytes(12), data[at + 40:end], header + realm + where)
+        count = struct.unpack(">I", plain[-4:])[0]
+        need(0 < count and size - 4096 < count + 60 <= size and not any(plain[count:-4]), f"frame {len(frames)}: content")
+        frames.append(plain[:count])
+        at = end
     need(not any(data[at:]), "segment: something follows its frames")
     return frames
 

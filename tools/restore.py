@@ -297,11 +297,11 @@ def explain_journal(data, name, options):
     at = FRONT_BYTES
     while at < len(data) and (raw := frame_bytes(data, at)):
         frame = open_frame(front, raw, at)
-        record = read_journal_record(frame.plain, f"frame {frame.number}")
+        record = read_journal_record(frame.content, f"frame {frame.number}")
         says = " ".join(str(shown(v) if isinstance(v, bytes) else v) for v in record[1:]) if isinstance(record, Opening) else ""
         if isinstance(record, Wal):
             says = f"timeline {record.timeline} from {shown_position(record.start)}, {len(record.data)} bytes"
-        print(f"    frame {frame.number:6} at {at:9} {len(frame.plain):8} {type(record).__name__.lower()} {says}")
+        print(f"    frame {frame.number:6} at {at:9} {len(frame.content):8} {type(record).__name__.lower()} {says}")
         at = frame.end
     print_steps({"behind the frames": "zeros" if data.count(0, at) == len(data) - at else "bytes that are no frame"})
     return 0

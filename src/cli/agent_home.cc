@@ -73,7 +73,12 @@ Result<std::unique_ptr<AgentHome>> AgentHome::open(const Context& context, const
   home->era_ = TRY(home->acts_.era(*home->registry_, home->keys_.era));
   TRY(custody::check_agent_keys(home->keys_, home->era_->era,
                                 env::join_path(directory, era_keys_name(home->keys_.era))));
-  if (use == HomeUse::Captures) TRY(home->open_state(context));
+  if (use == HomeUse::Captures) {
+    TRY(home->open_state(context));
+  } else {  // who streams reads one period's key at a time (agent/period_source.h), and who looks needs none
+    home->keys_.periods.clear();
+    home->keys_.dedup = {};
+  }
   const auto name = files.read_file("/etc/hostname", 4096);
   if (name.ok()) home->host_ = printable(split(as_text(name.value()), '\n').front());
   return home;

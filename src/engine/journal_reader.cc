@@ -225,7 +225,7 @@ Status JournalReader::open_closed(const Closed& closed, JournalEnd& end, const V
   const auto frame = [&](const format::SegmentOpener::Frame& opened) -> Status {
     end.has_begun = true;
     end.frames = opened.number.value() + 1;
-    return visit({opened.number, closed.index, opened.plain});
+    return visit({opened.number, closed.index, opened.content});
   };
   std::optional<format::FrameNumber> first;
   if (end.has_begun || end.passed_over == 0) first = format::FrameNumber(end.frames);
@@ -269,7 +269,7 @@ Result<std::optional<Bearing>> JournalReader::told_by(format::EntryIndex index, 
   for (std::uint64_t at = format::kSegmentFrontBytes; at < beginning.size();) {
     const auto frame = opener.open_frame(at, beginning.subspan(static_cast<std::size_t>(at)));
     if (!frame.ok() || !frame.value().has_value()) break;
-    const auto told = TRY(locate(frame.value()->plain));
+    const auto told = TRY(locate(frame.value()->content));
     if (told.has_value()) return told;
     at += frame.value()->bytes;
   }
@@ -452,7 +452,7 @@ Result<std::optional<Bytes>> JournalReader::assemble(const format::SegmentPlace&
     append(whole, found->sealed);
     end.has_begun = true;
     end.frames = number + 1;
-    TRY(visit({found->frame.number, place.index, found->frame.plain}));
+    TRY(visit({found->frame.number, place.index, found->frame.content}));
   }
   for (const Shown& one : shown) tell_wrong(place, one, whole.size(), end);
   return std::optional(std::move(whole));

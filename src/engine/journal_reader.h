@@ -10,7 +10,7 @@
 //   s   0; or, for whom the journal is of use from one place on, the last segment that begins at or before that place:
 //       found by halving, with the beginnings of the first segment and of about log2(n) others
 //
-// I1  Every plaintext was authenticated under a released key, at its place, with the number that follows its predecessor's.
+// I1  Every content was authenticated under a released key, at its place, with the number that follows its predecessor's.
 // I2  Two vaults that hold different authentic frames under one number, or different genuine entries under one index,
 //     prove that the writer (or a clone of it, or who has its key) went two ways: Conflict, an alarm; the operator chooses. So
 //     does a segment that is closed at one vault without frames that another one has.
@@ -55,7 +55,7 @@ class Patience;
 struct JournalFrame {
   format::FrameNumber number;
   format::EntryIndex segment;
-  ByteView plain;  // good during the visit
+  ByteView content;  // good during the visit
 };
 
 // A vault whose word about the end is missing, or worth nothing (I4).
@@ -99,7 +99,7 @@ class JournalReader {
 
   using Visitor = std::function<Status(const JournalFrame&)>;
   // nullopt: this frame does not tell. Asked with some frames of some closed segments, in any order.
-  using Locator = std::function<Result<std::optional<Bearing>>(ByteView plain)>;
+  using Locator = std::function<Result<std::optional<Bearing>>(ByteView content)>;
   // From the front, or, with `locate`, from s on.
   Result<JournalEnd> read(const Visitor& visit, const Locator& locate = {});
 

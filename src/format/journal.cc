@@ -13,8 +13,7 @@ constexpr std::size_t kCommitmentOffset = kIndexOffset + 8;
 constexpr std::size_t kZerosOffset = kCommitmentOffset + crypto::kCommitmentBytes;
 constexpr std::size_t kCoveredOffset = 8;  // of a frame: where what the crc covers begins
 constexpr std::size_t kSaltOffset = 16;
-constexpr std::size_t kSmallestSealed = 1 + crypto::kTagBytes;
-constexpr std::size_t kLargestSealed = kMaxFramePlain + crypto::kTagBytes;
+constexpr std::size_t kLengthBytes = 4;  // of the content's size, at the plaintext's end
 constexpr std::size_t kAssociatedFixed = kObjectHeaderBytes + RealmId::kSize;
 constexpr crypto::Nonce kNoNonce{};  // each frame has a key of its own
 
@@ -58,7 +57,6 @@ crypto::Aes256Gcm frame_cipher(const crypto::Secret<32>& kek, std::uint64_t offs
 
 // One frame as it stands, nothing opened yet.
 struct RawFrame {
-  std::size_t sealed = 0;
   FrameNumber number;
   std::size_t bytes = 0;
 };
@@ -68,17 +66,14 @@ Result<std::optional<RawFrame>> look_at_frame(ByteView bytes) {
   if (bytes.empty()) return std::optional<RawFrame>();
   if (bytes.size() < kFrameStep) return corrupt_segment("a frame is cut off");
   RawFrame frame;
-  frame.sealed = load_u32(bytes);
-  if (frame.sealed == 0) return std::optional<RawFrame>();
-  if (frame.sealed < kSmallestSealed || frame.sealed > kLargestSealed)
+  frame.bytes = stated_frame_bytes(bytes);
+  if (frame.bytes == 0) return std::optional<RawFrame>();
+  if (frame.bytes % kFrameStep != 0 || frame.bytes > kMaxFrameBytes)
     return corrupt_segment("a frame has an impossible size");
-  frame.bytes = frame_bytes(frame.sealed - crypto::kTagBytes);
   if (frame.bytes > bytes.size()) return corrupt_segment("a frame is cut off");
-  const std::size_t whole = kFrameHeadBytes + frame.sealed;
-  if (crc32c(bytes.subspan(kCoveredOffset, whole - kCoveredOffset)) != load_u32(bytes.subspan(4))) {
+  if (crc32c(bytes.subspan(kCoveredOffset, frame.bytes - kCoveredOffset)) != load_u32(bytes.subspan(4))) {
     return corrupt_segment("a frame's checksum differs");
   }
-  if (!is_all_zero(bytes.subspan(whole, frame.bytes - whole))) return corrupt_segment("a frame's padding is not zero");
   frame.number = FrameNumber(load_u64(bytes.subspan(kCoveredOffset)));
   return std::optional(frame);
 }
@@ -89,10 +84,24 @@ std::string to_string(const SegmentPlace& place) {
   return "segment " + std::to_string(place.index.value()) + " of journal " + place.stream.hex().substr(0, 16);
 }
 
-std::size_t plain_that_fits(std::size_t room_bytes) {
+std::size_t content_that_fits(std::size_t room_bytes) {
   const std::size_t whole = room_bytes / kFrameStep * kFrameStep;
-  constexpr std::size_t kOverhead = kFrameHeadBytes + crypto::kTagBytes;
-  return whole <= kOverhead ? 0 : std::min(whole - kOverhead, kMaxFramePlain);
+  return whole == 0 ? 0 : std::min(whole - kFrameOverheadBytes, kMaxFrameContent);
+}
+
+Status cut_to_content(Bytes& plaintext) {
+  if (plaintext.size() < kLengthBytes) return corrupt_segment("a frame is too short for its content's size");
+  const std::size_t room = plaintext.size() - kLengthBytes;
+  const std::size_t size = load_u32(ByteView(plaintext).subspan(room));
+  const std::size_t frame = kFrameHeadBytes + plaintext.size() + crypto::kTagBytes;
+  if (size == 0 || size > std::min(room, kMaxFrameContent) || frame_bytes(size) != frame) {
+    return corrupt_segment("a frame has no content of " + std::to_string(size) + " bytes");
+  }
+  if (!is_all_zero(ByteView(plaintext).subspan(size, room - size))) {
+    return corrupt_segment("something follows the content of a frame");
+  }
+  plaintext.resize(size);
+  return {};
 }
 
 Result<SegmentFront> decode_segment_front(ByteView bytes) {
@@ -135,29 +144,27 @@ Result<SegmentSealer> SegmentSealer::open(const SealingKey& key, const RealmId& 
   return SegmentSealer(key.id, size_class, std::move(kek), std::move(front), associated_of(header, realm));
 }
 
-Result<std::optional<std::size_t>> SegmentSealer::seal(FrameNumber number, ByteView plaintext,
+Result<std::optional<std::size_t>> SegmentSealer::seal(FrameNumber number, ByteView content,
                                                        const crypto::Secret<32>& random, MutableByteView room) {
-  if (plaintext.empty() || plaintext.size() > kMaxFramePlain) {
-    return Error(Code::InvalidInput, "a frame of " + std::to_string(plaintext.size()) + " bytes: it has 1 to " +
-                                         std::to_string(kMaxFramePlain));
+  if (content.empty() || content.size() > kMaxFrameContent) {
+    return Error(Code::InvalidInput, "a frame of " + std::to_string(content.size()) + " bytes: it has 1 to " +
+                                         std::to_string(kMaxFrameContent));
   }
-  const std::size_t bytes = frame_bytes(plaintext.size());
+  const std::size_t bytes = frame_bytes(content.size());
   if (bytes > remaining()) return std::optional<std::size_t>();
   CHECK(room.size() >= bytes);
-  const std::size_t sealed = plaintext.size() + crypto::kTagBytes;
-  const std::size_t whole = kFrameHeadBytes + sealed;
-  store_u32(room, static_cast<std::uint32_t>(sealed));
-  store_u64(room.subspan(kCoveredOffset), number.value());
-  const crypto::Hash256 binding = crypto::sha256(plaintext);
+  const MutableByteView frame = room.first(bytes);
+  store_u32(frame, static_cast<std::uint32_t>(bytes));
+  store_u64(frame.subspan(kCoveredOffset), number.value());
+  const crypto::Hash256 binding = crypto::sha256(content);
   const crypto::Hash256 salt = crypto::HmacSha256(random.view()).of(binding.view());
-  std::copy_n(salt.view().begin(), kFrameSaltBytes, room.begin() + kSaltOffset);
-  const MutableByteView text = room.subspan(kFrameHeadBytes, plaintext.size());
-  std::copy(plaintext.begin(), plaintext.end(), text.begin());
-  crypto::Aes256Gcm cipher = frame_cipher(kek_, end_, number, room.subspan(kSaltOffset, kFrameSaltBytes), associated_);
-  cipher.seal_in_place(kNoNonce, associated_, text,
-                       room.subspan(kFrameHeadBytes + plaintext.size(), crypto::kTagBytes));
-  store_u32(room.subspan(4), crc32c(room.subspan(kCoveredOffset, whole - kCoveredOffset)));
-  std::fill_n(room.begin() + static_cast<std::ptrdiff_t>(whole), bytes - whole, Byte{0});
+  std::copy_n(salt.view().begin(), kFrameSaltBytes, frame.begin() + kSaltOffset);
+  const MutableByteView text = frame.subspan(kFrameHeadBytes, bytes - kFrameHeadBytes - crypto::kTagBytes);
+  std::fill(std::copy(content.begin(), content.end(), text.begin()), text.end(), Byte{0});
+  store_u32(text.last(kLengthBytes), static_cast<std::uint32_t>(content.size()));
+  crypto::Aes256Gcm cipher = frame_cipher(kek_, end_, number, frame.subspan(kSaltOffset, kFrameSaltBytes), associated_);
+  cipher.seal_in_place(kNoNonce, associated_, text, frame.last(crypto::kTagBytes));
+  store_u32(frame.subspan(4), crc32c(frame.subspan(kCoveredOffset)));
   end_ += bytes;
   return std::optional(bytes);
 }
@@ -184,12 +191,15 @@ Result<std::optional<SegmentOpener::Frame>> SegmentOpener::open_frame(std::uint6
   Frame frame;
   frame.number = raw->number;
   frame.bytes = raw->bytes;
-  frame.plain.resize(raw->sealed - crypto::kTagBytes);
-  const ByteView sealed = bytes.subspan(kFrameHeadBytes, raw->sealed);
+  const ByteView sealed = bytes.first(raw->bytes).subspan(kFrameHeadBytes);
+  frame.content.resize(sealed.size() - crypto::kTagBytes);
   crypto::Aes256Gcm cipher =
       frame_cipher(kek_, offset, raw->number, bytes.subspan(kSaltOffset, kFrameSaltBytes), associated_);
-  TRY(cipher.open(kNoNonce, associated_, sealed.first(frame.plain.size()), sealed.last(crypto::kTagBytes), frame.plain)
-          .in([&] { return "segment: frame at offset " + std::to_string(offset); }));
+  const ByteView text = sealed.first(frame.content.size());
+  TRY(cipher.open(kNoNonce, associated_, text, sealed.last(crypto::kTagBytes), frame.content).in([&] {
+    return "segment: frame at offset " + std::to_string(offset);
+  }));
+  TRY(cut_to_content(frame.content).in([&] { return "frame at offset " + std::to_string(offset); }));
   return std::optional(std::move(frame));
 }
 

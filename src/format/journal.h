@@ -4,22 +4,25 @@
 //
 //   segment := front (4,096) | frame ... frame | zeros                                      2^class bytes
 //   front   := header (48) | ct (32) | stream (32) | index u64 | commitment (32) | zeros    header: object.h, suite 2
-//   frame   := sealed-bytes u32 | crc u32 | number u64 | salt (24) | ciphertext | tag (16) | zeros to the next 4,096
-//                                           '------------- crc covers these ------------'
-//   offset     0        4,096     8,192              steps of 4,096; sealed-bytes 0 ends the frames
+//   frame   := frame-bytes u32 | crc u32 | number u64 | salt (24) | ciphertext | tag (16)
+//                                          '----------- crc covers these ------------'
+//   plaintext := content | zeros | content-bytes u32             of the size that makes the frame a multiple of 4,096
+//   offset     0        4,096     8,192              steps of 4,096; frame-bytes 0 ends the frames
 //
 //   KEK        := as an object's (object.h), with an ephemeral of this segment alone
 //   commitment := HKDF-Expand(KEK, "exclave/journal-commitment/v1" || stream || index)
 //   frame key  := HKDF-Expand(KEK, "exclave/frame/v1" || offset u64 || number u64 || salt)
 //   sealed     := AES-256-GCM(frame key, nonce = 0, AAD = header || realm || offset u64 || number u64)
-//   salt       := first 24 bytes of HMAC-SHA-256(32 random bytes, SHA-256(plaintext))
+//   salt       := first 24 bytes of HMAC-SHA-256(32 random bytes, SHA-256(content))
 //
-// Units/limits: bytes. sealed-bytes = plaintext + 16 (the tag). A plaintext has 1 byte to 1 MiB; 4,040 fit in one step.
+// Units/limits: bytes. A content has 1 byte to 1 MiB; 4,036 fit in one step.
 // I1  Number rises by 1 from frame to frame, through all segments of a stream: what is missing between two segments shows.
 // I2  The commitment is checked before any frame is opened: a segment stands at its place in its stream or nowhere.
 // I3  No frame key repeats with other content, even if a machine that was set back draws the same random bytes: the salt
 //     commits to the content, offset and number are in the key.
 // I4  After the end of the frames there are only zeros in a closed segment. In an open one there may be a torn frame.
+// I5  Whoever has no key sees of a content's size how many steps it takes, and nothing finer: of compressed contents a size
+//     to the byte would tell whether what somebody put into a registry is like what stands beside it (H2).
 // Threads: one at a time; scan_frames is pure.
 // Errors: Corrupt, Unsupported (suite, version), Denied (another period's key), InvalidInput (empty or too large frame).
 // Source: docs/formats/journal.md, ADR-0024.
@@ -37,7 +40,8 @@ inline constexpr std::size_t kFrameStep = 4096;
 inline constexpr std::size_t kSegmentFrontBytes = kFrameStep;
 inline constexpr std::size_t kFrameSaltBytes = 24;
 inline constexpr std::size_t kFrameHeadBytes = 4 + 4 + 8 + kFrameSaltBytes;
-inline constexpr std::size_t kMaxFramePlain = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxFrameContent = std::size_t{1} << 20;
+inline constexpr std::size_t kFrameOverheadBytes = kFrameHeadBytes + 4 + crypto::kTagBytes;
 
 // Where a segment stands.
 struct SegmentPlace {
@@ -47,14 +51,17 @@ struct SegmentPlace {
 };
 std::string to_string(const SegmentPlace& place);  // "segment 3 of journal 1a2b3c4d5e6f7081"
 
-// What a frame of so many plaintext bytes takes in a segment.
-constexpr std::size_t frame_bytes(std::size_t plain_bytes) {
-  const std::size_t whole = kFrameHeadBytes + plain_bytes + crypto::kTagBytes;
-  return (whole + kFrameStep - 1) / kFrameStep * kFrameStep;
+// What a frame of so many content bytes takes in a segment.
+constexpr std::size_t frame_bytes(std::size_t content_bytes) {
+  return (content_bytes + kFrameOverheadBytes + kFrameStep - 1) / kFrameStep * kFrameStep;
 }
-inline constexpr std::size_t kMaxFrameBytes = frame_bytes(kMaxFramePlain);
-// The largest plaintext whose frame fits in so many bytes; 0 if none does.
-std::size_t plain_that_fits(std::size_t room_bytes);
+inline constexpr std::size_t kMaxFrameBytes = frame_bytes(kMaxFrameContent);
+// The largest content whose frame fits in so many bytes; 0 if none does.
+std::size_t content_that_fits(std::size_t room_bytes);
+// What the frame takes that begins here, by its own word; 0 where the frames end. Precondition: kFrameHeadBytes are there.
+inline std::uint32_t stated_frame_bytes(ByteView frame) {
+  return load_u32(frame);
+}
 
 // The clear front of a segment.
 struct SegmentFront {
@@ -82,12 +89,12 @@ class SegmentSealer {
   std::uint64_t end() const { return end_; }
   // Bytes behind end().
   std::size_t remaining() const { return object_bytes(size_class_) - static_cast<std::size_t>(end_); }
-  bool fits(std::size_t plain_bytes) const { return frame_bytes(plain_bytes) <= remaining(); }
+  bool fits(std::size_t content_bytes) const { return frame_bytes(content_bytes) <= remaining(); }
 
-  // Seals `plaintext` into the front of `room`, which is what stands at end() in the segment (its zero padding
-  // included); the size of the frame. nullopt, with nothing done, if the segment has no room for it. `random`: 32 fresh
-  // random bytes. InvalidInput: empty, or above kMaxFramePlain. Precondition: room has frame_bytes(plaintext.size()).
-  Result<std::optional<std::size_t>> seal(FrameNumber number, ByteView plaintext, const crypto::Secret<32>& random,
+  // Seals `content` into the front of `room`, which is what stands at end() in the segment; the size of the frame.
+  // nullopt, with nothing done, if the segment has no room for it. `random`: 32 fresh random bytes. InvalidInput: empty,
+  // or above kMaxFrameContent. Precondition: room has frame_bytes(content.size()).
+  Result<std::optional<std::size_t>> seal(FrameNumber number, ByteView content, const crypto::Secret<32>& random,
                                           MutableByteView room);
 
  private:
@@ -110,7 +117,7 @@ class SegmentOpener {
 
   struct Frame {
     FrameNumber number;
-    Bytes plain;
+    Bytes content;
     std::size_t bytes = 0;  // that it takes: the next one begins so much further on
   };
   // The frame at `offset` of the segment; `bytes`: what stands there, to the segment's end or as far as is known.
@@ -127,19 +134,22 @@ class SegmentOpener {
   Bytes associated_;
 };
 
+// A frame's opened plaintext is cut to its content. Corrupt: no writer makes such a plaintext.
+Status cut_to_content(Bytes& plaintext);
+
 // A whole closed segment: its frames in order, each given to `visit`. Checks size and that nothing follows the frames.
 // `first`: the number that the first frame must have; none: any.
 Status open_segment(const OpeningKey& key, const RealmId& realm, const SegmentPlace& place, ByteView segment,
                     std::optional<FrameNumber> first, const std::function<Status(const SegmentOpener::Frame&)>& visit);
 
-// What whole frames stand at the front of `bytes`, which begin where a frame may begin. Needs no key: size, checksum,
-// padding and rising numbers make a frame whole. Says nothing about who made it.
+// What whole frames stand at the front of `bytes`, which begin where a frame may begin. Needs no key: size, checksum
+// and rising numbers make a frame whole. Says nothing about who made it.
 struct FrameScan {
   std::uint64_t bytes = 0;  // of whole frames: where the next one would begin
   std::uint64_t frames = 0;
   std::optional<FrameNumber> first;
   std::optional<FrameNumber> last;
-  bool is_all = false;  // the view ends, or the frames do by sealed-bytes 0, right behind the last whole frame
+  bool is_all = false;  // the view ends, or the frames do by frame-bytes 0, right behind the last whole frame
 };
 FrameScan scan_frames(ByteView bytes);
 

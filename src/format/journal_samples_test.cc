@@ -106,7 +106,7 @@ TEST(JournalSample, DISABLED_wrote_the_journal_sample_like_this) {
   write("fuzz/seeds/journal/segment", as_text(ByteView(made.segment).first(5 * kFrameStep)));
   std::cout << "| name | `" << name_of(made.segment).hex() << "` |\n";
   std::cout << to_hex(ByteView(made.segment).first(152)) << "\n";
-  std::cout << to_hex(ByteView(made.segment).subspan(4096, 40 + kFirst.size() + 16)) << "\n";
+  std::cout << to_hex(ByteView(made.segment).subspan(4096, 80)) << "\n";
 }
 
 TEST(JournalSample, the_frozen_segment_opens) {
@@ -124,7 +124,7 @@ TEST(JournalSample, the_frozen_segment_opens) {
   const Status opened =
       open_segment(sample_key(), sample_realm(), {stream.value().descriptor.id(), EntryIndex(0)}, as_bytes(segment),
                    FrameNumber(0), [&](const SegmentOpener::Frame& frame) -> Status {
-                     frames.push_back(frame.plain);
+                     frames.push_back(frame.content);
                      return {};
                    });
   ASSERT_TRUE(opened.ok()) << opened.error().message();
@@ -184,11 +184,11 @@ TEST(JournalSample, the_page_shows_its_front_its_first_frame_and_its_marks) {
   const Bytes front = testing::hex_in(page("journal.md"), "front");
   EXPECT_EQ(as_text(front), segment.substr(0, 152));
   const Bytes frame = testing::hex_in(page("journal.md"), "frame");
-  EXPECT_EQ(as_text(frame), segment.substr(4096, 40 + kFirst.size() + 16));
+  EXPECT_EQ(as_text(frame), segment.substr(4096, 80));
   EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark"), journal_sample("mark.txt"));
   EXPECT_EQ(testing::block_in(page("journal.md"), "text", "mark-receipt"), journal_sample("mark-receipt.txt"));
   EXPECT_EQ(value_in(page("journal.md"), "name"), name_of(as_bytes(segment)).hex());
-  EXPECT_EQ(value_in(page("journal.md"), "plaintext of frame 0"), to_hex(as_bytes(kFirst)));
+  EXPECT_EQ(value_in(page("journal.md"), "content of frame 0"), to_hex(as_bytes(kFirst)));
   EXPECT_EQ(value_in(page("journal.md"), "stream id"), sample_stream().id().hex());
 }
 

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 #include "base/crc32c.h"
 #include "crypto/nonce_ledger.h"
 #include "format/testing/samples.h"
@@ -46,7 +50,7 @@ Bytes frame_of(std::size_t size) {
   return plain;
 }
 const std::vector<std::size_t>& sizes() {
-  static const std::vector<std::size_t> made = {1, 4040, 4041, 100, 50'000};
+  static const std::vector<std::size_t> made = {1, 4036, 4037, 100, 50'000};
   return made;
 }
 const Bytes& sealed_segment() {
@@ -62,7 +66,7 @@ Result<std::vector<Bytes>> opened(ByteView segment, const SegmentPlace& at = pla
                                   std::optional<FrameNumber> first = FrameNumber(0)) {
   std::vector<Bytes> frames;
   TRY(open_segment(sample_key(), sample_realm(), at, segment, first, [&](const SegmentOpener::Frame& frame) -> Status {
-    frames.push_back(frame.plain);
+    frames.push_back(frame.content);
     return {};
   }));
   return frames;
@@ -76,16 +80,16 @@ TEST(JournalSegment, opens_to_the_frames_that_were_sealed) {
 }
 
 TEST(JournalSegment, takes_frames_up_to_its_last_step_and_no_more) {
-  static_assert(frame_bytes(1) == 4096 && frame_bytes(4040) == 4096 && frame_bytes(4041) == 8192);
-  EXPECT_EQ(plain_that_fits(4095), 0U);
-  EXPECT_EQ(plain_that_fits(4096), 4040U);
-  EXPECT_EQ(plain_that_fits(std::size_t{1} << 24), kMaxFramePlain);
+  static_assert(frame_bytes(1) == 4096 && frame_bytes(4036) == 4096 && frame_bytes(4037) == 8192);
+  EXPECT_EQ(content_that_fits(4095), 0U);
+  EXPECT_EQ(content_that_fits(4096), 4036U);
+  EXPECT_EQ(content_that_fits(std::size_t{1} << 24), kMaxFrameContent);
   Made segment;
   EXPECT_EQ(segment.add(frame_of(200'000)), frame_bytes(200'000));
   const std::size_t left = segment.sealer.remaining();
-  EXPECT_FALSE(segment.sealer.fits(plain_that_fits(left) + 1));
-  EXPECT_EQ(segment.add(frame_of(plain_that_fits(left) + 1)), 0U) << "and nothing was done";
-  EXPECT_EQ(segment.add(frame_of(plain_that_fits(left))), left);
+  EXPECT_FALSE(segment.sealer.fits(content_that_fits(left) + 1));
+  EXPECT_EQ(segment.add(frame_of(content_that_fits(left) + 1)), 0U) << "and nothing was done";
+  EXPECT_EQ(segment.add(frame_of(content_that_fits(left))), left);
   EXPECT_EQ(segment.sealer.remaining(), 0U);
   EXPECT_EQ(segment.add(frame_of(1)), 0U);
   EXPECT_EQ(opened(segment.bytes).value().size(), 2U);
@@ -94,7 +98,7 @@ TEST(JournalSegment, takes_frames_up_to_its_last_step_and_no_more) {
 
 TEST(JournalSegment, refuses_empty_and_too_large_frames) {
   Made segment;
-  for (const std::size_t size : {std::size_t{0}, kMaxFramePlain + 1}) {
+  for (const std::size_t size : {std::size_t{0}, kMaxFrameContent + 1}) {
     const auto refused = segment.sealer.seal(FrameNumber(0), Bytes(size), secret_of("r"), segment.bytes);
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().code(), Code::InvalidInput);
@@ -107,6 +111,74 @@ TEST(JournalSegment, refuses_every_single_bit_flip_in_front_and_first_frame) {
     segment[bit / 8] ^= static_cast<Byte>(1U << (bit % 8));
     EXPECT_FALSE(opened(segment).ok()) << "bit " << bit;
   }
+}
+
+TEST(JournalSegment, H2_contents_that_take_equally_many_steps_leave_equal_traces) {
+  // All that is clear of a frame, and is neither random nor of its place: its size.
+  const auto trace = [](const std::vector<std::size_t>& contents) {
+    Made segment;
+    for (const std::size_t size : contents) segment.add(Bytes(size, Byte{'a'}));
+    std::vector<std::uint32_t> sizes;
+    std::size_t zeros = 0;
+    for (std::size_t at = kSegmentFrontBytes; at < segment.sealer.end(); at += sizes.back()) {
+      sizes.push_back(stated_frame_bytes(ByteView(segment.bytes).subspan(at)));
+      const ByteView tail = ByteView(segment.bytes).subspan(at + sizes.back() - 64, 64);
+      zeros += static_cast<std::size_t>(std::count(tail.begin(), tail.end(), Byte{0}));
+    }
+    EXPECT_LT(zeros, 16U) << "padding that anybody can see";
+    return sizes;
+  };
+  const auto short_ones = trace({1, 4037, 12'000});
+  EXPECT_EQ(short_ones, trace({4036, 8132, 10'000}));
+  EXPECT_EQ(short_ones, (std::vector<std::uint32_t>{4096, 8192, 12288}));
+}
+
+// What is opened of a frame that holds `content` in `steps`, and says that it has `size` bytes.
+Bytes plaintext_of(Bytes content, std::size_t steps, std::size_t size) {
+  content.resize(steps * kFrameStep - kFrameHeadBytes - crypto::kTagBytes);
+  store_u32(MutableByteView(content).last(4), static_cast<std::uint32_t>(size));
+  return content;
+}
+
+TEST(JournalSegment, a_plaintext_is_cut_to_its_content_and_written_in_one_way_only) {
+  constexpr std::size_t kMostSteps = kMaxFrameBytes / kFrameStep;
+  for (const auto& [size, steps] :
+       {std::pair<std::size_t, std::size_t>{1, 1}, {4036, 1}, {4037, 2}, {kMaxFrameContent, kMostSteps}}) {
+    Bytes plaintext = plaintext_of(frame_of(size), steps, size);
+    ASSERT_TRUE(cut_to_content(plaintext).ok()) << size;
+    EXPECT_EQ(plaintext, frame_of(size));
+  }
+  const auto is_refused = [](Bytes plaintext) {
+    const Status cut = cut_to_content(plaintext);
+    return !cut.ok() && cut.error().code() == Code::Corrupt;
+  };
+  EXPECT_TRUE(is_refused(plaintext_of({}, 1, 0))) << "no content";
+  EXPECT_TRUE(is_refused(plaintext_of(frame_of(4036), 1, 4037))) << "more than there is";
+  EXPECT_TRUE(is_refused(plaintext_of(frame_of(10), 1, std::size_t{1} << 31))) << "more than there is";
+  EXPECT_TRUE(is_refused(plaintext_of(frame_of(4036), 2, 4036))) << "a step too much";
+  EXPECT_TRUE(is_refused(plaintext_of(frame_of(11), 1, 10))) << "something behind it";
+  EXPECT_TRUE(is_refused(plaintext_of(frame_of(4036), 1, 4035))) << "something behind it";
+  EXPECT_TRUE(is_refused(plaintext_of(frame_of(kMaxFrameContent + 1), kMostSteps, kMaxFrameContent + 1)))
+      << "too large";
+  for (const std::size_t size : {0U, 3U, 4U, 5U, 4039U, 4041U}) EXPECT_TRUE(is_refused(Bytes(size, Byte{1}))) << size;
+}
+
+TEST(JournalSegment, H12_equal_contents_leave_no_equal_blocks_within_a_journal_or_across) {
+  std::set<std::string> seen;
+  std::size_t blocks = 0;
+  for (const std::uint64_t index : {1U, 2U, 3U}) {
+    Made segment(index);
+    for (std::uint64_t i = 0; i < 4; ++i)
+      segment.add(Bytes(4036, Byte{'a'}), "random " + std::to_string(index * 10 + i));
+    for (std::size_t at = kSegmentFrontBytes; at < segment.sealer.end(); at += kFrameStep) {
+      const ByteView behind_head = ByteView(segment.bytes).subspan(at, kFrameStep).subspan(kFrameHeadBytes);
+      for (std::size_t i = 0; i + 16 <= behind_head.size(); i += 16, ++blocks) {
+        seen.insert(std::string(as_text(behind_head.subspan(i, 16))));
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), blocks);
+  EXPECT_GT(blocks, 3000U);
 }
 
 TEST(JournalSegment, refuses_what_stands_behind_its_frames) {
@@ -145,7 +217,7 @@ TEST(JournalSegment, a_frame_opens_at_its_offset_under_its_number_only) {
   Bytes renumbered = segment.bytes;
   const MutableByteView frame = MutableByteView(renumbered).subspan(8192);
   store_u64(frame.subspan(8), 7);
-  store_u32(frame.subspan(4), crc32c(frame.subspan(8, 32 + load_u32(frame))));
+  store_u32(frame.subspan(4), crc32c(frame.first(stated_frame_bytes(frame)).subspan(8)));
   EXPECT_EQ(opener.open_frame(8192, frame).error().code(), Code::Corrupt);
 }
 
@@ -197,7 +269,7 @@ TEST(JournalScan, finds_the_last_whole_frame_wherever_the_tail_is_torn) {
     std::fill(torn.begin() + static_cast<std::ptrdiff_t>(cut), torn.end(), Byte{0});
     std::size_t whole = 0;
     for (std::size_t i = 0; i < sizes().size(); ++i) {
-      if (ends[i] + kFrameHeadBytes + sizes()[i] + crypto::kTagBytes <= cut) whole = ends[i + 1];
+      if (ends[i + 1] <= cut) whole = ends[i + 1];
     }
     EXPECT_EQ(scan_frames(torn).bytes, whole) << cut;
   }

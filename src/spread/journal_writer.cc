@@ -47,7 +47,7 @@ class JournalWriterOfLanes final : public JournalWriter {
 
   Status start(const std::vector<store::VaultApi*>& vaults);
 
-  Result<JournalPosition> append(ByteView plaintext) override;
+  Result<JournalPosition> append(ByteView content) override;
   bool take_answers() override { return detail::take_answers(state_); }
   std::uint64_t durable() const override {
     const env::MonitorLock lock(*state_.monitor);
@@ -64,11 +64,11 @@ class JournalWriterOfLanes final : public JournalWriter {
  private:
   // --- by the thread that appends ---
   enum class Ends { Full, Rolled };  // what becomes of the present segment
-  std::uint8_t next_class(std::size_t plain_bytes, Ends ends) const;
+  std::uint8_t next_class(std::size_t content_bytes, Ends ends) const;
   // Asks the keeper for the next segment, if that was not done yet.
-  void request_next(const format::SealingKey& key, std::size_t plain_bytes, Ends ends);
+  void request_next(const format::SealingKey& key, std::size_t content_bytes, Ends ends);
   // The present segment ends; the next one is ready for a frame of so many bytes under the key of now.
-  Status advance(std::size_t plain_bytes, Ends ends);
+  Status advance(std::size_t content_bytes, Ends ends);
   Status take_next();
   void fail(const Error& error);
 
@@ -143,7 +143,7 @@ void JournalWriterOfLanes::fail(const Error& error) {
   state_.monitor->notify_all();
 }
 
-std::uint8_t JournalWriterOfLanes::next_class(std::size_t plain_bytes, Ends ends) const {
+std::uint8_t JournalWriterOfLanes::next_class(std::size_t content_bytes, Ends ends) const {
   const JournalClasses& classes = state_.options.classes;
   std::uint8_t size_class = class_;
   if (has_frames_) {
@@ -152,16 +152,16 @@ std::uint8_t JournalWriterOfLanes::next_class(std::size_t plain_bytes, Ends ends
       size_class = static_cast<std::uint8_t>(size_class + 2);
     if (took > classes.slow && size_class > classes.first) size_class = static_cast<std::uint8_t>(size_class - 2);
   }
-  while (format::frame_bytes(plain_bytes) + format::kSegmentFrontBytes > format::object_bytes(size_class)) {
+  while (format::frame_bytes(content_bytes) + format::kSegmentFrontBytes > format::object_bytes(size_class)) {
     size_class = static_cast<std::uint8_t>(size_class + 2);
   }
   return size_class;
 }
 static_assert(format::kMaxFrameBytes + format::kSegmentFrontBytes <= format::kMaxObjectBytes);
 
-void JournalWriterOfLanes::request_next(const format::SealingKey& key, std::size_t plain_bytes, Ends ends) {
+void JournalWriterOfLanes::request_next(const format::SealingKey& key, std::size_t content_bytes, Ends ends) {
   if (is_requested_) return;
-  const std::uint8_t size_class = next_class(plain_bytes, ends);
+  const std::uint8_t size_class = next_class(content_bytes, ends);
   is_requested_ = true;
   {
     const env::MonitorLock lock(*state_.monitor);
@@ -186,32 +186,32 @@ Status JournalWriterOfLanes::take_next() {
   return {};
 }
 
-Status JournalWriterOfLanes::advance(std::size_t plain_bytes, Ends ends) {
+Status JournalWriterOfLanes::advance(std::size_t content_bytes, Ends ends) {
   const format::SealingKey* const key = TRY(keys_());
   for (int i = 0; i < kMostNewSegments; ++i) {
-    request_next(*key, plain_bytes, ends);
+    request_next(*key, content_bytes, ends);
     TRY(take_next());
     has_frames_ = false;
-    if (end_->sealer.key() == key->id && end_->sealer.fits(plain_bytes)) return {};
+    if (end_->sealer.key() == key->id && end_->sealer.fits(content_bytes)) return {};
   }
   return Error(Code::Unavailable, "journal: no segment for the key of now could be opened");
 }
 
-Result<JournalPosition> JournalWriterOfLanes::append(ByteView plaintext) {
+Result<JournalPosition> JournalWriterOfLanes::append(ByteView content) {
   CHECK(!is_finished_);
-  if (plaintext.empty() || plaintext.size() > format::kMaxFramePlain) {
-    return Error(Code::InvalidInput, "a frame of " + std::to_string(plaintext.size()) + " bytes");
+  if (content.empty() || content.size() > format::kMaxFrameContent) {
+    return Error(Code::InvalidInput, "a frame of " + std::to_string(content.size()) + " bytes");
   }
   {
     const env::MonitorLock lock(*state_.monitor);
     if (state_.spool_error.has_value()) return *state_.spool_error;
   }
-  if (!end_->sealer.fits(plaintext.size())) TRY(advance(plaintext.size(), Ends::Full));
+  if (!end_->sealer.fits(content.size())) TRY(advance(content.size(), Ends::Full));
   crypto::Secret<32> random;
   TRY(state_.world.random.fill(random.mutable_view()));
   const auto at = static_cast<std::size_t>(end_->sealer.end());
   const format::FrameNumber number(next_number_);
-  const auto size = TRY(end_->sealer.seal(number, plaintext, random, MutableByteView(*end_->bytes).subspan(at)));
+  const auto size = TRY(end_->sealer.seal(number, content, random, MutableByteView(*end_->bytes).subspan(at)));
   CHECK(size.has_value());
   const Status spooled = end_->file->write_at(at, ByteView(*end_->bytes).subspan(at, *size));
   if (!spooled.ok()) {

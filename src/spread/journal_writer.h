@@ -15,7 +15,7 @@
 //   SPOOL/<stream>/<index>.segment   front and frames, as sealed
 //   SPOOL/<stream>/<index>.entry     the signed entry, from before any vault saw it: the segment is closed
 //
-// Units/limits: bytes. A frame is at most format::kMaxFramePlain. Memory: the segments being filled and opened ahead, the
+// Units/limits: bytes. A frame is at most format::kMaxFrameContent. Memory: the segments being filled and opened ahead, the
 //   last two closed ones, and one segment per lane that is behind: 16 MiB each at most.
 // I1  append seals each frame once: every vault gets the same bytes.
 // I2  append waits for no vault. It waits for the spool's disk only to write into its cache, and, if a segment fills up
@@ -126,8 +126,8 @@ class JournalWriter {
                                                      const JournalOptions& options);
   virtual ~JournalWriter() = default;  // stops the lanes where they are; the spool stays
 
-  // The frame's position. `plaintext`: 1 byte to format::kMaxFramePlain.
-  virtual Result<JournalPosition> append(ByteView plaintext) = 0;
+  // The frame's position. `content`: 1 byte to format::kMaxFrameContent.
+  virtual Result<JournalPosition> append(ByteView content) = 0;
   // Of JournalOptions::sends_directly: what vaults have answered meanwhile counts. Whether there is news, as on_news has it.
   // Waits for no vault. From one thread, as long as nobody waits in wait_beyond, which takes them as well.
   virtual bool take_answers() = 0;

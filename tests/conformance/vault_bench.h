@@ -168,9 +168,9 @@ class SegmentMaker {
                                       policy::testing::seeded_secret<32>("journal period"));
   }
 
-  // One more frame of so many plaintext bytes; where the segment ends then.
-  std::uint64_t add(std::size_t plain_bytes, std::string_view random = "random") {
-    Bytes plain(plain_bytes);
+  // One more frame of so many content bytes; where the segment ends then.
+  std::uint64_t add(std::size_t content_bytes, std::string_view random = "random") {
+    Bytes plain(content_bytes);
     for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<Byte>(i + next_ + random.size());
     const auto sealed =
         must(sealer_.seal(format::FrameNumber(next_), plain, policy::testing::seeded_secret<32>(std::string(random)),

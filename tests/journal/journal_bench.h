@@ -290,7 +290,7 @@ class JournalBench {
                                  stream_named(start), asked, std::move(released));
     const auto take = [&](const engine::JournalFrame& frame) -> Status {
       if (!locate && frame.number.value() != frames.size()) return Error(Code::Bug, "frames out of order");
-      frames.push_back(to_bytes(frame.plain));
+      frames.push_back(to_bytes(frame.content));
       return {};
     };
     return reader.read(take, locate);

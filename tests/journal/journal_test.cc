@@ -172,8 +172,8 @@ TEST_F(JournalTest, a_frame_of_a_mebibyte_gets_a_segment_that_holds_it) {
     auto writer = bench.open_writer();
     std::uint64_t next = 0;
     append(*writer, next, 1, 10);
-    append(*writer, next, 2, format::kMaxFramePlain);
-    EXPECT_TRUE(failed_with(writer->append(Bytes(format::kMaxFramePlain + 1)), Code::InvalidInput));
+    append(*writer, next, 2, format::kMaxFrameContent);
+    EXPECT_TRUE(failed_with(writer->append(Bytes(format::kMaxFrameContent + 1)), Code::InvalidInput));
     EXPECT_TRUE(failed_with(writer->append({}), Code::InvalidInput));
     EXPECT_TRUE(is_ok(writer->finish(bench.in(1min))));
     std::vector<Bytes> frames;
@@ -446,6 +446,39 @@ TEST_F(JournalTest, a_vault_that_has_lost_what_it_confirmed_is_an_alarm_and_gets
     ASSERT_TRUE(healed.breach.has_value()) << "nobody hears of it who looks later";
     EXPECT_THAT(*healed.breach, ::testing::HasSubstr("and holds 0"));
     EXPECT_FALSE(of(writer->progress(), 1).breach.has_value());
+  });
+}
+
+TEST_F(JournalTest, a_vault_whose_later_segment_ends_within_a_frame_is_an_alarm_and_nothing_is_signed_of_it) {
+  run([](JournalBench& bench) {
+    auto writer = bench.open_writer();
+    std::uint64_t next = 0;
+    append(*writer, next, 3);
+    wait_for_all(bench, *writer, next);
+    // It hides the first one, which is closed already and may be so there, too.
+    std::atomic<bool> lies{true};
+    bench.door(0).retells_end = [&](Result<std::uint64_t> end) -> Result<std::uint64_t> {
+      if (lies) return Error(Code::Precondition, "segment 1 ends elsewhere");
+      return end;
+    };
+    bench.door(0).retells_segments = [&](std::vector<store::OpenSegment>& open) {
+      if (!lies) return;
+      std::erase_if(open, [](const store::OpenSegment& each) { return each.index.value() == 0; });
+      for (store::OpenSegment& each : open)
+        each.end = std::min<std::uint64_t>(each.end, format::kSegmentFrontBytes + format::kFrameStep);
+    };
+    EXPECT_TRUE(is_ok(writer->roll()));
+    append(*writer, next, 2, 3 * format::kFrameStep);
+    const auto deadline = bench.in(1min);
+    while (bench.env().clock.monotonic() < deadline && !of(writer->progress(), 0).breach.has_value()) {
+      must(bench.env().clock.sleep_until(bench.in(5ms)));
+    }
+    EXPECT_THAT(of(writer->progress(), 0).breach, ::testing::Optional(HasSubstr("in the midst of a frame")));
+    must(bench.env().clock.sleep_until(bench.in(5s)));
+    EXPECT_LE(of(writer->progress(), 0).vouched, next);
+    lies = false;
+    EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
+    EXPECT_EQ(of(writer->progress(), 0).frames, next);
   });
 }
 

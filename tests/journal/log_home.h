@@ -128,7 +128,8 @@ class LogHome {
                                    keys().policy().realm, stream, asked, keys().opening_keys());
       std::vector<std::string>& records = all.emplace_back();
       must(reader.read([&records](const engine::JournalFrame& frame) -> Status {
-        records.push_back(std::to_string(frame.segment.value()) + " " + told(TRY(format::decode_record(frame.plain))));
+        records.push_back(std::to_string(frame.segment.value()) + " " +
+                          told(TRY(format::decode_record(frame.content))));
         return {};
       }));
     }

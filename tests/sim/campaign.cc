@@ -43,7 +43,18 @@ Probes campaign_probes() {
       "syncs failed",
       "a vault was cut off",
       "a clock jumped by years",
-      "a liar lied",
+      "writes failed",
+      "a disk failed now and then",
+      "the network was slow",
+      "connections broke",
+      "a liar: garbled bytes",
+      "a liar: other bytes",
+      "a liar: withheld",
+      "a liar: hidden heads",
+      "a liar: short streams",
+      "a liar: strange entries",
+      "a liar: empty promise",
+      "a liar: old receipt",
       "a restore went round damage",
       "a restore was refused",
       "a restore was cut short and gone on with",
@@ -80,7 +91,9 @@ void Campaign::run() {
   for (std::uint64_t i = 0; i < steps && complaints_.empty(); ++i) step();
   if (complaints_.empty()) last_judgement();
   for (const LiarsMind& mind : minds_) {
-    if (mind.told > 0) probes_.hit("a liar lied", mind.told);
+    for (std::size_t lie = 1; lie < kLies; ++lie) {
+      if (mind.told[lie] > 0) probes_.hit("a liar: " + std::string(kLieNames[lie]), mind.told[lie]);
+    }
   }
 }
 

@@ -25,9 +25,11 @@ void Campaign::change_weather() {
       return realm_.universe().network().isolate(call(vault));
     case 2:
       note("the network is slow");
+      probes_.hit("the network was slow");
       return realm_.universe().network().set_delay(milliseconds(50), milliseconds(400 + rng_.below(2000)));
     case 3:
       note("connections break");
+      probes_.hit("connections broke");
       return realm_.universe().network().set_cuts_per_million(static_cast<std::uint32_t>(1000 * (1 + rng_.below(30))));
     case 4:
     case 5:
@@ -56,10 +58,12 @@ void Campaign::strike_disk(sim::Machine& machine, const std::string& state) {
                              .times = 1 + rng_.below(3)});
     case 2:
       note("writes of " + machine.name() + " fail");
+      probes_.hit("writes failed");
       return machine.inject(
           {.call = sim::FileCall::Write, .path_part = state, .nth = 1 + rng_.below(12), .times = 1 + rng_.below(4)});
     default: {
       note("errors rain on the disk of " + machine.name());
+      probes_.hit("a disk failed now and then");
       const auto rate = static_cast<std::uint32_t>(1000 * (1 + rng_.below(40)));
       if (&machine == &realm_.home()) source_is_failing_ = true;
       return machine.set_fault_rates(

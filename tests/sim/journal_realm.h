@@ -224,7 +224,7 @@ inline JournalReading read_journal(SimRealm& realm, const WrittenJournal& journa
   const auto read = reader.read([&](const engine::JournalFrame& frame) -> Status {
     const std::uint64_t number = frame.number.value();
     const bool is_right = number == reading.frames && number < journal.sizes.size() &&
-                          equal(frame.plain, frame_of(journal.tag, number, journal.sizes[number]));
+                          equal(frame.content, frame_of(journal.tag, number, journal.sizes[number]));
     if (!is_right && !reading.wrong.has_value()) {
       reading.wrong = "frame " + std::to_string(number) + " came back, after " + std::to_string(reading.frames) +
                       " others, and is not what was written";

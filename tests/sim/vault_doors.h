@@ -151,21 +151,23 @@ enum class Lie {
   OldReceipt,      // the first receipt it ever gave, for everything
 };
 inline constexpr std::size_t kLies = 9;
+inline constexpr std::array<std::string_view, kLies> kLieNames = {
+    "none",          "garbled bytes",   "other bytes",   "withheld",   "hidden heads",
+    "short streams", "strange entries", "empty promise", "old receipt"};
 inline std::string_view name_of(Lie lie) {
-  constexpr std::array<std::string_view, kLies> kNames = {
-      "none",          "garbled bytes",   "other bytes",   "withheld",   "hidden heads",
-      "short streams", "strange entries", "empty promise", "old receipt"};
-  return kNames.at(static_cast<std::size_t>(lie));
+  return kLieNames.at(static_cast<std::size_t>(lie));
 }
 
 // What a liar keeps in mind; outlives its machine's restarts.
 struct LiarsMind {
   Lie lie = Lie::None;
-  std::uint64_t told = 0;  // lies, in answers
+  std::array<std::uint64_t, kLies> told{};  // by lie: in answers
   std::set<format::StreamId> thrown_away;
   std::optional<format::SignedReceipt> first_receipt;
   std::optional<format::StreamId> other_stream;
   Bytes other_bytes;
+
+  void count_lie() { ++told.at(static_cast<std::size_t>(lie)); }
 };
 
 class LyingVault final : public VaultDoor {
@@ -201,7 +203,7 @@ class LyingVault final : public VaultDoor {
   }
   Result<std::uint64_t> size_of(const wire::Caller& caller, const format::ObjectName& name) override {
     if (mind_.lie == Lie::EmptyPromise) {
-      ++mind_.told;
+      mind_.count_lie();
       return std::uint64_t{1} << 18;
     }
     if (mind_.lie == Lie::Withheld) return missing(name);
@@ -212,12 +214,12 @@ class LyingVault final : public VaultDoor {
     if (mind_.lie == Lie::Withheld) return missing(name);
     TRY(VaultDoor::read(caller, name, offset, out));
     if (mind_.lie == Lie::GarbledBytes && !out.empty()) {
-      ++mind_.told;
+      mind_.count_lie();
       out[out.size() / 3] ^= 0x04;
     }
     if (mind_.lie == Lie::OtherBytes) {
       if (mind_.other_bytes.size() == out.size()) {
-        ++mind_.told;
+        mind_.count_lie();
         std::swap_ranges(out.begin(), out.end(), mind_.other_bytes.begin());
       } else {
         mind_.other_bytes = to_bytes(ByteView(out));
@@ -229,7 +231,7 @@ class LyingVault final : public VaultDoor {
                                 const std::optional<format::StreamId>& from) override {
     wire::HeadsPage page = TRY(VaultDoor::heads(caller, registry, from));
     if (mind_.lie != Lie::HiddenHeads || page.heads.size() < 2) return page;
-    ++mind_.told;
+    mind_.count_lie();
     std::sort(page.heads.begin(), page.heads.end(), [](const auto& a, const auto& b) {
       return std::pair(a.stream.descriptor.era, a.stream.descriptor.start) <
              std::pair(b.stream.descriptor.era, b.stream.descriptor.start);
@@ -240,13 +242,13 @@ class LyingVault final : public VaultDoor {
   Result<std::vector<store::HeldEntry>> entries(const wire::Caller& caller, const format::StreamId& stream,
                                                 format::EntryIndex from, std::size_t limit) override {
     if (mind_.lie == Lie::StrangeEntries && mind_.other_stream.has_value() && *mind_.other_stream != stream) {
-      ++mind_.told;
+      mind_.count_lie();
       return VaultDoor::entries(caller, *mind_.other_stream, from, limit);
     }
     mind_.other_stream = stream;
     auto held = TRY(VaultDoor::entries(caller, stream, from, limit));
     if (mind_.lie == Lie::ShortStreams && from.value() == 0 && held.size() > 1) {
-      ++mind_.told;
+      mind_.count_lie();
       held.resize(held.size() / 2);
     } else if (mind_.lie == Lie::ShortStreams) {
       held.clear();
@@ -256,11 +258,11 @@ class LyingVault final : public VaultDoor {
 
  private:
   Error missing(const format::ObjectName& name) {
-    ++mind_.told;
+    mind_.count_lie();
     return {Code::NotFound, "object " + name.hex() + " is not held here"};
   }
   std::optional<format::SignedReceipt> tell(const format::SignedReceipt& receipt) {
-    ++mind_.told;
+    mind_.count_lie();
     promises_.vouched(number_, receipt.receipt);
     return receipt;
   }

@@ -1,5 +1,7 @@
 """Databases, the way there: another server goes on in the place of the first, or its slot was lost."""
 import pathlib
+import shutil
+import subprocess
 import sys
 import time
 
@@ -161,6 +163,29 @@ class Failover(StandbyTest):
         postgres.give_to_server(older)
         self.ok(self.realm.restore(release, older, "--dataset", "people", "--snapshot", first[:12], "--to", position))
         self.assertEqual("1", self.recover("older-to").sql("select string_agg(id::text, ' ') from t"))
+
+    def test_an_agent_whose_disk_was_lost_goes_on_in_the_next_era_and_nothing_that_was_acknowledged_is_missing(self):
+        self.protect()
+        self.base()
+        self.home.sql("insert into t values (1, 'before')")
+        self.agent.kill()
+        for lost in ("state", "databases"):
+            shutil.rmtree(self.realm.home / lost)
+        (self.realm.home / "era-1.keys").unlink()
+        waiting = subprocess.Popen(postgres.as_server_user([postgres.binaries() / "psql", *self.home.where(), "-c", "insert into t values (2, 'waits')"]),
+                                   cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            waiting.wait(2)
+        reserve = self.realm.root / "operator" / self.realm.registry / "era-2.keys"
+        self.ok(self.realm.exclave("agent", "recover", "--home", self.realm.home, "--keys", reserve))
+        self.agent.start()
+        self.agent.wait_streaming("people")
+        self.assertEqual(0, waiting.wait(60))
+        self.base()
+        self.home.sql("insert into t values (3, 'after')")
+        self.lose_home()
+        self.assertTrue(self.restore("--dataset", "people")["proven"])
+        self.assertEqual("1 2 3", self.recover().sql("select string_agg(id::text, ' ' order by id) from t"))
 
     def test_a_base_backup_of_a_later_period_needs_no_release_of_the_earlier_ones(self):
         self.protect(realm=("--period", "15 s"))

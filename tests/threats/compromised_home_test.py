@@ -4,6 +4,7 @@ C1. Mechanism: the agent holds sealing keys only (public keys of periods, and se
 period takes the shares of the officials. Give the agent an opening key, and these tests fail.
 """
 import base64
+import contextlib
 import os
 import pathlib
 import re
@@ -22,6 +23,17 @@ import harness  # noqa: E402
 from harness import KEY_REFUSED, OK  # noqa: E402
 
 FRONT_BYTES = 4096  # of a journal's segment; what follows is sealed frames (docs/formats/journal.md)
+
+
+def memory_of(pid):
+    """What a process can write to, joined."""
+    parts = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for begin, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps.read(), flags=re.M):
+            memory.seek(int(begin, 16))
+            with contextlib.suppress(OSError):  # what is reserved and was never touched
+                parts.append(memory.read(int(end, 16) - int(begin, 16)))
+    return b"|".join(parts)
 
 
 class C1(harness.SystemTest):
@@ -115,6 +127,7 @@ class C1OfADatabase(database_case.DatabaseTest):
         for i in range(40):  # small frames, which are not compressed
             self.home.sql(f"insert into t values ({i}, '{self.CANARY}')")
         self.wait_until_durable()
+        self.its_memory_has_no_other_periods_secrets()
         self.agent.kill()
         files = [p for p in self.realm.home.rglob("*") if p.is_file()]
         segments = [p for p in files if "spool" in p.parts and p.stat().st_size > FRONT_BYTES]
@@ -128,6 +141,18 @@ class C1OfADatabase(database_case.DatabaseTest):
             self.assertNotIn(self.CANARY.encode(), content, path)
             for secret in secrets_in(content[:FRONT_BYTES] if path in segments else content):
                 self.assertTrue(wanted.isdisjoint(public_halves(secret)), f"{path} opens a period or a segment")
+
+    def its_memory_has_no_other_periods_secrets(self):
+        """Neither as bytes nor as the key file's text; but the vaults' public keys are there, or this reads nothing."""
+        keys = re.findall(r"^period (\d+) [0-9a-f]{64} ([0-9a-f]{64})$", (self.realm.home / "era-1.keys").read_text(), flags=re.M)
+        others = {secret for number, secret in keys if number != "0"}
+        self.assertGreater(len(others), 20)
+        vault = re.search(r"^vault lux identity=([0-9a-f]{64}) ", (self.realm.home / "acts/policy-1.exclave").read_text(), flags=re.M)[1]
+        memory = memory_of(self.agent.process.pid)
+        self.assertTrue(bytes.fromhex(vault) in memory)  # not assertIn, which would print it all
+        for secret in others:
+            self.assertFalse(bytes.fromhex(secret) in memory, "the bytes of another period's key")
+            self.assertFalse(secret.encode() in memory, "the text of another period's key")
 
 
 class C7(harness.SystemTest):

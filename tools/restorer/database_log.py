@@ -201,7 +201,7 @@ class StreamOfLog:
 
     def record(self, index, frame):
         noun = f"{self.noun}, segment {index}, frame {frame.number}"
-        record = read_journal_record(frame.plain, noun)
+        record = read_journal_record(frame.content, noun)
         if (frame.number == 0) != isinstance(record, Opening):
             raise Damaged(noun, "is the opening of a stream, or is not, in the wrong place")
         if self.last is not None and frame.number != self.last + 1:

@@ -13,10 +13,10 @@ from .vaults import JOURNAL_SUITE, encapsulated, is_journal, open_object, read_h
 
 FRONT_BYTES = STEP = 4096
 HEAD_BYTES = 40
-SEALED_BYTES = 17, 1_048_592
+TAG_BYTES, MOST_CONTENT = 16, 1 << 20
 
 Copy = collections.namedtuple("Copy", "vault path name")  # name: of a closed segment; None of an open one
-Frame = collections.namedtuple("Frame", "number plain end")
+Frame = collections.namedtuple("Frame", "number content end")
 
 
 class Front:
@@ -44,28 +44,36 @@ class Front:
 
 
 def frame_bytes(data, at):
-    """The frame at this offset with its padding; None where the frames end."""
-    sealed = struct.unpack_from(">I", data, at)[0] if at + HEAD_BYTES <= len(data) else 0
-    end = at + HEAD_BYTES + sealed
-    return data[at:min(-(-end // STEP) * STEP, len(data))] if sealed else None
+    """The frame at this offset, as long as it says; None where the frames end."""
+    size = struct.unpack_from(">I", data, at)[0] if at + HEAD_BYTES <= len(data) else 0
+    return data[at:at + size] if size else None
 
 
 def open_frame(front, raw, at):
     """A frame as `frame_bytes` gave it; its number is still to be compared."""
-    sealed, crc, number = struct.unpack_from(">IIQ", raw)
-    end = HEAD_BYTES + sealed
+    if len(raw) < STEP:
+        raise Damaged(f"{front.noun}, frame at {at}", "is cut off")
+    size, crc, number = struct.unpack_from(">IIQ", raw)
     noun = f"{front.noun}, frame {number} at {at}"
-    if not SEALED_BYTES[0] <= sealed <= SEALED_BYTES[1] or end > len(raw):
-        raise Damaged(noun, f"cannot have {sealed} bytes there")
-    if Crc32c.of(raw[8:end]) != crc or any(raw[end:]):
-        raise Damaged(noun, "its checksum differs, or its padding is not zero")
+    if size % STEP or size > steps_of(MOST_CONTENT) or size != len(raw):
+        raise Damaged(noun, f"cannot have {size} bytes there")
+    if Crc32c.of(raw[8:]) != crc:
+        raise Damaged(noun, "its checksum differs")
     where = struct.pack(">QQ", at, number)
     key = hkdf_expand("sha512", front.kek, b"exclave/frame/v1" + where + raw[16:HEAD_BYTES], 32)
     try:
-        plain = AESGCM(key).decrypt(bytes(12), raw[HEAD_BYTES:end], front.header + front.realm + where)
+        plain = AESGCM(key).decrypt(bytes(12), raw[HEAD_BYTES:], front.header + front.realm + where)
     except InvalidTag:
         raise Damaged(noun, "its tag does not match") from None
-    return Frame(number, plain, at + len(raw))
+    count = int.from_bytes(plain[-4:], "big")
+    if not 0 < count <= min(len(plain) - 4, MOST_CONTENT) or steps_of(count) != size or any(plain[count:-4]):
+        raise Damaged(noun, "it does not say where its content ends")
+    return Frame(number, plain[:count], at + size)
+
+
+def steps_of(content_bytes):
+    """What a frame of so many content bytes takes."""
+    return -(-(HEAD_BYTES + content_bytes + 4 + TAG_BYTES) // STEP) * STEP
 
 
 MOST_UNRELEASED = 1 << 16  # segments behind those that open of which a front alone is believed: they only make an end doubtful

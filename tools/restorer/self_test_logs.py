@@ -12,11 +12,13 @@ import subprocess
 import tempfile
 import types
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from .database_log import (WAL_BYTES, Cut, DatabaseLog, Exposure, History, LogFiles, Part, StreamOfLog, ancestors,
                            log_id, read_journal_record, text)
 from .journals import FRONT_BYTES, Frame, Front, Journals, frame_bytes, open_frame
 from .log_pages import CONTINUED, LONG, LONG_HEADER, MAGIC, OVERWRITES, PAGE, SHORT, LogReader, shown_position
-from .primitives import Crc32c, tree_hash
+from .primitives import Crc32c, hkdf_expand, tree_hash
 from .recovery import Place
 from .signed_text import Document, text_of
 from .streams import Mark
@@ -73,6 +75,14 @@ class ForgedLog:
         self.at = self.begin + len(self.data)
 
 
+def sealed_frame(front, plain):
+    """Frame 0 of a segment, whatever its plaintext says."""
+    salt, where = bytes(24), struct.pack(">QQ", FRONT_BYTES, 0)
+    key = hkdf_expand("sha512", front.kek, b"exclave/frame/v1" + where + salt, 32)
+    covered = bytes(8) + salt + AESGCM(key).encrypt(bytes(12), plain, front.header + front.realm + where)
+    return struct.pack(">II", len(covered) + 8, Crc32c.of(covered)) + covered
+
+
 class LogTests:
     """Mixed into the self-test."""
 
@@ -89,8 +99,8 @@ class LogTests:
         frame = page.hex_block("frame")
         self.equal("journal.md, frame", data[FRONT_BYTES:FRONT_BYTES + len(frame)].hex(), frame.hex())
         frames = self.frames_of(data, stream)
-        self.equal("journal.md, frames", [(f.number, len(f.plain), f.end) for f in frames], [(0, 27, 8192), (1, 5000, 16384)])
-        self.equal("journal.md, plaintext", frames[0].plain.hex(), page.value("plaintext of frame 0"))
+        self.equal("journal.md, frames", [(f.number, len(f.content), f.end) for f in frames], [(0, 27, 8192), (1, 5000, 16384)])
+        self.equal("journal.md, content", frames[0].content.hex(), page.value("content of frame 0"))
         self.equal("the sample's keys", readme.value("realm"), self.keys.realm.hex())
         for i in [*range(153), 4000, FRONT_BYTES - 1]:
             altered = data[:i] + bytes([data[i] ^ 0x40]) + data[i + 1:]
@@ -98,6 +108,13 @@ class LogTests:
         for i in [*range(FRONT_BYTES, FRONT_BYTES + len(frame) + 1), FRONT_BYTES + 4095]:
             altered = data[:i] + bytes([data[i] ^ 0x40]) + data[i + 1:]
             self.refused(f"a frame with byte {i} altered", lambda a=altered: self.first_frame(a, stream))
+        front = Front(data[:FRONT_BYTES], len(data), "sample").unlock(self.keys, stream, 0)
+        first = frames[0].content
+        self.equal("a frame sealed here", open_frame(front, sealed_frame(front, first + bytes(4036 - 27) + b"\0\0\0\x1b"), FRONT_BYTES).content, first)
+        for what, plain in (("no content", bytes(4040)), ("more content than there is", first + bytes(4036 - 27) + b"\0\0\x0f\xc5"),
+                            ("something behind its content", first + b"x" + bytes(4035 - 27) + b"\0\0\0\x1b"),
+                            ("a step too much", first + bytes(8132 - 27) + b"\0\0\0\x1b")):
+            self.refused(f"a frame with {what}", lambda p=plain: open_frame(front, sealed_frame(front, p), FRONT_BYTES))
         self.refused("another place", lambda: Front(data[:4096], len(data), "sample").unlock(self.keys, stream, 1))
         self.refused("a segment that was cut", lambda: self.frames_of(data[:-1], stream))
         self.several_vaults(data, stream)
@@ -117,7 +134,7 @@ class LogTests:
         receipt = Document((folder / "mark-receipt.txt").read_bytes(), "mark receipt", "exclave/mark-receipt/v1")
         receipt.one_signature("vault", receipt.hex("vault", 32))
         for what, old, new in (("frames", b"frames 2", b"frames 3"), ("end", b"end 16384", b"end 12288"),
-                               ("hash", b"hash 5", b"hash 6"), ("time", b"at 18", b"at 17")):
+                               ("hash", b"hash 7", b"hash 6"), ("time", b"at 18", b"at 17")):
             self.refused(f"a mark with another {what}",
                          lambda t=text.replace(old, new): Mark(t, "mark").document.one_signature("writer", writer))
         behind = data[:8192] + bytes(len(data) - 8192)

@@ -31,7 +31,7 @@ void LogCollector::note(const format::JournalOpening& opening) {
 }
 
 Status LogCollector::take(const JournalFrame& frame) {
-  const format::JournalRecord record = TRY(format::decode_record(frame.plain));
+  const format::JournalRecord record = TRY(format::decode_record(frame.content));
   if (std::holds_alternative<format::JournalOpening>(record) != (frame.number.value() == 0))
     return Error(Code::Corrupt, "a journal has its opening at another place than its first frame");
   if (const auto* opening = std::get_if<format::JournalOpening>(&record)) note(*opening);

@@ -63,7 +63,9 @@ Job mark_job(const JournalLane& lane, const JournalSegment& first) {
 bool is_step(ByteView segment, std::uint64_t end) {
   std::uint64_t at = end == 0 ? 0 : format::kSegmentFrontBytes;
   while (at < end) {
-    at += format::frame_bytes(load_u32(segment.subspan(static_cast<std::size_t>(at))) - crypto::kTagBytes);
+    const std::uint64_t bytes = format::stated_frame_bytes(segment.subspan(static_cast<std::size_t>(at)));
+    if (bytes == 0) return false;
+    at += bytes;
   }
   return at == end;
 }
@@ -106,6 +108,11 @@ Status learn(JournalState& state, JournalLane& lane) {
                                  format::to_string(format::SegmentPlace{held.stream, held.index}) +
                                  " than was ever sent");
     }
+    const JournalSegment* const segment = state.find(index);
+    if (segment != nullptr && segment->bytes != nullptr && !is_step(*segment->bytes, held.end)) {
+      return breach_of(lane, "says that segment " + std::to_string(index) + " ends at " + std::to_string(held.end) +
+                                 ", in the midst of a frame");
+    }
     sent[index] = held.end;
   }
   // What it confirmed and does not have any more is lost there: sent again, and an alarm.
@@ -115,10 +122,6 @@ Status learn(JournalState& state, JournalLane& lane) {
     const JournalSegment* const segment = state.find(index);
     const std::uint64_t has = sent.contains(index) ? sent[index] : 0;
     if (segment == nullptr || segment->bytes == nullptr) break;
-    if (!is_step(*segment->bytes, has)) {
-      return breach_of(lane, "says that segment " + std::to_string(index) + " ends at " + std::to_string(has) +
-                                 ", in the midst of a frame");
-    }
     frames = frames_below(*segment->bytes, has, frames);
     // A closed one that is not listed may have been closed there, too.
     const bool is_open = sent.contains(index) || !segment->entry.has_value();
@@ -455,9 +458,9 @@ std::uint64_t step_end(ByteView segment, std::uint64_t offset, std::uint64_t end
   if (end - offset <= most) return end;
   std::uint64_t at = offset;
   while (at < end) {
-    const std::uint64_t bytes =
-        at == 0 ? format::kSegmentFrontBytes
-                : format::frame_bytes(load_u32(segment.subspan(static_cast<std::size_t>(at))) - crypto::kTagBytes);
+    const std::uint64_t bytes = at == 0 ? format::kSegmentFrontBytes
+                                        : format::stated_frame_bytes(segment.subspan(static_cast<std::size_t>(at)));
+    CHECK(bytes > 0);
     if (at + bytes - offset > most) break;
     at += bytes;
   }
@@ -469,7 +472,8 @@ std::uint64_t frames_below(ByteView segment, std::uint64_t end, std::uint64_t be
   while (at < end) {
     const ByteView frame = segment.subspan(static_cast<std::size_t>(at));
     before = load_u64(frame.subspan(8)) + 1;
-    at += format::frame_bytes(load_u32(frame) - crypto::kTagBytes);
+    CHECK(format::stated_frame_bytes(frame) > 0);
+    at += format::stated_frame_bytes(frame);
   }
   return before;
 }
