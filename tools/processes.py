@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import ctypes
-import os
 import pathlib
 import random
 import signal
@@ -17,27 +16,33 @@ def end_with_parent():
 
 
 _MOST_RESERVED = 128  # more than the servers of any test or benchmark
-_reserved = collections.deque()  # descriptors of sockets, the oldest first
+_reserved = collections.deque()  # the oldest first
 
 
-def free_port():
-    """A port below the kernel's own range, so that no outgoing connection takes it while its server is down.
+def reserve_port():
+    """A port below the kernel's own range, so that no outgoing connection takes it while its server is down, and what keeps it.
 
-    It is no other caller's either, in this process or in another one of the network namespace: a name that the kernel frees with
-    its process stands for each of the last ports given.
+    It is no other caller's either, in this process or in another one of the network namespace, as long as that lives: a name
+    which the kernel frees with its process.
     """
     while True:
         port = random.randrange(15000, 32000)
-        name = socket.socket(socket.AF_UNIX)
+        keeper = socket.socket(socket.AF_UNIX)
         with contextlib.closing(socket.socket()) as probe:
             with contextlib.suppress(OSError):
-                name.bind(f"\0exclave-port-{port}")
+                keeper.bind(f"\0exclave-port-{port}")
                 probe.bind(("127.0.0.1", port))
-                _reserved.append(name.detach())
-                if len(_reserved) > _MOST_RESERVED:
-                    os.close(_reserved.popleft())
-                return port
-        name.close()
+                return port, keeper
+        keeper.close()
+
+
+def free_port():
+    """One that is kept until many more were asked for."""
+    port, keeper = reserve_port()
+    _reserved.append(keeper)
+    if len(_reserved) > _MOST_RESERVED:
+        _reserved.popleft().close()
+    return port
 
 
 def children_of(process):

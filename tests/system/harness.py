@@ -25,7 +25,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from processes import children_of, end_with_parent, free_port  # noqa: E402,F401 (for the tests)
+from processes import children_of, end_with_parent, free_port, reserve_port  # noqa: E402,F401 (for the tests)
 
 VAULTS = ("lux", "oslo", "rome")
 OFFICIALS = ("alice", "bob", "carla", "dan", "eve")
@@ -163,7 +163,9 @@ class Realm:
 
     def __init__(self, scratch, name="realm", ports=None, registry="docs", extra=(), create=True):
         self.scratch, self.name, self.registry = scratch, name, registry
-        self.ports = ports or {vault: free_port() for vault in VAULTS}
+        kept = {vault: reserve_port() for vault in VAULTS} if ports is None else {}
+        self.ports = ports or {vault: port for vault, (port, _) in kept.items()}
+        self._keepers = [keeper for _, keeper in kept.values()]  # as long as the realm is in use, and copies of it
         self.daemons = {}
         self.creation = ["realm", "create", name, "--name", "Testland", "--registry", registry, *extra]
         for official in OFFICIALS:

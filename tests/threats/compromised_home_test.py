@@ -144,7 +144,7 @@ class C1OfADatabase(database_case.DatabaseTest):
 
     def its_memory_has_no_other_periods_secrets(self):
         """Neither as bytes nor as the key file's text; but the vaults' public keys are there, or this reads nothing."""
-        keys = re.findall(r"^period (\d+) [0-9a-f]{64} ([0-9a-f]{64})$", (self.realm.home / "era-1.keys").read_text(), flags=re.M)
+        keys = re.findall(r"^period (\d+) ([0-9a-f]{64}) [0-9a-f]{64}$", (self.realm.home / "era-1.keys").read_text(), flags=re.M)
         others = {secret for number, secret in keys if number != "0"}
         self.assertGreater(len(others), 20)
         vault = re.search(r"^vault lux identity=([0-9a-f]{64}) ", (self.realm.home / "acts/policy-1.exclave").read_text(), flags=re.M)[1]
