@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <map>
+#include <mutex>
+#include <set>
+#include <utility>
 
 #include "engine/verify.h"
 #include "tests/realm/posix_realm.h"
@@ -355,6 +358,35 @@ TEST_F(Damage, verify_finds_nothing_where_nothing_is_wrong) {
   const auto read = must(engine::verify_content(*content, {}));
   EXPECT_TRUE(read.findings.empty());
   EXPECT_EQ(read.entries, 8U);
+}
+
+// Reads of single chunks would show where they end. Those of the listing are as they are when it is listed.
+TEST_F(Damage, H2_verify_shows_no_host_more_of_a_pack_than_that_it_was_read) {
+  using Reads = std::map<format::ObjectName, std::multiset<std::pair<std::uint64_t, std::size_t>>>;
+  const auto report = capture_noise();
+  const auto packs = packs_of(report.snapshot);
+  std::mutex mutex;
+  Reads reads;
+  const auto content = must(site().open(report.snapshot));
+  for (auto& tap : site_taps_) {
+    tap->alters = [&](const format::ObjectName& name, std::uint64_t offset, MutableByteView answer) {
+      const std::lock_guard lock(mutex);
+      reads[name].emplace(offset, answer.size());
+    };
+  }
+  must(content->for_each_entry([](const format::ListingEntry&) { return Status(); }));
+  const Reads listing = std::exchange(reads, {});
+  const auto verdict = must(engine::verify_content(*content, {}));
+  EXPECT_TRUE(verdict.findings.empty());
+  EXPECT_GT(verdict.chunks, packs.size()) << "one chunk in each shows nothing";
+  for (const auto& pack : packs) {
+    auto shown = reads[pack];
+    if (listing.contains(pack)) {
+      for (const auto& read : listing.at(pack)) shown.erase(shown.find(read));
+    }
+    const std::size_t size = must(files().read_file(hosts_[0]->path_of(pack), 1 << 30)).size();
+    EXPECT_THAT(shown, ::testing::ElementsAre(std::pair<std::uint64_t, std::size_t>(0, size)));
+  }
 }
 
 TEST_F(Damage, verify_holds_what_a_vault_signs_for_against_what_it_says_at_that_moment) {
