@@ -37,6 +37,14 @@ struct Log {
       ends.push_back(wal.end());
     }
   }
+  // By the server's clock, so many seconds after the beginning of 2000.
+  void commit_at(std::int64_t seconds) {
+    constexpr Byte kDataShort = 255, kCommit = 0, kTransactions = 1;
+    Bytes data = {kDataShort, 8};
+    for (std::size_t i = 0; i < 8; ++i) data.push_back(static_cast<Byte>((seconds * 1'000'000) >> (8 * i)));
+    wal.record(kCommit, kTransactions, data);
+    ends.push_back(wal.end());
+  }
 };
 
 // What agents write of it, one journal after the other.
@@ -254,6 +262,28 @@ TEST_F(DatabaseLogTest, a_position_ends_the_log_at_the_last_record_before_it) {
     const auto before = must(bench.fetch(engine::ToLogPosition{ends[3]}));
     EXPECT_TRUE(before.needs_older_base) << "the backup is consistent from the fifth record's end on";
     EXPECT_FALSE(before.why_older.has_value());
+  });
+}
+
+// Trap: a server's clock is set back, and commits carry earlier times than those before them.
+TEST_F(DatabaseLogTest, a_time_ends_the_log_before_the_first_commit_that_is_later_also_where_times_run_backwards) {
+  with_log([](JournalBench&, LogBench& bench) {
+    bench.begin_journal("people", WalWriter::begin());
+    bench.log().add(5);
+    for (const std::int64_t seconds : {100, 300, 200, 400}) bench.log().commit_at(seconds);
+    bench.send();
+    bench.wait_for_all();
+    const auto& ends = bench.log().ends;
+    const auto end_at = [&](std::int64_t seconds) {
+      const env::Timestamp time{(946'684'800 + seconds) * 1'000'000'000};
+      return must(bench.fetch(engine::ToCommitTime{time})).reached.end;
+    };
+    EXPECT_EQ(end_at(99), ends[4]);
+    EXPECT_EQ(end_at(100), ends[5]);
+    EXPECT_EQ(end_at(250), ends[5]) << "the commit of 200 stands behind one that is later: it may build upon that";
+    EXPECT_EQ(end_at(300), ends[7]);
+    EXPECT_EQ(end_at(399), ends[7]);
+    EXPECT_EQ(end_at(400), ends[8]);
   });
 }
 
