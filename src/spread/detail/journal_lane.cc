@@ -232,7 +232,7 @@ Status close(JournalState& state, JournalLane& lane, const Job& job) {
     return receipt.error();
   }
   if (receipt.value().has_value()) {
-    const Status fits = check_receipt(state.id, state.chain, lane.progress.vault, *receipt.value());
+    Status fits = check_receipt(state.id, state.chain, lane.progress.vault, *receipt.value());
     if (!fits.ok()) {
       note_breach(lane, fits.error());
       return fits;
