@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import ctypes
+import os
 import pathlib
 import random
 import signal
@@ -19,6 +20,20 @@ _MOST_RESERVED = 128  # more than the servers of any test or benchmark
 _reserved = collections.deque()  # the oldest first
 
 
+class PortKeeper:
+    """Of a port: until it is closed, or nobody has it any more."""
+
+    def __init__(self, name):
+        self._descriptor = name.detach()
+
+    def close(self):
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    __del__ = close
+
+
 def reserve_port():
     """A port below the kernel's own range, so that no outgoing connection takes it while its server is down, and what keeps it.
 
@@ -27,13 +42,13 @@ def reserve_port():
     """
     while True:
         port = random.randrange(15000, 32000)
-        keeper = socket.socket(socket.AF_UNIX)
+        name = socket.socket(socket.AF_UNIX)
         with contextlib.closing(socket.socket()) as probe:
             with contextlib.suppress(OSError):
-                keeper.bind(f"\0exclave-port-{port}")
+                name.bind(f"\0exclave-port-{port}")
                 probe.bind(("127.0.0.1", port))
-                return port, keeper
-        keeper.close()
+                return port, PortKeeper(name)
+        name.close()
 
 
 def free_port():
