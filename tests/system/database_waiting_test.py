@@ -35,7 +35,7 @@ class Waiting(DatabaseTest):
         cancelled, dead, patient = (self.commit_beside(number) for number in (2, 3, 4))
         self.wait_for_waiting(3)
         self.home.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and query like '%(2,%'")
-        self.assertIn("canceling wait for synchronous replication due to user request", cancelled.communicate(timeout=30)[1])
+        self.assertIn("canceling wait for synchronous replication due to user request", cancelled.communicate(timeout=60)[1])
         dead.kill()
         dead.communicate()
         time.sleep(1)
@@ -70,7 +70,7 @@ class Waiting(DatabaseTest):
         self.realm.stop("lux", "oslo")
         began = time.monotonic()
         self.home.sql("insert into t values (2, 'acknowledged without them')")
-        self.assertLess(time.monotonic() - began, 4)
+        self.assertLess(time.monotonic() - began, 30)  # in `sync` it would wait for ever
         behind = self.agent.wait("people", lambda s: s["commits_behind"] == 1, "one commit behind")
         self.assertTrue(behind["degraded"])
         self.assertGreater(postgres.number_of(behind["acknowledged"]), postgres.number_of(behind["durable"]))
