@@ -13,7 +13,6 @@ constexpr std::size_t kCommitmentOffset = kIndexOffset + 8;
 constexpr std::size_t kZerosOffset = kCommitmentOffset + crypto::kCommitmentBytes;
 constexpr std::size_t kCoveredOffset = 8;  // of a frame: where what the crc covers begins
 constexpr std::size_t kSaltOffset = 16;
-constexpr std::size_t kLengthBytes = 4;  // of the content's size, at the plaintext's end
 constexpr std::size_t kAssociatedFixed = kObjectHeaderBytes + RealmId::kSize;
 constexpr crypto::Nonce kNoNonce{};  // each frame has a key of its own
 
@@ -90,8 +89,8 @@ std::size_t content_that_fits(std::size_t room_bytes) {
 }
 
 Status cut_to_content(Bytes& plaintext) {
-  if (plaintext.size() < kLengthBytes) return corrupt_segment("a frame is too short for its content's size");
-  const std::size_t room = plaintext.size() - kLengthBytes;
+  if (plaintext.size() < kContentSizeBytes) return corrupt_segment("a frame is too short for its content's size");
+  const std::size_t room = plaintext.size() - kContentSizeBytes;
   const std::size_t size = load_u32(ByteView(plaintext).subspan(room));
   const std::size_t frame = kFrameHeadBytes + plaintext.size() + crypto::kTagBytes;
   if (size == 0 || size > std::min(room, kMaxFrameContent) || frame_bytes(size) != frame) {
@@ -161,7 +160,7 @@ Result<std::optional<std::size_t>> SegmentSealer::seal(FrameNumber number, ByteV
   std::copy_n(salt.view().begin(), kFrameSaltBytes, frame.begin() + kSaltOffset);
   const MutableByteView text = frame.subspan(kFrameHeadBytes, bytes - kFrameHeadBytes - crypto::kTagBytes);
   std::fill(std::copy(content.begin(), content.end(), text.begin()), text.end(), Byte{0});
-  store_u32(text.last(kLengthBytes), static_cast<std::uint32_t>(content.size()));
+  store_u32(text.last(kContentSizeBytes), static_cast<std::uint32_t>(content.size()));
   crypto::Aes256Gcm cipher = frame_cipher(kek_, end_, number, frame.subspan(kSaltOffset, kFrameSaltBytes), associated_);
   cipher.seal_in_place(kNoNonce, associated_, text, frame.last(crypto::kTagBytes));
   store_u32(frame.subspan(4), crc32c(frame.subspan(kCoveredOffset)));

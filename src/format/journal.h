@@ -41,7 +41,8 @@ inline constexpr std::size_t kSegmentFrontBytes = kFrameStep;
 inline constexpr std::size_t kFrameSaltBytes = 24;
 inline constexpr std::size_t kFrameHeadBytes = 4 + 4 + 8 + kFrameSaltBytes;
 inline constexpr std::size_t kMaxFrameContent = std::size_t{1} << 20;
-inline constexpr std::size_t kFrameOverheadBytes = kFrameHeadBytes + 4 + crypto::kTagBytes;
+inline constexpr std::size_t kContentSizeBytes = 4;  // at a plaintext's end
+inline constexpr std::size_t kFrameOverheadBytes = kFrameHeadBytes + kContentSizeBytes + crypto::kTagBytes;
 
 // Where a segment stands.
 struct SegmentPlace {

@@ -431,12 +431,11 @@ TEST_F(JournalTest, a_vault_that_has_lost_what_it_confirmed_is_an_alarm_and_gets
       if (forgets) open.clear();
     };
     append(*writer, next, 1);
-    const auto deadline = bench.in(1min);
-    while (bench.env().clock.monotonic() < deadline && !has_alarmed) {
-      must(bench.env().clock.sleep_until(bench.in(5ms)));
+    wait_until(bench, [&] {
       const auto progress = writer->progress();
       has_alarmed = of(progress, 0).failure.has_value() && of(progress, 0).failure->code() == Code::Corrupt;
-    }
+      return has_alarmed;
+    });
     EXPECT_TRUE(has_alarmed);
     forgets = false;
     EXPECT_TRUE(is_ok(writer->finish(bench.in(2min))));
@@ -469,10 +468,7 @@ TEST_F(JournalTest, a_vault_whose_later_segment_ends_within_a_frame_is_an_alarm_
     };
     EXPECT_TRUE(is_ok(writer->roll()));
     append(*writer, next, 2, 3 * format::kFrameStep);
-    const auto deadline = bench.in(1min);
-    while (bench.env().clock.monotonic() < deadline && !of(writer->progress(), 0).breach.has_value()) {
-      must(bench.env().clock.sleep_until(bench.in(5ms)));
-    }
+    wait_until(bench, [&] { return of(writer->progress(), 0).breach.has_value(); });
     EXPECT_THAT(of(writer->progress(), 0).breach, ::testing::Optional(HasSubstr("in the midst of a frame")));
     must(bench.env().clock.sleep_until(bench.in(5s)));
     EXPECT_LE(of(writer->progress(), 0).vouched, next);

@@ -90,11 +90,7 @@ void Campaign::run() {
   const std::uint64_t steps = 5 + rng_.below(8);
   for (std::uint64_t i = 0; i < steps && complaints_.empty(); ++i) step();
   if (complaints_.empty()) last_judgement();
-  for (const LiarsMind& mind : minds_) {
-    for (std::size_t lie = 1; lie < kLies; ++lie) {
-      if (mind.told[lie] > 0) probes_.hit("a liar: " + std::string(kLieNames[lie]), mind.told[lie]);
-    }
-  }
+  for (const LiarsMind& mind : minds_) probes_.hit_lies(kLieNames, mind.told);
 }
 
 }  // namespace exclave::realm_tests

@@ -122,11 +122,7 @@ void JournalCampaign::run() {
   }
   if (complaints_.empty()) last_judgement();
   if (home_.begun_twice > 0) probes_.hit("a writer that was set back would have begun the same journal again");
-  for (const JournalLiarsMind& mind : minds_) {
-    for (std::size_t lie = 1; lie < kJournalLies.size(); ++lie) {
-      if (mind.told[lie] > 0) probes_.hit("a liar: " + std::string(kJournalLies[lie]), mind.told[lie]);
-    }
-  }
+  for (const JournalLiarsMind& mind : minds_) probes_.hit_lies(kJournalLies, mind.told);
 }
 
 }  // namespace exclave::realm_tests

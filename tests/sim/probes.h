@@ -7,6 +7,7 @@
 // Threads: one at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <map>
@@ -27,6 +28,13 @@ class Probes {
     const auto found = counts_.find(name);
     CHECK(found != counts_.end());
     found->second += times;
+  }
+  // Of a liar, by kind; the first kind is none.
+  template <std::size_t N>
+  void hit_lies(const std::array<std::string_view, N>& names, const std::array<std::uint64_t, N>& told) {
+    for (std::size_t lie = 1; lie < N; ++lie) {
+      if (told[lie] > 0) hit("a liar: " + std::string(names[lie]), told[lie]);
+    }
   }
   // But for names that begin with "rarely: ": of a hundred lives one or two meet these, which long campaigns show.
   std::vector<std::string> never_reached() const {

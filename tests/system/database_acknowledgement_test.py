@@ -53,9 +53,7 @@ class Acknowledgements(DatabaseTest):
         self.base()
         self.realm.stop("lux", "oslo")
         began = time.monotonic()
-        waiting = [subprocess.Popen(postgres.as_server_user(
-            [postgres.binaries() / "psql", *self.home.where(), "-c", f"insert into t values ({i}, 'waits')"]), cwd="/",
-            stdout=subprocess.DEVNULL, preexec_fn=harness.end_with_parent) for i in (1, 2)]
+        waiting = [self.commit_beside(i) for i in (1, 2)]
         with self.assertRaises(subprocess.TimeoutExpired):
             waiting[0].wait(3)
         self.assertEqual("0", self.home.sql("select count(*) from t"))  # reads do not wait

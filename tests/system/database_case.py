@@ -1,6 +1,7 @@
 """What tests of databases share: a realm, real servers, agents, and the way back."""
 import pathlib
 import shutil
+import subprocess
 import sys
 import time
 
@@ -83,6 +84,22 @@ class DatabaseTest(harness.SystemTest):
             self.assertLess(time.monotonic(), deadline, cluster.log()[-3000:])
             time.sleep(0.1)
         return cluster
+
+    def does_not_open(self, *histories, target="back"):
+        """What the server says. `histories`: those that its log has."""
+        back = self.make_cluster(target, create=False)
+        back.launch()
+        self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
+        found = {path.name for path in (self.scratch / target / "pg_wal").glob("*.history")}
+        self.assertFalse(found - set(histories), "a new timeline: it was opened")
+        return back.log()
+
+    def commit_beside(self, number):
+        """A client of its own, which the commit of row `number` holds."""
+        return subprocess.Popen(postgres.as_server_user([postgres.binaries() / "psql", *self.home.where(), "-c",
+                                                         f"insert into t values ({number}, 'waits')"]),
+                                cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                preexec_fn=harness.end_with_parent)
 
     def wait_until_durable(self):
         end = self.home.sql("select pg_current_wal_flush_lsn()")

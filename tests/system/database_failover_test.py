@@ -172,8 +172,7 @@ class Failover(StandbyTest):
         for lost in ("state", "databases"):
             shutil.rmtree(self.realm.home / lost)
         (self.realm.home / "era-1.keys").unlink()
-        waiting = subprocess.Popen(postgres.as_server_user([postgres.binaries() / "psql", *self.home.where(), "-c", "insert into t values (2, 'waits')"]),
-                                   cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
+        waiting = self.commit_beside(2)
         with self.assertRaises(subprocess.TimeoutExpired):
             waiting.wait(2)
         reserve = self.realm.root / "operator" / self.realm.registry / "era-2.keys"

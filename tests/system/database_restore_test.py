@@ -380,15 +380,6 @@ class Truncation(DatabaseTest):
         shutil.copytree(self.scratch / "pristine", self.scratch / "back", symlinks=True)
         postgres.give_to_server(self.scratch / "back")
 
-    def does_not_open(self, *histories):
-        """What the server says. `histories`: those that its log has."""
-        back = self.make_cluster("back", create=False)
-        back.launch()
-        self.assertNotEqual(0, back.process.wait(60), back.log()[-2000:])
-        found = {path.name for path in (self.scratch / "back/pg_wal").glob("*.history")}
-        self.assertFalse(found - set(histories), "a new timeline: it was opened")
-        return back.log()
-
     def test_a_log_that_cannot_be_read_stops_recovery_and_never_opens_the_database_early(self):
         restored = self.restore_with_a_log()
         away = self.scratch / "away"

@@ -3,7 +3,6 @@ import contextlib
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -17,13 +16,6 @@ ROWS = "select string_agg(id::text, ' ' order by id) from t"
 
 
 class Waiting(DatabaseTest):
-    def commit_beside(self, number):
-        """A client of its own, which the commit of row `number` holds."""
-        return subprocess.Popen(postgres.as_server_user([postgres.binaries() / "psql", *self.home.where(), "-c",
-                                                         f"insert into t values ({number}, 'waits')"]),
-                                cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                preexec_fn=harness.end_with_parent)
-
     def wait_for_waiting(self, count):
         self.wait_for(lambda: self.home.sql(WAITING) == str(count), lambda: f"{count} commits waiting, but {self.home.sql(WAITING)}")
 
@@ -109,7 +101,7 @@ class VaultsThatGoAway(DatabaseTest):
             self.assertEqual(harness.UNREACHABLE, code, told)
             self.assertNotIn("bug", told)
             self.assertFalse((self.scratch / "all/recovery.signal").exists())
-            self.does_not_start("all")
+            self.does_not_open(target="all")
             self.realm.start()
             again = self.realm.restore(opening, self.scratch / "all", "--dataset", "people")
             self.assertIn("files were finished by an earlier run", self.ok(again).out)
@@ -142,11 +134,6 @@ class VaultsThatGoAway(DatabaseTest):
         back = self.recover(target)
         self.assertEqual(str(self.ROWS + 1), back.sql("select count(*) from t"))
         back.stop()
-
-    def does_not_start(self, target):
-        part = self.make_cluster(target, create=False)
-        part.launch()
-        self.assertNotEqual(0, part.process.wait(60), part.log()[-2000:])
 
 
 def size_of(directory):
