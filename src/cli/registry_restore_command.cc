@@ -274,9 +274,8 @@ Result<std::vector<engine::DatabaseRestoreOptions>> hand_over_all(const Context&
   auto recoveries = hand_over_databases(context, members);
   if (!recoveries.ok()) return distrusting(context, target_paths(parts), recoveries.take_error());
   for (Member* member : members) {
-    if (member->is_database()) {
-      note_restore(context, *member->part->site, *member->log, member->report);
-    } else if (auto left = engine::finish_target(context.env.files, member->target.path)) {
+    if (member->is_database()) continue;
+    if (auto left = engine::finish_target(context.env.files, member->target.path)) {
       member->report.problems.push_back(std::move(*left));
       ++member->report.problem_count;
     }
@@ -505,6 +504,9 @@ Result<ExitCode> restore_all(const Context& context, const RestoreSettings& sett
   const std::vector<Member*> members = members_of(parts);
   for (Member* member : members) TRY(restore_files(context, *member).in([&] { return "dataset " + member->name; }));
   const Status allowed = engine::allow_recovery(TRY(hand_over_all(context, parts, members)));
+  for (const Member* member : members) {
+    if (member->is_database()) note_restore(context, *member->part->site, *member->log, member->report);
+  }
   show(context, parts, instant, allowed);
   bool is_partial = false;
   for (const Part& part : parts) is_partial = show_notes(context, part, instant) || is_partial;
