@@ -123,6 +123,28 @@ class Acknowledgements(DatabaseTest):
         self.wait_for(lambda: len(writers.acknowledged) > before, "acknowledged again")
         return writers.acknowledged[before].at - began, (told_ns - self.agent.began_ns) / 1e9
 
+    def test_a_slot_never_goes_back_though_an_agent_that_was_killed_goes_on_before_it(self):
+        """The server believes every position that is reported: one before the slot's moves it back, to log that it may have
+        removed. The agent writes its own down now and then, and begins there."""
+        self.protect()
+        slot = lambda: postgres.number_of(self.home.sql("select restart_lsn from pg_replication_slots"))  # noqa: E731
+        for i in range(100):
+            self.home.sql(f"insert into t values ({i}, 'acknowledged')")
+        self.agent.kill()
+        before = slot()
+        self.realm.stop("lux", "oslo")  # nothing more becomes durable
+        self.agent.start()
+        status = self.agent.wait_streaming("people")
+        self.assertLess(postgres.number_of(status["durable"]), before, "it did not begin before the slot")
+        told = "select count(*) from pg_stat_replication where reply_time > now() - interval '1 s'"
+        for _ in range(2):  # reports, of which there is one every five seconds
+            self.wait_for(lambda: self.home.sql(told) == "1", "a report")
+            self.assertEqual(before, slot())
+            time.sleep(1.5)
+        self.realm.start("lux", "oslo")
+        self.home.sql("insert into t values (1000, 'goes on')")
+        self.assertGreater(slot(), before)
+
     def test_bounded_commits_wait_their_budget_and_what_was_exposed_is_told_and_signed(self):
         self.protect_bounded()
         self.home.sql("insert into t values (1, 'held by the vaults')")
