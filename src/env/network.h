@@ -28,8 +28,8 @@ class Connection {
   virtual bool is_readable() = 0;
   // Whether write_some and write_all would take so many bytes without a wait. May say no where they would.
   virtual bool takes_at_once(std::size_t bytes) = 0;
-  // Wakes `waker` once, when it is readable or becomes so; nobody in a world without wakers.
-  virtual void wake_when_readable(Waker& waker) = 0;
+  // Wakes `waker` once, when it is readable or becomes so; see Waker::watch. Null, and nobody, in a world without wakers.
+  virtual std::shared_ptr<const Watch> wake_when_readable(Waker& waker) = 0;
   virtual void shutdown() = 0;  // both directions; idempotent
   virtual std::string peer_address() const = 0;
 };

@@ -23,7 +23,7 @@ class ShortWriter : public Connection {
   }
   bool is_readable() override { return false; }
   bool takes_at_once(std::size_t) override { return false; }
-  void wake_when_readable(Waker&) override {}
+  std::shared_ptr<const Watch> wake_when_readable(Waker&) override { return nullptr; }
   void shutdown() override {}
   std::string peer_address() const override { return "test"; }
 

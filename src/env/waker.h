@@ -5,15 +5,30 @@
 //   thread --poll--> [ the library's socket | descriptor() ] <-- wake(), from any thread
 //                                                            <-- a connection that is watched (Connection::wake_when_readable)
 //
+//                                                            --> Watch: which of them it was
+//
 // Only the real world has one (Network::make_waker); code that runs in simulation waits at a Monitor.
 //
 // Units/limits: two descriptors. A wake that comes before the wait ends the wait at once; several are one.
 // Threads: wake and watch from any; the rest by the thread that waits.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <memory>
 
 namespace exclave::env {
+
+// What a waker has told of one socket since it was watched: who waits for several need not ask the kernel of each.
+// Threads: any.
+class Watch {
+ public:
+  bool has_come() const { return has_come_.load(std::memory_order_acquire); }
+  void note() { has_come_.store(true, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> has_come_ = false;
+};
 
 class Waker {
  public:
@@ -23,10 +38,10 @@ class Waker {
   virtual void wait(std::chrono::nanoseconds longest) = 0;
 
   virtual int descriptor() const = 0;  // readable once woken
-  virtual void clear() = 0;            // so that the next wait waits
-  // Is woken once when `socket` becomes readable, or is so already; forgotten when that is closed. For connections. One
-  // that cannot be watched wakes nobody: who waits for it looks now and then all the same.
-  virtual void watch(int socket) = 0;
+  virtual void clear() = 0;            // so that the next wait waits; notes in their watches what has come
+  // Is woken once when `socket` becomes readable, or is so already; forgotten when that is closed. For connections. Null: it
+  // cannot be watched and wakes nobody; who waits for it looks now and then all the same.
+  virtual std::shared_ptr<const Watch> watch(int socket) = 0;
 };
 
 }  // namespace exclave::env

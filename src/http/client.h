@@ -54,7 +54,9 @@ class Client {
   // for nothing.
   enum class Heard { Nothing, Part, Whole };
   Heard listen();
-  void wake_when_answered(env::Waker& waker) { connection_->wake_when_readable(waker); }
+  std::shared_ptr<const env::Watch> wake_when_answered(env::Waker& waker) {
+    return connection_->wake_when_readable(waker);
+  }
   // As request; Unavailable or OutcomeUnknown if there is no answer by `deadline`. Precondition: begin() returned ok.
   Result<ResponseHead> finish(env::Instant deadline);
 

@@ -77,7 +77,9 @@ class Connection : public env::Connection {
     return memory[SK_MEMINFO_WMEM_QUEUED] + 2 * std::uint64_t{bytes} < memory[SK_MEMINFO_SNDBUF];
   }
 
-  void wake_when_readable(env::Waker& waker) override { waker.watch(socket_.get()); }
+  std::shared_ptr<const env::Watch> wake_when_readable(env::Waker& waker) override {
+    return waker.watch(socket_.get());
+  }
 
   void shutdown() override {
     shut_down_ = true;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "posix/world.h"
 
 namespace exclave::posix {
@@ -32,6 +34,35 @@ TEST_F(WakerTest, another_thread_ends_the_wait) {
   ASSERT_TRUE(other.ok());
   EXPECT_LT(waited(kForever), kForever);
   other.value()->join();
+}
+
+TEST_F(WakerTest, it_tells_which_of_two_watched_connections_it_was) {
+  env::Env env = world_.env();
+  const env::Instant deadline = env.clock.monotonic() + kForever;
+  auto listener = env.network.listen("127.0.0.1:0").take();
+  std::array<std::unique_ptr<env::Connection>, 2> clients;
+  std::array<std::unique_ptr<env::Connection>, 2> servers;
+  for (std::size_t i = 0; i < 2; ++i) {
+    clients.at(i) = env.network.connect(listener->address(), deadline).take();
+    servers.at(i) = listener->accept().take();
+  }
+  const auto first = clients[0]->wake_when_readable(*waker_);
+  const auto second = clients[1]->wake_when_readable(*waker_);
+  ASSERT_TRUE(first != nullptr && second != nullptr);
+  EXPECT_FALSE(first->has_come() || second->has_come());
+
+  ASSERT_TRUE(env::write_all(*servers[1], as_bytes("x"), deadline).ok());
+  EXPECT_LT(waited(kForever), kForever);
+  EXPECT_FALSE(first->has_come());
+  EXPECT_TRUE(second->has_come());
+
+  const auto again = clients[1]->wake_when_readable(*waker_);
+  EXPECT_FALSE(again->has_come()) << "nothing is told before the waker was cleared";
+  waker_->clear();
+  EXPECT_TRUE(again->has_come()) << "what lay there when it was watched";
+  servers[0].reset();
+  EXPECT_LT(waited(kForever), kForever);
+  EXPECT_TRUE(first->has_come()) << "the end, too";
 }
 
 TEST_F(WakerTest, a_watched_connection_wakes_once_each_time_it_is_watched) {

@@ -303,8 +303,8 @@ bool SecureConnection::takes_at_once(std::size_t bytes) {
   return bytes <= kWriteBytes && state_->inner->takes_at_once(bytes + (kBatchBytes - kWriteBytes));
 }
 
-void SecureConnection::wake_when_readable(env::Waker& waker) {
-  state_->inner->wake_when_readable(waker);
+std::shared_ptr<const env::Watch> SecureConnection::wake_when_readable(env::Waker& waker) {
+  return state_->inner->wake_when_readable(waker);
 }
 
 void SecureConnection::shutdown() {

@@ -47,7 +47,7 @@ class SecureConnection final : public env::Connection {
   // first, until somebody reads.
   bool is_readable() override;
   bool takes_at_once(std::size_t bytes) override;
-  void wake_when_readable(env::Waker& waker) override;
+  std::shared_ptr<const env::Watch> wake_when_readable(env::Waker& waker) override;
   // Says goodbye (close_notify) if no call is in progress and the network takes it at once; then ends both directions.
   void shutdown() override;
   std::string peer_address() const override;

@@ -52,7 +52,9 @@ class Tap final : public env::Connection {
   }
   bool is_readable() override { return inner_->is_readable(); }
   bool takes_at_once(std::size_t bytes) override { return inner_->takes_at_once(bytes); }
-  void wake_when_readable(env::Waker& waker) override { inner_->wake_when_readable(waker); }
+  std::shared_ptr<const env::Watch> wake_when_readable(env::Waker& waker) override {
+    return inner_->wake_when_readable(waker);
+  }
   void shutdown() override { inner_->shutdown(); }
   std::string peer_address() const override { return inner_->peer_address(); }
 

@@ -281,11 +281,12 @@ Result<std::uint64_t> HttpVault::read_end(http::Client& client, const http::Resp
 
 class HttpVault::FramesInFlight final : public store::PendingAppend {
  public:
-  FramesInFlight(HttpVault& vault, ConnectionPool::Lease lease, Status begun, std::uint8_t size_class,
-                 std::uint64_t offset, std::uint64_t bytes)
+  FramesInFlight(HttpVault& vault, ConnectionPool::Lease lease, Status begun, std::shared_ptr<const env::Watch> watch,
+                 std::uint8_t size_class, std::uint64_t offset, std::uint64_t bytes)
       : vault_(vault),
         lease_(std::move(lease)),
         begun_(std::move(begun)),
+        watch_(std::move(watch)),
         size_class_(size_class),
         offset_(offset),
         bytes_(bytes) {}
@@ -302,6 +303,7 @@ class HttpVault::FramesInFlight final : public store::PendingAppend {
     }
     CHECK(false);
   }
+  bool is_quiet() const override { return begun_.ok() && watch_ != nullptr && !watch_->has_come(); }
   Result<std::uint64_t> finish(env::Instant deadline) override {
     auto end = read(deadline);
     if (!end.ok()) return store::of_vault(vault_.name(), end.error());
@@ -323,6 +325,7 @@ class HttpVault::FramesInFlight final : public store::PendingAppend {
   HttpVault& vault_;
   ConnectionPool::Lease lease_;
   const Status begun_;
+  const std::shared_ptr<const env::Watch> watch_;
   const std::uint8_t size_class_;
   const std::uint64_t offset_;
   const std::uint64_t bytes_;
@@ -339,8 +342,10 @@ std::unique_ptr<store::PendingAppend> HttpVault::begin_append(const format::Stre
   const Status begun =
       lease->client().begin("POST", append_target(stream, index, size_class, offset), {}, bytes, deadline);
   if (!begun.ok() && begun.error().code() != Code::Corrupt) return nullptr;  // what it sent unasked is told
-  if (waker != nullptr) lease->client().wake_when_answered(*waker);
-  return std::make_unique<FramesInFlight>(*this, std::move(*lease), begun, size_class, offset, bytes.size());
+  std::shared_ptr<const env::Watch> watch;
+  if (waker != nullptr) watch = lease->client().wake_when_answered(*waker);
+  return std::make_unique<FramesInFlight>(*this, std::move(*lease), begun, std::move(watch), size_class, offset,
+                                          bytes.size());
 }
 
 Result<format::SignedMarkReceipt> HttpVault::put_mark(const format::SignedMark& mark) {

@@ -34,7 +34,9 @@ class SharedConnection final : public env::Connection {
   }
   bool is_readable() override { return shared_->is_readable(); }
   bool takes_at_once(std::size_t bytes) override { return shared_->takes_at_once(bytes); }
-  void wake_when_readable(env::Waker& waker) override { shared_->wake_when_readable(waker); }
+  std::shared_ptr<const env::Watch> wake_when_readable(env::Waker& waker) override {
+    return shared_->wake_when_readable(waker);
+  }
   void shutdown() override { shared_->shutdown(); }
   std::string peer_address() const override { return shared_->peer_address(); }
 

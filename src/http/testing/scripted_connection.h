@@ -104,7 +104,7 @@ class ScriptedConnection final : public env::Connection {
 
   bool is_readable() override { return script_.empty() || script_.front().pause.count() == 0; }
   bool takes_at_once(std::size_t) override { return write_gap_.count() == 0; }
-  void wake_when_readable(env::Waker&) override {}
+  std::shared_ptr<const env::Watch> wake_when_readable(env::Waker&) override { return nullptr; }
   void shutdown() override { shut_down_ = true; }
   std::string peer_address() const override { return "script:1"; }
 

@@ -16,7 +16,8 @@ namespace exclave::pg::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kSlice{50};  // how late a stop may be noticed
-constexpr int kReadsBeforeWaiting = 2;           // one may leave the second half of a TLS record behind
+constexpr int kReadsOfPlain = 1;
+constexpr int kReadsOfEncrypted = 2;  // one may leave the second half of a TLS record behind
 constexpr std::uint32_t kOldestMajor = 13;
 constexpr std::uint32_t kNewestMajor = 17;
 constexpr std::size_t kMaximumApplicationName = 63;
@@ -273,10 +274,9 @@ Result<Connection::Ready> Connection::wait(short events, const Until& until, env
   if (watched[0].fd < 0) return connection_lost();
   const int ready = ::poll(watched.data(), watched.size(), static_cast<int>(slice.count()));
   if (ready < 0 && errno != EINTR) return Error(Code::Exhausted, "cannot wait for a connection");
-  if (ready > 0 && watched[0].revents != 0) return Ready::Yes;
   if (ready <= 0) return Ready::NotYet;
-  waker->clear();
-  return Ready::Woken;
+  if (watched[1].revents != 0) waker->clear();
+  return watched[0].revents != 0 ? Ready::Yes : Ready::Woken;
 }
 
 Result<bool> Connection::is_ready(short events, const Until& until) {
@@ -356,6 +356,8 @@ Result<Answer> Connection::run(const std::string& command, const Until& until) {
 
 Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& until, env::Waker* waker) {
   if (copied_ != nullptr) PQfreemem(std::exchange(copied_, nullptr));
+  const bool is_encrypted = PQsslInUse(connection_) != 0 || PQgssEncInUse(connection_) != 0;
+  const int reads_before_waiting = is_encrypted ? kReadsOfEncrypted : kReadsOfPlain;
   for (int reads = 0;; ++reads) {
     if (until.stop.stop_requested()) return Error(Code::Cancelled, "told to stop");
     const int size = PQgetCopyData(connection_, &copied_, 1);
@@ -364,7 +366,7 @@ Result<Connection::CopyPiece> Connection::copy_data(Wait wait_for, const Until& 
     }
     if (size == -1) return CopyPiece{CopyPiece::Kind::End, {}};
     if (size < 0) return connection_lost();
-    if (reads >= kReadsBeforeWaiting) {
+    if (reads >= reads_before_waiting) {
       if (wait_for == Wait::No) return CopyPiece{};
       const Ready ready = TRY(wait(POLLIN, until, waker));
       if (ready == Ready::DeadlinePassed || ready == Ready::Woken) return CopyPiece{};

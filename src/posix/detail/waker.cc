@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cerrno>
+#include <map>
 
+#include "base/mutex.h"
 #include "posix/descriptor.h"
 
 namespace exclave::posix {
@@ -32,23 +34,36 @@ class EventWaker final : public env::Waker {
     // Whoever is told of here is watched no more, but for the event.
     std::array<epoll_event, kMostEvents> events{};
     const int ready = ::epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), 0);
+    const MutexLock lock(mutex_);
     for (int i = 0; i < ready; ++i) {
-      if (events[static_cast<std::size_t>(i)].data.fd != event_.get()) continue;
-      eventfd_t count = 0;
-      static_cast<void>(::eventfd_read(event_.get(), &count));
+      const int socket = events[static_cast<std::size_t>(i)].data.fd;
+      if (socket == event_.get()) {
+        eventfd_t count = 0;
+        static_cast<void>(::eventfd_read(event_.get(), &count));
+      } else if (const auto found = watched_.find(socket); found != watched_.end()) {
+        found->second->note();
+      }
     }
   }
-  void watch(int socket) override {
+  std::shared_ptr<const env::Watch> watch(int socket) override {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
     event.data.fd = socket;
-    if (::epoll_ctl(all_.get(), EPOLL_CTL_MOD, socket, &event) == 0 || errno != ENOENT) return;
-    static_cast<void>(::epoll_ctl(all_.get(), EPOLL_CTL_ADD, socket, &event));
+    auto watch = std::make_shared<env::Watch>();
+    const MutexLock lock(mutex_);  // or it would be told of before it is known
+    if (::epoll_ctl(all_.get(), EPOLL_CTL_MOD, socket, &event) != 0 &&
+        (errno != ENOENT || ::epoll_ctl(all_.get(), EPOLL_CTL_ADD, socket, &event) != 0)) {
+      return nullptr;
+    }
+    watched_[socket] = watch;
+    return watch;
   }
 
  private:
   const Descriptor event_;
   const Descriptor all_;  // an epoll over the event and the watched sockets
+  Mutex mutex_;
+  std::map<int, std::shared_ptr<env::Watch>> watched_ GUARDED_BY(mutex_);  // newest of each number
 };
 
 }  // namespace

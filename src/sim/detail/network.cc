@@ -101,7 +101,7 @@ class SimConnection final : public env::Connection {
     core_.world.scheduler.record({.name = "takes_at_once", .object = peer_, .a = bytes});
     return check().ok() && core_.world.options.network.pipe_bytes - outgoing().bytes >= bytes;
   }
-  void wake_when_readable(env::Waker&) override {}
+  std::shared_ptr<const env::Watch> wake_when_readable(env::Waker&) override { return nullptr; }
 
   void shutdown() override {
     core_.enter();

@@ -72,7 +72,7 @@ Answer take_answer(JournalState& state, JournalLane& lane) {
   DirectAppend* const direct = borrow(state, lane);
   if (direct == nullptr) return Answer::None;
   using Heard = store::PendingAppend::Heard;
-  const Heard heard = direct->pending->listen();
+  const Heard heard = direct->pending->is_quiet() ? Heard::Nothing : direct->pending->listen();
   if (heard == Heard::Part) {
     const env::MonitorLock lock(*state.monitor);
     direct->overdue_at = state.world.clock.monotonic();
