@@ -38,7 +38,9 @@ class Waker {
   virtual void wait(std::chrono::nanoseconds longest) = 0;
 
   virtual int descriptor() const = 0;  // readable once woken
-  virtual void clear() = 0;            // so that the next wait waits; notes in their watches what has come
+  virtual void clear() = 0;            // so that the next wait waits; notes what has come
+  // Notes in their watches which sockets have become readable. Those end no wait any more; a wake still does.
+  virtual void look() = 0;
   // Is woken once when `socket` becomes readable, or is so already; forgotten when that is closed. For connections. Null: it
   // cannot be watched and wakes nobody; who waits for it looks now and then all the same.
   virtual std::shared_ptr<const Watch> watch(int socket) = 0;

@@ -54,6 +54,7 @@ class Client {
   // for nothing.
   enum class Heard { Nothing, Part, Whole };
   Heard listen();
+  bool was_sent() const { return sent_.ok(); }  // what begin had to send; if not, finish says why
   std::shared_ptr<const env::Watch> wake_when_answered(env::Waker& waker) {
     return connection_->wake_when_readable(waker);
   }

@@ -52,6 +52,7 @@ TEST_F(ClientTest, a_request_may_be_begun_and_finished_apart) {
   const auto soon = [&] { return clock.monotonic() + milliseconds(10); };
   ASSERT_TRUE(c.begin("POST", "/p", {}, as_bytes("body"), soon()).ok());
   EXPECT_THAT(server.written(), StartsWith("POST /p HTTP/1.1\r\n"));
+  EXPECT_TRUE(c.was_sent());
   EXPECT_EQ(c.listen(), Client::Heard::Nothing);
   EXPECT_FALSE(c.is_reusable());
   EXPECT_EQ(c.begin("GET", "/a", {}, {}, soon()).error().code(), Code::Unavailable) << "one at a time";
@@ -100,6 +101,7 @@ TEST_F(ClientTest, what_a_begun_request_could_not_send_is_told_when_it_is_finish
   server.takes(1, milliseconds(8), 1'000).pauses(seconds(5)).sends(ok(""));
   Client c = client();
   ASSERT_TRUE(c.begin("POST", "/p", {}, as_bytes("body"), clock.monotonic() + milliseconds(10)).ok());
+  EXPECT_FALSE(c.was_sent());
   EXPECT_EQ(c.listen(), Client::Heard::Whole) << "finish has something to tell";
   EXPECT_EQ(c.finish(clock.monotonic() + seconds(60)).error().code(), Code::OutcomeUnknown);
   EXPECT_FALSE(c.is_reusable());

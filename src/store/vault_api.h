@@ -95,7 +95,7 @@ class PendingAppend {
   // Takes in what has come of the answer. Whole: finish will not wait. Waits for nothing.
   enum class Heard { Nothing, Part, Whole };
   virtual Heard listen() = 0;
-  // Nothing has come, as far as the waker has told since: listen need not be asked. False if that is not known.
+  // Nothing had come when the waker was last looked at (Waker::look): listen need not be asked. False if that is not known.
   virtual bool is_quiet() const { return false; }
   // Once. As append_frames, but that whatever the vault may say against the frames is Unavailable here: append_frames tells.
   // Unavailable or OutcomeUnknown if no answer came by `deadline`, too.

@@ -41,7 +41,7 @@ class ConnectionPool {
     Lease(Lease&& other) noexcept;
     Lease& operator=(Lease&&) = delete;
     ~Lease();
-    http::Client& client() { return *client_; }
+    http::Client& client() const { return *client_; }
     // It served requests before, so the vault may have closed it meanwhile: a failure says nothing about the vault.
     bool is_reused() const { return is_reused_; }
 

@@ -303,7 +303,9 @@ class HttpVault::FramesInFlight final : public store::PendingAppend {
     }
     CHECK(false);
   }
-  bool is_quiet() const override { return begun_.ok() && watch_ != nullptr && !watch_->has_come(); }
+  bool is_quiet() const override {
+    return begun_.ok() && lease_.client().was_sent() && watch_ != nullptr && !watch_->has_come();
+  }
   Result<std::uint64_t> finish(env::Instant deadline) override {
     auto end = read(deadline);
     if (!end.ok()) return store::of_vault(vault_.name(), end.error());

@@ -74,7 +74,8 @@ TEST_F(DirectAppendTest, vaults_are_told_whom_their_answers_wake) {
     void wait(std::chrono::nanoseconds) override {}
     int descriptor() const override { return -1; }
     void clear() override {}
-    void watch(int) override {}
+    void look() override {}
+    std::shared_ptr<const env::Watch> watch(int) override { return nullptr; }
     int wakes = 0;
   };
   run([](JournalBench& bench) {

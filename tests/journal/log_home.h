@@ -28,7 +28,8 @@ class CountingWaker final : public env::Waker {
   void wait(std::chrono::nanoseconds longest) override { must(clock_.sleep_until(clock_.monotonic() + longest)); }
   int descriptor() const override { return -1; }
   void clear() override {}
-  void watch(int) override {}
+  void look() override {}
+  std::shared_ptr<const env::Watch> watch(int) override { return nullptr; }
   std::atomic<std::uint64_t> wakes{0};
 
  private:

@@ -151,6 +151,19 @@ TEST(WiredAppend, who_waits_is_woken_by_answers_to_what_another_thread_appends) 
   });
 }
 
+TEST(WiredAppend, answers_are_heard_by_who_is_too_busy_to_wait) {
+  with_wired_writer([](JournalBench& bench, WiredWriter& wired) {
+    for (std::uint64_t next = 1; next <= kCommits; ++next) {
+      must(wired.writer().append(content_of(next, 1000)));
+      const env::Instant deadline = bench.in(1min);
+      while (wired.writer().durable() <= next && bench.env().clock.monotonic() < deadline)
+        wired.writer().take_answers();  // as long as the server sends, nobody waits, and so nobody clears the waker
+      ASSERT_GT(wired.writer().durable(), next);
+      ASSERT_LE(wired.told_by_lanes(), kMostByLanes);
+    }
+  });
+}
+
 TEST(WiredAppend, who_waits_is_woken_by_the_other_vaults_when_one_is_gone) {
   with_wired_writer([](JournalBench& bench, WiredWriter& wired) {
     wired.vault(0).stop(bench.in(1s));

@@ -274,9 +274,10 @@ Result<Connection::Ready> Connection::wait(short events, const Until& until, env
   if (watched[0].fd < 0) return connection_lost();
   const int ready = ::poll(watched.data(), watched.size(), static_cast<int>(slice.count()));
   if (ready < 0 && errno != EINTR) return Error(Code::Exhausted, "cannot wait for a connection");
+  if (ready > 0 && watched[0].revents != 0) return Ready::Yes;
   if (ready <= 0) return Ready::NotYet;
-  if (watched[1].revents != 0) waker->clear();
-  return watched[0].revents != 0 ? Ready::Yes : Ready::Woken;
+  waker->clear();
+  return Ready::Woken;
 }
 
 Result<bool> Connection::is_ready(short events, const Until& until) {

@@ -31,20 +31,11 @@ class EventWaker final : public env::Waker {
   }
   int descriptor() const override { return all_.get(); }
   void clear() override {
-    // Whoever is told of here is watched no more, but for the event.
-    std::array<epoll_event, kMostEvents> events{};
-    const int ready = ::epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), 0);
-    const MutexLock lock(mutex_);
-    for (int i = 0; i < ready; ++i) {
-      const int socket = events[static_cast<std::size_t>(i)].data.fd;
-      if (socket == event_.get()) {
-        eventfd_t count = 0;
-        static_cast<void>(::eventfd_read(event_.get(), &count));
-      } else if (const auto found = watched_.find(socket); found != watched_.end()) {
-        found->second->note();
-      }
-    }
+    if (!note_ready()) return;
+    eventfd_t count = 0;
+    static_cast<void>(::eventfd_read(event_.get(), &count));
   }
+  void look() override { static_cast<void>(note_ready()); }
   std::shared_ptr<const env::Watch> watch(int socket) override {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
@@ -60,6 +51,21 @@ class EventWaker final : public env::Waker {
   }
 
  private:
+  // Sockets that are told of here are watched no more. Whether there was a wake, too; it stays.
+  bool note_ready() {
+    std::array<epoll_event, kMostEvents> events{};
+    const int ready = ::epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), 0);
+    bool is_woken = false;
+    const MutexLock lock(mutex_);
+    for (int i = 0; i < ready; ++i) {
+      const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
+      is_woken = is_woken || descriptor == event_.get();
+      const auto found = watched_.find(descriptor);
+      if (found != watched_.end()) found->second->note();
+    }
+    return is_woken;
+  }
+
   const Descriptor event_;
   const Descriptor all_;  // an epoll over the event and the watched sockets
   Mutex mutex_;

@@ -110,6 +110,7 @@ void send_or_ring(JournalState& state) {
 bool take_answers(JournalState& state) {
   bool is_news = false;
   if (!state.options.sends_directly) return is_news;
+  if (state.options.waker != nullptr) state.options.waker->look();
   for (const auto& lane : state.lanes) {
     const Answer answer = take_answer(state, *lane);
     if (answer != Answer::None) send_or_ring(state, *lane);
