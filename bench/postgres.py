@@ -274,7 +274,8 @@ def run(arguments):
             peers += [ours, three]
             theirs.run("--no-online", "stanza-create")
             series = {name: Series() for name in ("exclave", "pgbackrest", "receiver", "three", "nobody")}
-            ours.start_agent()  # its log makes our bases usable
+            ours.start_agent()  # its log makes our bases usable, from where it begins
+            ours.wait_durable(number_of(cluster.sql("select pg_current_wal_flush_lsn()")))
             for number in Deadline(arguments.minutes).rounds(arguments.rounds):
                 measure_bases(area, cluster, ours, theirs, series, number)
             fraction = repeated(cluster, ours)

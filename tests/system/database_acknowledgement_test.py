@@ -128,6 +128,10 @@ class Acknowledgements(DatabaseTest):
         removed. The agent writes its own down now and then, and begins there."""
         self.protect()
         slot = lambda: postgres.number_of(self.home.sql("select restart_lsn from pg_replication_slots"))  # noqa: E731
+        position = self.realm.home / "databases/people/position"
+        self.wait_for(position.exists, "a position")
+        written = position.stat().st_mtime_ns
+        self.wait_for(lambda: position.stat().st_mtime_ns != written, "written down")  # the next time is in five seconds
         for i in range(100):
             self.home.sql(f"insert into t values ({i}, 'acknowledged')")
         self.agent.kill()
