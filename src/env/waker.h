@@ -4,13 +4,12 @@
 //
 //   thread --poll--> [ the library's socket | descriptor() ] <-- wake(), from any thread
 //                                                            <-- a connection that is watched (Connection::wake_when_readable)
-//
-//                                                            --> Watch: which of them it was
+//                                     look(), clear() --> Watch::has_come: which of the connections it was
 //
 // Only the real world has one (Network::make_waker); code that runs in simulation waits at a Monitor.
 //
 // Units/limits: two descriptors. A wake that comes before the wait ends the wait at once; several are one.
-// Threads: wake and watch from any; the rest by the thread that waits.
+// Threads: wake, watch and look from any; the rest by the thread that waits.
 #pragma once
 
 #include <atomic>
