@@ -104,6 +104,13 @@ def workspace(needed_bytes, where=None):
         remove(directory)
 
 
+def require_room(directory, needed_bytes, advice):
+    """Before anything is measured: a disk that fills up in the middle looks like a fault of whoever writes then."""
+    free = shutil.disk_usage(directory).free
+    if free < needed_bytes:
+        sys.exit(f"bench: {directory.parent} has {free / 1e9:.0f} GB free, and this takes up to {needed_bytes / 1e9:.0f}; {advice}")
+
+
 def touch_memory(directory, count):
     """Before a restore into memory is measured: in a virtual machine, memory that was given back costs whoever touches it
     first more than the write itself (here 1.3 GB: up to two core-seconds), and who that is would be chance."""

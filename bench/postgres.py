@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from measuring import Deadline, Series, common_options, cpu_seconds_of, finish, measure, say, size_of, workspace
+from measuring import Deadline, Series, common_options, cpu_seconds_of, finish, measure, require_room, say, size_of, workspace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from clusters import Cluster, as_server_user, binaries, give_to_server, number_of  # noqa: E402
@@ -25,6 +25,7 @@ OFFICIALS = ("a", "b", "c")
 WAIT_SECONDS = 300
 COMMIT_SECONDS = 8
 WAL_MEGABYTES = 600
+ROOM_ONCE, ROOM_EACH_ROUND = 7 << 30, 4 << 30  # bytes on the disk: the cluster and the log that it keeps; what each peer stores
 
 
 class Exclave:
@@ -261,6 +262,7 @@ def measure_commits(area, cluster, ours, receiver, series, number):
 
 def run(arguments):
     with workspace(1 << 60, arguments.where) as (area, place):
+        require_room(area, ROOM_ONCE + ROOM_EACH_ROUND * arguments.rounds, "fewer --rounds, or --where with more room")
         os.chmod(area, 0o711)
         cluster = Cluster(area, "server", settings=("max_wal_size = 4GB", "shared_buffers = 256MB", "checkpoint_timeout = 1h"))
         peers = []

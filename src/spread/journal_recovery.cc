@@ -37,12 +37,12 @@ struct LeftStream {
 // What one vault said.
 struct VaultAnswer {
   std::optional<Error> failure;
-  std::optional<std::string> has_more;
-  bool lacks_frames = false;        // and cannot have them now
-  std::set<std::uint64_t> closed;   // of the open ones here, that are closed there
-  std::set<std::uint64_t> damaged;  // of the closed ones here, that it lacks and that the spool has lost
-  std::uint64_t segments = 0;       // that it has signed for: 0..segments-1
-  std::uint64_t same = 0;           // of these, the ones that end in an entry which is here: they are the very same
+  std::optional<std::string> has_more;  // than the spool
+  bool lacks_frames = false;            // and cannot have them now
+  std::set<std::uint64_t> closed;       // of the open ones here, that are closed there
+  std::set<std::uint64_t> damaged;      // of the closed ones here, that it lacks and that the spool has lost
+  std::uint64_t segments = 0;           // that it has signed for: 0..segments-1
+  std::uint64_t same = 0;               // of these, the ones that end in an entry which is here: they are the very same
 };
 
 struct SealedBytes {
@@ -281,6 +281,23 @@ class StreamRecovery {
     return std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) { return answer.segments > index; });
   }
 
+  // Conflict: it is not certain that what a vault closed the segment with is what the spool would close it with.
+  Status ask_for_entry(std::size_t i, const format::Entry& entry) {
+    if (!answers_[i].closed.contains(entry.index.value())) return {};
+    TRY(check_time());
+    std::optional<format::Receipt> last;
+    for (const store::StreamHead& head : TRY(vaults_[i]->heads(left_.stream.descriptor.registry))) {
+      if (head.stream.descriptor.id() == id_ && head.receipt.has_value()) last = head.receipt->receipt;
+    }
+    const std::string what = "segment " + std::to_string(entry.index.value());
+    if (!last.has_value() || last->index < entry.index)
+      return Error(Code::Unavailable, "it says that " + what + " is closed, and has not signed for it");
+    if (last->index > entry.index) return Error(Code::Conflict, "it holds segments behind " + what + ": it stays open");
+    if (last->chain != entry.chain)
+      return Error(Code::Conflict, "it has closed " + what + " with other frames: it stays open");
+    return {};
+  }
+
   // nullopt: the entry is lost.
   Result<std::optional<format::ChainHash>> chain_before(std::uint64_t index) const {
     if (index == 0) return std::optional(format::chain_start(id_));
@@ -301,15 +318,10 @@ class StreamRecovery {
       entry.index = format::EntryIndex(segment.index);
       entry.object = format::name_of(TRY(read_segment(spool_, segment)).bytes);
       entry.chain = format::next_chain(*chain, entry.object, std::nullopt);
+      // Who has closed it already has an entry of ours, which a home that was set back does not remember. No second one is signed.
+      at_each_vault([&](std::size_t i) { return ask_for_entry(i, entry); });
+      if (!may_close()) return {};
       segment.entry = format::SignedEntry::sign(entry, writer_key_);
-      // Who has closed it already shall agree before anybody else is asked.
-      for (std::size_t i = 0; i < vaults_.size(); ++i) {
-        if (!answers_[i].closed.contains(segment.index)) continue;
-        Status same = put(i, segment);
-        if (same.ok()) continue;
-        answers_[i].failure = same.take_error();
-        return {};
-      }
       // Written by a process that died, its bytes may be in memory alone (spool.h, I1).
       TRY(spool_.sync_segment(segment.index));
       TRY(spool_.put_entry(*segment.entry));

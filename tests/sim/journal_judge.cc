@@ -149,7 +149,9 @@ void JournalCampaign::last_judgement() {
   if (complaints_.empty()) see_who_is_whole();
   if (complaints_.empty()) judge_journals();
   for (const WrittenJournal& journal : home_.journals()) {
-    if (seen_.forks_of(journal.id()) > 0 && !home_was_set_back_) {
+    // What is closed where nobody tells of it any more is closed anew by a home that has forgotten it, too.
+    const bool may_be_forgotten = home_was_set_back_ && (!shape_.liars.empty() || vaults_were_damaged_);
+    if (seen_.forks_of(journal.id()) > 0 && !may_be_forgotten) {
       complain("journal " + std::to_string(journal.tag) + ": two entries for one segment were signed");
     }
   }

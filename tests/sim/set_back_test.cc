@@ -1,7 +1,9 @@
 // C7: a machine of the agent that is set back to an image of itself. Nothing is repeated (realm_crash_test.cc), and what
 // it captures from then on is the latest.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/sim/journal_doors.h"
 #include "tests/sim/journal_realm.h"
 
 namespace exclave::realm_tests {
@@ -110,6 +112,62 @@ TEST(SetBack,
   EXPECT_FALSE(reading.wrong.has_value()) << *reading.wrong;
   EXPECT_EQ(reading.frames, first.appended);
   EXPECT_TRUE(reading.is_proven(3, quorum.k, quorum.b));
+}
+
+// A liar could have kept the second entry, and readers would have stopped between the two.
+TEST(SetBack, C7_a_home_that_was_set_back_signs_no_second_entry_for_a_segment_that_is_closed) {
+  struct Later {
+    std::string_view what;
+    int frames;  // that the image does not have
+    bool has_next_segment;
+    std::string_view reason;  // why the segment stays open; none: it does not
+  };
+  for (const Later& later : {Later{"the same frames", 0, false, ""},
+                             Later{"more frames", 2, false, "it has closed segment 0 with other frames: it stays open"},
+                             Later{"one more segment", 0, true, "it holds segments behind segment 0: it stays open"}}) {
+    SCOPED_TRACE(later.what);
+    SeenEntries seen;
+    SimRealm realm(5, {3, [&seen](std::size_t) -> MakeDoor {
+                         return
+                             [&seen](wire::Handler& inner) { return std::make_unique<WatchedJournals>(inner, seen); };
+                       }});
+    JournalHome home(realm);
+    const auto append = [&home](int frames) {
+      for (int i = 0; i < frames; ++i) must(home.append(1000));
+      EXPECT_TRUE(home.await(std::chrono::seconds(10)));
+    };
+    must(home.open());
+    append(3);
+    must(home.writer().sync_spool());
+    const sim::DiskSnapshot image = realm.home().disk().snapshot();
+    append(later.frames);
+    if (later.has_next_segment) {
+      must(home.writer().roll());
+      append(2);
+    }
+    must(home.finish(std::chrono::minutes(1)));
+    home.drop();
+    set_back(realm, image);
+    for (int turns = 0; turns < 2; ++turns) {
+      const auto left = must(home.recover(std::chrono::minutes(1)));
+      if (later.reason.empty()) {
+        ASSERT_EQ(left.size(), turns == 0 ? 1U : 0U) << "what is complete leaves the spool";
+        EXPECT_TRUE(left.empty() || left[0].is_complete);
+        continue;
+      }
+      ASSERT_EQ(left.size(), 1U);
+      EXPECT_FALSE(left[0].is_complete);
+      EXPECT_THAT(left[0].losses, ::testing::IsEmpty());
+      EXPECT_THAT(left[0].reasons, ::testing::SizeIs(3));
+      EXPECT_THAT(left[0].reasons, ::testing::Each(::testing::HasSubstr(std::string(later.reason))));
+    }
+    EXPECT_EQ(seen.forks_of(home.journal().id()), 0U);
+    const policy::Quorum quorum = realm.keys().policy().quorum;
+    const JournalReading reading = read_journal_abroad(realm, home.journal(), {0, 1, 2}, quorum);
+    ASSERT_FALSE(reading.refusal.has_value()) << reading.refusal->message();
+    EXPECT_EQ(reading.frames, home.journal().appended);
+    EXPECT_TRUE(reading.is_proven(3, quorum.k, quorum.b));
+  }
 }
 
 }  // namespace
