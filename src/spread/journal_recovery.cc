@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "env/at_once.h"
 #include "format/object.h"
@@ -40,6 +41,7 @@ struct VaultAnswer {
   std::optional<std::string> has_more;  // than the spool
   bool lacks_frames = false;            // and cannot have them now
   std::set<std::uint64_t> closed;       // of the open ones here, that are closed there
+  bool differs = false;                 // the one that is being closed here it has closed otherwise
   std::set<std::uint64_t> damaged;      // of the closed ones here, that it lacks and that the spool has lost
   std::uint64_t segments = 0;           // that it has signed for: 0..segments-1
   std::uint64_t same = 0;               // of these, the ones that end in an entry which is here: they are the very same
@@ -240,6 +242,8 @@ class StreamRecovery {
         return {};
       }
       if (!appended.ok()) return appended.error();
+      // Somebody else appends.
+      if (appended.value() > segment.end) answers_[i].has_more = more_in_words(i, segment.index);
       at = end;
     }
     return {};
@@ -281,21 +285,37 @@ class StreamRecovery {
     return std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) { return answer.segments > index; });
   }
 
-  // Conflict: it is not certain that what a vault closed the segment with is what the spool would close it with.
-  Status ask_for_entry(std::size_t i, const format::Entry& entry) {
-    if (!answers_[i].closed.contains(entry.index.value())) return {};
+  bool is_closed_everywhere(std::uint64_t index) const {
+    return std::all_of(answers_.begin(), answers_.end(),
+                       [&](const auto& answer) { return answer.segments > index || answer.closed.contains(index); });
+  }
+
+  // Whether a vault that has closed the segment did so with this object. It has it, then: the object's front names its place.
+  Status compare(std::size_t i, std::uint64_t index, const format::ObjectName& object) {
+    VaultAnswer& answer = answers_[i];
+    if (!answer.closed.contains(index)) return {};
     TRY(check_time());
-    std::optional<format::Receipt> last;
-    for (const store::StreamHead& head : TRY(vaults_[i]->heads(left_.stream.descriptor.registry))) {
-      if (head.stream.descriptor.id() == id_ && head.receipt.has_value()) last = head.receipt->receipt;
-    }
-    const std::string what = "segment " + std::to_string(entry.index.value());
-    if (!last.has_value() || last->index < entry.index)
-      return Error(Code::Unavailable, "it says that " + what + " is closed, and has not signed for it");
-    if (last->index > entry.index) return Error(Code::Conflict, "it holds segments behind " + what + ": it stays open");
-    if (last->chain != entry.chain)
-      return Error(Code::Conflict, "it has closed " + what + " with other frames: it stays open");
+    if (!TRY(vaults_[i]->has(object))) answer.differs = true;
     return {};
+  }
+
+  // Who has closed it already has an entry of ours, which a home that was set back does not remember: no other one is signed.
+  // Whether this one may be.
+  bool is_first_entry(std::uint64_t index, const format::ObjectName& object) {
+    at_each_vault([&](std::size_t i) { return compare(i, index, object); });
+    bool is_first = true;
+    for (VaultAnswer& answer : answers_) {
+      is_first = is_first && !answer.differs && !answer.failure.has_value();
+      if (!std::exchange(answer.differs, false)) continue;
+      // Nobody counts on these frames, and every vault has the segment as it became.
+      if (wanted_frames_ == 0U && is_closed_everywhere(index)) {
+        is_replaced_ = true;
+      } else {
+        answer.failure =
+            Error(Code::Conflict, "it has closed segment " + std::to_string(index) + " with something else");
+      }
+    }
+    return is_first;
   }
 
   // nullopt: the entry is lost.
@@ -307,10 +327,11 @@ class StreamRecovery {
 
   Status close_open_segments() {
     for (LeftSegment& segment : left_.segments) {
-      if (segment.entry.has_value() || is_signed_everywhere(segment.index)) continue;
+      if (segment.entry.has_value()) continue;
       const auto chain = TRY(chain_before(segment.index));
       if (!chain.has_value()) {
-        if (segment.index >= left_.first_open) unchained_.push_back(segment.index);
+        if (segment.index >= left_.first_open && !is_signed_everywhere(segment.index))
+          unchained_.push_back(segment.index);
         continue;
       }
       format::Entry entry;
@@ -318,9 +339,7 @@ class StreamRecovery {
       entry.index = format::EntryIndex(segment.index);
       entry.object = format::name_of(TRY(read_segment(spool_, segment)).bytes);
       entry.chain = format::next_chain(*chain, entry.object, std::nullopt);
-      // Who has closed it already has an entry of ours, which a home that was set back does not remember. No second one is signed.
-      at_each_vault([&](std::size_t i) { return ask_for_entry(i, entry); });
-      if (!may_close()) return {};
+      if (!is_first_entry(segment.index, entry.object)) return {};
       segment.entry = format::SignedEntry::sign(entry, writer_key_);
       // Written by a process that died, its bytes may be in memory alone (spool.h, I1).
       TRY(spool_.sync_segment(segment.index));
@@ -386,7 +405,8 @@ class StreamRecovery {
     stream.frames_end = frames_end_;
     stream.losses = losses_in_words();
     stream.reasons = answers_in_words();
-    if (wanted_frames_.has_value() && stream.losses.empty() && stream.reasons.empty()) tell_of_gaps(stream);
+    const bool may_be_complete = wanted_frames_.has_value() && stream.losses.empty() && stream.reasons.empty();
+    if (may_be_complete && !is_replaced_) tell_of_gaps(stream);
     for (const VaultAnswer& answer : answers_) stream.holders += has_all_frames(answer) ? 1U : 0U;
     stream.is_complete = wanted_frames_.has_value() && stream.losses.empty() && stream.reasons.empty();
     if (stream.is_complete) TRY(spool_.remove_all());
@@ -404,6 +424,7 @@ class StreamRecovery {
   std::vector<VaultAnswer> answers_;
   std::uint64_t frames_end_ = 0;
   std::vector<std::uint64_t> unchained_;  // open ones that cannot be closed
+  bool is_replaced_ = false;  // every vault has closed an open one with other frames, and nobody counts on these
 };
 
 }  // namespace

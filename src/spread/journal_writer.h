@@ -169,9 +169,10 @@ struct SpooledStream {
 
 // Before a new stream starts: brings what lies in the spool to every vault that lacks it, in order, closed segments and
 // the frames of open ones, all vaults at once. An open segment is closed if every vault answered and none has more of it
-// than the spool (which may have lost its end with the power, or have been set back), or closed it with something else, or
-// closed more behind it; otherwise it stays open, readable, and in the spool. So no second entry is signed for a segment that
-// an answering vault has closed.
+// than the spool (which may have lost its end with the power, or have been set back), or closed it with something else;
+// otherwise it stays open, readable, and in the spool. So no second entry is signed for a segment that an answering vault has
+// closed, unless a copy of this home closes it at this moment. What every vault has closed with something else, of a stream
+// with no `wanted_frames`, leaves the spool: nothing that was acknowledged is in it alone.
 // A segment that is damaged in the spool is named, and stays there, as does a stream of which segments are gone that no vault
 // has signed for, or of which fewer than `wanted_frames` are left: so many were synced to the spool, and counted on.
 // Without `wanted_frames`, which says that it is not known yet, nothing is closed and nothing leaves the spool.

@@ -406,6 +406,34 @@ TEST_F(JournalTest, what_is_missing_in_a_spool_and_every_vault_has_is_no_loss) {
   }
 }
 
+// Home cannot tell from one that was set back; by the object that the vaults have it can.
+TEST_F(JournalTest, an_entry_that_is_missing_in_a_spool_is_signed_again_where_a_vault_lacks_what_others_have_closed) {
+  run([](JournalBench& bench) {
+    std::uint64_t next = 0;
+    {
+      bench.door(2).is_shut = true;
+      auto writer = bench.open_writer();
+      for (int segments = 0; segments < 2; ++segments) {
+        EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+        must(writer->roll());
+      }
+      EXPECT_TRUE(is_ok(writer->wait_beyond(append(*writer, next, 3), bench.in(1min))));
+      wait_until(bench, [&] { return writer->progress().segments == 2; });
+    }  // it dies without finish
+    bench.door(2).is_shut = false;
+    const std::string folder = bench.spool() + "/" + JournalBench::stream_named("first").descriptor.id().hex();
+    must(bench.env().files.remove_file(folder + "/0.entry"));
+    const auto left =
+        must(spread::recover_spool(bench.world(), bench.spool(), bench.vaults(), keys().writer(), bench.in(1min)));
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_THAT(left[0].reasons, ::testing::IsEmpty());
+    EXPECT_TRUE(left[0].is_complete);
+    EXPECT_EQ(left[0].holders, 3U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(bench.objects_at(i, "first"), bench.objects_at(0, "first"));
+    EXPECT_EQ(bench.objects_at(2, "first").size(), 3U);
+  });
+}
+
 // An agent that cannot read what it wrote down: nobody knows how much is counted on.
 TEST_F(JournalTest, while_it_is_not_known_what_is_counted_on_the_vaults_get_all_and_nothing_leaves_the_spool) {
   run([](JournalBench& bench) {

@@ -31,6 +31,7 @@ Probes journal_probes() {
       "a spool was at its limit",
       "what a dead writer left was completed",
       "what a dead writer left stayed: a vault holds more",
+      "rarely: a home that was set back left a segment as a vault has closed it",
       "a recovery was cut short",
       "a period ended",
       "a vault was slow beside quick ones",

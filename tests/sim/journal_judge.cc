@@ -94,6 +94,8 @@ void JournalCampaign::judge_left(const spread::SpooledStream& left) {
   if (reasons.find("than the spool") != std::string::npos) {
     probes_.hit("what a dead writer left stayed: a vault holds more");
   }
+  if (reasons.find("with something else") != std::string::npos)
+    probes_.hit("rarely: a home that was set back left a segment as a vault has closed it");
   if (losses.find("is damaged") != std::string::npos)
     complain("a spool that only lost power calls itself damaged" + losses);
   const bool was_spared = shape_.liars.empty() && !vaults_were_damaged_;

@@ -122,8 +122,9 @@ class JournalHome {
     }
     return true;
   }
-  // What earlier journals left, to the vaults that lack it; the folders of those that every vault has go.
-  Result<std::vector<spread::SpooledStream>> recover(std::chrono::nanoseconds time) {
+  // What earlier journals left, to the vaults that lack it; the folders of those that every vault has go. Of each, so many frames
+  // are counted on.
+  Result<std::vector<spread::SpooledStream>> recover(std::chrono::nanoseconds time, std::uint64_t wanted_frames = 0) {
     env::FileSystem& files = realm_.home().env().files;
     std::vector<spread::SpooledStream> all;
     const auto names = files.list(kSpools);
@@ -131,7 +132,8 @@ class JournalHome {
     for (const std::string& name : TRY(names)) {
       const std::string spool = std::string(kSpools) + "/" + name;
       if (is_open() && spool == journals_.back().spool) continue;
-      const auto left = TRY(spread::recover_spool(world(), spool, vaults(), realm_.keys().writer(), now() + time));
+      const auto left =
+          TRY(spread::recover_spool(world(), spool, vaults(), realm_.keys().writer(), now() + time, wanted_frames));
       const bool is_gone = std::all_of(left.begin(), left.end(), [](const auto& each) { return each.is_complete; });
       if (is_gone) TRY(TRY(files.open_directory(kSpools))->remove(name));
       all.insert(all.end(), left.begin(), left.end());

@@ -114,61 +114,86 @@ TEST(SetBack,
   EXPECT_TRUE(reading.is_proven(3, quorum.k, quorum.b));
 }
 
+// --- journals whose segments are closed already ---
+
+struct ClosedLater {
+  std::string_view what;
+  bool is_second = false;       // the image's open segment is the journal's second
+  int frames = 0;               // that the image does not have
+  bool has_next = false;        // and one more segment
+  bool is_alone = false;        // one vault alone took all this
+  std::uint64_t wanted = 0;     // frames of the image that are counted on
+  std::size_t disagreeing = 0;  // vaults; none: it leaves the spool
+};
+
+class SetBackJournal : public ::testing::TestWithParam<ClosedLater> {};
+
 // A liar could have kept the second entry, and readers would have stopped between the two.
-TEST(SetBack, C7_a_home_that_was_set_back_signs_no_second_entry_for_a_segment_that_is_closed) {
-  struct Later {
-    std::string_view what;
-    int frames;  // that the image does not have
-    bool has_next_segment;
-    std::string_view reason;  // why the segment stays open; none: it does not
+TEST_P(SetBackJournal, C7_a_home_that_was_set_back_signs_no_second_entry_for_a_segment_that_is_closed) {
+  const ClosedLater& later = GetParam();
+  SeenEntries seen;
+  SimRealm realm(5, {3, [&seen](std::size_t) -> MakeDoor {
+                       return [&seen](wire::Handler& inner) { return std::make_unique<WatchedJournals>(inner, seen); };
+                     }});
+  JournalHome home(realm);
+  const auto append = [&](int frames) {
+    for (int i = 0; i < frames; ++i) must(home.append(1000));
+    EXPECT_EQ(home.await(std::chrono::seconds(10)), !later.is_alone || frames == 3);
   };
-  for (const Later& later : {Later{"the same frames", 0, false, ""},
-                             Later{"more frames", 2, false, "it has closed segment 0 with other frames: it stays open"},
-                             Later{"one more segment", 0, true, "it holds segments behind segment 0: it stays open"}}) {
-    SCOPED_TRACE(later.what);
-    SeenEntries seen;
-    SimRealm realm(5, {3, [&seen](std::size_t) -> MakeDoor {
-                         return
-                             [&seen](wire::Handler& inner) { return std::make_unique<WatchedJournals>(inner, seen); };
-                       }});
-    JournalHome home(realm);
-    const auto append = [&home](int frames) {
-      for (int i = 0; i < frames; ++i) must(home.append(1000));
-      EXPECT_TRUE(home.await(std::chrono::seconds(10)));
-    };
-    must(home.open());
-    append(3);
-    must(home.writer().sync_spool());
-    const sim::DiskSnapshot image = realm.home().disk().snapshot();
-    append(later.frames);
-    if (later.has_next_segment) {
-      must(home.writer().roll());
-      append(2);
-    }
-    must(home.finish(std::chrono::minutes(1)));
-    home.drop();
-    set_back(realm, image);
-    for (int turns = 0; turns < 2; ++turns) {
-      const auto left = must(home.recover(std::chrono::minutes(1)));
-      if (later.reason.empty()) {
-        ASSERT_EQ(left.size(), turns == 0 ? 1U : 0U) << "what is complete leaves the spool";
-        EXPECT_TRUE(left.empty() || left[0].is_complete);
-        continue;
-      }
-      ASSERT_EQ(left.size(), 1U);
-      EXPECT_FALSE(left[0].is_complete);
-      EXPECT_THAT(left[0].losses, ::testing::IsEmpty());
-      EXPECT_THAT(left[0].reasons, ::testing::SizeIs(3));
-      EXPECT_THAT(left[0].reasons, ::testing::Each(::testing::HasSubstr(std::string(later.reason))));
-    }
-    EXPECT_EQ(seen.forks_of(home.journal().id()), 0U);
-    const policy::Quorum quorum = realm.keys().policy().quorum;
-    const JournalReading reading = read_journal_abroad(realm, home.journal(), {0, 1, 2}, quorum);
-    ASSERT_FALSE(reading.refusal.has_value()) << reading.refusal->message();
-    EXPECT_EQ(reading.frames, home.journal().appended);
-    EXPECT_TRUE(reading.is_proven(3, quorum.k, quorum.b));
+  must(home.open());
+  append(3);
+  if (later.is_second) must(home.writer().roll());
+  if (later.is_second) append(3);
+  realm.universe().run_for(std::chrono::seconds(1));
+  must(home.writer().sync_spool());
+  const sim::DiskSnapshot image = realm.home().disk().snapshot();
+  for (const std::size_t away : {1U, 2U}) {
+    if (later.is_alone) realm.universe().network().partition("home", realm.vault(away).name());
   }
+  append(later.frames);
+  if (later.has_next) must(home.writer().roll());
+  if (later.has_next) append(2);
+  EXPECT_TRUE(is_ok(home.finish(std::chrono::minutes(1))));
+  home.drop();
+  realm.universe().network().heal_all();
+  set_back(realm, image);
+  for (int turns = 0; turns < 2; ++turns) {
+    const auto left = must(home.recover(std::chrono::minutes(1), later.wanted));
+    if (later.disagreeing == 0) {
+      ASSERT_EQ(left.size(), turns == 0 ? 1U : 0U) << "what is complete leaves the spool";
+      EXPECT_TRUE(left.empty() || left[0].is_complete);
+      EXPECT_TRUE(left.empty() || left[0].holders == 3U);
+      continue;
+    }
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_FALSE(left[0].is_complete);
+    EXPECT_EQ(left[0].holders, 3 - later.disagreeing);
+    EXPECT_THAT(left[0].losses, ::testing::IsEmpty());
+    EXPECT_THAT(left[0].reasons, ::testing::SizeIs(later.disagreeing));
+    EXPECT_THAT(left[0].reasons, ::testing::Each(::testing::HasSubstr("with something else")));
+  }
+  EXPECT_EQ(seen.forks_of(home.journal().id()), 0U);
+  const policy::Quorum quorum = realm.keys().policy().quorum;
+  const JournalReading reading = read_journal_abroad(realm, home.journal(), {0, 1, 2}, quorum);
+  ASSERT_FALSE(reading.refusal.has_value()) << reading.refusal->message();
+  EXPECT_FALSE(reading.wrong.has_value()) << *reading.wrong;
+  EXPECT_EQ(reading.frames, home.journal().appended);
+  EXPECT_TRUE(reading.is_proven(3, quorum.k, quorum.b));
 }
+INSTANTIATE_TEST_SUITE_P(
+    Closed, SetBackJournal,
+    ::testing::Values(
+        ClosedLater{.what = "with_the_same_frames"},
+        ClosedLater{.what = "with_the_same_frames_that_are_counted_on", .wanted = 3},
+        ClosedLater{.what = "with_more_frames", .frames = 2},
+        ClosedLater{
+            .what = "with_more_than_the_frames_that_are_counted_on", .frames = 2, .wanted = 3, .disagreeing = 3},
+        ClosedLater{
+            .what = "with_more_frames_in_the_second", .is_second = true, .frames = 2, .wanted = 6, .disagreeing = 3},
+        ClosedLater{.what = "and_one_more_behind_it", .has_next = true},
+        ClosedLater{.what = "and_one_more_behind_it_where_frames_are_counted_on", .has_next = true, .wanted = 3},
+        ClosedLater{.what = "at_one_vault_alone", .frames = 2, .is_alone = true, .disagreeing = 1}),
+    [](const auto& each) { return std::string(each.param.what); });
 
 }  // namespace
 }  // namespace exclave::realm_tests

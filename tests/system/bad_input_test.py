@@ -121,7 +121,8 @@ class Spoil:
         other = subprocess.Popen([harness.program(), "ingest", "--home", HOME, "slow"], cwd=self.scratch,
                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  preexec_fn=harness.end_with_parent)
-        time.sleep(2)  # it takes the lock before it reads anything
+        other.stdin.write(bytes(1 << 20))  # more than a pipe holds: it reads, so it has taken the lock
+        other.stdin.flush()
         try:
             yield
         finally:

@@ -90,11 +90,14 @@ class Daemon:
             self.wait_until_it_listens()
 
     def wait_until_it_listens(self):
+        self.wait_until_it_says("listens on")
+
+    def wait_until_it_says(self, words):
         deadline = time.monotonic() + START_SECONDS
-        while "listens on" not in self.log():
+        while words not in self.log():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise AssertionError(f"vault {self.directory} did not start:\n{self.log()}")
+                raise AssertionError(f"vault {self.directory} does not say '{words}':\n{self.log()}")
             time.sleep(0.02)
 
     def log(self):

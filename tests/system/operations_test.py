@@ -161,6 +161,11 @@ class Daemons(harness.SystemTest):
         (self.scratch / "source/large").write_bytes(os.urandom(40_000_000))
         backup = self.start_backup()
         self.wait_for_objects("oslo")
+        backup.send_signal(signal.SIGSTOP)  # it is not quicker than the drain
+        oslo = self.realm.daemons["oslo"]
+        oslo.ask_to_stop()
+        oslo.wait_until_it_says("is draining")
+        backup.send_signal(signal.SIGCONT)
         self.assertEqual([OK], self.realm.stop("oslo"))
         self.assertEqual(backup.wait(harness.COMMAND_SECONDS), OK)
         self.realm.start("oslo")
@@ -179,7 +184,7 @@ class Daemons(harness.SystemTest):
         (self.scratch / "source/large").write_bytes(os.urandom(40_000_000))
         for vaults_die_too in (False, True):
             with self.subTest(vaults_die_too=vaults_die_too):
-                (self.scratch / "source/more").write_bytes(os.urandom(20_000_000))
+                (self.scratch / "source/more").write_bytes(os.urandom(80_000_000))  # it does not end before it is killed
                 held = len(self.realm.objects("lux"))
                 backup = self.start_backup()
                 self.wait_for_objects("lux", held)

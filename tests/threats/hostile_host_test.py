@@ -188,7 +188,7 @@ class Tap:
 
     def __init__(self, test, port):
         self.port, self.behind, self.bytes = port, harness.free_port(), bytearray()
-        self.near_to_far, self.count = True, {True: 0, False: 0}
+        self.near_to_far, self.count, self.pumps = True, {True: 0, False: 0}, []
         self.test = test
 
     def start(self):
@@ -204,7 +204,14 @@ class Tap:
                 self.test.addCleanup(near.close)
                 self.test.addCleanup(far.close)
                 for a, b, direction in ((near, far, True), (far, near, False)):
-                    threading.Thread(target=self.pump, args=(a, b, direction), daemon=True).start()
+                    self.pumps.append(threading.Thread(target=self.pump, args=(a, b, direction), daemon=True))
+                    self.pumps[-1].start()
+
+    def wait_until_all_has_passed(self):
+        """All connections have ended, with the vault's last word."""
+        for pump in self.pumps:
+            pump.join(harness.START_SECONDS)
+            self.test.assertFalse(pump.is_alive(), "a connection is still open")
 
     def pump(self, source, sink, direction):
         with contextlib.suppress(OSError):
@@ -233,6 +240,7 @@ class H2(HostileHost):
                                               ["--repair-every", "never", "--listen", f"127.0.0.1:{heard.behind}"])
         heard.start()
         self.ok(realm.backup(source, "--wait-all"))
+        heard.wait_until_all_has_passed()
         sizes = sorted(path.stat().st_size for path in realm.objects("lux"))
         realm.kill_all()
         return {"sizes": sizes, "sent": heard.count[heard.near_to_far], "answered": heard.count[not heard.near_to_far]}
