@@ -89,6 +89,8 @@ TEST_F(WorkersTest, no_more_items_are_inside_than_the_depth_allows) {
       ++submitted;
     }
   }));
+  for (int looks = 0; submitted < static_cast<int>(kDepth) && looks < 10'000; ++looks)
+    pause(std::chrono::milliseconds(1));
   pause(std::chrono::milliseconds(50));
   EXPECT_EQ(submitted, static_cast<int>(kDepth));
   {

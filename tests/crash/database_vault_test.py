@@ -99,8 +99,8 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
             if done_at and is_over:
                 return True
             progress = progress if progress[0] == done else (done, now)
-            if now > progress[1] + STALLED_SECONDS and "rome" not in world.realm.daemons:
-                self.assertTrue(fault is None or watcher.hit, f"commits hang, and nothing was failed\n{world.agent.log()[-3000:]}")
+            is_stalled = now > progress[1] + STALLED_SECONDS and (fault is None or watcher.hit)
+            if is_stalled and "rome" not in world.realm.daemons:
                 world.realm.start("rome")
             self.assertLess(now, progress[1] + protected.HANG_SECONDS,
                             f"commits hang: {world.agent.status(protected.DATASET)}\n{world.agent.log()[-3000:]}")
@@ -110,7 +110,7 @@ class DatabaseVaultCrash(victims.Victims, protected.DatabaseCrashTest):
         return False
 
     def is_whole(self, world, fault, has_survived):
-        if not has_survived:
+        if not has_survived or world.realm.daemons[VICTIM].process.poll() is not None:  # it may have been late to end
             world.realm.start(VICTIM)
         if "rome" not in world.realm.daemons:
             world.realm.start("rome")

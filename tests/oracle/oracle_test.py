@@ -246,7 +246,7 @@ class Controls(OracleTest):
             for attempt in range(self.TRIES):
                 order, goals = SIDES if attempt % 2 else SIDES[::-1], {}
                 for side in order:
-                    time.sleep(0.05)
+                    place.settle(12)
                     goals[side] = place.servers[side].ask("select pg_current_wal_flush_lsn()")[0][0]
                 pairs.append(goals)
                 place.settle(40)
@@ -274,7 +274,7 @@ class Controls(OracleTest):
             for vault in harness.VAULTS[:2]:
                 place.realm.daemons.pop(vault).kill()
             place.settle(40)
-            place.lose_home([f"{what} {side}" for what in ("agent", "server") for side in SIDES], 0, None)
+            place.lose_home([f"{what} {side}" for what in ("agent", "server") for side in SIDES], 0.2, None)
             place.start_vaults(*harness.VAULTS[:2])
             ended = place.restore_both(place.open_both(), "naive", dict.fromkeys(SIDES, "latest"))
             for side in SIDES:

@@ -79,6 +79,8 @@ class Restores(DatabaseTest):
             cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=harness.end_with_parent)
         time.sleep(seconds)
         position = self.home.sql("select pg_current_wal_insert_lsn()")
+        while postgres.number_of(position) % 8192 in (24, 40):  # behind a page's header: the record ended before it
+            position = self.home.sql("select pg_current_wal_insert_lsn()")
         self.assertEqual(0, bench.wait(120))
         self.wait_until_durable()
         self.lose_home()
@@ -146,15 +148,18 @@ class Restores(DatabaseTest):
         self.assertEqual("480001", self.recover().sql("select count(*) from t"))
 
     def test_a_history_that_stands_before_the_base_alone_is_found(self):
+        began = time.monotonic()
         self.protect()
         self.promote_home()
-        self.fill_segments(1)  # within the minute after which the history is repeated
+        self.fill_segments(1)
         self.base()
+        is_told_once = time.monotonic() < began + 55  # it is repeated each minute
         self.home.sql("insert into t values (1, 'after the base')")
         self.lose_home()
         restored = self.restore("--dataset", "people")
         self.assertEqual(2, restored["recovers_to"]["timeline"])
-        self.assertEqual(0, restored["journal_segments_passed_over"], "all was read, for the history")
+        if is_told_once:
+            self.assertEqual(0, restored["journal_segments_passed_over"], "all was read, for the history")
         self.assertEqual("120001", self.recover().sql("select count(*) from t"))
 
     def test_to_a_named_point_ends_at_the_last_one_of_that_name(self):

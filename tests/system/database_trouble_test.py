@@ -50,9 +50,9 @@ class Trouble(DatabaseTest):
         self.realm.stop("rome")
         shutil.copytree(self.realm.vault("rome"), earlier)
         self.realm.start("rome")
-        frames = self.vault(self.agent.status("people"), "rome")["frames"]
         self.home.sql("insert into t values (1, 'x')")
-        is_whole = lambda s: self.vault(s, "rome")["frames"] == self.vault(s, "lux")["frames"] > frames  # noqa: E731
+        end = postgres.number_of(self.home.sql("select pg_current_wal_flush_lsn()"))
+        is_whole = lambda s: postgres.number_of(s["durable"]) >= end and self.vault(s, "rome")["bytes_behind"] == 0  # noqa: E731
         self.assertEqual([], self.agent.wait("people", is_whole, "whole at rome")["alarms"])
         self.realm.stop("rome")
         shutil.rmtree(self.realm.vault("rome"))

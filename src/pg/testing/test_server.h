@@ -145,6 +145,7 @@ class TestServer {
     const auto rest = as_server({program("postgres"), "-D", data_, "-c", "port=" + port_, "-c",
                                  "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + directory_});
     arguments.insert(arguments.end(), rest.begin(), rest.end());
+    said_before_ = env_.files.stat(directory_ + "/log").ok() ? log().size() : 0;
     process_ = env_.processes.start(arguments).take();
   }
   // False: it ended, or a minute passed.
@@ -153,8 +154,8 @@ class TestServer {
       const bool is_ours = process_id() != killed_;
       if (is_ours && line_of_pid_file(7).starts_with("ready")) return true;
       pause();
-      const bool has_ended = process_id().empty() || !is_ours;
-      if (attempt > 50 && has_ended) return false;
+      const bool may_have_ended = process_id().empty() || !is_ours;  // or has not begun, on a busy machine
+      if (attempt > 50 && may_have_ended && log().find("FATAL:", said_before_) != std::string::npos) return false;
     }
     return false;
   }
@@ -211,9 +212,19 @@ class TestServer {
     directory_ = must_run(env_, as_server({"mktemp", "-d", "/tmp/exclave-pg-XXXXXX"}));
     directory_.pop_back();
     data_ = directory_ + "/data";
-    auto listener = env_.network.listen("127.0.0.1:0").take();
-    const std::string address = listener->address();
-    port_ = address.substr(address.rfind(':') + 1);
+    port_ = free_port();
+  }
+
+  // Below the kernel's own range, so that nobody's outgoing connection takes it while the server is down.
+  std::string free_port() const {
+    constexpr std::uint64_t kFirst = 15'000;
+    constexpr std::uint64_t kPorts = 17'000;
+    while (true) {
+      Bytes drawn(8);
+      CHECK(env_.random.fill(drawn).ok());
+      std::string port = std::to_string(kFirst + load_u64(drawn) % kPorts);
+      if (env_.network.listen("127.0.0.1:" + port).ok()) return port;
+    }
   }
 
   void pause() const { ignore(env_.clock.sleep_until(env_.clock.monotonic() + std::chrono::milliseconds(10)), "sim"); }
@@ -265,7 +276,8 @@ class TestServer {
   std::string directory_;
   std::string data_;
   std::string port_;
-  std::string killed_;  // the id of a killed server: it stays in the file until the next one starts
+  std::size_t said_before_ = 0;  // bytes of the log, when it was started last
+  std::string killed_;           // the id of a killed server: it stays in the file until the next one starts
   std::unique_ptr<env::RunningCommand> process_;
 };
 
