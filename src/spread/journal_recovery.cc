@@ -337,12 +337,13 @@ class StreamRecovery {
       format::Entry entry;
       entry.stream = id_;
       entry.index = format::EntryIndex(segment.index);
-      entry.object = format::name_of(TRY(read_segment(spool_, segment)).bytes);
+      const Bytes bytes = TRY(read_segment(spool_, segment)).bytes;
+      entry.object = format::name_of(bytes);
       entry.chain = format::next_chain(*chain, entry.object, std::nullopt);
       if (!is_first_entry(segment.index, entry.object)) return {};
       segment.entry = format::SignedEntry::sign(entry, writer_key_);
       // Written by a process that died, its bytes may be in memory alone (spool.h, I1).
-      TRY(spool_.sync_segment(segment.index));
+      TRY(spool_.write_again(segment.index, bytes));
       TRY(spool_.put_entry(*segment.entry));
       at_each_vault([&](std::size_t i) { return put(i, segment); });
     }

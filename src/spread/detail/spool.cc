@@ -92,6 +92,12 @@ Status Spool::sync_segment(std::uint64_t index) {
   return file->sync();
 }
 
+Status Spool::write_again(std::uint64_t index, ByteView bytes) {
+  const auto file = TRY(files_.open_log(file_of(index, kSegmentKind)));
+  TRY(file->write_at(0, bytes));
+  return file->sync();
+}
+
 Result<Bytes> Spool::read_segment(std::uint64_t index) const {
   return files_.read_file(file_of(index, kSegmentKind), format::kMaxObjectBytes);
 }

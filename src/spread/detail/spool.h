@@ -43,7 +43,11 @@ class Spool {
   // stream.
   Result<std::unique_ptr<env::WritableFile>> create_segment(std::uint64_t index, std::uint8_t size_class,
                                                             ByteView front);
-  Status sync_segment(std::uint64_t index);  // DURABLE: whatever was written to it, through any handle
+  // DURABLE: whatever was written to it, through any handle, if no sync of it has failed: that is reported once, and what is in
+  // memory alone is not written any more.
+  Status sync_segment(std::uint64_t index);
+  // DURABLE: what it holds, as far as anybody can read it; of an earlier process nobody knows whether a sync had failed.
+  Status write_again(std::uint64_t index, ByteView bytes);
   Result<Bytes> read_segment(std::uint64_t index) const;
   Status remove_segment(std::uint64_t index);
 
